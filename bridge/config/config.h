@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * bridge.yaml in memory. One table (fields.c) names every key with its type, range, default and
+ * meaning; the parser, the checks, `bl2mqtt check --print-defaults`, schema/bridge.schema.json's test
+ * and docs/configuration.md come from it.
+ *
+ * All texts are owned by the config and never NULL unless said; an absent optional text is "".
+ */
+#ifndef BRIDGE_CONFIG_CONFIG_H
+#define BRIDGE_CONFIG_CONFIG_H
+
+#include "bridge/meter/calibration.h"
+#include "drivers/base/log.h"
+#include "drivers/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct config_bridge {
+    char *id;       /**< [a-z0-9_-]{1,32} */
+    char *data_dir; /**< as configured; relative to the working directory */
+    enum log_level log_level;
+};
+
+struct config_mqtt {
+    char *server;     /**< mqtt://host:port or mqtts://host:port */
+    char *base_topic;
+    char *user;
+    char *password;
+    char *client_id;  /**< "" = derived from bridge.id */
+    int64_t keepalive_ms;
+    int version;      /**< 4 (3.1.1) or 5 */
+    char *ca, *cert, *key;
+    bool insecure;    /**< mqtts without checking the certificate */
+};
+
+struct config_homeassistant {
+    bool enabled;
+    char *discovery_prefix;
+    char *status_topic;    /**< Home Assistant's birth topic */
+    bool device_discovery; /**< true: device (HA >= 2024.11), false: component */
+};
+
+struct config_history {
+    char *path; /**< in data_dir unless absolute */
+    int64_t commit_interval_ms;
+    int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
+};
+
+struct config_web {
+    char *listen; /**< "off" or host:port */
+};
+
+struct config_channel {
+    char *name;  /**< "a".."z" or a short word: [a-z0-9]{1,8} */
+    char *port;  /**< bl0942 */
+    int64_t baud;
+    int64_t address;
+    int64_t creep;         /**< -1: leave the chip's own */
+    bool invert;
+    int64_t noise_floor_mw;
+    bool calibrated;       /**< calibration was given */
+    struct calibration calibration; /**< defaults filled in; power derived when only V and I given */
+    char *load;            /**< simulator: name of the load profile */
+};
+
+enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR };
+
+struct config_device {
+    char *id;
+    char *name;   /**< defaults to id */
+    enum config_driver driver;
+    int64_t interval_ms;        /**< how often a chip is read */
+    int64_t report_interval_ms; /**< how often the state is published at most */
+    bool retain;                /**< state topic retained */
+    bool homeassistant;         /**< announce this device */
+    char *topic;                /**< openbeken: client id */
+    int64_t mains_frequency_hz;
+    double mains_voltage_v;
+    double max_current_a;
+    struct config_channel *channels;
+    size_t channel_count;
+    int line, column; /**< where it stands in the file, for messages */
+};
+
+struct config {
+    struct config_bridge bridge;
+    struct config_mqtt mqtt;
+    struct config_homeassistant homeassistant;
+    struct config_history history;
+    struct config_web web;
+    struct config_device *devices;
+    size_t device_count;
+};
+
+/** One thing wrong with a configuration. */
+struct config_problem {
+    char file[256];
+    int line, column; /**< 1-based; 0 when it is not about a place in a file (environment) */
+    char message[400];
+};
+
+/** All of them, at most CONFIG_PROBLEMS_MAX; `more` counts the rest. */
+#define CONFIG_PROBLEMS_MAX 100
+struct config_problems {
+    size_t count;
+    size_t more;
+    struct config_problem list[CONFIG_PROBLEMS_MAX];
+};
+
+/**
+ * Reads path (and secrets.yaml beside it), applies BL2MQTT_* from environment, validates.
+ * Returns NULL if there is any problem; problems is always filled. Bounds: 256 KiB, depth 16, no
+ * aliases, 4096 devices.
+ */
+struct config *config_load(const char *path, char *const *environment,
+                           struct config_problems *problems);
+
+/** The same from memory, for tests and the fuzzer; name is used in messages. */
+struct config *config_parse(const char *name, const char *bytes, size_t length,
+                            char *const *environment, struct config_problems *problems);
+
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The history: every reading as measured, energy totals, calibrations and events in one SQLite file.
+ * This folder is the only one that includes sqlite3.h.
+ *
+ * A thread of its own writes, one transaction per commit interval (synchronous=FULL), behind a
+ * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
+ * in the same transaction. When the disk is full or the file is damaged, metering goes on: the queue
+ * keeps the newest, totals are kept in memory, the fault is reported, writing resumes by itself.
+ */
+#ifndef BRIDGE_HISTORY_HISTORY_H
+#define BRIDGE_HISTORY_HISTORY_H
+
+#include "bridge/meter/calibration.h"
+#include "bridge/meter/energy.h"
+#include "drivers/base/log.h"
+#include "drivers/base/status.h"
+#include "drivers/reading.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct history_options {
+    const char *path;             /**< the database file; its folder must exist */
+    int64_t commit_interval_ms;   /**< 200..60000, default 5000 */
+    size_t queue_limit;           /**< readings held in memory at most, default 65536 */
+    struct log *log;
+    /** Called on the writer thread when the health below changes for the worse or better. Must only
+     *  wake the caller's loop (uv_async_send). */
+    void (*wake)(void *context);
+    void *wake_context;
+};
+
+struct history;
+
+/**
+ * Opens (creating, migrating, checking after an unclean stop) on the calling thread, before any
+ * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm),
+ * what can still be read of channels and totals is carried over into a fresh file, and
+ * history_health tells. Fails only when no database can be had at all (folder missing or not
+ * writable, file of a newer version): STATUS_USAGE, with what to do.
+ */
+enum status history_open(const struct history_options *options, struct history **history,
+                         struct error *error);
+
+/** Number of a channel in this file, created on first sight; what is known of it is loaded.
+ *  Only before history_start. state->known is false if it was never seen. */
+enum status history_channel(struct history *history, const char *device, const char *channel,
+                            enum reading_kind kind, unsigned *number, struct energy_state *state,
+                            struct error *error);
+
+/** Records the calibration a channel is run with, valid from wall_ms, if it differs from the last
+ *  one recorded. previous (may be NULL) receives the one before; *changed whether there was one. */
+enum status history_calibration(struct history *history, unsigned number,
+                                const struct calibration *calibration, int64_t wall_ms,
+                                struct calibration *previous, bool *changed, struct error *error);
+
+enum status history_start(struct history *history, struct error *error);
+
+/** Never blocks. imported/exported: counts credited by this reading. state: totals as of it. */
+void history_put_reading(struct history *history, unsigned number, const struct reading *reading,
+                         int64_t imported, int64_t exported, const struct energy_state *state);
+
+/** Totals changed without a reading (set by the user). Committed at once. */
+void history_put_state(struct history *history, unsigned number, const struct energy_state *state);
+
+/** number 0: about the bridge, not a channel. kind: a stable word; message: a sentence. */
+void history_put_event(struct history *history, unsigned number, int64_t wall_ms, const char *kind,
+                       const char *message);
+
+struct history_health {
+    bool writing;             /**< the last commit worked */
+    int64_t last_commit_boot_ms;
+    size_t queued;
+    uint64_t committed_rows;
+    uint64_t dropped_rows;    /**< did not fit into the queue while the disk was not writable */
+    uint64_t progress;        /**< grows with each turn of the writer: the watchdog's witness */
+    char problem[256];        /**< a sentence, "" when healthy */
+    char set_aside[256];      /**< path of a damaged file that was set aside at open, or "" */
+};
+void history_health(struct history *history, struct history_health *health);
+
+/** Commits what is queued (waiting at most timeout_ms), marks the stop as clean, frees all. */
+void history_close(struct history *history, int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Calibration: the factors that turn a channel's raw values into volts, amperes and watts, and what
+ * follows from them for energy. Pure.
+ *
+ * For a BL0942 (datasheet V1.10 3.2 and application note V1.04, gain x16, Vref 1.218 V):
+ *   V = V_RMS / voltage, A = I_RMS / current, W = WATT / power
+ *   one CF count is 419430.4 / power joule, that is 419430.4 / (3.6 * power) milliwatt hours
+ *   identity: power = current * voltage * 3537 / (305978 * 73989)
+ * For OpenBeken the same factors apply to milli-units (so 1000 is "leave it as it is"), and one
+ * energy count is a milliwatt hour times 1000 / power.
+ */
+#ifndef BRIDGE_METER_CALIBRATION_H
+#define BRIDGE_METER_CALIBRATION_H
+
+#include "drivers/base/status.h"
+#include "drivers/reading.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct calibration {
+    double voltage; /**< raw per volt, > 0 */
+    double current; /**< raw per ampere, > 0 */
+    double power;   /**< raw per watt, > 0 (a reversed clamp is `invert`, not a negative factor) */
+};
+
+/** What a channel starts with when nothing is configured: the 80 A clamp's datasheet example for a
+ *  BL0942 (5 x 390k / 510 R divider, 2000:1 clamp with 1.02 R burden), identity for OpenBeken. */
+struct calibration calibration_default(enum reading_kind kind);
+
+/** Power factor that follows from voltage and current by the identity above (BL0942 only). */
+double calibration_power_from(double voltage, double current);
+
+/** power / calibration_power_from(voltage, current); 0.98..1.02 is a consistent set. */
+double calibration_consistency(const struct calibration *calibration);
+
+/** STATUS_USAGE with a sentence unless every factor is finite and within what a BL0942 board can
+ *  have (1..1e8). */
+enum status calibration_check(const struct calibration *calibration, struct error *error);
+
+/** Energy of that many counts in microwatt hours, rounded towards zero. Monotonic in counts. */
+int64_t calibration_energy_uwh(const struct calibration *calibration, enum reading_kind kind,
+                               int64_t counts);
+
+#endif

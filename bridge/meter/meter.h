@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The meter of one channel: takes readings as measured, gives calibrated values, energy totals and a
+ * diagnosis in words. Pure: no I/O, no clock of its own, no threads; same input, same output.
+ */
+#ifndef BRIDGE_METER_METER_H
+#define BRIDGE_METER_METER_H
+
+#include "bridge/meter/calibration.h"
+#include "bridge/meter/energy.h"
+#include "drivers/reading.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct meter_options {
+    enum reading_kind kind;
+    struct calibration calibration;
+    bool invert;             /**< the clamp sits the other way round: flips the sign of power */
+    int mains_frequency_hz;  /**< 50 or 60 */
+    double mains_voltage_v;  /**< nominal */
+    double max_current_a;    /**< greatest possible; bounds energy per second and plausible power */
+    int64_t noise_floor_mw;  /**< |power| below it is shown as 0 (energy is not touched) */
+    const char *boot_id;     /**< this boot's id, for energy_state; copied */
+};
+
+/** A value that may be unknown; unknown is published as null. */
+struct amount {
+    bool known;
+    int64_t value;
+};
+
+enum energy_flow { FLOW_UNKNOWN, FLOW_CONSUMING, FLOW_PRODUCING };
+
+/** Calibrated values in milli-units; power is positive when consumed from the grid. */
+struct channel_values {
+    struct amount voltage_mv;
+    struct amount current_ma;
+    struct amount power_mw;
+    struct amount power_apparent_mva;
+    struct amount power_reactive_mvar;
+    struct amount power_factor_permille; /**< -1000..1000, null below the noise floor */
+    struct amount frequency_mhz;         /**< millihertz */
+    struct amount energy_uwh;            /**< imported total, microwatt hours, never goes down */
+    struct amount energy_produced_uwh;   /**< exported total, likewise */
+    enum energy_flow flow;
+};
+
+/** What is wrong with a channel's data, as bits; 0 is healthy. Words: meter_problem_text(). */
+enum meter_problem {
+    PROBLEM_CLAMP_REVERSED = 1 << 0,   /**< power negative for long although nothing was configured */
+    PROBLEM_CLAMP_OTHER_PHASE = 1 << 1,/**< current without active power: clamp and VP differ */
+    PROBLEM_NO_VOLTAGE = 1 << 2,       /**< no voltage reference at the chip */
+    PROBLEM_SILENT = 1 << 3,           /**< set by the caller: the source does not answer */
+    PROBLEM_NOISY = 1 << 4,            /**< set by the caller: the line is noisy */
+    PROBLEM_IMPLAUSIBLE = 1 << 5,      /**< values outside what the installation can have */
+};
+
+enum meter_event_kind {
+    METER_EVENT_NONE,
+    METER_EVENT_COUNTER_RESET,    /**< the source's counter restarted; old, new, credited are set */
+    METER_EVENT_COUNTER_WRAPPED,
+    METER_EVENT_STEP_REJECTED,    /**< an impossible step; nothing was credited */
+    METER_EVENT_GLITCH_DROPPED,   /**< one reading disagreed with its neighbours; ignored */
+    METER_EVENT_DOWNTIME_COUNTED, /**< energy counted while nobody read the chip was added */
+    METER_EVENT_PROBLEM_BEGAN,    /**< problem is set */
+    METER_EVENT_PROBLEM_ENDED,
+};
+
+struct meter_event {
+    enum meter_event_kind kind;
+    int64_t old_counter;
+    int64_t new_counter;
+    int64_t credited;        /**< counts added to the totals by this event */
+    unsigned problem;
+    char text[200];          /**< a sentence for people */
+};
+
+#define METER_EVENTS_MAX 4
+
+/** What one reading led to. */
+struct meter_result {
+    struct channel_values values;
+    unsigned problems;
+    int64_t imported_counts; /**< credited by this reading; stored beside it in the history */
+    int64_t exported_counts;
+    size_t event_count;
+    struct meter_event events[METER_EVENTS_MAX];
+};
+
+struct meter;
+
+/** state NULL: the channel was never seen. Both arguments are copied. */
+struct meter *meter_create(const struct meter_options *options, const struct energy_state *state);
+void meter_free(struct meter *meter);
+
+void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result);
+
+/** The state to store with the last reading. Borrowed, valid until the next call. */
+const struct energy_state *meter_state(const struct meter *meter);
+
+/** Values as of the last reading, everything but energy unknown when stale (source offline). */
+void meter_values(const struct meter *meter, bool stale, struct channel_values *values);
+
+/** Folds what was counted into the base, then counts with the new factors: totals do not jump. */
+void meter_set_calibration(struct meter *meter, const struct calibration *calibration);
+
+/** The user's explicit act: the only way a total can go down. Negative: leave that one alone. */
+void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exported_uwh);
+
+/** A sentence for one problem bit: what it means and what to do. */
+const char *meter_problem_text(enum meter_problem problem);
+/** A stable word for machines: "clamp_reversed". */
+const char *meter_problem_name(enum meter_problem problem);
+
+#endif

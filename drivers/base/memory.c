@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void *or_abort(void *pointer, size_t size)
+{
+    if (pointer == NULL) {
+        (void)fprintf(stderr, "Out of memory while asking for %zu bytes; stopping.\n", size);
+        abort();
+    }
+    return pointer;
+}
+
+void *memory_new(size_t count, size_t size)
+{
+    return or_abort(calloc(count == 0 ? 1 : count, size == 0 ? 1 : size), count * size);
+}
+
+char *memory_copy_text(const char *text)
+{
+    return or_abort(strdup(text), strlen(text) + 1);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Memory that a daemon cannot go on without: these never return NULL. When memory is out they say
+ * so and abort, so that systemd restarts the service from its durable state instead of letting it
+ * limp on with half an update. Sizes that come from outside must be bounded before they get here.
+ */
+#ifndef DRIVERS_BASE_MEMORY_H
+#define DRIVERS_BASE_MEMORY_H
+
+#include <stddef.h>
+#include <stdlib.h>
+
+/** Zeroed memory for count objects; overflow-checked. Freed with free(). */
+void *memory_new(size_t count, size_t size);
+/** A copy of text. Freed with free(). */
+char *memory_copy_text(const char *text);
+
+/** __attribute__((cleanup)) helper: char *x memory_auto = ...; is freed at the end of the scope. */
+static inline void memory_cleanup(void *pointer)
+{
+    void **owned = pointer;
+    free(*owned);
+}
+#define memory_auto __attribute__((cleanup(memory_cleanup)))
+
+#endif

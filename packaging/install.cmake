@@ -1,0 +1,6 @@
+# What `cmake --install` puts where.
+install(TARGETS bl2mqtt RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.1)
+install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${PROJECT_SOURCE_DIR}/schema/bridge.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/bl2mqtt)
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/bl2mqtt.service DESTINATION lib/systemd/system)
