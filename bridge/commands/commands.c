@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of all subcommands, in the order in which `bl2mqtt --help` lists them. */
+#include "bridge/commands/command.h"
+
+#include <stddef.h>
+
+const struct command commands[] = {
+    {NULL, NULL, NULL},
+};

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+import pathlib
+import random
+import tempfile
+
+import pytest
+
+from harness import BINARY, Broker, Process
+
+
+@pytest.fixture
+def folder():
+    """A short-named scratch folder (unix paths and tty names have limits)."""
+    with tempfile.TemporaryDirectory(prefix="bl2mqtt-test-") as path:
+        yield pathlib.Path(path)
+
+
+@pytest.fixture
+def spawn():
+    """spawn("run", ...) starts the binary in the background; all are killed at the end."""
+    started = []
+
+    def start(*args, env=None, cwd=None, program=BINARY):
+        process = Process([program, *args], env=env, cwd=cwd)
+        started.append(process)
+        return process
+
+    yield start
+    for process in reversed(started):
+        process.kill()
+
+
+@pytest.fixture
+def broker(folder):
+    instance = Broker(folder)
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+def seed(request):
+    """A fresh seed per run unless BL2MQTT_SEED is set; printed, so that a failure can be repeated."""
+    import os
+    value = int(os.environ.get("BL2MQTT_SEED", random.randrange(1 << 31)))
+    print(f"seed {value} (repeat with BL2MQTT_SEED={value})")
+    return value

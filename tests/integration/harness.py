@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""What the integration tests share: the binary under test, a private broker, processes that are
+always cleaned up, and waiting for something to become true (never a bare sleep)."""
+
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("BL2MQTT_BINARY", str(ROOT / "build/release/bridge/bl2mqtt"))
+
+
+def wait_for(predicate, timeout=10.0, what="condition", every=0.02):
+    """Returns the predicate's first true value; fails with what was waited for."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for {what}")
+        time.sleep(every)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run(*args, timeout=30, env=None, cwd=None, stdin=None):
+    """Runs one command of the binary to its end; returns CompletedProcess with text."""
+    return subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, timeout=timeout,
+                          env={**os.environ, **(env or {})}, cwd=cwd, input=stdin)
+
+
+class Process:
+    """A background process whose output is kept; killed at the end of the test."""
+
+    def __init__(self, args, env=None, cwd=None):
+        self.args = [str(a) for a in args]
+        self.lines = []
+        self._process = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                         stdin=subprocess.DEVNULL, text=True, errors="replace",
+                                         env={**os.environ, **(env or {})}, cwd=cwd)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def output(self):
+        return "\n".join(self.lines)
+
+    def running(self):
+        return self._process.poll() is None
+
+    def wait_line(self, text, timeout=10.0):
+        def find():
+            return next((line for line in list(self.lines) if text in line), None)
+        try:
+            return wait_for(find, timeout, f"the line {text!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n--- output of {self.args[0]}:\n{self.output}") from None
+
+    def signal(self, number):
+        if self.running():
+            self._process.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM, timeout=15.0):
+        """Signals, waits, returns the exit status; SIGKILL if it does not go."""
+        self.signal(number)
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.args[:2]} did not stop in {timeout} s\n{self.output}") from None
+        self._reader.join(2)
+        return status
+
+    def kill(self):
+        with contextlib.suppress(Exception):
+            self._process.kill()
+            self._process.wait(5)
+
+
+class Broker:
+    """A mosquitto of the test's own on a free loopback port; can be stopped and started again."""
+
+    def __init__(self, folder, extra=""):
+        self.folder = pathlib.Path(folder)
+        self.port = free_port()
+        self.config = self.folder / "mosquitto.conf"
+        self.config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
+                               f"persistence false\nmax_queued_messages 100000\nuser root\n{extra}")
+        self.process = None
+        self.start()
+
+    @property
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self):
+        binary = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        self.process = Process([binary, "-c", self.config])
+        wait_for(self._accepts, 10, "mosquitto to listen")
+
+    def _accepts(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            return True
+        return False
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process is not None:
+            self.process.stop(number)
+            self.process = None
+
+    def publish(self, topic, payload, retain=False, qos=1):
+        if not isinstance(payload, (str, bytes)):
+            payload = json.dumps(payload)
+        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s"]
+        subprocess.run(args + (["-r"] if retain else []), check=True, timeout=10,
+                       input=payload if isinstance(payload, bytes) else payload.encode())
+
+    def subscribe(self, *topics):
+        return Subscriber(self.port, topics)
+
+
+class Subscriber:
+    """mosquitto_sub, so that an independent client judges what arrives."""
+
+    def __init__(self, port, topics):
+        args = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
+        for topic in topics:
+            args += ["-t", topic]
+        self.messages = []
+        self._queue = queue.Queue()
+        self._process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            message = json.loads(line)
+            message["at"] = time.monotonic()
+            self.messages.append(message)
+
+    def payloads(self, topic):
+        return [m["payload"] for m in list(self.messages) if m["topic"] == topic]
+
+    def wait(self, topic, predicate=lambda payload: True, timeout=10.0):
+        """The first message on topic (JSON decoded where it is JSON) that satisfies the predicate."""
+        def find():
+            for message in list(self.messages):
+                if message["topic"] != topic:
+                    continue
+                value = decode(message["payload"])
+                if predicate(value):
+                    return (value,)
+            return None
+        return wait_for(find, timeout, f"a message on {topic}")[0]
+
+    def clear(self):
+        self.messages.clear()
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+
+
+def decode(payload):
+    try:
+        return json.loads(payload)
+    except (TypeError, ValueError):
+        return payload

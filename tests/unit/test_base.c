@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* drivers/base: numbers from text, decimals to text, errors. */
+#include "drivers/base/number.h"
+#include "drivers/base/status.h"
+#include "drivers/base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_integers(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        bool good;
+        int64_t value;
+    } table[] = {
+        {"0", true, 0},         {"-1", true, -1},        {"42", true, 42},
+        {"007", true, 7},       {"", false, 0},          {"-", false, 0},
+        {"+1", false, 0},       {" 1", false, 0},        {"1 ", false, 0},
+        {"0x10", false, 0},     {"1e3", false, 0},       {"1.0", false, 0},
+        {"nan", false, 0},      {"9223372036854775807", true, INT64_MAX},
+        {"-9223372036854775808", true, INT64_MIN},       {"9223372036854775808", false, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int64_t value = -99;
+        bool good = number_parse_int(table[i].text, strlen(table[i].text), INT64_MIN, INT64_MAX, &value);
+        if (good != table[i].good || (good && value != table[i].value))
+            fail_msg("\"%s\" gave %d, %lld", table[i].text, good, (long long)value);
+    }
+    int64_t value = 5;
+    assert_false(number_parse_int("11", 2, 0, 10, &value));
+    assert_int_equal(value, 5);
+    assert_true(number_parse_int("123", 2, 0, 99, &value)); /* the length rules, not a NUL */
+    assert_int_equal(value, 12);
+}
+
+static void test_doubles(void **unused)
+{
+    (void)unused;
+    static const char *const bad[] = {"",    ".",   "1.",    ".5",       "nan",   "NaN", "inf",  "-inf",
+                                      "0x1", "1e",  "1e999", "1,5",      "1 ",    "--1", "1.5f", "1e5.0",
+                                      "+1",  "1_0", "infinity", "1e-"};
+    double value = 0;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (number_parse_double(bad[i], strlen(bad[i]), -1e12, 1e12, &value))
+            fail_msg("\"%s\" was taken for a number", bad[i]);
+    assert_true(number_parse_double("-15883.34e-1", 12, -1e12, 1e12, &value));
+    assert_true(value > -1588.3341 && value < -1588.3339);
+    assert_false(number_parse_double("2", 1, 0, 1, &value));
+}
+
+static void test_durations(void **unused)
+{
+    (void)unused;
+    int64_t ms = 0;
+    assert_true(number_parse_duration("250ms", 5, 0, INT64_MAX, &ms));
+    assert_int_equal(ms, 250);
+    assert_true(number_parse_duration("2y", 2, 0, INT64_MAX, &ms));
+    assert_int_equal(ms, 2 * 365 * 86400000LL);
+    assert_false(number_parse_duration("5", 1, 0, INT64_MAX, &ms));
+    assert_false(number_parse_duration("5x", 2, 0, INT64_MAX, &ms));
+    assert_false(number_parse_duration("s", 1, 0, INT64_MAX, &ms));
+    assert_false(number_parse_duration("-5s", 3, 0, INT64_MAX, &ms));
+    assert_false(number_parse_duration("9999999999999999d", 17, 0, INT64_MAX, &ms));
+}
+
+static void test_scale_rounds_down_and_saturates(void **unused)
+{
+    (void)unused;
+    assert_int_equal(number_scale(7, 1, 2), 3);
+    assert_int_equal(number_scale(-7, 1, 2), -4);
+    assert_int_equal(number_scale(INT64_MAX, 1000, 1000), INT64_MAX);
+    assert_int_equal(number_scale(INT64_MAX, 2, 1), INT64_MAX);
+    assert_int_equal(number_scale(INT64_MIN, 2, 1), INT64_MIN);
+}
+
+static void check_decimal(int64_t value, unsigned scale, unsigned decimals, bool down, const char *wanted)
+{
+    char buffer[64];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append_decimal(&text, value, scale, decimals, down);
+    assert_string_equal(buffer, wanted);
+}
+
+static void test_decimals(void **unused)
+{
+    (void)unused;
+    check_decimal(231449, 3, 1, false, "231.4");
+    check_decimal(231450, 3, 1, false, "231.5");
+    check_decimal(-231450, 3, 1, false, "-231.5");
+    check_decimal(-49, 3, 1, false, "0.0"); /* never "-0.0" */
+    check_decimal(4711203999, 9, 3, true, "4.711");
+    check_decimal(5, 0, 2, false, "5.00");
+    check_decimal(1499, 3, 0, false, "1");
+    check_decimal(INT64_MIN, 0, 0, false, "-9223372036854775808");
+}
+
+static void test_text_is_cut_not_overrun(void **unused)
+{
+    (void)unused;
+    char buffer[8] = "xxxxxxx";
+    struct text text;
+    text_init(&text, buffer, 5);
+    text_append(&text, "%s", "abcdefgh");
+    text_append(&text, "more");
+    assert_true(text.cut);
+    assert_string_equal(buffer, "abcd");
+    assert_int_equal(buffer[5], 'x');
+}
+
+static void test_error_prefix(void **unused)
+{
+    (void)unused;
+    struct error error = {""};
+    assert_int_equal(error_set(&error, STATUS_NO_ANSWER, "No %s.", "reply"), STATUS_NO_ANSWER);
+    assert_int_equal(error_prefix(&error, STATUS_FAILED, "Channel %c: ", 'a'), STATUS_FAILED);
+    assert_string_equal(error.text, "Channel a: No reply.");
+    char big[2 * ERROR_TEXT_SIZE];
+    memset(big, 'y', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    (void)error_set(&error, STATUS_FAILED, "%s", big);
+    (void)error_prefix(&error, STATUS_FAILED, "P: ");
+    assert_int_equal(strlen(error.text), ERROR_TEXT_SIZE - 1);
+    assert_int_equal(error_set(NULL, STATUS_USAGE, "x"), STATUS_USAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_scale_rounds_down_and_saturates),
+        cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_text_is_cut_not_overrun),
+        cmocka_unit_test(test_error_prefix),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
