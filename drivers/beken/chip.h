@@ -31,7 +31,7 @@ enum beken_protocol {
 };
 
 /** Flash below this holds the bootloader. */
-#define BEKEN_APP_ADDRESS 0x11000u
+#define BEKEN_CODE_ADDRESS 0x11000u
 /** The vendor's (Tuya's) key block. */
 #define BEKEN_TUYA_KEY_ADDRESS 0x1EE000u
 

@@ -14,7 +14,7 @@
 
 #define CODE_BLOCK_LOGICAL 32u
 #define CODE_BLOCK_FLASH 34u
-/** Logical address of the app, which lies at BEKEN_APP_ADDRESS in flash. */
+/** Logical address of the app, which lies at BEKEN_CODE_ADDRESS in flash. */
 #define CODE_APP_LOGICAL 0x10000u
 
 /** The word that Tuya's key XORs onto the little-endian word at a logical address. */

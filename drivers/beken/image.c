@@ -287,7 +287,8 @@ static void examine_bootloader(struct image_info *info, const uint8_t *bytes, si
     bool keyed = mark->encryption == IMAGE_TUYA_KEY;
     read_bootloader_version(info, bytes, length, keyed);
     struct section section = {
-        "bootloader", bytes, length < BEKEN_APP_ADDRESS ? length : BEKEN_APP_ADDRESS, 0, 0, keyed};
+        "bootloader", bytes, length < BEKEN_CODE_ADDRESS ? length : BEKEN_CODE_ADDRESS, 0, 0,
+        keyed};
     struct rbl_header header;
     if (!check_trailer(info, &section, &header))
         check_blocks(info, &section, FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
@@ -344,7 +345,7 @@ static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t le
     info->chip = mark->chip;
     info->encryption = mark->encryption;
     examine_bootloader(info, bytes, length, mark);
-    examine_app(info, bytes, length, BEKEN_APP_ADDRESS);
+    examine_app(info, bytes, length, BEKEN_CODE_ADDRESS);
     info->skip = beken_chip_layout(info->chip)->guarded_below;
     info->write_at = info->skip;
     info->has_write_at = true;
@@ -353,7 +354,7 @@ static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t le
 static void examine_ua(struct image_info *info, const uint8_t *bytes, size_t length)
 {
     info->kind = IMAGE_UA;
-    info->write_at = BEKEN_APP_ADDRESS;
+    info->write_at = BEKEN_CODE_ADDRESS;
     info->has_write_at = true;
     examine_app(info, bytes, length, 0);
 }
@@ -370,7 +371,7 @@ static void examine_dump(struct image_info *info, const uint8_t *bytes, size_t l
     }
     const struct mark *mark =
         find_mark(bootloader_marks, COUNT(bootloader_marks), bytes, length, 0);
-    size_t app = BEKEN_APP_ADDRESS;
+    size_t app = BEKEN_CODE_ADDRESS;
     if (mark != NULL) {
         info->chip = mark->chip;
         info->encryption = mark->encryption;
@@ -378,10 +379,10 @@ static void examine_dump(struct image_info *info, const uint8_t *bytes, size_t l
     } else if (find_mark(app_marks, COUNT(app_marks), bytes, length, 0) != NULL) {
         info->rotated = length == DUMP_SIZE_MIN;
         app = 0;
-    } else if (!bytes_are_all(bytes, BEKEN_APP_ADDRESS, 0xFF)) {
+    } else if (!bytes_are_all(bytes, BEKEN_CODE_ADDRESS, 0xFF)) {
         add_problem(info, "The dump starts with a bootloader that is not known here.");
     }
-    if (!bytes_are_all(bytes + app, BEKEN_APP_ADDRESS, 0xFF))
+    if (!bytes_are_all(bytes + app, BEKEN_CODE_ADDRESS, 0xFF))
         examine_app(info, bytes, length, app);
 }
 
