@@ -14,6 +14,7 @@
 #define PROGRAM_SLICE 32U
 #define CHATTER_BAUD 9600U
 #define US_NS 1000LL
+#define HOST_BUFFER 65536U /* for a host that does not read; what is beyond is lost */
 
 static const uint8_t chatter_frame[] = {0x55, 0xAA, 0x00, 0x00, 0x00, 0x00, 0xFF};
 
@@ -123,21 +124,21 @@ struct module *module_create(const struct module_options *options,
 {
     struct module *module = memory_new(1, sizeof *module);
     module->chip = options->chip;
-    module->dice.state = options->seed;
+    module->chance.state = options->seed;
     module->now_ns = now_us * US_NS;
     module->state_since_ns = module->now_ns;
     module->power_back_ns = INT64_MAX;
     module->window_scale = options->window_scale > 0 ? options->window_scale : 1;
     module->host_baud = START_BAUD;
-    module->to_chip = uart_line_create(START_BAUD, &module->dice);
-    module->to_host = uart_line_create(START_BAUD, &module->dice);
+    module->to_chip = uart_line_create(START_BAUD, &module->chance);
+    module->to_host = uart_line_create(START_BAUD, &module->chance);
     const char *version = options->boot_version != NULL ? options->boot_version : "BK7231S_1.0.5";
     size_t version_length = strnlen(version, sizeof module->boot_version);
     memcpy(module->boot_version, version, version_length);
 
     uint32_t size = options->flash_size > 0 ? options->flash_size : DEFAULT_FLASH_SIZE;
     uint32_t id = options->flash_id > 0 ? options->flash_id : chips[options->chip].flash_id;
-    module->nor = nor_create(size, id, options->status, &module->dice);
+    module->nor = nor_create(size, id, options->status, &module->chance);
     if (options->contents != NULL)
         memcpy(nor_cells(module->nor), options->contents, size);
     module->bootloader_crc = module_crc32(module->nor, 0, NOR_BOOTLOADER_END);
@@ -329,10 +330,10 @@ void module_program_start(struct module *module, uint32_t address, const uint8_t
 
 void module_reply(struct module *module, const uint8_t *bytes, size_t length)
 {
-    if (dice_chance(&module->dice, module->faults.split) && length > 1)
-        module->split_after = 1 + dice_below(&module->dice, (uint32_t)length - 1);
+    if (chance_strikes(&module->chance, module->faults.split) && length > 1)
+        module->split_after = 1 + chance_below(&module->chance, (uint32_t)length - 1);
     uart_line_send(module->to_host, module->now_ns, bytes, length);
-    if (dice_chance(&module->dice, module->faults.duplicate))
+    if (chance_strikes(&module->chance, module->faults.duplicate))
         uart_line_send(module->to_host, module->now_ns, bytes, length);
     module_job_start(module, MODULE_JOB_SEND,
                      uart_line_idle_ns(module->to_host, module->now_ns) - module->now_ns);
@@ -380,7 +381,7 @@ static bool program_slice(struct module *module)
         length = PROGRAM_SLICE;
     module->programs_since++;
     bool brownout = reached(module->faults.brownout_at_program, module->programs_since) ||
-                    dice_chance(&module->dice, module->faults.brownout);
+                    chance_strikes(&module->chance, module->faults.brownout);
     nor_program(module->nor, (program->address + program->done) & 0xFFFFFFU,
                 program->bytes + program->done, length, brownout ? length / 2 : length);
     program->done += length;
@@ -480,7 +481,7 @@ static void chatter(struct module *module)
         return;
     }
     for (size_t i = 0; i < sizeof chatter_frame; i++)
-        chip_receives(module, (uint8_t)dice_next(&module->dice));
+        chip_receives(module, (uint8_t)chance_next(&module->chance));
 }
 
 /* The adapter's way to the host ---------------------------------------------------------------- */
@@ -490,9 +491,14 @@ static void deliver_packet(struct module *module)
     uint8_t bytes[256];
     size_t count;
     while ((count = bytes_take(&module->packet, bytes, sizeof bytes)) > 0) {
-        module->counters.bytes_to_host += count;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            if (module->delivered.count >= HOST_BUFFER) {
+                module->counters.host_overruns++;
+                continue;
+            }
+            module->counters.bytes_to_host++;
             bytes_push(&module->delivered, bytes[i]);
+        }
     }
 }
 
@@ -516,7 +522,7 @@ static void take_to_host(struct module *module)
         if (module->packet.count == 0) {
             module->packet_first_ns = module->now_ns;
             int64_t late_ns = module->now_ns + from_ms(module->faults.late_ms);
-            if (dice_chance(&module->dice, module->faults.late) && module->packet_hold_ns < late_ns)
+            if (chance_strikes(&module->chance, module->faults.late) && module->packet_hold_ns < late_ns)
                 module->packet_hold_ns = late_ns;
         }
         bytes_push(&module->packet, bytes[i]);

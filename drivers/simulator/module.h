@@ -153,6 +153,7 @@ struct module_counters {
     uint64_t refused; /**< answered with status 6 */
     uint64_t crcs, crc_bytes;
     uint64_t overruns;                     /**< times that the ring was lapped */
+    uint64_t host_overruns;                /**< bytes lost because the host did not take them */
     uint64_t bytes_to_chip, bytes_to_host; /**< that arrived */
     uint64_t baud_changes;
     uint64_t vanished;

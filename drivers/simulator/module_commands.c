@@ -238,7 +238,7 @@ static int64_t begin_erase(struct module *module, uint32_t size, uint32_t addres
                 : size == NOR_BLOCK
                     ? module->faults.erase_64k_ms
                     : module->faults.erase_64k_ms * nor_size(module->nor) / NOR_BLOCK;
-    ms *= size == 0 ? 0 : 0.9 + 0.2 * dice_unit(&module->dice);
+    ms *= size == 0 ? 0 : 0.9 + 0.2 * chance_unit(&module->chance);
     int64_t busy_ns = nor_ready_ns(module->nor) - module->now_ns;
     if (wait_ns < busy_ns)
         wait_ns = busy_ns;

@@ -240,11 +240,11 @@ static void store_trailer(uint8_t *stored, const char *name, const char *version
     store_code(stored, rbl, sizeof rbl, 0, false);
 }
 
-static uint8_t *make_code(struct dice *dice, uint32_t length)
+static uint8_t *make_code(struct chance *chance, uint32_t length)
 {
     uint8_t *code = memory_new(length, 1);
     for (uint32_t i = 0; i < length; i += 8) {
-        uint64_t value = dice_next(dice);
+        uint64_t value = chance_next(chance);
         memcpy(code + i, &value, 8);
     }
     return code;
@@ -315,9 +315,9 @@ static void meet_fingerprint(uint8_t *flash, const struct family *family)
 }
 
 static void fill_bootloader(const struct module_contents_options *options,
-                            const struct family *family, struct dice *dice, uint8_t *flash)
+                            const struct family *family, struct chance *chance, uint8_t *flash)
 {
-    uint8_t *code memory_auto = make_code(dice, BOOTLOADER_CODE);
+    uint8_t *code memory_auto = make_code(chance, BOOTLOADER_CODE);
     memcpy(code + VERSION_LOGICAL, family->version, strlen(family->version) + 1);
     memset(code + KEY_LOGICAL, 0, sizeof tuya_key);
     if (family->encrypted)
@@ -337,9 +337,9 @@ static void put_text(uint8_t *code, uint32_t at, const char *text)
 }
 
 static void fill_application(const struct module_contents_options *options,
-                             const struct family *family, struct dice *dice, uint8_t *flash)
+                             const struct family *family, struct chance *chance, uint8_t *flash)
 {
-    uint8_t *code memory_auto = make_code(dice, APPLICATION_CODE);
+    uint8_t *code memory_auto = make_code(chance, APPLICATION_CODE);
     bool openbeken = options->kind == MODULE_CONTENTS_OPENBEKEN;
     memcpy(code, app_first, sizeof app_first);
     put_text(code, STRINGS_LOGICAL, openbeken ? family->openbeken_text : family->vendor_text);
@@ -355,20 +355,20 @@ static void fill_application(const struct module_contents_options *options,
 
 void module_contents_mac(uint64_t seed, uint8_t mac[6])
 {
-    struct dice dice = {.state = seed ^ UINT64_C(0x4D4143)};
-    uint64_t value = dice_next(&dice);
+    struct chance chance = {.state = seed ^ UINT64_C(0x4D4143)};
+    uint64_t value = chance_next(&chance);
     const uint8_t bytes[6] = {
         0xC8, 0x47, 0x8C, (uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16)};
     memcpy(mac, bytes, sizeof bytes);
 }
 
 static void fill_rf(const struct module_contents_options *options, const struct family *family,
-                    struct dice *dice, uint8_t *flash)
+                    struct chance *chance, uint8_t *flash)
 {
     static const uint8_t item[8] = {0x02, 0x11, 0x11, 0x11, 0x06, 0x00, 0x00, 0x00};
     uint8_t *rf = flash + family->rf_address;
     for (uint32_t i = 8; i < family->rf_length; i++)
-        rf[i] = (uint8_t)dice_next(dice);
+        rf[i] = (uint8_t)chance_next(chance);
     memcpy(rf, "TLV", 4);
     put32(rf + 4, family->rf_length);
     memcpy(rf + 0x1C, item, sizeof item);
@@ -393,15 +393,15 @@ void module_contents_fill(const struct module_contents_options *options, uint8_t
     const struct family *family = &families[options->chip];
     if (options->chip == MODULE_BK7231M && options->kind != MODULE_CONTENTS_OPENBEKEN)
         family = &families[FAMILY_STOCK_M];
-    struct dice dice = {.state = options->seed};
+    struct chance chance = {.state = options->seed};
     memset(flash, 0xFF, size);
     bool blank = options->kind == MODULE_CONTENTS_BLANK;
     if (blank && options->chip != MODULE_BK7231T)
         return;
-    fill_bootloader(options, family, &dice, flash);
+    fill_bootloader(options, family, &chance, flash);
     if (!blank)
-        fill_application(options, family, &dice, flash);
-    fill_rf(options, family, &dice, flash);
+        fill_application(options, family, &chance, flash);
+    fill_rf(options, family, &chance, flash);
     if (options->kind == MODULE_CONTENTS_OPENBEKEN)
         fill_config(family, flash);
 }

@@ -54,7 +54,7 @@ struct module {
     enum module_chip chip;
     struct module_faults faults;
     struct module_counters counters;
-    struct dice dice;
+    struct chance chance;
     struct nor *nor;
     char boot_version[16];
     double window_scale;

@@ -34,10 +34,10 @@ struct nor {
     int64_t ready_ns;
     struct nor_faults faults;
     struct nor_counters counters;
-    struct dice *dice;
+    struct chance *chance;
 };
 
-struct nor *nor_create(uint32_t size, uint32_t id, uint32_t status, struct dice *dice)
+struct nor *nor_create(uint32_t size, uint32_t id, uint32_t status, struct chance *chance)
 {
     struct nor *nor = memory_new(1, sizeof *nor);
     nor->cells = memory_new(size, 1);
@@ -46,7 +46,7 @@ struct nor *nor_create(uint32_t size, uint32_t id, uint32_t status, struct dice 
     nor->size = size;
     nor->id = id;
     nor->status = status;
-    nor->dice = dice;
+    nor->chance = chance;
     return nor;
 }
 
@@ -214,7 +214,7 @@ void nor_erase(struct nor *nor, uint32_t address, uint32_t size)
     memset(nor->cells + address, 0xFF, size);
     if (nor->faults.bad_erases > 0 && bad >= address && bad - address < size) {
         nor->faults.bad_erases--;
-        nor->cells[bad] = left & (uint8_t)dice_next(nor->dice) & 0xFEU;
+        nor->cells[bad] = left & (uint8_t)chance_next(nor->chance) & 0xFEU;
     }
 }
 

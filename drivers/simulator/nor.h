@@ -9,7 +9,7 @@
 #ifndef DRIVERS_SIMULATOR_NOR_H
 #define DRIVERS_SIMULATOR_NOR_H
 
-#include "drivers/simulator/dice.h"
+#include "drivers/simulator/chance.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,9 +47,9 @@ struct nor;
 /**
  * An erased flash of size bytes (a multiple of 64 KiB), with status as its status registers
  * (SR1 | SR2 << 8 | SR3 << 16) at power-on. id is mfr | type << 8 | capacity << 16; an id that is
- * not known gets the GD25Q16's status registers. dice is borrowed.
+ * not known gets the GD25Q16's status registers. chance is borrowed.
  */
-struct nor *nor_create(uint32_t size, uint32_t id, uint32_t status, struct dice *dice);
+struct nor *nor_create(uint32_t size, uint32_t id, uint32_t status, struct chance *chance);
 void nor_free(struct nor *nor);
 
 uint32_t nor_size(const struct nor *nor);

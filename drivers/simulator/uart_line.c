@@ -29,17 +29,17 @@ struct uart_line {
     uint32_t receiver_baud; /* as last told */
     struct sampler sampler;
     struct uart_line_noise noise;
-    struct dice *dice;
+    struct chance *chance;
 };
 
-struct uart_line *uart_line_create(uint32_t baud, struct dice *dice)
+struct uart_line *uart_line_create(uint32_t baud, struct chance *chance)
 {
     struct uart_line *line = memory_new(1, sizeof *line);
     line->capacity = FIRST_CAPACITY;
     line->queue = memory_new(line->capacity, 1);
     line->baud = baud;
     line->receiver_baud = baud;
-    line->dice = dice;
+    line->chance = chance;
     return line;
 }
 
@@ -141,7 +141,7 @@ static size_t sample(struct uart_line *line, int64_t end_ns, bool level, int64_t
 {
     struct sampler *sampler = &line->sampler;
     if (!sampler->in_frame && !level && !sampler->await_high) {
-        int64_t lateness = (int64_t)(dice_unit(line->dice) * (double)bit_ns / 4);
+        int64_t lateness = (int64_t)(chance_unit(line->chance) * (double)bit_ns / 4);
         sampler->in_frame = true;
         sampler->bit = 0;
         sampler->shift = 0;
@@ -190,11 +190,11 @@ static size_t disturb(struct uart_line *line, uint8_t *bytes, size_t count)
         loss += noise->over_baud_loss;
     size_t left = 0;
     for (size_t i = 0; i < count; i++) {
-        if (dice_chance(line->dice, loss))
+        if (chance_strikes(line->chance, loss))
             continue;
         bytes[left] = bytes[i];
-        if (dice_chance(line->dice, noise->bit_error))
-            bytes[left] ^= (uint8_t)(1U << dice_below(line->dice, 8));
+        if (chance_strikes(line->chance, noise->bit_error))
+            bytes[left] ^= (uint8_t)(1U << chance_below(line->chance, 8));
         left++;
     }
     return left;

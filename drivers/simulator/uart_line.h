@@ -9,7 +9,7 @@
 #ifndef DRIVERS_SIMULATOR_UART_LINE_H
 #define DRIVERS_SIMULATOR_UART_LINE_H
 
-#include "drivers/simulator/dice.h"
+#include "drivers/simulator/chance.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,8 +27,8 @@ struct uart_line_noise {
 
 struct uart_line;
 
-/** dice is borrowed. */
-struct uart_line *uart_line_create(uint32_t baud, struct dice *dice);
+/** chance is borrowed. */
+struct uart_line *uart_line_create(uint32_t baud, struct chance *chance);
 void uart_line_free(struct uart_line *line);
 
 void uart_line_set_noise(struct uart_line *line, const struct uart_line_noise *noise);

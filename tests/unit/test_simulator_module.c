@@ -511,9 +511,9 @@ static void test_protected_ranges(void **unused)
         {0x1523C2, 0x0014, 0x100000, FLASH_SIZE},
         {0x1523C2, 0x003C, 0, FLASH_SIZE},
     };
-    struct dice dice = {.state = 1};
+    struct chance chance = {.state = 1};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        struct nor *nor = nor_create(FLASH_SIZE, table[i].id, table[i].status, &dice);
+        struct nor *nor = nor_create(FLASH_SIZE, table[i].id, table[i].status, &chance);
         uint32_t first;
         uint32_t end;
         nor_protected(nor, &first, &end);
@@ -526,22 +526,22 @@ static void test_protected_ranges(void **unused)
 static void test_status_register_quirks(void **unused)
 {
     (void)unused;
-    struct dice dice = {.state = 1};
+    struct chance chance = {.state = 1};
     /* One register: the two-byte form is ignored. */
-    struct nor *nor = nor_create(FLASH_SIZE, 0x15701C, 0x3C, &dice);
+    struct nor *nor = nor_create(FLASH_SIZE, 0x15701C, 0x3C, &chance);
     nor_write_status(nor, 0x01, (const uint8_t[]){0, 0}, 2, 0, 0);
     assert_int_equal(nor_status(nor), 0x3C);
     nor_write_status(nor, 0x01, (const uint8_t[]){0}, 1, 0, 0);
     assert_int_equal(nor_status(nor), 0);
     nor_free(nor);
     /* Locked: silently nothing. */
-    nor = nor_create(FLASH_SIZE, 0x1560EB, 0xFC, &dice);
+    nor = nor_create(FLASH_SIZE, 0x1560EB, 0xFC, &chance);
     nor_set_faults(nor, &(struct nor_faults){.status_locked = true});
     nor_write_status(nor, 0x01, (const uint8_t[]){0, 0}, 2, 0, 0);
     assert_int_equal(nor_status(nor), 0xFC);
     nor_free(nor);
     /* The second register at 35 on most, at 15 on MX. */
-    nor = nor_create(FLASH_SIZE, 0x1523C2, 0x1200, &dice);
+    nor = nor_create(FLASH_SIZE, 0x1523C2, 0x1200, &chance);
     assert_int_equal(nor_read_status(nor, 0x35, 0), 0);
     assert_int_equal(nor_read_status(nor, 0x15, 0), 0x12);
     nor_free(nor);
@@ -550,8 +550,8 @@ static void test_status_register_quirks(void **unused)
 static void test_nor_rule_and_page_wrap(void **unused)
 {
     (void)unused;
-    struct dice dice = {.state = 1};
-    struct nor *nor = nor_create(FLASH_SIZE, 0x1560EB, 0, &dice);
+    struct chance chance = {.state = 1};
+    struct nor *nor = nor_create(FLASH_SIZE, 0x1560EB, 0, &chance);
     nor_program(nor, 0x1000, (const uint8_t[]){0xF0}, 1, 1);
     nor_program(nor, 0x1000, (const uint8_t[]){0x0F}, 1, 1);
     assert_int_equal(nor_cells(nor)[0x1000], 0x00);
