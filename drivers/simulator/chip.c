@@ -1,0 +1,807 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/simulator/chip.h"
+
+#include "drivers/base/memory.h"
+#include "drivers/simulator/dice.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Register addresses (datasheet V1.10, 1.5). */
+enum {
+    REG_I_WAVE = 0x01,
+    REG_V_WAVE = 0x02,
+    REG_I_RMS = 0x03,
+    REG_V_RMS = 0x04,
+    REG_I_FAST_RMS = 0x05,
+    REG_WATT = 0x06,
+    REG_CF_CNT = 0x07,
+    REG_FREQ = 0x08,
+    REG_STATUS = 0x09,
+    REG_SETTINGS_FIRST = 0x12,
+    REG_WA_CREEP = 0x14,
+    REG_MODE = 0x19,
+    REG_GAIN_CR = 0x1A,
+    REG_SOFT_RESET = 0x1C,
+    REG_USR_WRPROT = 0x1D,
+    REG_PACKET = 0xAA,
+    SETTINGS = REG_GAIN_CR - REG_SETTINGS_FIRST + 1,
+};
+
+enum {
+    MODE_CF_EN = 1 << 2,
+    MODE_RMS_800_MS = 1 << 3,
+    MODE_CLEAR_ON_READ = 1 << 6,
+    MODE_ABSOLUTE = 1 << 7,
+    MODE_RATE_SHIFT = 8,
+};
+
+enum {
+    STATUS_REVERSE = 1 << 0,
+    STATUS_CREEP = 1 << 1,
+    STATUS_UNDOCUMENTED = 1 << 5, /* seen to come and go in captures */
+    STATUS_CURRENT_LOW = 1 << 8,
+    STATUS_VOLTAGE_LOW = 1 << 9,
+};
+
+#define ID_READ 0x58
+#define ID_WRITE 0xA8
+#define ID_ADDRESS_MASK 0x03
+#define PACKET_HEADER 0x55
+#define PACKET_SIZE 23
+#define REGISTER_ANSWER_SIZE 4
+#define WRITE_FRAME_SIZE 6
+#define UNLOCK_KEY 0x55
+#define SOFT_RESET_KEY 0x5A5A5A
+
+#define COUNTER_MASK 0xFFFFFFu
+#define CURRENT_LOW_BELOW 0x40000u
+#define VOLTAGE_LOW_BELOW 0x80000u
+#define FREQUENCY_STEP 8
+
+#define LINE_GAP_US 20000
+#define FRAME_TIMEOUT_US 16000
+#define LATE_US 300000
+#define BITS_PER_BYTE 10 /* 8N1 */
+
+/* tCF = 1638.4 * 256 / WATT seconds per count; here in raw power times microseconds. */
+#define ENERGY_PER_COUNT INT64_C(419430400000)
+/* I_FAST_RMS is about that part of I_RMS for large alternating currents. */
+#define FAST_PART 0.363
+/* Raw RMS at the input limits 30 mV and 70 mV rms, where the 20-bit samples reach their ends. */
+#define CURRENT_FULL_SCALE 7536404.0
+#define VOLTAGE_FULL_SCALE 4252241.0
+#define SAMPLE_MAX 524287.0
+
+#define RECEIVE_QUEUE 256
+#define TRANSMIT_QUEUE 128
+#define JUNK_MAX 8
+#define ANSWER_MAX (JUNK_MAX + PACKET_SIZE)
+
+struct host_byte {
+    int64_t at_us; /* end of its stop bit */
+    uint32_t baud;
+    uint8_t byte;
+};
+
+struct chip_byte {
+    int64_t at_us;
+    uint8_t byte;
+};
+
+struct chip {
+    struct chip_options options;
+    struct chip_load load;
+    struct chip_faults faults;
+    int64_t now_us;
+    uint64_t dice;
+
+    uint16_t settings[SETTINGS];
+    bool unlocked;
+    uint32_t baud;
+
+    /* What the load is for the converter, without noise. */
+    double current_raw, voltage_raw;
+    int32_t watt_raw;
+
+    /* The averaging window that runs now, and the registers that the last one filled. */
+    int64_t window_start_us, integrated_us;
+    double current_sum, fast_sum, voltage_sum, watt_sum;
+    uint32_t i_rms, v_rms, i_fast_rms, frequency;
+    int32_t watt;
+    bool creep, undocumented;
+
+    int64_t energy; /* less than one count, signed in algebraic mode */
+    uint32_t counter;
+    bool last_pulse_exported;
+    uint64_t counts_imported, counts_exported;
+    unsigned resets, answers, faulty;
+
+    uint8_t frame[WRITE_FRAME_SIZE];
+    size_t frame_length;
+    int64_t frame_start_us, last_byte_us;
+    bool ignoring;    /* until the line was quiet */
+    bool overhearing; /* ... and the last byte was the id of a read from another address */
+
+    struct host_byte receive[RECEIVE_QUEUE];
+    size_t receive_first, receive_count;
+    int64_t host_busy_us;
+    struct chip_byte transmit[TRANSMIT_QUEUE];
+    size_t transmit_first, transmit_count;
+    int64_t chip_busy_us;
+};
+
+/* ---- settings ---- */
+
+static const struct {
+    uint16_t mask, initial;
+} setting_table[SETTINGS] = {
+    [0x12 - REG_SETTINGS_FIRST] = {0x00FF, 0x0000}, /* I_RMSOS: no source says what it does */
+    [0x14 - REG_SETTINGS_FIRST] = {0x00FF, 0x000B}, /* WA_CREEP */
+    [0x15 - REG_SETTINGS_FIRST] = {0xFFFF, 0xFFFF}, /* I_FAST_RMS_TH */
+    [0x16 - REG_SETTINGS_FIRST] = {0x0007, 0x0001}, /* I_FAST_RMS_CYC */
+    [0x17 - REG_SETTINGS_FIRST] = {0x0003, 0x0003}, /* FREQ_CYC */
+    [0x18 - REG_SETTINGS_FIRST] = {0x003F, 0x0024}, /* OT_FUNX */
+    [REG_MODE - REG_SETTINGS_FIRST] = {0x03FF, 0x0087},
+    [REG_GAIN_CR - REG_SETTINGS_FIRST] = {0x0003, 0x0002},
+};
+
+static uint16_t setting(const struct chip *chip, unsigned reg)
+{
+    return chip->settings[reg - REG_SETTINGS_FIRST];
+}
+
+static bool mode_has(const struct chip *chip, unsigned bit)
+{
+    return (setting(chip, REG_MODE) & bit) != 0;
+}
+
+static int64_t window_us(const struct chip *chip)
+{
+    return mode_has(chip, MODE_RMS_800_MS) ? 800000 : 400000;
+}
+
+static uint32_t mode_baud(const struct chip *chip)
+{
+    switch (setting(chip, REG_MODE) >> MODE_RATE_SHIFT) {
+    case 2:
+        return 19200;
+    case 3:
+        return 38400;
+    default:
+        return chip->options.pin_baud;
+    }
+}
+
+/* ---- measuring ---- */
+
+/* Raw values are cut off, not rounded (the application note's example shows it); the tiny addition
+ * makes up for what the sums lose. */
+static double cut_raw(double value, double limit)
+{
+    double magnitude = floor(fmin(fabs(value), limit) + 1e-6);
+    return value < 0 ? -magnitude : magnitude;
+}
+
+static void update_raw_load(struct chip *chip)
+{
+    static const double gains[] = {1.0 / 16, 4.0 / 16, 1, 24.0 / 16};
+    double gain = gains[setting(chip, REG_GAIN_CR)];
+    const struct chip_options *options = &chip->options;
+    chip->voltage_raw = fabs(chip->load.voltage_v) * options->counts_per_volt;
+    chip->current_raw = fabs(chip->load.current_a) * options->counts_per_ampere * gain;
+    chip->watt_raw =
+        (int32_t)cut_raw(chip->load.power_w * options->counts_per_watt * gain, 0x7FFFFF);
+}
+
+/* Below the no-load threshold power, current and energy stand still. */
+static bool in_creep(const struct chip *chip)
+{
+    return fabs((double)chip->watt_raw) < setting(chip, REG_WA_CREEP) * 3125.0 / 256.0;
+}
+
+static void count_pulses(struct chip *chip, uint64_t pulses, bool exported)
+{
+    if (pulses == 0)
+        return;
+    bool down = exported && !mode_has(chip, MODE_ABSOLUTE);
+    uint32_t step = (uint32_t)(pulses & COUNTER_MASK);
+    chip->counter = (down ? chip->counter - step : chip->counter + step) & COUNTER_MASK;
+    chip->last_pulse_exported = exported;
+    if (exported)
+        chip->counts_exported += pulses;
+    else
+        chip->counts_imported += pulses;
+}
+
+static void accumulate_energy(struct chip *chip, int64_t elapsed_us)
+{
+    if (!mode_has(chip, MODE_CF_EN) || in_creep(chip))
+        return;
+    bool absolute = mode_has(chip, MODE_ABSOLUTE);
+    /* 128 bits: a year at full scale is more than 2^63 raw microseconds. */
+    __int128 energy = (__int128)chip->watt_raw * elapsed_us;
+    if (absolute && energy < 0)
+        energy = -energy;
+    energy += chip->energy;
+    bool negative = energy < 0;
+    uint64_t pulses = (uint64_t)((negative ? -energy : energy) / ENERGY_PER_COUNT);
+    chip->energy = (int64_t)(energy % ENERGY_PER_COUNT);
+    count_pulses(chip, pulses, absolute ? chip->watt_raw < 0 : negative);
+}
+
+static void integrate(struct chip *chip, int64_t until_us)
+{
+    int64_t elapsed_us = until_us - chip->integrated_us;
+    if (elapsed_us <= 0)
+        return;
+    chip->integrated_us = until_us;
+    double elapsed = (double)elapsed_us;
+    chip->voltage_sum += chip->voltage_raw * elapsed;
+    chip->fast_sum += chip->current_raw * elapsed;
+    if (!in_creep(chip)) {
+        chip->current_sum += chip->current_raw * elapsed;
+        chip->watt_sum += (double)chip->watt_raw * elapsed;
+    }
+    accumulate_energy(chip, elapsed_us);
+}
+
+static void start_window(struct chip *chip, int64_t at_us)
+{
+    chip->window_start_us = at_us;
+    chip->voltage_sum = chip->current_sum = chip->fast_sum = chip->watt_sum = 0;
+}
+
+static void refresh_frequency(struct chip *chip)
+{
+    if (chip->v_rms < VOLTAGE_LOW_BELOW || chip->load.frequency_hz <= 0)
+        return;
+    double steps = round(1e6 / chip->load.frequency_hz / FREQUENCY_STEP);
+    chip->frequency = (uint32_t)fmin(steps * FREQUENCY_STEP, 0xFFF8);
+}
+
+/* The window's means become the registers. Noise depends on seed and time alone, so that it does
+ * not matter how often anybody looked. Power carries the noise of both, so PF never exceeds 1. */
+static void refresh(struct chip *chip)
+{
+    double window = (double)(chip->integrated_us - chip->window_start_us);
+    uint64_t dice = dice_hash(chip->options.seed) ^ (uint64_t)chip->integrated_us;
+    double v_noise = 1 + chip->options.noise * (dice_unit(dice_next(&dice)) - 0.5);
+    double i_noise = 1 + chip->options.noise * (dice_unit(dice_next(&dice)) - 0.5);
+    chip->undocumented = (dice_next(&dice) & 1) != 0;
+
+    chip->v_rms = (uint32_t)cut_raw(chip->voltage_sum / window * v_noise, 0xFFFFFF);
+    chip->i_rms = (uint32_t)cut_raw(chip->current_sum / window * i_noise, 0xFFFFFF);
+    chip->i_fast_rms = (uint32_t)cut_raw(chip->fast_sum / window * i_noise * FAST_PART, 0xFFFFFF);
+    chip->watt = (int32_t)cut_raw(chip->watt_sum / window * v_noise * i_noise, 0x7FFFFF);
+    chip->creep = in_creep(chip) && chip->v_rms >= VOLTAGE_LOW_BELOW;
+    refresh_frequency(chip);
+    start_window(chip, chip->integrated_us);
+}
+
+/* Load and settings are constant from now_us to until_us. */
+static void measure(struct chip *chip, int64_t until_us)
+{
+    int64_t window = window_us(chip);
+    while (chip->window_start_us + window <= until_us) {
+        int64_t windows = (until_us - chip->window_start_us) / window;
+        int64_t last_us = chip->window_start_us + (windows - 1) * window;
+        if (last_us > chip->integrated_us) { /* nobody can see any window but the last one */
+            integrate(chip, last_us);
+            start_window(chip, last_us);
+        }
+        integrate(chip, chip->window_start_us + window);
+        refresh(chip);
+    }
+    integrate(chip, until_us);
+    chip->now_us = until_us;
+}
+
+/* ---- registers ---- */
+
+static uint32_t status_bits(const struct chip *chip)
+{
+    return (chip->last_pulse_exported ? STATUS_REVERSE : 0u) | (chip->creep ? STATUS_CREEP : 0u) |
+           (chip->undocumented ? STATUS_UNDOCUMENTED : 0u) |
+           (chip->i_rms < CURRENT_LOW_BELOW ? STATUS_CURRENT_LOW : 0u) |
+           (chip->v_rms < VOLTAGE_LOW_BELOW ? STATUS_VOLTAGE_LOW : 0u);
+}
+
+/* A sample of the sine at this instant, 20 bits signed and as such extended to 24. */
+static uint32_t sample(const struct chip *chip, double raw, double full_scale, double phase)
+{
+    double cycles = (double)chip->now_us * 1e-6 * chip->load.frequency_hz;
+    double value = raw / full_scale * SAMPLE_MAX * sin(2 * M_PI * (cycles - floor(cycles)) + phase);
+    return (uint32_t)(int32_t)fmax(-SAMPLE_MAX, fmin(SAMPLE_MAX, value)) & COUNTER_MASK;
+}
+
+static double current_phase(const struct chip *chip)
+{
+    double apparent = fabs(chip->load.voltage_v * chip->load.current_a);
+    return apparent > 0 ? acos(fmax(-1, fmin(1, chip->load.power_w / apparent))) : 0;
+}
+
+static uint32_t take_counter(struct chip *chip)
+{
+    uint32_t counter = chip->counter;
+    if (mode_has(chip, MODE_CLEAR_ON_READ))
+        chip->counter = 0;
+    return counter;
+}
+
+static uint32_t read_register(struct chip *chip, unsigned reg)
+{
+    switch (reg) {
+    case REG_I_WAVE:
+        return sample(chip, chip->current_raw, CURRENT_FULL_SCALE, current_phase(chip));
+    case REG_V_WAVE:
+        return sample(chip, chip->voltage_raw, VOLTAGE_FULL_SCALE, 0);
+    case REG_I_RMS:
+        return chip->i_rms;
+    case REG_V_RMS:
+        return chip->v_rms;
+    case REG_I_FAST_RMS:
+        return chip->i_fast_rms;
+    case REG_WATT:
+        return (uint32_t)chip->watt & COUNTER_MASK;
+    case REG_CF_CNT:
+        return take_counter(chip);
+    case REG_FREQ:
+        return chip->frequency;
+    case REG_STATUS:
+        return status_bits(chip);
+    case REG_USR_WRPROT:
+        return chip->unlocked ? 1 : 0;
+    default:
+        return reg >= REG_SETTINGS_FIRST && reg <= REG_GAIN_CR ? setting(chip, reg) : 0;
+    }
+}
+
+static void settings_changed(struct chip *chip)
+{
+    chip->baud = mode_baud(chip);
+    if (mode_has(chip, MODE_ABSOLUTE) && chip->energy < 0)
+        chip->energy = -chip->energy;
+    update_raw_load(chip);
+}
+
+static void default_settings(struct chip *chip)
+{
+    for (size_t i = 0; i < SETTINGS; i++)
+        chip->settings[i] = setting_table[i].initial;
+    settings_changed(chip);
+}
+
+/* The unlock survives it: firmware in the field unlocks, resets, and writes MODE without another
+ * unlock, and reads that MODE back. */
+static void soft_reset(struct chip *chip)
+{
+    default_settings(chip);
+    if (chip->options.soft_reset_clears_energy)
+        chip->counter = 0;
+}
+
+static void write_register(struct chip *chip, unsigned reg, uint32_t value)
+{
+    if (reg == REG_USR_WRPROT) {
+        chip->unlocked = (value & 0xFF) == UNLOCK_KEY;
+        return;
+    }
+    if (!chip->unlocked)
+        return;
+    if (reg == REG_SOFT_RESET && value == SOFT_RESET_KEY)
+        soft_reset(chip);
+    if (reg < REG_SETTINGS_FIRST || reg > REG_GAIN_CR)
+        return; /* read-only, or no register at all */
+    size_t index = reg - REG_SETTINGS_FIRST;
+    chip->settings[index] = (uint16_t)(value & setting_table[index].mask);
+    settings_changed(chip);
+}
+
+/* ---- answers ---- */
+
+static uint8_t checksum(uint8_t first, const uint8_t *bytes, size_t length)
+{
+    unsigned sum = first;
+    for (size_t i = 0; i < length; i++)
+        sum += bytes[i];
+    return (uint8_t)~sum;
+}
+
+static void put_u24(uint8_t *bytes, uint32_t value)
+{
+    bytes[0] = (uint8_t)value;
+    bytes[1] = (uint8_t)(value >> 8);
+    bytes[2] = (uint8_t)(value >> 16);
+}
+
+/* Returns the length; the last byte is the checksum, over the id byte (*first: what the sum starts
+ * with, for faults that keep it valid) and all before. */
+static size_t build_answer(struct chip *chip, unsigned reg, uint8_t *bytes, uint8_t *first)
+{
+    uint8_t id = (uint8_t)(ID_READ | chip->options.address);
+    if (reg != REG_PACKET) {
+        *first = (uint8_t)(id + reg);
+        put_u24(bytes, read_register(chip, reg));
+        bytes[3] = checksum(*first, bytes, 3);
+        return REGISTER_ANSWER_SIZE;
+    }
+    *first = id; /* the packet's pseudo address is not part of the sum */
+    memset(bytes, 0, PACKET_SIZE);
+    bytes[0] = PACKET_HEADER;
+    put_u24(bytes + 1, chip->i_rms);
+    put_u24(bytes + 4, chip->v_rms);
+    put_u24(bytes + 7, chip->i_fast_rms);
+    put_u24(bytes + 10, (uint32_t)chip->watt);
+    put_u24(bytes + 13, take_counter(chip));
+    put_u24(bytes + 16, chip->frequency);
+    put_u24(bytes + 19, status_bits(chip));
+    bytes[PACKET_SIZE - 1] = checksum(*first, bytes, PACKET_SIZE - 1);
+    return PACKET_SIZE;
+}
+
+static bool roll(struct chip *chip, double probability)
+{
+    return probability > 0 && dice_unit(dice_next(&chip->dice)) < probability;
+}
+
+static size_t pick(struct chip *chip, size_t count)
+{
+    return (size_t)(dice_next(&chip->dice) % count);
+}
+
+static void flip_bit(struct chip *chip, uint8_t *bytes, size_t length)
+{
+    bytes[pick(chip, length)] ^= (uint8_t)(1u << pick(chip, 8));
+}
+
+/* Two flips that leave the checksum right and the header whole. There nearly always is such a pair
+ * (one bit that is set in one byte and clear in another); chance finds it soon. */
+static bool flip_two_bits(struct chip *chip, uint8_t first, uint8_t *bytes, size_t length)
+{
+    size_t header = length == PACKET_SIZE ? 1 : 0;
+    for (int attempt = 0; attempt < 1000; attempt++) {
+        uint8_t bit = (uint8_t)(1u << pick(chip, 8));
+        size_t one = header + pick(chip, length - header);
+        size_t two = header + pick(chip, length - header);
+        if (one == two)
+            continue;
+        bytes[one] ^= bit;
+        bytes[two] ^= bit;
+        if (checksum(first, bytes, length - 1) == bytes[length - 1])
+            return true;
+        bytes[one] ^= bit;
+        bytes[two] ^= bit;
+    }
+    return false;
+}
+
+static size_t put_junk(struct chip *chip, uint8_t *bytes)
+{
+    size_t length = 1 + pick(chip, JUNK_MAX);
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = (uint8_t)dice_next(&chip->dice);
+    return length;
+}
+
+static void send(struct chip *chip, int64_t start_us, const uint8_t *bytes, size_t length)
+{
+    if (chip->transmit_count + length > TRANSMIT_QUEUE)
+        return; /* asked faster than it can speak */
+    if (start_us < chip->chip_busy_us)
+        start_us = chip->chip_busy_us;
+    for (size_t i = 0; i < length; i++) {
+        int64_t bits = (int64_t)(i + 1) * BITS_PER_BYTE;
+        size_t at = (chip->transmit_first + chip->transmit_count++) % TRANSMIT_QUEUE;
+        chip->chip_busy_us = start_us + bits * 1000000 / chip->baud;
+        chip->transmit[at] = (struct chip_byte){chip->chip_busy_us, bytes[i]};
+    }
+}
+
+static void power_cut(struct chip *chip);
+
+/* wrong: this fault has already been decided on. */
+static void answer(struct chip *chip, unsigned reg, bool wrong)
+{
+    const struct chip_faults *faults = &chip->faults;
+    bool faulty = wrong;
+    uint8_t bytes[ANSWER_MAX];
+    size_t junk = 0;
+    if (roll(chip, faults->reset)) {
+        power_cut(chip);
+        faulty = true;
+    }
+    if (roll(chip, faults->junk_before)) {
+        junk = put_junk(chip, bytes);
+        faulty = true;
+    }
+    uint8_t first;
+    uint8_t *body = bytes + junk;
+    size_t length = build_answer(chip, reg, body, &first);
+    if (roll(chip, faults->double_flip))
+        faulty = flip_two_bits(chip, first, body, length) || faulty;
+    if (roll(chip, faults->bit_flip)) {
+        flip_bit(chip, body, length);
+        faulty = true;
+    }
+    if (roll(chip, faults->truncate)) {
+        length = 1 + pick(chip, length - 1);
+        faulty = true;
+    }
+    int64_t start_us = chip->now_us + 1000000 / chip->baud / 2;
+    if (roll(chip, faults->late)) {
+        start_us += LATE_US;
+        faulty = true;
+    }
+    chip->answers++;
+    if (roll(chip, faults->silence))
+        faulty = true;
+    else
+        send(chip, start_us, bytes, junk + length);
+    if (faulty)
+        chip->faulty++;
+}
+
+/* ---- the line ---- */
+
+static void forget_frame(struct chip *chip)
+{
+    chip->frame_length = 0;
+    chip->ignoring = chip->overhearing = false;
+}
+
+static bool is_own_id(const struct chip *chip, uint8_t byte)
+{
+    return byte == (ID_READ | chip->options.address) || byte == (ID_WRITE | chip->options.address);
+}
+
+static bool is_read_id(uint8_t byte)
+{
+    return (byte & ~ID_ADDRESS_MASK) == ID_READ;
+}
+
+static void finish_write(struct chip *chip)
+{
+    const uint8_t *frame = chip->frame;
+    chip->frame_length = 0;
+    if (checksum(0, frame, WRITE_FRAME_SIZE - 1) != frame[WRITE_FRAME_SIZE - 1])
+        return; /* dropped without a word */
+    uint32_t value = frame[2] | (uint32_t)frame[3] << 8 | (uint32_t)frame[4] << 16;
+    write_register(chip, frame[1], value);
+}
+
+/* Somebody else is meant. Nothing more is heard until the line was quiet; a chip with this fault
+ * feels spoken to all the same. */
+static void overhear(struct chip *chip, uint8_t byte)
+{
+    if (!chip->overhearing)
+        return;
+    chip->overhearing = false;
+    if (roll(chip, chip->faults.wrong_address))
+        answer(chip, byte, true);
+}
+
+static void start_frame(struct chip *chip, uint8_t byte)
+{
+    if (is_own_id(chip, byte)) {
+        chip->frame[0] = byte;
+        chip->frame_length = 1;
+        chip->frame_start_us = chip->now_us;
+        return;
+    }
+    chip->ignoring = true;
+    chip->overhearing = is_read_id(byte);
+}
+
+static void go_on_with_frame(struct chip *chip, uint8_t byte)
+{
+    chip->frame[chip->frame_length++] = byte;
+    if (is_read_id(chip->frame[0])) {
+        chip->frame_length = 0;
+        answer(chip, byte, false);
+    } else if (chip->frame_length == WRITE_FRAME_SIZE) {
+        finish_write(chip);
+    }
+}
+
+static void hear(struct chip *chip, int64_t byte_us, uint8_t byte)
+{
+    if (chip->now_us - byte_us - chip->last_byte_us >= LINE_GAP_US)
+        forget_frame(chip);
+    chip->last_byte_us = chip->now_us;
+    if (chip->now_us - chip->frame_start_us > chip->options.frame_timeout_us)
+        chip->frame_length = 0;
+    if (chip->ignoring)
+        overhear(chip, byte);
+    else if (chip->frame_length == 0)
+        start_frame(chip, byte);
+    else
+        go_on_with_frame(chip, byte);
+}
+
+static int64_t byte_time_us(uint32_t baud)
+{
+    return (BITS_PER_BYTE * INT64_C(1000000) + baud / 2) / baud;
+}
+
+/* At another baud rate bytes come out as other bytes, and more or fewer of them. */
+static void hear_garbage(struct chip *chip, uint32_t host_baud)
+{
+    uint32_t whole = chip->baud / host_baud;
+    double rest = (double)chip->baud / host_baud - whole;
+    uint32_t count = (whole > BITS_PER_BYTE ? BITS_PER_BYTE : whole) + (roll(chip, rest) ? 1 : 0);
+    for (uint32_t i = 0; i < count; i++)
+        hear(chip, byte_time_us(host_baud), (uint8_t)dice_next(&chip->dice));
+}
+
+/* A UART samples in the middle of ten bits: three percent off is the usual limit. */
+static bool same_baud(uint32_t one, uint32_t other)
+{
+    uint32_t difference = one > other ? one - other : other - one;
+    return (uint64_t)difference * 100 <= (uint64_t)one * 3;
+}
+
+static void advance(struct chip *chip, int64_t until_us)
+{
+    while (chip->receive_count > 0 && chip->receive[chip->receive_first].at_us <= until_us) {
+        struct host_byte next = chip->receive[chip->receive_first];
+        chip->receive_first = (chip->receive_first + 1) % RECEIVE_QUEUE;
+        chip->receive_count--;
+        measure(chip, next.at_us);
+        if (same_baud(chip->baud, next.baud))
+            hear(chip, byte_time_us(next.baud), next.byte);
+        else
+            hear_garbage(chip, next.baud);
+    }
+    if (until_us > chip->now_us)
+        measure(chip, until_us);
+}
+
+/* ---- the outside ---- */
+
+static void clear_line(struct chip *chip)
+{
+    forget_frame(chip);
+    chip->receive_count = 0;
+    chip->transmit_count = 0;
+    chip->host_busy_us = chip->chip_busy_us = chip->now_us;
+}
+
+static void power_on(struct chip *chip)
+{
+    default_settings(chip);
+    chip->unlocked = false;
+    chip->i_rms = chip->v_rms = chip->i_fast_rms = 0;
+    chip->watt = 0;
+    chip->frequency = 20000;
+    chip->creep = chip->undocumented = chip->last_pulse_exported = false;
+    chip->energy = 0;
+    chip->counter = 0;
+    chip->integrated_us = chip->now_us;
+    start_window(chip, chip->now_us);
+    clear_line(chip);
+}
+
+static void power_cut(struct chip *chip)
+{
+    power_on(chip);
+    chip->resets++;
+}
+
+struct chip *chip_create(const struct chip_options *options, int64_t now_us)
+{
+    struct chip *chip = memory_new(1, sizeof *chip);
+    chip->options = *options;
+    if (chip->options.frame_timeout_us == 0)
+        chip->options.frame_timeout_us = FRAME_TIMEOUT_US;
+    chip->dice = dice_hash(options->seed);
+    chip->now_us = now_us;
+    chip->last_byte_us = now_us;
+    power_on(chip);
+    chip->counter = options->first_count & COUNTER_MASK;
+    return chip;
+}
+
+void chip_free(struct chip *chip)
+{
+    free(chip);
+}
+
+void chip_set_load(struct chip *chip, int64_t now_us, const struct chip_load *load)
+{
+    advance(chip, now_us);
+    chip->load = *load;
+    update_raw_load(chip);
+}
+
+void chip_set_faults(struct chip *chip, const struct chip_faults *faults)
+{
+    chip->faults = *faults;
+}
+
+void chip_set_counter(struct chip *chip, int64_t now_us, uint32_t value)
+{
+    advance(chip, now_us);
+    chip->counter = value & COUNTER_MASK;
+}
+
+void chip_reset(struct chip *chip, int64_t now_us)
+{
+    advance(chip, now_us);
+    power_cut(chip);
+}
+
+void chip_receive(struct chip *chip, int64_t now_us, uint32_t baud, const uint8_t *bytes,
+                  size_t length)
+{
+    advance(chip, now_us);
+    if (baud == 0)
+        return; /* B0 means "hang up": nothing is sent */
+    if (chip->host_busy_us < chip->now_us)
+        chip->host_busy_us = chip->now_us;
+    for (size_t i = 0; i < length && chip->receive_count < RECEIVE_QUEUE; i++) {
+        chip->host_busy_us += byte_time_us(baud);
+        size_t at = (chip->receive_first + chip->receive_count++) % RECEIVE_QUEUE;
+        chip->receive[at] = (struct host_byte){chip->host_busy_us, baud, bytes[i]};
+    }
+}
+
+void chip_break(struct chip *chip, int64_t now_us)
+{
+    advance(chip, now_us);
+    clear_line(chip);
+}
+
+size_t chip_transmit(struct chip *chip, int64_t now_us, uint8_t *bytes, size_t size)
+{
+    advance(chip, now_us);
+    size_t count = 0;
+    while (count < size && chip->transmit_count > 0 &&
+           chip->transmit[chip->transmit_first].at_us <= now_us) {
+        bytes[count++] = chip->transmit[chip->transmit_first].byte;
+        chip->transmit_first = (chip->transmit_first + 1) % TRANSMIT_QUEUE;
+        chip->transmit_count--;
+    }
+    return count;
+}
+
+int64_t chip_next_us(const struct chip *chip)
+{
+    int64_t next_us = INT64_MAX;
+    if (chip->receive_count > 0)
+        next_us = chip->receive[chip->receive_first].at_us;
+    if (chip->transmit_count > 0 && chip->transmit[chip->transmit_first].at_us < next_us)
+        next_us = chip->transmit[chip->transmit_first].at_us;
+    return next_us;
+}
+
+uint32_t chip_baud(const struct chip *chip)
+{
+    return chip->baud;
+}
+
+unsigned chip_address(const struct chip *chip)
+{
+    return chip->options.address;
+}
+
+void chip_truth(struct chip *chip, int64_t now_us, struct chip_truth *truth)
+{
+    advance(chip, now_us);
+    *truth = (struct chip_truth){
+        .load = chip->load,
+        .counts_imported = chip->counts_imported,
+        .counts_exported = chip->counts_exported,
+        .counter = chip->counter,
+        .resets = chip->resets,
+        .answers = chip->answers,
+        .faults = chip->faulty,
+        .mode = setting(chip, REG_MODE),
+        .i_rms = chip->i_rms,
+        .v_rms = chip->v_rms,
+        .i_fast_rms = chip->i_fast_rms,
+        .frequency = chip->frequency,
+        .status = status_bits(chip),
+        .watt = chip->watt,
+    };
+}
