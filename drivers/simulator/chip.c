@@ -634,13 +634,6 @@ static void hear_garbage(struct chip *chip, uint32_t host_baud)
         hear(chip, byte_time_us(host_baud), (uint8_t)dice_next(&chip->dice));
 }
 
-/* A UART samples in the middle of ten bits: three percent off is the usual limit. */
-static bool same_baud(uint32_t one, uint32_t other)
-{
-    uint32_t difference = one > other ? one - other : other - one;
-    return (uint64_t)difference * 100 <= (uint64_t)one * 3;
-}
-
 static void advance(struct chip *chip, int64_t until_us)
 {
     while (chip->receive_count > 0 && chip->receive[chip->receive_first].at_us <= until_us) {
@@ -648,7 +641,7 @@ static void advance(struct chip *chip, int64_t until_us)
         chip->receive_first = (chip->receive_first + 1) % RECEIVE_QUEUE;
         chip->receive_count--;
         measure(chip, next.at_us);
-        if (same_baud(chip->baud, next.baud))
+        if (chip_same_baud(chip->baud, next.baud))
             hear(chip, byte_time_us(next.baud), next.byte);
         else
             hear_garbage(chip, next.baud);
@@ -778,6 +771,13 @@ int64_t chip_next_us(const struct chip *chip)
 uint32_t chip_baud(const struct chip *chip)
 {
     return chip->baud;
+}
+
+/* A UART samples in the middle of each of ten bits. */
+bool chip_same_baud(uint32_t one, uint32_t other)
+{
+    uint32_t difference = one > other ? one - other : other - one;
+    return (uint64_t)difference * 100 <= (uint64_t)one * 3;
 }
 
 unsigned chip_address(const struct chip *chip)

@@ -76,6 +76,8 @@ size_t chip_transmit(struct chip *chip, int64_t now_us, uint8_t *bytes, size_t s
  *  a request will have arrived (and may start an answer); INT64_MAX if neither is on its way. */
 int64_t chip_next_us(const struct chip *chip);
 uint32_t chip_baud(const struct chip *chip);
+/** Whether a UART at one rate understands one at the other (3 % off is the usual limit). */
+bool chip_same_baud(uint32_t one, uint32_t other);
 unsigned chip_address(const struct chip *chip);
 
 /** What really happened, for tests to compare with. */
