@@ -683,7 +683,7 @@ static void take_byte(struct session *session, char byte)
 {
     if (byte != '\n') {
         if (session->line_length < sizeof session->line - 1)
-            session->line[session->line_length++] = byte;
+            session->line[session->line_length++] = byte != '\0' ? byte : '?';
         else
             session->line_too_long = true;
         return;
