@@ -16,7 +16,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -303,9 +302,6 @@ static enum status settle_load(struct wishes *wishes)
         load->constant.power_w = voltage * load->constant.current_a;
     if (!wishes->current_given && voltage > 0)
         load->constant.current_a = fabs(load->constant.power_w) / voltage;
-    time_t now = time(NULL);
-    struct tm local;
-    load->utc_offset_s = localtime_r(&now, &local) != NULL ? local.tm_gmtoff : 0;
     return STATUS_OK;
 }
 

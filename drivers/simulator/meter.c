@@ -6,6 +6,7 @@
 #include "drivers/simulator/dice.h"
 #include "drivers/simulator/pty.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #define LOAD_STEP_MS 200
@@ -121,10 +122,20 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 /* ---- load and faults ---- */
 
+/* Looked up each time, so that the evening stays where it is when summer time begins. */
+static int64_t local_offset_s(int64_t wall_ms)
+{
+    time_t now = (time_t)(wall_ms / 1000);
+    struct tm local;
+    return localtime_r(&now, &local) != NULL ? local.tm_gmtoff : 0;
+}
+
 static void apply_load(struct device *device)
 {
     struct chip_load load;
-    load_at(&device->options.load, clock_wall_ms(), &load);
+    int64_t wall_ms = clock_wall_ms();
+    device->options.load.utc_offset_s = local_offset_s(wall_ms);
+    load_at(&device->options.load, wall_ms, &load);
     chip_set_load(device->chip, now_us(), &load);
 }
 

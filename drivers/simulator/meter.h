@@ -24,7 +24,7 @@
 
 struct simulator_meter_chip {
     struct chip_options chip; /**< addresses on one line are distinct */
-    struct load_options load;
+    struct load_options load; /**< the meter itself keeps utc_offset_s at the system's */
     struct chip_faults faults;
 };
 
