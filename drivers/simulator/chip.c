@@ -2,9 +2,9 @@
 #include "drivers/simulator/chip.h"
 
 #include "drivers/base/memory.h"
+#include "drivers/simulator/converter.h"
 #include "drivers/simulator/dice.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Register addresses (datasheet V1.10, 1.5). */
@@ -54,24 +54,10 @@ enum {
 #define UNLOCK_KEY 0x55
 #define SOFT_RESET_KEY 0x5A5A5A
 
-#define COUNTER_MASK 0xFFFFFFu
-#define CURRENT_LOW_BELOW 0x40000u
-#define VOLTAGE_LOW_BELOW 0x80000u
-#define FREQUENCY_STEP 8
-
 #define LINE_GAP_US 20000
 #define FRAME_TIMEOUT_US 16000
 #define LATE_US 300000
 #define BITS_PER_BYTE 10 /* 8N1 */
-
-/* tCF = 1638.4 * 256 / WATT seconds per count; here in raw power times microseconds. */
-#define ENERGY_PER_COUNT INT64_C(419430400000)
-/* I_FAST_RMS is about that part of I_RMS for large alternating currents. */
-#define FAST_PART 0.363
-/* Raw RMS at the input limits 30 mV and 70 mV rms, where the 20-bit samples reach their ends. */
-#define CURRENT_FULL_SCALE 7536404.0
-#define VOLTAGE_FULL_SCALE 4252241.0
-#define SAMPLE_MAX 524287.0
 
 #define RECEIVE_QUEUE 256
 #define TRANSMIT_QUEUE 128
@@ -91,31 +77,15 @@ struct chip_byte {
 
 struct chip {
     struct chip_options options;
-    struct chip_load load;
     struct chip_faults faults;
+    struct converter converter;
     int64_t now_us;
     uint64_t dice;
+    unsigned resets, answers, faulty;
 
     uint16_t settings[SETTINGS];
     bool unlocked;
     uint32_t baud;
-
-    /* What the load is for the converter, without noise. */
-    double current_raw, voltage_raw;
-    int32_t watt_raw;
-
-    /* The averaging window that runs now, and the registers that the last one filled. */
-    int64_t window_start_us, integrated_us;
-    double current_sum, fast_sum, voltage_sum, watt_sum;
-    uint32_t i_rms, v_rms, i_fast_rms, frequency;
-    int32_t watt;
-    bool creep, undocumented;
-
-    int64_t energy; /* less than one count, signed in algebraic mode */
-    uint32_t counter;
-    bool last_pulse_exported;
-    uint64_t counts_imported, counts_exported;
-    unsigned resets, answers, faulty;
 
     uint8_t frame[WRITE_FRAME_SIZE];
     size_t frame_length;
@@ -156,11 +126,6 @@ static bool mode_has(const struct chip *chip, unsigned bit)
     return (setting(chip, REG_MODE) & bit) != 0;
 }
 
-static int64_t window_us(const struct chip *chip)
-{
-    return mode_has(chip, MODE_RMS_800_MS) ? 800000 : 400000;
-}
-
 static uint32_t mode_baud(const struct chip *chip)
 {
     switch (setting(chip, REG_MODE) >> MODE_RATE_SHIFT) {
@@ -173,196 +138,18 @@ static uint32_t mode_baud(const struct chip *chip)
     }
 }
 
-/* ---- measuring ---- */
-
-/* Raw values are cut off, not rounded (the application note's example shows it); the tiny addition
- * makes up for what the sums lose. */
-static double cut_raw(double value, double limit)
-{
-    double magnitude = floor(fmin(fabs(value), limit) + 1e-6);
-    return value < 0 ? -magnitude : magnitude;
-}
-
-static void update_raw_load(struct chip *chip)
-{
-    static const double gains[] = {1.0 / 16, 4.0 / 16, 1, 24.0 / 16};
-    double gain = gains[setting(chip, REG_GAIN_CR)];
-    const struct chip_options *options = &chip->options;
-    chip->voltage_raw = fabs(chip->load.voltage_v) * options->counts_per_volt;
-    chip->current_raw = fabs(chip->load.current_a) * options->counts_per_ampere * gain;
-    chip->watt_raw =
-        (int32_t)cut_raw(chip->load.power_w * options->counts_per_watt * gain, 0x7FFFFF);
-}
-
-/* Below the no-load threshold power, current and energy stand still. */
-static bool in_creep(const struct chip *chip)
-{
-    return fabs((double)chip->watt_raw) < setting(chip, REG_WA_CREEP) * 3125.0 / 256.0;
-}
-
-static void count_pulses(struct chip *chip, uint64_t pulses, bool exported)
-{
-    if (pulses == 0)
-        return;
-    bool down = exported && !mode_has(chip, MODE_ABSOLUTE);
-    uint32_t step = (uint32_t)(pulses & COUNTER_MASK);
-    chip->counter = (down ? chip->counter - step : chip->counter + step) & COUNTER_MASK;
-    chip->last_pulse_exported = exported;
-    if (exported)
-        chip->counts_exported += pulses;
-    else
-        chip->counts_imported += pulses;
-}
-
-static void accumulate_energy(struct chip *chip, int64_t elapsed_us)
-{
-    if (!mode_has(chip, MODE_CF_EN) || in_creep(chip))
-        return;
-    bool absolute = mode_has(chip, MODE_ABSOLUTE);
-    /* 128 bits: a year at full scale is more than 2^63 raw microseconds. */
-    __int128 energy = (__int128)chip->watt_raw * elapsed_us;
-    if (absolute && energy < 0)
-        energy = -energy;
-    energy += chip->energy;
-    bool negative = energy < 0;
-    uint64_t pulses = (uint64_t)((negative ? -energy : energy) / ENERGY_PER_COUNT);
-    chip->energy = (int64_t)(energy % ENERGY_PER_COUNT);
-    count_pulses(chip, pulses, absolute ? chip->watt_raw < 0 : negative);
-}
-
-static void integrate(struct chip *chip, int64_t until_us)
-{
-    int64_t elapsed_us = until_us - chip->integrated_us;
-    if (elapsed_us <= 0)
-        return;
-    chip->integrated_us = until_us;
-    double elapsed = (double)elapsed_us;
-    chip->voltage_sum += chip->voltage_raw * elapsed;
-    chip->fast_sum += chip->current_raw * elapsed;
-    if (!in_creep(chip)) {
-        chip->current_sum += chip->current_raw * elapsed;
-        chip->watt_sum += (double)chip->watt_raw * elapsed;
-    }
-    accumulate_energy(chip, elapsed_us);
-}
-
-static void start_window(struct chip *chip, int64_t at_us)
-{
-    chip->window_start_us = at_us;
-    chip->voltage_sum = chip->current_sum = chip->fast_sum = chip->watt_sum = 0;
-}
-
-static void refresh_frequency(struct chip *chip)
-{
-    if (chip->v_rms < VOLTAGE_LOW_BELOW || chip->load.frequency_hz <= 0)
-        return;
-    double steps = round(1e6 / chip->load.frequency_hz / FREQUENCY_STEP);
-    chip->frequency = (uint32_t)fmin(steps * FREQUENCY_STEP, 0xFFF8);
-}
-
-/* The window's means become the registers. Noise depends on seed and time alone, so that it does
- * not matter how often anybody looked. Power carries the noise of both, so PF never exceeds 1. */
-static void refresh(struct chip *chip)
-{
-    double window = (double)(chip->integrated_us - chip->window_start_us);
-    uint64_t dice = dice_hash(chip->options.seed) ^ (uint64_t)chip->integrated_us;
-    double v_noise = 1 + chip->options.noise * (dice_unit(dice_next(&dice)) - 0.5);
-    double i_noise = 1 + chip->options.noise * (dice_unit(dice_next(&dice)) - 0.5);
-    chip->undocumented = (dice_next(&dice) & 1) != 0;
-
-    chip->v_rms = (uint32_t)cut_raw(chip->voltage_sum / window * v_noise, 0xFFFFFF);
-    chip->i_rms = (uint32_t)cut_raw(chip->current_sum / window * i_noise, 0xFFFFFF);
-    chip->i_fast_rms = (uint32_t)cut_raw(chip->fast_sum / window * i_noise * FAST_PART, 0xFFFFFF);
-    chip->watt = (int32_t)cut_raw(chip->watt_sum / window * v_noise * i_noise, 0x7FFFFF);
-    chip->creep = in_creep(chip) && chip->v_rms >= VOLTAGE_LOW_BELOW;
-    refresh_frequency(chip);
-    start_window(chip, chip->integrated_us);
-}
-
-/* Load and settings are constant from now_us to until_us. */
-static void measure(struct chip *chip, int64_t until_us)
-{
-    int64_t window = window_us(chip);
-    while (chip->window_start_us + window <= until_us) {
-        int64_t windows = (until_us - chip->window_start_us) / window;
-        int64_t last_us = chip->window_start_us + (windows - 1) * window;
-        if (last_us > chip->integrated_us) { /* nobody can see any window but the last one */
-            integrate(chip, last_us);
-            start_window(chip, last_us);
-        }
-        integrate(chip, chip->window_start_us + window);
-        refresh(chip);
-    }
-    integrate(chip, until_us);
-    chip->now_us = until_us;
-}
-
-/* ---- registers ---- */
-
-static uint32_t status_bits(const struct chip *chip)
-{
-    return (chip->last_pulse_exported ? STATUS_REVERSE : 0u) | (chip->creep ? STATUS_CREEP : 0u) |
-           (chip->undocumented ? STATUS_UNDOCUMENTED : 0u) |
-           (chip->i_rms < CURRENT_LOW_BELOW ? STATUS_CURRENT_LOW : 0u) |
-           (chip->v_rms < VOLTAGE_LOW_BELOW ? STATUS_VOLTAGE_LOW : 0u);
-}
-
-/* A sample of the sine at this instant, 20 bits signed and as such extended to 24. */
-static uint32_t sample(const struct chip *chip, double raw, double full_scale, double phase)
-{
-    double cycles = (double)chip->now_us * 1e-6 * chip->load.frequency_hz;
-    double value = raw / full_scale * SAMPLE_MAX * sin(2 * M_PI * (cycles - floor(cycles)) + phase);
-    return (uint32_t)(int32_t)fmax(-SAMPLE_MAX, fmin(SAMPLE_MAX, value)) & COUNTER_MASK;
-}
-
-static double current_phase(const struct chip *chip)
-{
-    double apparent = fabs(chip->load.voltage_v * chip->load.current_a);
-    return apparent > 0 ? acos(fmax(-1, fmin(1, chip->load.power_w / apparent))) : 0;
-}
-
-static uint32_t take_counter(struct chip *chip)
-{
-    uint32_t counter = chip->counter;
-    if (mode_has(chip, MODE_CLEAR_ON_READ))
-        chip->counter = 0;
-    return counter;
-}
-
-static uint32_t read_register(struct chip *chip, unsigned reg)
-{
-    switch (reg) {
-    case REG_I_WAVE:
-        return sample(chip, chip->current_raw, CURRENT_FULL_SCALE, current_phase(chip));
-    case REG_V_WAVE:
-        return sample(chip, chip->voltage_raw, VOLTAGE_FULL_SCALE, 0);
-    case REG_I_RMS:
-        return chip->i_rms;
-    case REG_V_RMS:
-        return chip->v_rms;
-    case REG_I_FAST_RMS:
-        return chip->i_fast_rms;
-    case REG_WATT:
-        return (uint32_t)chip->watt & COUNTER_MASK;
-    case REG_CF_CNT:
-        return take_counter(chip);
-    case REG_FREQ:
-        return chip->frequency;
-    case REG_STATUS:
-        return status_bits(chip);
-    case REG_USR_WRPROT:
-        return chip->unlocked ? 1 : 0;
-    default:
-        return reg >= REG_SETTINGS_FIRST && reg <= REG_GAIN_CR ? setting(chip, reg) : 0;
-    }
-}
-
 static void settings_changed(struct chip *chip)
 {
+    static const double gains[] = {1.0 / 16, 4.0 / 16, 1, 24.0 / 16};
+    const struct converter_settings settings = {
+        .window_us = mode_has(chip, MODE_RMS_800_MS) ? 800000 : 400000,
+        .counting = mode_has(chip, MODE_CF_EN),
+        .absolute = mode_has(chip, MODE_ABSOLUTE),
+        .gain = gains[setting(chip, REG_GAIN_CR)],
+        .creep = setting(chip, REG_WA_CREEP) * 3125.0 / 256.0,
+    };
+    converter_configure(&chip->converter, &settings);
     chip->baud = mode_baud(chip);
-    if (mode_has(chip, MODE_ABSOLUTE) && chip->energy < 0)
-        chip->energy = -chip->energy;
-    update_raw_load(chip);
 }
 
 static void default_settings(struct chip *chip)
@@ -372,13 +159,61 @@ static void default_settings(struct chip *chip)
     settings_changed(chip);
 }
 
+/* ---- registers ---- */
+
+static uint32_t status_bits(const struct chip *chip)
+{
+    const struct converter *converter = &chip->converter;
+    return (converter->last_pulse_exported ? STATUS_REVERSE : 0u) |
+           (converter->creep ? STATUS_CREEP : 0u) |
+           (converter->undocumented ? STATUS_UNDOCUMENTED : 0u) |
+           (converter->i_rms < CONVERTER_CURRENT_LOW_BELOW ? STATUS_CURRENT_LOW : 0u) |
+           (converter->v_rms < CONVERTER_VOLTAGE_LOW_BELOW ? STATUS_VOLTAGE_LOW : 0u);
+}
+
+static uint32_t take_counter(struct chip *chip)
+{
+    uint32_t counter = chip->converter.counter;
+    if (mode_has(chip, MODE_CLEAR_ON_READ))
+        chip->converter.counter = 0;
+    return counter;
+}
+
+static uint32_t read_register(struct chip *chip, unsigned reg)
+{
+    switch (reg) {
+    case REG_I_WAVE:
+        return (uint32_t)converter_current_sample(&chip->converter) & CONVERTER_RAW_MASK;
+    case REG_V_WAVE:
+        return (uint32_t)converter_voltage_sample(&chip->converter) & CONVERTER_RAW_MASK;
+    case REG_I_RMS:
+        return chip->converter.i_rms;
+    case REG_V_RMS:
+        return chip->converter.v_rms;
+    case REG_I_FAST_RMS:
+        return chip->converter.i_fast_rms;
+    case REG_WATT:
+        return (uint32_t)chip->converter.watt & CONVERTER_RAW_MASK;
+    case REG_CF_CNT:
+        return take_counter(chip);
+    case REG_FREQ:
+        return chip->converter.frequency;
+    case REG_STATUS:
+        return status_bits(chip);
+    case REG_USR_WRPROT:
+        return chip->unlocked ? 1 : 0;
+    default:
+        return reg >= REG_SETTINGS_FIRST && reg <= REG_GAIN_CR ? setting(chip, reg) : 0;
+    }
+}
+
 /* The unlock survives it: firmware in the field unlocks, resets, and writes MODE without another
  * unlock, and reads that MODE back. */
 static void soft_reset(struct chip *chip)
 {
     default_settings(chip);
     if (chip->options.soft_reset_clears_energy)
-        chip->counter = 0;
+        chip->converter.counter = 0;
 }
 
 static void write_register(struct chip *chip, unsigned reg, uint32_t value)
@@ -429,12 +264,12 @@ static size_t build_answer(struct chip *chip, unsigned reg, uint8_t *bytes, uint
     *first = id; /* the packet's pseudo address is not part of the sum */
     memset(bytes, 0, PACKET_SIZE);
     bytes[0] = PACKET_HEADER;
-    put_u24(bytes + 1, chip->i_rms);
-    put_u24(bytes + 4, chip->v_rms);
-    put_u24(bytes + 7, chip->i_fast_rms);
-    put_u24(bytes + 10, (uint32_t)chip->watt);
+    put_u24(bytes + 1, chip->converter.i_rms);
+    put_u24(bytes + 4, chip->converter.v_rms);
+    put_u24(bytes + 7, chip->converter.i_fast_rms);
+    put_u24(bytes + 10, (uint32_t)chip->converter.watt);
     put_u24(bytes + 13, take_counter(chip));
-    put_u24(bytes + 16, chip->frequency);
+    put_u24(bytes + 16, chip->converter.frequency);
     put_u24(bytes + 19, status_bits(chip));
     bytes[PACKET_SIZE - 1] = checksum(*first, bytes, PACKET_SIZE - 1);
     return PACKET_SIZE;
@@ -634,6 +469,12 @@ static void hear_garbage(struct chip *chip, uint32_t host_baud)
         hear(chip, byte_time_us(host_baud), (uint8_t)dice_next(&chip->dice));
 }
 
+static void measure(struct chip *chip, int64_t until_us)
+{
+    converter_advance(&chip->converter, until_us);
+    chip->now_us = until_us;
+}
+
 static void advance(struct chip *chip, int64_t until_us)
 {
     while (chip->receive_count > 0 && chip->receive[chip->receive_first].at_us <= until_us) {
@@ -662,16 +503,9 @@ static void clear_line(struct chip *chip)
 
 static void power_on(struct chip *chip)
 {
+    converter_power_on(&chip->converter, chip->now_us);
     default_settings(chip);
     chip->unlocked = false;
-    chip->i_rms = chip->v_rms = chip->i_fast_rms = 0;
-    chip->watt = 0;
-    chip->frequency = 20000;
-    chip->creep = chip->undocumented = chip->last_pulse_exported = false;
-    chip->energy = 0;
-    chip->counter = 0;
-    chip->integrated_us = chip->now_us;
-    start_window(chip, chip->now_us);
     clear_line(chip);
 }
 
@@ -685,13 +519,18 @@ struct chip *chip_create(const struct chip_options *options, int64_t now_us)
 {
     struct chip *chip = memory_new(1, sizeof *chip);
     chip->options = *options;
+    chip->converter.counts_per_volt = options->counts_per_volt;
+    chip->converter.counts_per_ampere = options->counts_per_ampere;
+    chip->converter.counts_per_watt = options->counts_per_watt;
+    chip->converter.noise = options->noise;
+    chip->converter.seed = options->seed;
     if (chip->options.frame_timeout_us == 0)
         chip->options.frame_timeout_us = FRAME_TIMEOUT_US;
     chip->dice = dice_hash(options->seed);
     chip->now_us = now_us;
     chip->last_byte_us = now_us;
     power_on(chip);
-    chip->counter = options->first_count & COUNTER_MASK;
+    chip->converter.counter = options->first_count & CONVERTER_RAW_MASK;
     return chip;
 }
 
@@ -703,8 +542,7 @@ void chip_free(struct chip *chip)
 void chip_set_load(struct chip *chip, int64_t now_us, const struct chip_load *load)
 {
     advance(chip, now_us);
-    chip->load = *load;
-    update_raw_load(chip);
+    converter_set_load(&chip->converter, load);
 }
 
 void chip_set_faults(struct chip *chip, const struct chip_faults *faults)
@@ -715,7 +553,7 @@ void chip_set_faults(struct chip *chip, const struct chip_faults *faults)
 void chip_set_counter(struct chip *chip, int64_t now_us, uint32_t value)
 {
     advance(chip, now_us);
-    chip->counter = value & COUNTER_MASK;
+    chip->converter.counter = value & CONVERTER_RAW_MASK;
 }
 
 void chip_reset(struct chip *chip, int64_t now_us)
@@ -788,20 +626,21 @@ unsigned chip_address(const struct chip *chip)
 void chip_truth(struct chip *chip, int64_t now_us, struct chip_truth *truth)
 {
     advance(chip, now_us);
+    const struct converter *converter = &chip->converter;
     *truth = (struct chip_truth){
-        .load = chip->load,
-        .counts_imported = chip->counts_imported,
-        .counts_exported = chip->counts_exported,
-        .counter = chip->counter,
+        .load = converter->load,
+        .counts_imported = converter->counts_imported,
+        .counts_exported = converter->counts_exported,
+        .counter = converter->counter,
         .resets = chip->resets,
         .answers = chip->answers,
         .faults = chip->faulty,
         .mode = setting(chip, REG_MODE),
-        .i_rms = chip->i_rms,
-        .v_rms = chip->v_rms,
-        .i_fast_rms = chip->i_fast_rms,
-        .frequency = chip->frequency,
+        .i_rms = converter->i_rms,
+        .v_rms = converter->v_rms,
+        .i_fast_rms = converter->i_fast_rms,
+        .frequency = converter->frequency,
         .status = status_bits(chip),
-        .watt = chip->watt,
+        .watt = converter->watt,
     };
 }
