@@ -2,8 +2,8 @@
 /**
  * The measuring half of a simulated BL0942 (chip.c is the other: registers and line). It turns a
  * load into raw values, averages them over the refresh window, and counts energy pulses. Pure.
- * Private to the simulated chip, which reads the fields below directly and changes them only by
- * these functions.
+ * Private to the simulated chip, which reads the fields below directly, but changes none except
+ * `counter`, its CF_CNT.
  *
  * Energy is exact: raw power is an integer, time is in whole microseconds, and one count is
  * 419430.4 raw power seconds, that is 419,430,400,000 raw power microseconds (datasheet: tCF =
@@ -14,7 +14,7 @@
 
 #include "drivers/simulator/chip.h"
 
-#define CONVERTER_RAW_MASK 0xFFFFFFu
+#define CONVERTER_RAW_MASK 0xFFFFFFu         /* registers have 24 bits */
 #define CONVERTER_CURRENT_LOW_BELOW 0x40000u /* I_RMS too small for zero crossings */
 #define CONVERTER_VOLTAGE_LOW_BELOW 0x80000u /* the same for V_RMS; also no frequency then */
 

@@ -352,6 +352,50 @@ static void test_status_and_frequency(void **unused)
     chip_free(bench.chip);
 }
 
+static double signed_24(uint32_t raw)
+{
+    return (raw & 0x800000) != 0 ? (double)raw - 0x1000000 : raw;
+}
+
+/* The sample registers show sines of the right size. */
+static void test_samples(void **unused)
+{
+    (void)unused;
+    struct bench bench = power_on(&reference);
+    load(&bench, 230, 10, 230 * 10 * 0.5);
+    double v_squares = 0, i_squares = 0;
+    for (int i = 0; i < 2000; i++) {
+        wait_us(&bench, 10007); /* lands anywhere in the 20 ms of a cycle */
+        double voltage = signed_24(read_reg(&bench, 0x02));
+        double current = signed_24(read_reg(&bench, 0x01));
+        v_squares += voltage * voltage;
+        i_squares += current * current;
+    }
+    double v_peak = 230 * KV / 4252241 * 524287, i_peak = 10 * KI / 7536404 * 524287;
+    assert_true(fabs(sqrt(v_squares / 2000) / (v_peak / sqrt(2)) - 1) < 0.05);
+    assert_true(fabs(sqrt(i_squares / 2000) / (i_peak / sqrt(2)) - 1) < 0.05);
+    chip_free(bench.chip);
+}
+
+/* The amplifier in front of the current input: 1, 4, 16 (default) or 24. */
+static void test_gain(void **unused)
+{
+    (void)unused;
+    static const double gains[] = {1, 4, 16, 24};
+    struct bench bench = power_on(&reference);
+    load(&bench, 230, 2, 400);
+    unlock(&bench);
+    for (uint8_t i = 0; i < 4; i++) {
+        write_reg(&bench, 0x1A, i);
+        wait_us(&bench, SECOND);
+        struct chip_truth truth = truth_of(&bench);
+        assert_int_equal(truth.i_rms, (uint32_t)(2 * KI * gains[i] / 16));
+        assert_int_equal(truth.watt, (int32_t)(400 * KP * gains[i] / 16));
+        assert_int_equal(truth.v_rms, (uint32_t)(230 * KV));
+    }
+    chip_free(bench.chip);
+}
+
 static void test_energy_of_an_hour(void **unused)
 {
     (void)unused;
@@ -870,6 +914,8 @@ int main(void)
         cmocka_unit_test(test_registers_follow_at_the_refresh),
         cmocka_unit_test(test_noise_is_small_and_repeatable),
         cmocka_unit_test(test_status_and_frequency),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_gain),
         cmocka_unit_test(test_energy_of_an_hour),
         cmocka_unit_test(test_energy_of_a_year_is_exact),
         cmocka_unit_test(test_wrap),
