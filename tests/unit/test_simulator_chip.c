@@ -365,7 +365,7 @@ static void test_samples(void **unused)
     load(&bench, 230, 10, 230 * 10 * 0.5);
     double v_squares = 0, i_squares = 0;
     for (int i = 0; i < 2000; i++) {
-        wait_us(&bench, 10007); /* lands anywhere in the 20 ms of a cycle */
+        wait_us(&bench, 10050); /* with the reads 210.05 ms: all phases of the 20 ms in turn */
         double voltage = signed_24(read_reg(&bench, 0x02));
         double current = signed_24(read_reg(&bench, 0x01));
         v_squares += voltage * voltage;
