@@ -18,24 +18,21 @@
 
 static const uint8_t chatter_frame[] = {0x55, 0xAA, 0x00, 0x00, 0x00, 0x00, 0xFF};
 
-static const struct {
-    const char *name;
-    uint32_t flash_id;
-} chips[] = {
-    [MODULE_BK7231N] = {"BK7231N", 0x1560EB},
-    [MODULE_BK7231T] = {"BK7231T", 0x15400B},
-    [MODULE_BK7231M] = {"BK7231M", 0x1560EB},
+static const char *const chip_names[] = {
+    [MODULE_BK7231N] = "BK7231N",
+    [MODULE_BK7231T] = "BK7231T",
+    [MODULE_BK7231M] = "BK7231M",
 };
 
 const char *module_chip_name(enum module_chip chip)
 {
-    return chips[chip].name;
+    return chip_names[chip];
 }
 
 bool module_chip_parse(const char *name, enum module_chip *chip)
 {
-    for (size_t i = 0; i < sizeof chips / sizeof chips[0]; i++) {
-        if (strcmp(name, chips[i].name) != 0)
+    for (size_t i = 0; i < sizeof chip_names / sizeof chip_names[0]; i++) {
+        if (strcmp(name, chip_names[i]) != 0)
             continue;
         *chip = (enum module_chip)i;
         return true;
@@ -137,19 +134,14 @@ struct module *module_create(const struct module_options *options,
     memcpy(module->boot_version, version, version_length);
 
     uint32_t size = options->flash_size > 0 ? options->flash_size : DEFAULT_FLASH_SIZE;
-    uint32_t id = options->flash_id > 0 ? options->flash_id : chips[options->chip].flash_id;
-    module->nor = nor_create(size, id, options->status, &module->chance);
+    module->nor = nor_create(size, 0, options->status, &module->chance);
     if (options->contents != NULL)
         memcpy(nor_cells(module->nor), options->contents, size);
     module->bootloader_crc = module_crc32(module->nor, 0, NOR_BOOTLOADER_END);
 
     struct module_faults defaults;
     module_faults_default(options->chip, &defaults);
-    if (faults == NULL) {
-        defaults.flash_id = id;
-        faults = &defaults;
-    }
-    module_set_faults(module, now_us, faults);
+    module_set_faults(module, now_us, faults != NULL ? faults : &defaults);
     return module;
 }
 
@@ -522,7 +514,8 @@ static void take_to_host(struct module *module)
         if (module->packet.count == 0) {
             module->packet_first_ns = module->now_ns;
             int64_t late_ns = module->now_ns + from_ms(module->faults.late_ms);
-            if (chance_strikes(&module->chance, module->faults.late) && module->packet_hold_ns < late_ns)
+            if (chance_strikes(&module->chance, module->faults.late) &&
+                module->packet_hold_ns < late_ns)
                 module->packet_hold_ns = late_ns;
         }
         bytes_push(&module->packet, bytes[i]);

@@ -31,14 +31,13 @@ bool module_chip_parse(const char *name, enum module_chip *chip);
 
 struct module_options {
     enum module_chip chip;
-    uint32_t flash_size; /**< a multiple of 64 KiB; 0: 2 MiB */
-    uint32_t flash_id;   /**< mfr | type << 8 | capacity << 16; 0: 0x1560EB (N, M), 0x15400B (T) */
+    uint32_t flash_size;      /**< a multiple of 64 KiB; 0: 2 MiB */
     const uint8_t *contents;  /**< flash_size bytes, copied; NULL: erased */
     const char *boot_version; /**< what a T answers to ReadBootVersion; NULL: BK7231S_1.0.5 */
     uint32_t status;          /**< SR1 | SR2 << 8 at power-on, usually 0x7C: all protected */
     uint64_t seed;
-    /** The windows in which the chip waits for a host (boot, idle) are this much longer: a caller
-     *  whose clock runs N times as fast as the host's sets N. 0: 1. */
+    /** The times in which the chip waits for a host (boot, idle, change of rate) are this much
+     *  longer: a caller whose clock runs N times as fast as the host's sets N. 0: 1. */
     double window_scale;
 };
 
@@ -62,7 +61,7 @@ struct module_faults {
     double vanish_s;          /**< and back after this */
     double vanish_resets;     /**< 1: the module is fed by the adapter */
     /* the flash */
-    double flash_id;   /**< as in struct module_options; 0 is a flash that is deaf */
+    double flash_id;   /**< mfr | type << 8 | capacity << 16; 0 is a deaf one */
     double program_us; /**< for up to 32 bytes */
     double erase_4k_ms, erase_64k_ms, status_ms;
     double crc_bytes_per_s;

@@ -2,16 +2,12 @@
 #include "drivers/simulator/module_port.h"
 
 #include "drivers/base/memory.h"
-#include "drivers/simulator/pty_baud.h"
+#include "drivers/simulator/pty.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,15 +19,13 @@
 #define ABSENT_NS 15000000LL /* how often to see whether somebody opened the pty */
 #define OFF_US 50000
 #define BACKLOG_MAX 1024U /* bytes that the adapter takes from the host ahead of the line */
-#define TTY_NAME_SIZE 64
 
 struct module_port {
     uv_loop_t *loop;
     struct module *module;
     struct module_port_options options;
     char *link;
-    char tty[TTY_NAME_SIZE];
-    int master; /* -1: the adapter is unplugged */
+    struct pty pty; /* master -1: the adapter is unplugged */
     int timer;
     uv_poll_t *master_poll; /* lives until its close callback */
     uv_poll_t timer_poll;
@@ -65,56 +59,23 @@ static int64_t real_ns(const struct module_port *port, int64_t model_us)
 
 /* The pty -------------------------------------------------------------------------------------- */
 
-/* Raw from the start, or the module's first bytes would be echoed back to it. */
-static bool make_raw(const char *tty)
+static bool plugged(const struct module_port *port)
 {
-    int slave = open(tty, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave < 0)
-        return false;
-    struct termios settings;
-    bool done = tcgetattr(slave, &settings) == 0;
-    if (done) {
-        cfmakeraw(&settings);
-        (void)cfsetspeed(&settings, B115200);
-        done = tcsetattr(slave, TCSANOW, &settings) == 0;
-    }
-    (void)close(slave);
-    return done;
-}
-
-static enum status place_link(const struct module_port *port, struct error *error)
-{
-    if (port->link == NULL)
-        return STATUS_OK;
-    struct stat present;
-    if (lstat(port->link, &present) == 0 && !S_ISLNK(present.st_mode))
-        return error_set(error, STATUS_FAILED,
-                         "%s exists and is not a symbolic link; choose another name for --link.",
-                         port->link);
-    (void)unlink(port->link);
-    if (symlink(port->tty, port->link) != 0)
-        return error_set(error, STATUS_FAILED, "The link %s could not be made: %s.", port->link,
-                         strerror(errno));
-    return STATUS_OK;
+    return port->pty.master >= 0;
 }
 
 static enum status open_pty(struct module_port *port, struct error *error)
 {
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 ||
-        ptsname_r(master, port->tty, sizeof port->tty) != 0 || !make_raw(port->tty)) {
-        int reason = errno;
-        if (master >= 0)
-            (void)close(master);
-        return error_set(error, STATUS_FAILED, "No pseudo terminal could be opened: %s.",
-                         strerror(reason));
-    }
-    enum status status = place_link(port, error);
+    enum status status = pty_open(&port->pty, error);
+    if (status != STATUS_OK)
+        return status;
+    pty_release_slave(&port->pty);
+    if (port->link != NULL)
+        status = pty_link(&port->pty, port->link, error);
     if (status != STATUS_OK) {
-        (void)close(master);
+        pty_close(&port->pty);
         return status;
     }
-    port->master = master;
     port->host_present = false;
     port->reading = false;
     return STATUS_OK;
@@ -127,15 +88,14 @@ static void free_poll(uv_handle_t *handle)
 
 static void close_pty(struct module_port *port)
 {
-    if (port->master < 0)
+    if (!plugged(port))
         return;
+    if (port->link != NULL)
+        pty_unlink(&port->pty, port->link);
     uv_close((uv_handle_t *)port->master_poll, free_poll);
     port->master_poll = NULL;
-    (void)close(port->master);
-    port->master = -1;
+    pty_close(&port->pty);
     port->out_length = 0;
-    if (port->link != NULL)
-        (void)unlink(port->link);
 }
 
 /* One step ------------------------------------------------------------------------------------- */
@@ -145,7 +105,7 @@ static void close_pty(struct module_port *port)
 static void follow_baud(struct module_port *port, int64_t at_us, bool readable, bool *hold)
 {
     uint32_t before = module_host_baud(port->module);
-    uint32_t baud = pty_baud(port->master);
+    uint32_t baud = pty_host_baud(&port->pty);
     *hold = false;
     if (baud == 0 || baud == before)
         return;
@@ -165,7 +125,7 @@ static void take_from_host(struct module_port *port, int64_t at_us)
     size_t backlog = module_backlog(port->module);
     if (backlog >= sizeof bytes)
         return;
-    ssize_t count = read(port->master, bytes, sizeof bytes - backlog);
+    ssize_t count = read(port->pty.master, bytes, sizeof bytes - backlog);
     if (count > 0)
         module_receive(port->module, at_us, bytes, (size_t)count);
 }
@@ -181,7 +141,7 @@ static void give_to_host(struct module_port *port, int64_t at_us)
             port->out_length = 0;
             continue;
         }
-        ssize_t count = write(port->master, port->out, port->out_length);
+        ssize_t count = write(port->pty.master, port->out, port->out_length);
         if (count <= 0)
             return;
         port->out_length -= (size_t)count;
@@ -198,14 +158,14 @@ static void power_cycle(struct module_port *port, int64_t at_us)
 static void host_came(struct module_port *port, int64_t at_us)
 {
     log_info(port->options.log, "The port was opened.");
-    module_set_host_baud(port->module, at_us, pty_baud(port->master));
+    module_set_host_baud(port->module, at_us, pty_host_baud(&port->pty));
     if (port->options.power_cycle_on_open)
         power_cycle(port, at_us);
 }
 
 static void look_at_host(struct module_port *port, int64_t at_us)
 {
-    struct pollfd look = {.fd = port->master, .events = POLLIN};
+    struct pollfd look = {.fd = port->pty.master, .events = POLLIN};
     (void)poll(&look, 1, 0);
     bool readable = (look.revents & POLLIN) != 0;
     bool present = readable || (look.revents & POLLHUP) == 0;
@@ -228,7 +188,7 @@ static void look_at_host(struct module_port *port, int64_t at_us)
 static void step(struct module_port *port, int64_t at_us)
 {
     port->model_us = at_us;
-    if (port->master >= 0)
+    if (plugged(port))
         look_at_host(port, at_us);
     give_to_host(port, at_us);
 }
@@ -240,11 +200,10 @@ static void on_ready(uv_poll_t *handle, int status, int events);
 static enum status start_poll(struct module_port *port, struct error *error)
 {
     port->master_poll = memory_new(1, sizeof *port->master_poll);
-    int result = uv_poll_init(port->loop, port->master_poll, port->master);
+    int result = uv_poll_init(port->loop, port->master_poll, port->pty.master);
     if (result != 0) {
         free(port->master_poll);
-        (void)close(port->master);
-        port->master = -1;
+        pty_close(&port->pty);
         return error_set(error, STATUS_FAILED, "The pseudo terminal cannot be watched: %s.",
                          uv_strerror(result));
     }
@@ -260,7 +219,7 @@ static void come_back(struct module_port *port)
         port->back_ns = now_ns() + SECOND_NS;
         return;
     }
-    log_info(port->options.log, "The adapter is back at %s.", port->tty);
+    log_info(port->options.log, "The adapter is back at %s.", port->pty.path);
 }
 
 static void run_errands(struct module_port *port, int64_t at_ns)
@@ -268,7 +227,7 @@ static void run_errands(struct module_port *port, int64_t at_ns)
     int64_t outage_us;
     if (module_take_vanish(port->module, &outage_us))
         module_port_vanish(port, outage_us / 1000);
-    if (port->master < 0 && at_ns >= port->back_ns)
+    if (!plugged(port) && at_ns >= port->back_ns)
         come_back(port);
     enum module_state state = module_state(port->module);
     bool waits = state == MODULE_APPLICATION || state == MODULE_DEAD ||
@@ -297,9 +256,8 @@ static void set_timer(struct module_port *port, int64_t at_ns)
 
 static void watch_host(struct module_port *port)
 {
-    bool wanted =
-        port->master >= 0 && port->host_present && module_backlog(port->module) < BACKLOG_MAX;
-    if (port->master < 0 || wanted == port->reading)
+    bool wanted = plugged(port) && port->host_present && module_backlog(port->module) < BACKLOG_MAX;
+    if (!plugged(port) || wanted == port->reading)
         return;
     port->reading = wanted;
     if (wanted)
@@ -373,7 +331,7 @@ enum status module_port_open(uv_loop_t *loop, struct module *module,
     made->options = *options;
     made->link = options->link != NULL ? memory_copy_text(options->link) : NULL;
     made->options.link = made->link;
-    made->master = -1;
+    made->pty.master = made->pty.slave = -1;
     made->timer = timer;
     made->start_ns = now_ns();
     enum status status = open_pty(made, error);
@@ -412,7 +370,7 @@ void module_port_close(struct module_port *port)
 
 const char *module_port_tty(const struct module_port *port)
 {
-    return port->tty;
+    return port->pty.path;
 }
 
 int64_t module_port_now_us(const struct module_port *port)
@@ -429,7 +387,7 @@ void module_port_power_cycle(struct module_port *port)
 
 void module_port_vanish(struct module_port *port, int64_t outage_ms)
 {
-    if (port->master < 0)
+    if (!plugged(port))
         return;
     log_info(port->options.log, "The adapter is unplugged for %lld ms.", (long long)outage_ms);
     module_unplug(port->module, module_port_now_us(port));
