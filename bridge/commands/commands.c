@@ -5,5 +5,7 @@
 #include <stddef.h>
 
 const struct command commands[] = {
+    {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
+    {"simulate module", "a simulated BK7231 module on a pseudo terminal", command_simulate_module},
     {NULL, NULL, NULL},
 };
