@@ -27,6 +27,14 @@ extern const struct command commands[];
 enum status command_fail(const char *command, enum status status, const struct error *error);
 
 /* What the table is made of: one function per file of this folder. */
+enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
+enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
+enum status command_flash_image(const struct command_context *context, int argc, char **argv);
+enum status command_flash_link_test(const struct command_context *context, int argc, char **argv);
+enum status command_flash_probe(const struct command_context *context, int argc, char **argv);
+enum status command_flash_restore(const struct command_context *context, int argc, char **argv);
+enum status command_flash_verify(const struct command_context *context, int argc, char **argv);
+enum status command_flash_write(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);
 

@@ -110,9 +110,11 @@ struct flasher_result {
 enum status flasher_write(struct flasher *flasher, const struct flasher_job *job,
                           struct flasher_result *result, struct error *error);
 
-/** Compares by CRC; differing[] gets 1 for each sector that differs, *count how many. */
+/** Compares by CRC; differing[] gets true for each sector that differs, *count how many.
+ * everything: also what a write would not touch (RF, a T's bootloader). */
 enum status flasher_verify(struct flasher *flasher, uint32_t address, const uint8_t *bytes,
-                           size_t length, bool *differing, size_t *count, struct error *error);
+                           size_t length, bool everything, bool *differing, size_t *count,
+                           struct error *error);
 
 /** Starts the app. There is no answer to wait for. */
 enum status flasher_reboot(struct flasher *flasher, struct error *error);

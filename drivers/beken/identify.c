@@ -294,7 +294,7 @@ static enum status identify_by_fingerprint(struct flasher *flasher, struct error
 {
     struct beken_module *module = &flasher->module;
     uint32_t wire = 0;
-    enum status status = session_crc(flasher, 0, BEKEN_PAGE_SIZE, &wire, error);
+    enum status status = session_crc(flasher, 0, BEKEN_PAGE_SIZE, true, &wire, error);
     if (status != STATUS_OK)
         return status;
     const struct beken_fingerprint *found = beken_fingerprint_find(~wire);
@@ -316,9 +316,10 @@ static enum status measure_flash(struct flasher *flasher, struct error *error)
     uint32_t blank_crc = 0x0EAB98F5; /* 4096 x FF */
     uint32_t here = 0;
     uint32_t there = 0;
-    enum status status = session_crc(flasher, place, BEKEN_SECTOR_SIZE, &here, error);
+    enum status status = session_crc(flasher, place, BEKEN_SECTOR_SIZE, true, &here, error);
     if (status == STATUS_OK && here != blank_crc)
-        status = session_crc(flasher, place + DEFAULT_FLASH_SIZE, BEKEN_SECTOR_SIZE, &there, error);
+        status = session_crc(flasher, place + DEFAULT_FLASH_SIZE, BEKEN_SECTOR_SIZE, true, &there,
+                             error);
     if (status == STATUS_OK && here != blank_crc && here != there)
         flasher->module.flash_size = 2 * DEFAULT_FLASH_SIZE;
     return status;

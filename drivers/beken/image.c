@@ -334,7 +334,8 @@ static void examine_app(struct image_info *info, const uint8_t *bytes, size_t le
             add_problem(info, "The app's trailer is missing: the file is cut short.");
     }
     read_app_version(info, &section);
-    if (info->version[0] == '\0' && info->build_time_s != 0 && strcmp(header.version, "1.00") != 0)
+    if (info->version[0] == '\0' && info->build_time_s != 0 &&
+        strcmp(header.version, "1.00") != 0 && header.version[0] >= '0' && header.version[0] <= '9')
         (void)snprintf(info->version, sizeof info->version, "%s", header.version);
 }
 

@@ -64,7 +64,7 @@ static enum status test_one_sector(struct flasher *flasher, uint32_t address,
         return status;
     uint32_t arrived = beken_crc32_wire(reply.data + 4, BEKEN_SECTOR_SIZE);
     uint32_t crc = 0;
-    status = session_crc(flasher, address, BEKEN_SECTOR_SIZE, &crc, error);
+    status = session_crc(flasher, address, BEKEN_SECTOR_SIZE, true, &crc, error);
     rate->errors += status == STATUS_OK && crc != arrived;
     return status;
 }

@@ -86,8 +86,7 @@ static enum status check_chip(const struct beken_module *module, const struct im
     return STATUS_OK;
 }
 
-static enum status check_content(const struct image_info *image, const struct plan_rules *rules,
-                                 struct error *error)
+enum status plan_check_content(const struct image_info *image, bool force, struct error *error)
 {
     if (image->ota_only)
         return error_set(
@@ -95,7 +94,7 @@ static enum status check_content(const struct image_info *image, const struct pl
             "This is an over-the-air package (%s), which only a running module can unpack; "
             "use the QIO or UA file of the same release.",
             image_kind_name(image->kind));
-    if (image->valid || rules->force)
+    if (image->valid || force)
         return STATUS_OK;
     return error_set(error, STATUS_REFUSED, "%s",
                      image->problem_count > 0 ? image->problems[0] : "The file is not recognised.");
@@ -136,7 +135,7 @@ enum status plan_check_image(const struct beken_module *module, const struct ima
                              const struct plan_rules *rules, struct plan_place *place,
                              struct error *error)
 {
-    enum status status = check_content(image, rules, error);
+    enum status status = plan_check_content(image, rules->force, error);
     if (status == STATUS_OK && !rules->open_guards &&
         !(rules->force && image->kind == IMAGE_UNKNOWN))
         status = check_chip(module, image, error);

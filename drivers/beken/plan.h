@@ -28,6 +28,10 @@ struct plan_place {
     size_t skip;      /**< leading bytes of the file that stay out */
 };
 
+/** The part of plan_check_image() that needs no module: an over-the-air package, a damaged or
+ * unknown file. */
+enum status plan_check_content(const struct image_info *image, bool force, struct error *error);
+
 /**
  * May this file go onto this module? STATUS_REFUSED with one sentence for: the wrong chip, the
  * wrong key, a package that only a running module takes, a damaged or unknown file, the wrong

@@ -211,8 +211,8 @@ enum status session_read_sector(struct flasher *flasher, uint32_t address, uint8
     return refused(&reply, "read", address, error);
 }
 
-enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t length, uint32_t *crc,
-                        struct error *error)
+enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t length, bool surely,
+                        uint32_t *crc, struct error *error)
 {
     int64_t start_us = session_now_us();
     struct beken_command command;
@@ -221,8 +221,8 @@ enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t leng
     const struct link_want want = {.command = BEKEN_CHECK_CRC,
                                    .timeout_ms = CRC_MS + length / CRC_BYTES_PER_MS,
                                    .chip_busy = true};
-    /* The answer names no address: nothing of an earlier question may be under way. */
-    enum status status = link_check(flasher->link, error);
+    /* The answer names no address; a LinkCheck's answer ends everything of earlier questions. */
+    enum status status = surely ? link_check(flasher->link, error) : STATUS_OK;
     if (status == STATUS_OK)
         status = link_ask(flasher->link, &command, &want, &reply, error);
     for (unsigned i = 0; status != STATUS_OK && i < RECOVERIES_PER_QUESTION; i++) {
@@ -246,9 +246,9 @@ enum status session_crc_equals(struct flasher *flasher, uint32_t address, const 
 {
     uint32_t wanted = beken_crc32_wire(bytes, length);
     uint32_t crc = 0;
-    enum status status = session_crc(flasher, address, length, &crc, error);
+    enum status status = session_crc(flasher, address, length, true, &crc, error);
     if (status == STATUS_OK && crc != wanted) /* a damaged answer looks like a difference */
-        status = session_crc(flasher, address, length, &crc, error);
+        status = session_crc(flasher, address, length, true, &crc, error);
     *equal = crc == wanted;
     return status;
 }

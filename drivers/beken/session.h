@@ -49,10 +49,11 @@ bool session_step_down(struct flasher *flasher);
 
 enum status session_read_sector(struct flasher *flasher, uint32_t address, uint8_t *bytes,
                                 struct error *error);
-/** CRC as on the wire over length bytes, a multiple of 256. */
-enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t length, uint32_t *crc,
-                        struct error *error);
-/** As session_crc, asked twice before it is believed that it differs. */
+/** CRC as on the wire over length bytes, a multiple of 256. surely: no late answer to an earlier
+ *  question can be taken for this one's; costs a round trip. */
+enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t length, bool surely,
+                        uint32_t *crc, struct error *error);
+/** Surely, and asked twice before it is believed that it differs. */
 enum status session_crc_equals(struct flasher *flasher, uint32_t address, const uint8_t *bytes,
                                uint32_t length, bool *equal, struct error *error);
 enum status session_erase(struct flasher *flasher, enum beken_erase_size size, uint32_t address,

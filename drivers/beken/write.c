@@ -100,9 +100,10 @@ static enum status compare_sector(struct flasher *flasher, struct plan_sector *s
     uint32_t blank_crc = 0x0EAB98F5; /* 4096 x FF */
     uint32_t wanted = beken_crc32_wire(sector->wanted, BEKEN_SECTOR_SIZE);
     uint32_t crc = 0;
-    enum status status = session_crc(flasher, sector->address, BEKEN_SECTOR_SIZE, &crc, error);
+    enum status status =
+        session_crc(flasher, sector->address, BEKEN_SECTOR_SIZE, surely, &crc, error);
     if (status == STATUS_OK && surely && crc != wanted)
-        status = session_crc(flasher, sector->address, BEKEN_SECTOR_SIZE, &crc, error);
+        status = session_crc(flasher, sector->address, BEKEN_SECTOR_SIZE, true, &crc, error);
     if (status != STATUS_OK)
         return status;
     sector->action = crc == wanted ? PLAN_EQUAL : PLAN_WRITE;
@@ -118,42 +119,63 @@ static bool block_has(struct plan *plan, const struct plan_block *block, enum pl
     return false;
 }
 
-static void set_block(struct plan *plan, const struct plan_block *block, enum plan_action action)
+static void set_block_equal(struct plan *plan, const struct plan_block *block)
 {
     for (size_t i = block->first; i < block->end; i++) {
         struct plan_sector *sector = plan_sector(plan, i);
-        if (sector->action == PLAN_LEAVE)
-            continue;
-        sector->action = action;
-        sector->is_blank = action == PLAN_EQUAL && sector->wants_blank;
+        sector->action = PLAN_EQUAL;
+        sector->is_blank = sector->wants_blank;
     }
 }
 
-/* One CRC for the whole block if nothing in it is guarded; then one for each sector. */
+/* One CRC over the block; *equal. Blocks with guarded sectors are compared sector by sector. */
+static enum status compare_whole(struct flasher *flasher, struct plan *plan,
+                                 const struct plan_block *block, bool surely, bool *equal,
+                                 struct error *error)
+{
+    const uint8_t *wanted = plan_sector(plan, block->first)->wanted;
+    uint32_t crc = 0;
+    *equal = false;
+    if (block_has(plan, block, PLAN_LEAVE))
+        return STATUS_OK;
+    if (surely)
+        return session_crc_equals(flasher, block->address, wanted, block->length, equal, error);
+    enum status status = session_crc(flasher, block->address, block->length, false, &crc, error);
+    *equal = crc == beken_crc32_wire(wanted, block->length);
+    return status;
+}
+
+/* The sector that tells most about its block: blank ones are often equal by chance. */
+static struct plan_sector *sample(struct plan *plan, const struct plan_block *block)
+{
+    for (size_t i = block->first; i < block->end; i++) {
+        struct plan_sector *sector = plan_sector(plan, i);
+        if (sector->action != PLAN_LEAVE && !sector->wants_blank)
+            return sector;
+    }
+    return NULL;
+}
+
+/* Before a write most blocks differ in all sectors, so one is looked at before the whole block's
+ * CRC is worth its time; afterwards (surely) hardly any differs. */
 static enum status compare_block(struct flasher *flasher, struct plan *plan,
                                  const struct plan_block *block, bool surely, struct error *error)
 {
-    if (!block_has(plan, block, PLAN_LEAVE)) {
-        bool equal = false;
-        const uint8_t *wanted = plan_sector(plan, block->first)->wanted;
-        enum status status =
-            session_crc_equals(flasher, block->address, wanted, block->length, &equal, error);
-        if (status != STATUS_OK)
-            return status;
-        if (equal) {
-            set_block(plan, block, PLAN_EQUAL);
-            return STATUS_OK;
-        }
-    }
-    for (size_t i = block->first; i < block->end; i++) {
+    struct plan_sector *first = surely ? NULL : sample(plan, block);
+    enum status status = STATUS_OK;
+    bool equal = false;
+    if (first != NULL)
+        status = compare_sector(flasher, first, false, error);
+    if (status == STATUS_OK && (first == NULL || first->action == PLAN_EQUAL))
+        status = compare_whole(flasher, plan, block, surely, &equal, error);
+    if (status == STATUS_OK && equal)
+        set_block_equal(plan, block);
+    for (size_t i = block->first; status == STATUS_OK && !equal && i < block->end; i++) {
         struct plan_sector *sector = plan_sector(plan, i);
-        if (sector->action == PLAN_LEAVE)
-            continue;
-        enum status status = compare_sector(flasher, sector, surely, error);
-        if (status != STATUS_OK)
-            return status;
+        if (sector != first && sector->action != PLAN_LEAVE)
+            status = compare_sector(flasher, sector, surely, error);
     }
-    return STATUS_OK;
+    return status;
 }
 
 /* Before a write a damaged answer only costs a needless write; afterwards it would be a false
@@ -180,10 +202,11 @@ static enum status compare_plan(struct flasher *flasher, struct plan *plan, cons
 }
 
 enum status flasher_verify(struct flasher *flasher, uint32_t address, const uint8_t *bytes,
-                           size_t length, bool *differing, size_t *count, struct error *error)
+                           size_t length, bool everything, bool *differing, size_t *count,
+                           struct error *error)
 {
-    /* Comparing harms nothing, so no sector is left out. */
-    struct plan *plan = plan_create(&flasher->module, address, bytes, length, true, true);
+    struct plan *plan =
+        plan_create(&flasher->module, address, bytes, length, everything, everything);
     enum status status = compare_plan(flasher, plan, "verify", error);
     *count = 0;
     for (size_t i = 0; status == STATUS_OK && i < plan_count(plan); i++) {
@@ -481,7 +504,7 @@ static enum status note_surroundings(struct run *run, const struct flasher_job *
             return link_stop_error(error);
         session_progress(flasher, "check", piece->address, size, piece->address);
         enum status status =
-            session_crc(flasher, piece->address, piece->length, &piece->crc, error);
+            session_crc(flasher, piece->address, piece->length, true, &piece->crc, error);
         if (status != STATUS_OK)
             return status;
     }
@@ -538,9 +561,9 @@ static enum status check_surroundings(struct run *run, const struct flasher_job 
         uint32_t crc = 0;
         session_progress(flasher, "check", piece->address, flasher->module.flash_size,
                          piece->address);
-        enum status status = session_crc(flasher, piece->address, piece->length, &crc, error);
+        enum status status = session_crc(flasher, piece->address, piece->length, true, &crc, error);
         if (status == STATUS_OK && crc != piece->crc)
-            status = session_crc(flasher, piece->address, piece->length, &crc, error);
+            status = session_crc(flasher, piece->address, piece->length, true, &crc, error);
         if (status != STATUS_OK)
             return status;
         if (crc == piece->crc)
@@ -549,7 +572,7 @@ static enum status check_surroundings(struct run *run, const struct flasher_job 
             return damaged_error(flasher, piece, error);
         status = mend_piece(run, piece, job->reference, error);
         if (status == STATUS_OK)
-            status = session_crc(flasher, piece->address, piece->length, &crc, error);
+            status = session_crc(flasher, piece->address, piece->length, true, &crc, error);
         if (status != STATUS_OK)
             return status;
         if (crc != piece->crc)
