@@ -291,7 +291,9 @@ static void examine_bootloader(struct image_info *info, const uint8_t *bytes, si
         keyed};
     struct rbl_header header;
     if (!check_trailer(info, &section, &header))
-        check_blocks(info, &section, FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
+        check_blocks(info, &section,
+                     info->kind == IMAGE_QIO ? section.length
+                                             : FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
 }
 
 static void examine_app(struct image_info *info, const uint8_t *bytes, size_t length, size_t start)
