@@ -20,7 +20,7 @@ static enum status take(struct flash_session *session, const char *path, size_t 
 {
     struct flasher *flasher = flash_session_flasher(session);
     uint8_t *bytes = NULL;
-    enum status status = flasher_choose_baud(flasher, error);
+    enum status status = flasher_choose_baud(flasher, false, error);
     if (status == STATUS_OK)
         status = flasher_identify_contents(flasher, error);
     if (status == STATUS_OK)

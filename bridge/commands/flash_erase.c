@@ -20,8 +20,12 @@ static enum status erase(struct flash_session *session, const struct flash_optio
     struct flasher *flasher = flash_session_flasher(session);
     enum status status = plan_check_range(flasher_module(flasher), options->address,
                                           options->length, options->force_bootloader, error);
-    if (status == STATUS_OK && options->flasher.baud != 0)
-        status = flasher_choose_baud(flasher, error);
+    /* Little is sent, so the first rate will do; unless a damaged command could destroy the module.
+     */
+    bool test =
+        options->flasher.baud != 0 || flasher_module(flasher)->protocol != BEKEN_PROTOCOL_BOOT_ROM;
+    if (status == STATUS_OK && test)
+        status = flasher_choose_baud(flasher, true, error);
     if (status != STATUS_OK)
         return status;
     const struct flasher_job job = {.address = options->address, .length = options->length};

@@ -71,7 +71,7 @@ enum status command_flash_probe(const struct command_context *context, int argc,
         return status;
     status = flash_session_open(&self, &options, &session, &error);
     if (status == STATUS_OK && options.flasher.baud != 0)
-        status = flasher_choose_baud(flash_session_flasher(session), &error);
+        status = flasher_choose_baud(flash_session_flasher(session), false, &error);
     if (status == STATUS_OK)
         status = flasher_identify_contents(flash_session_flasher(session), &error);
     if (status != STATUS_OK) {

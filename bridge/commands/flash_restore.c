@@ -93,7 +93,7 @@ static enum status restore(struct flash_session *session, const struct flash_opt
     if (status == STATUS_OK && options->full)
         status = check_rf(module, bytes, info->size, error);
     if (status == STATUS_OK)
-        status = flasher_choose_baud(flasher, error);
+        status = flasher_choose_baud(flasher, true, error);
     if (status == STATUS_OK)
         status = flasher_identify_contents(flasher, error);
     if (status == STATUS_OK)

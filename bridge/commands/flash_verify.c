@@ -99,7 +99,7 @@ static enum status compare(struct flash_session *session, const struct flash_opt
     struct flasher *flasher = flash_session_flasher(session);
     enum status status = STATUS_OK;
     if (options->flasher.baud != 0)
-        status = flasher_choose_baud(flasher, error);
+        status = flasher_choose_baud(flasher, false, error);
     if (status == STATUS_OK)
         status = find_place(options, info, flasher_module(flasher), &comparison->place, error);
     if (status != STATUS_OK)

@@ -139,7 +139,7 @@ static enum status run(struct task *task, struct error *error)
     task->flasher = flash_session_flasher(task->session);
     status = check_image(task, error);
     if (status == STATUS_OK)
-        status = flasher_choose_baud(task->flasher, error);
+        status = flasher_choose_baud(task->flasher, true, error);
     if (status == STATUS_OK)
         status = flasher_identify_contents(task->flasher, error);
     if (status == STATUS_OK)

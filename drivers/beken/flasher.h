@@ -77,8 +77,9 @@ struct flasher_line_report {
 /** Tests these rates, or a usual set if count is 0; ends at the recommended one. Only reads. */
 enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, size_t count,
                               struct flasher_line_report *report, struct error *error);
-/** Goes to the rate asked for, or to the best of a short test. Call before moving much data. */
-enum status flasher_choose_baud(struct flasher *flasher, struct error *error);
+/** Goes to the rate asked for, or to the best of a line test. Call before moving much data.
+ *  for_writing: on a T the test is thorough and the line must be clean, else STATUS_REFUSED. */
+enum status flasher_choose_baud(struct flasher *flasher, bool for_writing, struct error *error);
 
 /* ------------------------------------------------------------------ reading and writing */
 

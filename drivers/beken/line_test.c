@@ -26,14 +26,14 @@ static enum status test_way_there(struct flasher *flasher, unsigned volleys,
                                   struct flasher_rate *rate, struct error *error)
 {
     for (unsigned i = 0; i < volleys; i++) {
-        unsigned answers = 0;
+        unsigned lost = 0;
         if (link_stopped(flasher->link))
             return link_stop_error(error);
-        enum status status = link_volley(flasher->link, VOLLEY, &answers, error);
+        enum status status = link_volley(flasher->link, VOLLEY, &lost, error);
         if (status != STATUS_OK)
             return status;
         rate->bytes += (uint64_t)VOLLEY * VOLLEY_BYTES;
-        rate->errors += VOLLEY - answers;
+        rate->errors += lost;
         if (i >= VOLLEYS_TO_JUDGE && rate->errors > (uint64_t)i * VOLLEY / 4)
             break; /* bad enough to know */
     }
@@ -52,7 +52,7 @@ static enum status test_one_sector(struct flasher *flasher, uint32_t address,
                                    .has_address = true,
                                    .address = address,
                                    .timeout_ms = READ_MS,
-                                   .chip_busy = false};
+                                   .chip_busy = true};
     rate->bytes += READ_FRAME + BEKEN_REPLY_MAX;
     enum status status = link_ask(flasher->link, &command, &want, &reply, error);
     if (status == STATUS_NO_ANSWER) {
@@ -115,12 +115,9 @@ enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct lin
     return session_recover(flasher, error);
 }
 
-/* Errors per million bytes, for comparing; a rate that does not work at all is worse than any. */
-static uint64_t badness(const struct flasher_rate *rate)
+static bool is_clean(const struct flasher_rate *rate)
 {
-    if (!rate->usable)
-        return UINT64_MAX;
-    return rate->bytes == 0 ? 0 : rate->errors * 1000000 / rate->bytes;
+    return rate->usable && rate->errors == 0;
 }
 
 static bool is_hopeless(const struct flasher_rate *rate)
@@ -128,19 +125,32 @@ static bool is_hopeless(const struct flasher_rate *rate)
     return !rate->usable || (rate->errors > 0 && rate->bytes / rate->errors < HOPELESS_BYTES);
 }
 
-/* The fastest clean rate up to 921600, else the one that loses least (the faster of equals). */
-static uint32_t recommend(const struct flasher_line_report *report)
+/* What is left of a rate when whole sectors must be sent again: each error costs about two. */
+static uint64_t yield(const struct flasher_rate *rate)
+{
+    uint64_t cost = rate->bytes + rate->errors * 2 * BEKEN_REPLY_MAX;
+    return cost == 0 ? 0 : (uint64_t)rate->baud * rate->bytes / cost;
+}
+
+static bool is_better(const struct flasher_rate *rate, const struct flasher_rate *than)
+{
+    bool usual = rate->baud <= 921600; /* above it the flash is what limits */
+    bool usual_than = than->baud <= 921600;
+    if (is_clean(rate) != is_clean(than))
+        return is_clean(rate);
+    return usual != usual_than ? usual : yield(rate) > yield(than);
+}
+
+/* The fastest clean rate up to 921600; if none is clean, the one that gets most across. */
+static const struct flasher_rate *recommend(const struct flasher_line_report *report)
 {
     const struct flasher_rate *best = NULL;
     for (size_t i = 0; i < report->count; i++) {
         const struct flasher_rate *rate = &report->rates[i];
-        if (is_hopeless(rate) || (rate->baud > 921600 && best != NULL))
-            continue;
-        if (best == NULL || badness(rate) < badness(best) ||
-            (badness(rate) == badness(best) && rate->baud > best->baud && rate->baud <= 921600))
+        if (!is_hopeless(rate) && (best == NULL || is_better(rate, best)))
             best = rate;
     }
-    return best == NULL ? 0 : best->baud;
+    return best;
 }
 
 static void describe_rate(struct text *text, const struct flasher_rate *rate)
@@ -164,11 +174,11 @@ static void write_verdict(struct flasher_line_report *report)
                     "else sits on the module's RX and TX.");
     for (size_t i = 0; i < report->count; i++) {
         const struct flasher_rate *rate = &report->rates[i];
-        clean = clean && rate->usable && rate->errors == 0;
+        clean = clean && is_clean(rate);
         if (rate->baud == report->recommended_baud)
             text_append(&text,
                         rate->errors == 0 ? "The line is clean at %" PRIu32 " baud."
-                                          : "No rate is clean; %" PRIu32 " baud loses least.",
+                                          : "No rate is clean; %" PRIu32 " baud gets most across.",
                         rate->baud);
     }
     for (size_t i = 0; i < report->count; i++)
@@ -193,7 +203,8 @@ enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, si
             return status;
         report->count++;
     }
-    report->recommended_baud = recommend(report);
+    const struct flasher_rate *best = recommend(report);
+    report->recommended_baud = best == NULL ? 0 : best->baud;
     write_verdict(report);
     if (report->recommended_baud == 0)
         return STATUS_OK;
@@ -216,7 +227,7 @@ static void note_choice(struct flasher *flasher, const struct flasher_line_repor
                      chosen->errors, chosen->bytes / 1000, chosen->baud);
     else if (worse != chosen && worse->errors > 0)
         session_note(flasher,
-                     "The line lost %" PRIu64 " of %" PRIu64 " kB's bytes or frames at %" PRIu32
+                     "The line lost %" PRIu64 " bytes or frames in %" PRIu64 " kB at %" PRIu32
                      " baud; going on at %" PRIu32 ". A powered adapter or shorter wires may help.",
                      worse->errors, worse->bytes / 1000, worse->baud, chosen->baud);
     else if (worse != chosen)
@@ -224,26 +235,25 @@ static void note_choice(struct flasher *flasher, const struct flasher_line_repor
                      worse->baud, chosen->baud);
 }
 
+/* From the highest rate down to the first clean one. *chosen stays empty if none is fit for use. */
 static enum status choose_by_test(struct flasher *flasher, struct line_effort effort,
                                   struct flasher_rate *chosen, struct error *error)
 {
     struct flasher_line_report report = {0};
+    *chosen = (struct flasher_rate){0};
     for (size_t i = 0; i < sizeof downwards / sizeof downwards[0]; i++) {
         struct flasher_rate *rate = &report.rates[report.count++];
         enum status status = session_test_rate(flasher, downwards[i], effort, rate, error);
         if (status != STATUS_OK)
             return status;
-        if (rate->usable && rate->errors == 0)
+        if (is_clean(rate))
             break;
     }
-    report.recommended_baud = recommend(&report);
-    *chosen = (struct flasher_rate){0};
-    for (size_t i = 0; i < report.count; i++)
-        if (report.rates[i].baud == report.recommended_baud) {
-            *chosen = report.rates[i];
-            flasher->line_is_fair = chosen->errors == 0;
-            note_choice(flasher, &report, &report.rates[i]);
-        }
+    const struct flasher_rate *best = recommend(&report);
+    if (best == NULL)
+        return STATUS_OK;
+    *chosen = *best;
+    note_choice(flasher, &report, best);
     return STATUS_OK;
 }
 
@@ -259,55 +269,64 @@ static enum status go_to(struct flasher *flasher, uint32_t baud, struct error *e
     return status;
 }
 
-enum status flasher_choose_baud(struct flasher *flasher, struct error *error)
+static enum status not_clean(const struct flasher *flasher, const struct flasher_rate *rate,
+                             struct error *error)
 {
+    return error_set(
+        error, STATUS_REFUSED,
+        "The line is not clean (%" PRIu64 " errors in %" PRIu64 " kB at %" PRIu32
+        " baud), and on a %s a damaged command can destroy the bootloader; nothing was erased. "
+        "Use a powered adapter and shorter wires, or a lower --baud.",
+        rate->errors, rate->bytes / 1000, rate->baud, beken_chip_name(flasher->module.chip));
+}
+
+/* The rate that the user wants, whatever it is like. */
+static enum status take_users_baud(struct flasher *flasher, struct error *error)
+{
+    enum status status = go_to(flasher, flasher->options.baud, error);
+    return status == STATUS_OK
+               ? status
+               : error_prefix(error, status, "--baud %" PRIu32 ": ", flasher->options.baud);
+}
+
+enum status flasher_choose_baud(struct flasher *flasher, bool for_writing, struct error *error)
+{
+    bool must_be_clean = for_writing && session_is_restless(flasher);
     if (flasher->options.baud != 0) {
-        enum status status = go_to(flasher, flasher->options.baud, error);
-        if (status == STATUS_OK)
-            return status;
-        return error_prefix(error, status, "--baud %" PRIu32 ": ", flasher->options.baud);
+        enum status status = take_users_baud(flasher, error);
+        return status == STATUS_OK && must_be_clean ? session_require_clean_line(flasher, error)
+                                                    : status;
     }
     struct flasher_rate chosen;
-    enum status status = choose_by_test(flasher, quick, &chosen, error);
+    enum status status = choose_by_test(flasher, must_be_clean ? thorough : quick, &chosen, error);
     if (status != STATUS_OK)
         return status;
     if (chosen.baud == 0)
         return error_set(
             error, STATUS_REFUSED,
             "The line is not fit for use at any rate: check the ground wire, shorten the "
-            "wires and feed the module from its own 3.3 V supply. Nothing was changed.");
+            "wires and feed the module from its own 3.3 V supply; nothing was changed.");
+    if (must_be_clean && chosen.errors > 0)
+        return not_clean(flasher, &chosen, error);
+    flasher->line_is_fair = chosen.errors == 0;
+    if (must_be_clean)
+        flasher->clean_baud = chosen.baud;
     return go_to(flasher, chosen.baud, error);
 }
 
 enum status session_require_clean_line(struct flasher *flasher, struct error *error)
 {
-    if (flasher->clean_baud != 0 && link_baud(flasher->link) <= flasher->clean_baud)
+    if (link_baud(flasher->link) <= flasher->clean_baud)
         return STATUS_OK;
-    for (;;) {
-        struct flasher_rate rate;
-        uint32_t baud = link_baud(flasher->link);
-        enum status status = session_test_rate(flasher, baud, thorough, &rate, error);
-        if (status != STATUS_OK)
-            return status;
-        if (rate.usable && rate.errors == 0) {
-            flasher->clean_baud = baud;
-            return STATUS_OK;
-        }
-        session_note(flasher,
-                     "The line test found %" PRIu64 " errors in %" PRIu64 " kB at %" PRIu32
-                     " baud.",
-                     rate.errors, rate.bytes / 1000, baud);
-        if (!session_step_down(flasher))
-            return error_set(
-                error, STATUS_REFUSED,
-                "The line is not clean (%" PRIu64 " errors in %" PRIu64 " kB at %" PRIu32
-                " baud), and on a %s a damaged command can destroy the bootloader; nothing "
-                "was erased. Use a powered adapter and shorter wires, or a lower --baud.",
-                rate.errors, rate.bytes / 1000, baud, beken_chip_name(flasher->module.chip));
-        status = go_to(flasher, flasher->baud, error);
-        if (status != STATUS_OK)
-            return status;
-    }
+    struct flasher_rate rate;
+    enum status status =
+        session_test_rate(flasher, link_baud(flasher->link), thorough, &rate, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!is_clean(&rate))
+        return not_clean(flasher, &rate, error);
+    flasher->clean_baud = rate.baud;
+    return STATUS_OK;
 }
 
 enum status session_require_fair_line(struct flasher *flasher, struct error *error)
@@ -318,7 +337,7 @@ enum status session_require_fair_line(struct flasher *flasher, struct error *err
     enum status status = session_test_rate(flasher, link_baud(flasher->link), quick, &rate, error);
     if (status != STATUS_OK)
         return status;
-    flasher->line_is_fair = rate.usable && rate.errors == 0;
+    flasher->line_is_fair = is_clean(&rate);
     if (flasher->line_is_fair)
         return STATUS_OK;
     return error_set(

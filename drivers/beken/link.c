@@ -19,9 +19,8 @@ enum {
     CONFIRM_MS = 500,
     FEED_AFTER_MS = 35, /* a T's watchdog bites after 60 ms at the earliest */
     FEED_EVERY_MS = 15,
-    REPLY_GAP_MS = 40,          /* a reply that pauses this long has lost bytes */
-    REPLY_GAP_PATIENT_MS = 150, /* the same where waiting loses nothing */
-    BAUD_DELAY = 20,            /* the chip answers (20 + 1) x 2 ms after it switched */
+    REPLY_GAP_MS = 40, /* a reply that pauses this long has lost bytes */
+    BAUD_DELAY = 20,   /* the chip answers (20 + 1) x 2 ms after it switched */
     BAUD_SWITCH_MS = 10,
     BAUD_REPLY_MS = 540,
     SILENCE_MS = 600, /* lets a T's watchdog end a session at an unknown rate */
@@ -38,9 +37,6 @@ enum {
 
 /* A half-received write can still want all of its 4101 bytes. */
 enum { FILL_BYTES = BEKEN_COMMAND_MAX + 32, FILL_ZEROS = 16 };
-
-/* Data of replies to commands that may be fed: at most a boot version. */
-enum { HELD_SIZE = 32 };
 
 /* What was heard while no module answered: the words of the failure hang on it. */
 struct heard {
@@ -63,7 +59,7 @@ struct link {
     int64_t tail_us;
     int64_t opened_us;
     size_t partial;
-    uint8_t held[HELD_SIZE]; /* a short reply's data, for as long as the header promises */
+    uint8_t held[BEKEN_REPLY_MAX]; /* a reply's data, for as long as the header promises */
     struct heard heard;
 };
 
@@ -407,22 +403,17 @@ struct wait {
     int64_t fed_us; /* 0 = not yet */
 };
 
-/* How long a reply may pause: a T that lost our last byte must not be left alone for longer. */
-static int64_t reply_gap_us(const struct link *link)
-{
-    return (link->restless ? REPLY_GAP_MS : REPLY_GAP_PATIENT_MS) * INT64_C(1000);
-}
-
 static bool is_cut(const struct link *link)
 {
     return beken_parser_pending(link->parser) > 0 &&
-           now_us() - link->last_byte_us > reply_gap_us(link);
+           now_us() - link->last_byte_us > (int64_t)REPLY_GAP_MS * 1000;
 }
 
 static enum status feed_if_due(struct link *link, const struct link_want *want, struct wait *wait,
                                struct error *error)
 {
-    if (!link->restless || !want->chip_busy)
+    /* Not into half an answer: the feed's own answers would be taken for its rest. */
+    if (!link->restless || !want->chip_busy || beken_parser_pending(link->parser) > 0)
         return STATUS_OK;
     int64_t now = now_us();
     int64_t due = wait->fed_us == 0 ? wait->sent_us + (int64_t)FEED_AFTER_MS * 1000
@@ -459,7 +450,7 @@ static enum status await_reply(struct link *link, const struct link_want *want, 
             }
             passed = passed || (wait->fed_us != 0 && is_link_answer(reply));
         }
-        if (passed || now_us() >= wait->deadline_us || (!want->chip_busy && is_cut(link)))
+        if (passed || now_us() >= wait->deadline_us || is_cut(link))
             break;
         enum status status = feed_if_due(link, want, wait, error);
         if (status != STATUS_OK)
@@ -471,8 +462,8 @@ static enum status await_reply(struct link *link, const struct link_want *want, 
             return status;
         /* Bytes of a long reply keep coming: only silence ends it. */
         if (count > 0 && beken_parser_pending(link->parser) > 0 &&
-            wait->deadline_us < now_us() + reply_gap_us(link))
-            wait->deadline_us = now_us() + reply_gap_us(link);
+            wait->deadline_us < now_us() + (int64_t)REPLY_GAP_MS * 1000)
+            wait->deadline_us = now_us() + (int64_t)REPLY_GAP_MS * 1000;
     }
     link->partial = beken_parser_pending(link->parser);
     beken_parser_reset(link->parser);
@@ -499,7 +490,6 @@ enum status link_ask(struct link *link, const struct beken_command *command,
         return status;
     /* Answers to the feed are still to come; they must not be taken for later ones. */
     struct beken_reply answer = *reply;
-    answer.length = answer.length < sizeof link->held ? answer.length : sizeof link->held;
     memcpy(link->held, reply->data, answer.length);
     answer.data = link->held;
     status = wait_quiet(link, FEED_EVERY_MS, error);
@@ -545,32 +535,55 @@ enum status link_check(struct link *link, struct error *error)
     return confirm(link, error);
 }
 
-enum status link_volley(struct link *link, unsigned count, unsigned *answers, struct error *error)
+/* Counts answers until `sent` have come, or nothing for a while; *any: something came. */
+static enum status count_answers(struct link *link, unsigned sent, unsigned *answers, bool *any,
+                                 struct error *error)
 {
-    uint8_t bytes[VOLLEY_MAX * 5];
-    struct beken_command check;
-    beken_command_link_check(&check);
-    *answers = 0;
-    if (count > VOLLEY_MAX)
-        count = VOLLEY_MAX;
-    for (unsigned i = 0; i < count; i++)
-        memcpy(bytes + i * check.length, check.bytes, check.length);
-    enum status status = discard_input(link, error);
-    if (status == STATUS_OK)
-        status = send_now(link, bytes, count * check.length, error);
     int64_t gap_us = (int64_t)FEED_AFTER_MS * 1000;
     int64_t deadline_us = link->line_free_us + gap_us;
+    enum status status = STATUS_OK;
     struct beken_reply reply;
-    while (status == STATUS_OK && *answers < count && now_us() < deadline_us) {
+    while (status == STATUS_OK && *answers < sent && now_us() < deadline_us) {
         wait_port(link, POLLIN, deadline_us);
         size_t got = 0;
         status = receive(link, &got, error);
         while (beken_parser_next(link->parser, &reply))
             *answers += is_link_answer(&reply);
-        if (got > 0)
+        if (got > 0) {
+            *any = true;
             deadline_us = now_us() + gap_us;
+        }
+    }
+    return status;
+}
+
+enum status link_volley(struct link *link, unsigned count, unsigned *lost, struct error *error)
+{
+    uint8_t bytes[VOLLEY_MAX * 5];
+    struct beken_command check;
+    beken_command_link_check(&check);
+    if (count > VOLLEY_MAX)
+        count = VOLLEY_MAX;
+    for (unsigned i = 0; i < count; i++)
+        memcpy(bytes + i * check.length, check.bytes, check.length);
+    unsigned sent = count;
+    unsigned answers = 0;
+    bool any = false;
+    enum status status = discard_input(link, error);
+    if (status == STATUS_OK)
+        status = send_now(link, bytes, count * check.length, error);
+    if (status == STATUS_OK)
+        status = count_answers(link, sent, &answers, &any, error);
+    /* Late is not lost: one more at a time, until something comes or hope is gone. */
+    int64_t give_up_us = now_us() + (int64_t)CONFIRM_MS * 1000;
+    for (any = false; status == STATUS_OK && answers < sent && !any && now_us() < give_up_us;
+         sent++) {
+        status = send_now(link, check.bytes, check.length, error);
+        if (status == STATUS_OK)
+            status = count_answers(link, sent + 1, &answers, &any, error);
     }
     beken_parser_reset(link->parser);
+    *lost = answers < sent ? sent - answers : 0;
     return status;
 }
 
@@ -843,7 +856,7 @@ enum status link_connect(struct link *link, struct error *error)
     if (link->options.reset != LINK_RESET_NONE)
         return call_through_reset(link, deadline_us, error);
     bool linked = false;
-    enum status status = call_and_settle(link, 60, &linked, error);
+    enum status status = call_and_settle(link, BOOT_WINDOW_MS, &linked, error);
     for (size_t i = 0; status == STATUS_OK && !linked && i < sizeof rates / sizeof rates[0]; i++)
         if (rates[i] != 0 && (i < 2 || rates[i] != rates[1]) && !link_stopped(link))
             status = try_rate(link, rates[i], &linked, error);

@@ -80,9 +80,9 @@ enum status link_tell(struct link *link, const struct beken_command *command, st
 /** One LinkCheck; STATUS_OK means that everything asked before has been answered or never will be.
  */
 enum status link_check(struct link *link, struct error *error);
-/** A window of count (at most 32) LinkChecks at once; *answers of them came back. For line tests.
- */
-enum status link_volley(struct link *link, unsigned count, unsigned *answers, struct error *error);
+/** A window of count (at most 32) LinkChecks at once; *lost of them, or of their answers, never
+ *  arrived. For line tests. */
+enum status link_volley(struct link *link, unsigned count, unsigned *lost, struct error *error);
 
 /**
  * After a missing answer: fills a half-received command until the chip listens again, at the

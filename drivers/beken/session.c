@@ -71,8 +71,10 @@ enum status session_ask_few(struct flasher *flasher, const struct beken_command 
     for (unsigned i = 0; i < tries && status == STATUS_NO_ANSWER; i++) {
         if (link_stopped(flasher->link))
             return link_stop_error(error);
-        if (i > 0) {
+        if (i > 0)
             flasher->retries++;
+        /* Half an answer shows that the command was whole: the chip listens. */
+        if (i > 0 && link_partial(flasher->link) == 0) {
             status = link_resync(flasher->link, error);
             if (status != STATUS_OK)
                 return status;
@@ -198,7 +200,8 @@ enum status session_read_sector(struct flasher *flasher, uint32_t address, uint8
                                    .command = BEKEN_FLASH_READ_4K,
                                    .has_address = true,
                                    .address = asked,
-                                   .timeout_ms = READ_MS};
+                                   .timeout_ms = READ_MS,
+                                   .chip_busy = true};
     for (unsigned i = 0; i < ASK_TRIES; i++) {
         enum status status = session_ask(flasher, &command, &want, &reply, error);
         if (status != STATUS_OK)

@@ -19,6 +19,7 @@ struct flasher {
     bool rebooted;       /* nobody listens any more */
     unsigned doubts;     /* erases and writes that may have hit another place */
     struct pace pace;
+    int64_t slowest_tail_us; /* of a write that went well; 0 = none yet */
     uint64_t retries;
     unsigned reconnects;
     int64_t erase_us, write_us, crc_us;

@@ -228,6 +228,16 @@ struct run {
     bool proven;          /* a CRC has shown that this flash takes writes */
 };
 
+/* A stuck T must be helped before its watchdog bites; elsewhere what was seen so far tells. */
+static int64_t write_patience_ms(const struct flasher *flasher)
+{
+    if (session_is_restless(flasher))
+        return WRITE_REPLY_RESTLESS_MS;
+    if (flasher->slowest_tail_us == 0)
+        return WRITE_REPLY_MS;
+    return WRITE_REPLY_RESTLESS_MS + 3 * flasher->slowest_tail_us / 1000;
+}
+
 static enum status send_sector(struct flasher *flasher, const struct plan_sector *sector,
                                struct error *error)
 {
@@ -239,7 +249,7 @@ static enum status send_sector(struct flasher *flasher, const struct plan_sector
         .command = BEKEN_FLASH_WRITE_4K,
         .has_address = true,
         .address = sector->address,
-        .timeout_ms = session_is_restless(flasher) ? WRITE_REPLY_RESTLESS_MS : WRITE_REPLY_MS,
+        .timeout_ms = write_patience_ms(flasher),
         .piece_us = pace_period_us(&flasher->pace, link_baud(flasher->link)),
     };
     int64_t start_us = session_now_us();
@@ -249,10 +259,13 @@ static enum status send_sector(struct flasher *flasher, const struct plan_sector
         return error_set(error, STATUS_NO_ANSWER,
                          "The module refused a write to 0x%" PRIX32 " (error %u).", sector->address,
                          reply.status);
-    if (status == STATUS_OK)
-        pace_success(&flasher->pace,
-                     link_tail_us(flasher->link) - link_round_trip_us(flasher->link));
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    int64_t tail_us = link_tail_us(flasher->link);
+    if (tail_us > flasher->slowest_tail_us)
+        flasher->slowest_tail_us = tail_us;
+    pace_success(&flasher->pace, tail_us - link_round_trip_us(flasher->link));
+    return STATUS_OK;
 }
 
 static enum status sector_holds(struct flasher *flasher, const struct plan_sector *sector,
