@@ -5,5 +5,6 @@
 #include <stddef.h>
 
 const struct command commands[] = {
+    {"check", "validate bridge.yaml, reporting all problems at once", command_check},
     {NULL, NULL, NULL},
 };
