@@ -11,7 +11,7 @@
 
 struct log_relay;
 
-/** Observes log until closed. wake is called on the logging thread when the relay was empty. */
+/** Observes log until closed. wake is called on the logging thread after each line. */
 struct log_relay *log_relay_create(struct log *log, void (*wake)(void *context), void *context);
 void log_relay_close(struct log_relay *relay);
 
