@@ -51,7 +51,9 @@ static enum status serve(const char *path, struct config *config, struct log *lo
             break;
         struct config *again = load(path);
         if (again == NULL) {
-            log_error(log, "The configuration in %s is not usable any more; going on with the old one.", path);
+            log_error(log,
+                      "The configuration in %s is not usable any more; going on with the old one.",
+                      path);
             continue;
         }
         config_free(config);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The one table of properties: name, unit, decimals, what Home Assistant should make of it, and where
- * its value comes from. State messages, exposes, Home Assistant discovery, the web view and the
- * reference in docs/mqtt.md are all derived from it. Names follow the two-channel clamp meters that
- * Zigbee2MQTT knows: no suffix for a one-channel device, _a _b ... otherwise, none for the sum.
+ * The one table of properties: name, unit, decimals, what Home Assistant should make of it, and
+ * where its value comes from. State messages, exposes, Home Assistant discovery, the web view and
+ * the reference in docs/mqtt.md are all derived from it. Names follow the two-channel clamp meters
+ * that Zigbee2MQTT knows: no suffix for a one-channel device, _a _b ... otherwise, none for the
+ * sum.
  */
 #ifndef BRIDGE_DEVICE_PROPERTIES_H
 #define BRIDGE_DEVICE_PROPERTIES_H
@@ -21,10 +22,10 @@
 struct device_description {
     const char *id;
     const char *name;
-    const char *driver;          /**< "bl0942" */
+    const char *driver; /**< "bl0942" */
     const char *manufacturer;
     const char *model;
-    size_t channel_count;        /**< 1..DEVICE_CHANNELS_MAX */
+    size_t channel_count; /**< 1..DEVICE_CHANNELS_MAX */
     const char *const *channel_names;
     bool retain;
     bool homeassistant;
@@ -35,7 +36,7 @@ struct device_state {
     const struct channel_values *channels; /**< channel_count of them */
     int64_t last_seen_wall_ms;             /**< 0: never */
     uint64_t frame_errors;
-    unsigned problems;                     /**< OR over the channels */
+    unsigned problems; /**< OR over the channels */
     int64_t report_interval_ms;
 };
 
@@ -49,17 +50,17 @@ enum property_platform { PLATFORM_SENSOR, PLATFORM_BINARY_SENSOR, PLATFORM_NUMBE
 
 struct property {
     const char *name;
-    const char *label;        /**< for people: "Power" */
+    const char *label; /**< for people: "Power" */
     const char *description;
     enum property_scope scope;
     enum property_platform platform;
-    const char *unit;         /**< NULL: none */
+    const char *unit; /**< NULL: none */
     unsigned decimals;
     const char *device_class; /**< Home Assistant's, NULL: none */
     const char *state_class;  /**< NULL: none */
     bool diagnostic;
-    bool enabled;             /**< enabled by default in Home Assistant */
-    bool settable;            /**< through <base>/<device>/set */
+    bool enabled;  /**< enabled by default in Home Assistant */
+    bool settable; /**< through <base>/<device>/set */
     /* How properties.c finds and prints the value; see there. */
     int source;
 };

@@ -15,7 +15,7 @@
 struct announcer_options {
     struct discovery_context context; /**< texts are borrowed and must outlive the announcer */
     const char *status_topic;
-    const char *memory_path;          /**< data_dir/announced.json */
+    const char *memory_path; /**< data_dir/announced.json */
     size_t device_count;
     const struct device_description *const *devices;
     /** Called after a birth was answered: publish availability and full states again. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Home Assistant's MQTT discovery payloads. Pure: text from descriptions. The rules it obeys and why:
- * docs/homeassistant.md.
+ * Home Assistant's MQTT discovery payloads. Pure: text from descriptions. The rules it obeys and
+ * why: docs/homeassistant.md.
  */
 #ifndef BRIDGE_MQTT_DISCOVERY_H
 #define BRIDGE_MQTT_DISCOVERY_H
@@ -13,9 +13,9 @@
 struct discovery_context {
     const char *base_topic;
     const char *bridge_id;
-    const char *prefix;      /**< discovery_prefix */
+    const char *prefix; /**< discovery_prefix */
     const char *version;
-    bool device_mode;        /**< false: one message per component */
+    bool device_mode; /**< false: one message per component */
 };
 
 /** One retained message: topic and JSON payload ("" to clear). */
@@ -23,8 +23,9 @@ typedef void (*discovery_emit)(void *context, const char *topic, const char *pay
 
 /** The device's discovery message(s). removed: keys (key -> platform) announced earlier that are no
  *  longer exposed and must be taken back; NULL for none. */
-void discovery_device(const struct discovery_context *context, const struct device_description *device,
-                      const json_t *removed, discovery_emit emit, void *emit_context);
+void discovery_device(const struct discovery_context *context,
+                      const struct device_description *device, const json_t *removed,
+                      discovery_emit emit, void *emit_context);
 /** The bridge's own device: connectivity, version, problem. */
 void discovery_bridge(const struct discovery_context *context, discovery_emit emit,
                       void *emit_context);

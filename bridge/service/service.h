@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The running bridge: `bl2mqtt run`. Owns the loop, the history, the publisher and all devices, from a
- * checked configuration to the clean stop.
+ * The running bridge: `bl2mqtt run`. Owns the loop, the history, the publisher and all devices,
+ * from a checked configuration to the clean stop.
  */
 #ifndef BRIDGE_SERVICE_SERVICE_H
 #define BRIDGE_SERVICE_SERVICE_H

@@ -7,18 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STATE_SIZE 16384       /* 26 channels at some 450 bytes each fit */
-#define NOISY_FADES_MS 120000  /* a line is called noisy until two minutes without complaint */
+#define STATE_SIZE 16384      /* 26 channels at some 450 bytes each fit */
+#define NOISY_FADES_MS 120000 /* a line is called noisy until two minutes without complaint */
 
 struct service_channel {
     const struct config_channel *config;
     struct meter *meter;
     unsigned history_number;
     bool online;
-    bool heard_of;             /* the driver has said whether it is online */
-    bool fresh;                /* has a reading that was not published yet */
-    int64_t noisy_until_ms;    /* boot clock */
-    unsigned problems;         /* the meter's, as of the last reading */
+    bool heard_of;          /* the driver has said whether it is online */
+    bool fresh;             /* has a reading that was not published yet */
+    int64_t noisy_until_ms; /* boot clock */
+    unsigned problems;      /* the meter's, as of the last reading */
 };
 
 struct service_device {
@@ -32,7 +32,7 @@ struct service_device {
     struct service_channel *channels;
     struct channel_values *values;
     int64_t report_interval_ms;
-    int64_t last_publish_ms;   /* boot clock; 0: never */
+    int64_t last_publish_ms; /* boot clock; 0: never */
     int64_t last_seen_wall_ms;
     bool online;
 };
@@ -122,7 +122,8 @@ static enum status open_channel(struct service_device *device, size_t number, st
     if (changed) {
         meter_set_calibration(channel->meter, &channel->config->calibration);
         history_put_state(outlets->history, channel->history_number, meter_state(channel->meter));
-        log_info(outlets->log, "The calibration of %s %s changed; its totals go on from where they are.",
+        log_info(outlets->log,
+                 "The calibration of %s %s changed; its totals go on from where they are.",
                  config->id, channel->config->name);
     }
     meter_values(channel->meter, true, &device->values[number]);
@@ -143,8 +144,8 @@ enum status service_device_create(const struct config_device *config,
         device->channel_names[i] = config->channels[i].name;
     device->state_topic = topic_under(outlets->base_topic, config->id, "");
     device->availability_topic = topic_under(outlets->base_topic, config->id, "/availability");
-    device->report_interval_ms = settings_report_interval_ms(outlets->settings, config->id,
-                                                             config->report_interval_ms);
+    device->report_interval_ms =
+        settings_report_interval_ms(outlets->settings, config->id, config->report_interval_ms);
     describe(device);
     for (size_t i = 0; i < config->channel_count; i++) {
         enum status status = open_channel(device, i, error);
@@ -220,7 +221,8 @@ static void publish_state(struct service_device *device, int64_t boot_ms)
     };
     device_state_json(&device->description, &state, &text);
     if (text.cut) {
-        log_error(device->outlets->log, "The state of %s does not fit into %d bytes and was not published.",
+        log_error(device->outlets->log,
+                  "The state of %s does not fit into %d bytes and was not published.",
                   device->config->id, STATE_SIZE);
         return;
     }
@@ -267,8 +269,9 @@ static void report_meter_event(struct service_device *device, const struct servi
     report(device, channel, names[event->kind], event->text);
 }
 
-/* All channels of one state message come from the same round of readings: it is published when every
- * channel that is online has delivered since the last one, and the report interval has passed. */
+/* All channels of one state message come from the same round of readings: it is published when
+ * every channel that is online has delivered since the last one, and the report interval has
+ * passed. */
 static bool round_complete(const struct service_device *device)
 {
     for (size_t i = 0; i < device->config->channel_count; i++)
@@ -279,7 +282,8 @@ static bool round_complete(const struct service_device *device)
 
 static bool report_due(const struct service_device *device, int64_t boot_ms)
 {
-    /* Half a reading early rather than half a reading late, so that 5 s of 1 s readings stay 5 s. */
+    /* Half a reading early rather than half a reading late, so that 5 s of 1 s readings stay 5 s.
+     */
     int64_t wait_ms = device->report_interval_ms - device->config->interval_ms / 2;
     return device->last_publish_ms == 0 || boot_ms - device->last_publish_ms >= wait_ms;
 }
@@ -307,7 +311,8 @@ void service_device_reading(struct service_device *device, size_t number,
     struct meter_result result;
     meter_accept(channel->meter, reading, &result);
     history_put_reading(device->outlets->history, channel->history_number, reading,
-                        result.imported_counts, result.exported_counts, meter_state(channel->meter));
+                        result.imported_counts, result.exported_counts,
+                        meter_state(channel->meter));
     device->values[number] = result.values;
     channel->problems = result.problems;
     channel->fresh = true;
@@ -347,14 +352,15 @@ void service_device_driver_event(struct service_device *device, size_t number,
                                  enum driver_event event, const char *message)
 {
     static const char *const names[] = {
-        [DRIVER_CHIP_RESET] = "chip_reset",   [DRIVER_LINE_NOISY] = "line_noisy",
-        [DRIVER_PORT_GONE] = "port_gone",     [DRIVER_PORT_BACK] = "port_back",
+        [DRIVER_CHIP_RESET] = "chip_reset",     [DRIVER_LINE_NOISY] = "line_noisy",
+        [DRIVER_PORT_GONE] = "port_gone",       [DRIVER_PORT_BACK] = "port_back",
         [DRIVER_CHIP_CHANGED] = "chip_changed",
     };
     struct service_channel *channel = &device->channels[number];
     if (event == DRIVER_LINE_NOISY)
         channel->noisy_until_ms = clock_boot_ms() + NOISY_FADES_MS;
-    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name, message);
+    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,
+                message);
     report(device, channel, names[event], message);
 }
 
@@ -365,7 +371,8 @@ void service_device_tick(struct service_device *device, int64_t boot_ms)
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
     if (some_fresh && device->last_publish_ms != 0 &&
-        boot_ms - device->last_publish_ms >= device->report_interval_ms + device->config->interval_ms)
+        boot_ms - device->last_publish_ms >=
+            device->report_interval_ms + device->config->interval_ms)
         publish_state(device, boot_ms);
 }
 
@@ -399,7 +406,8 @@ enum status service_device_set_totals(struct service_device *device, const char 
         publish_state(device, clock_boot_ms());
         return STATUS_OK;
     }
-    return error_set(error, STATUS_USAGE, "Device %s has no channel \"%s\".", device->config->id, name);
+    return error_set(error, STATUS_USAGE, "Device %s has no channel \"%s\".", device->config->id,
+                     name);
 }
 
 json_t *service_device_health(const struct service_device *device)

@@ -22,12 +22,15 @@ static json_t *load(const char *path, struct log *log)
     enum status status = file_read(path, SETTINGS_SIZE_MAX, &bytes, &length, &error);
     if (status == STATUS_NO_ANSWER)
         return json_object();
-    json_t *root = status == STATUS_OK ? json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *root =
+        status == STATUS_OK ? json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (json_is_object(root))
         return root;
     json_decref(root);
-    log_warning(log, "The settings in %s could not be read and are ignored; the configuration's "
-                     "values hold until they are set again. %s", path, error.text);
+    log_warning(log,
+                "The settings in %s could not be read and are ignored; the configuration's "
+                "values hold until they are set again. %s",
+                path, error.text);
     return json_object();
 }
 

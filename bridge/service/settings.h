@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * What users set through MQTT and expect to find again after a restart (so far: a device's report
- * interval), as a small JSON file in the data directory. Written at once, atomically. A damaged file
- * is reported and treated as empty: these are comforts, never measurements.
+ * interval), as a small JSON file in the data directory. Written at once, atomically. A damaged
+ * file is reported and treated as empty: these are comforts, never measurements.
  */
 #ifndef BRIDGE_SERVICE_SETTINGS_H
 #define BRIDGE_SERVICE_SETTINGS_H

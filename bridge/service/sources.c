@@ -37,7 +37,8 @@ static void on_availability(void *context, unsigned number, bool online, const c
 {
     const struct sources *sources = context;
     const struct place *place = &sources->places[number];
-    sources->sink.availability(sources->sink.context, place->device, place->channel, online, reason);
+    sources->sink.availability(sources->sink.context, place->device, place->channel, online,
+                               reason);
 }
 
 static void on_event(void *context, unsigned number, enum driver_event event, const char *message)
@@ -60,7 +61,8 @@ static void number_places(struct sources *sources)
     sources->place_count = total;
     for (size_t d = 0; d < config->device_count; d++)
         for (size_t c = 0; c < config->devices[d].channel_count; c++)
-            sources->places[sources->first_place[d] + c] = (struct place){.device = d, .channel = c};
+            sources->places[sources->first_place[d] + c] =
+                (struct place){.device = d, .channel = c};
 }
 
 static const struct config_channel *channel_of(const struct sources *sources, size_t number)
@@ -163,7 +165,9 @@ static void warn_of_missing_drivers(const struct sources *sources, struct log *l
 {
     for (size_t d = 0; d < sources->config->device_count; d++)
         if (sources->config->devices[d].driver == DRIVER_OPENBEKEN)
-            log_warning(log, "Device %s stays offline: this version of bl2mqtt cannot read OpenBeken modules yet.",
+            log_warning(log,
+                        "Device %s stays offline: this version of bl2mqtt cannot read OpenBeken "
+                        "modules yet.",
                         sources->config->devices[d].id);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The drivers at work: groups the configured channels by serial line, starts one driver per line, and
- * hands what they deliver to the devices. Loop thread only.
+ * The drivers at work: groups the configured channels by serial line, starts one driver per line,
+ * and hands what they deliver to the devices. Loop thread only.
  */
 #ifndef BRIDGE_SERVICE_SOURCES_H
 #define BRIDGE_SERVICE_SOURCES_H

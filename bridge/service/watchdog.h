@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * systemd's side of the service: READY, STOPPING, a status line, and the watchdog, which is fed only
- * while the loop (by calling here), the history's writer and the publisher all make progress.
+ * systemd's side of the service: READY, STOPPING, a status line, and the watchdog, which is fed
+ * only while the loop (by calling here), the history's writer and the publisher all make progress.
  * Without systemd every call does nothing.
  */
 #ifndef BRIDGE_SERVICE_WATCHDOG_H
@@ -17,7 +17,8 @@ struct watchdog {
 
 void watchdog_init(struct watchdog *watchdog);
 /** Both progress counters must have moved since the last call; else the dog stays hungry. */
-void watchdog_feed(struct watchdog *watchdog, uint64_t writer_progress, uint64_t publisher_progress);
+void watchdog_feed(struct watchdog *watchdog, uint64_t writer_progress,
+                   uint64_t publisher_progress);
 
 void watchdog_ready(const char *status);
 void watchdog_reloading(void);

@@ -96,7 +96,8 @@ enum status file_replace(const char *path, const void *bytes, size_t length, uns
 enum status file_make_folder(const char *path, struct error *error)
 {
     struct stat status;
-    if (mkdir(path, 0750) == 0 || (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+    if (mkdir(path, 0750) == 0 ||
+        (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
         return STATUS_OK;
     return error_set(error, STATUS_USAGE,
                      "The folder %s does not exist and could not be created: %s. Create it, or set "
