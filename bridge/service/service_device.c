@@ -144,8 +144,8 @@ enum status service_device_create(const struct config_device *config,
         device->channel_names[i] = config->channels[i].name;
     device->state_topic = topic_under(outlets->base_topic, config->id, "");
     device->availability_topic = topic_under(outlets->base_topic, config->id, "/availability");
-    device->report_interval_ms =
-        settings_report_interval_ms(outlets->settings, config->id, config->report_interval_ms);
+    device->report_interval_ms = preferences_report_interval_ms(outlets->preferences, config->id,
+                                                                config->report_interval_ms);
     describe(device);
     for (size_t i = 0; i < config->channel_count; i++) {
         enum status status = open_channel(device, i, error);
@@ -235,7 +235,7 @@ static void publish_state(struct service_device *device, int64_t boot_ms)
 
 static void publish_availability(struct service_device *device)
 {
-    const char *payload = device->online ? "{\"state\":\"online\"}" : "{\"state\":\"offline\"}";
+    const char *payload = device->online ? MESSAGE_ONLINE : MESSAGE_OFFLINE;
     publisher_publish(device->outlets->publisher, device->availability_topic, payload,
                       strlen(payload), true, 1);
 }
@@ -381,8 +381,8 @@ enum status service_device_set_report_interval(struct service_device *device, in
 {
     if (interval_ms < 1000 || interval_ms > 3600000)
         return error_set(error, STATUS_USAGE, "report_interval must be 1 to 3600 seconds.");
-    enum status status = settings_set_report_interval_ms(device->outlets->settings,
-                                                         device->config->id, interval_ms, error);
+    enum status status = preferences_set_report_interval_ms(device->outlets->preferences,
+                                                            device->config->id, interval_ms, error);
     if (status != STATUS_OK)
         return status;
     device->report_interval_ms = interval_ms;
@@ -410,19 +410,20 @@ enum status service_device_set_totals(struct service_device *device, const char 
                      name);
 }
 
-json_t *service_device_health(const struct service_device *device)
+void service_device_health(const struct service_device *device,
+                           struct message_device_health *health)
 {
-    json_t *channels = json_object();
+    *health = (struct message_device_health){
+        .id = device->config->id,
+        .online = device->online,
+        .last_seen_wall_ms = device->last_seen_wall_ms,
+        .problems = problems_of(device, clock_boot_ms()),
+    };
     for (size_t i = 0; i < device->config->channel_count; i++) {
         struct driver_statistics statistics = {0};
-        (void)device->outlets->statistics(device->outlets->context, device->config, i, &statistics);
-        json_t *entry = json_pack(
-            "{s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "online", device->channels[i].online, "readings",
-            (json_int_t)statistics.readings, "frame_errors", (json_int_t)statistics.frame_errors,
-            "timeouts", (json_int_t)statistics.timeouts, "junk_bytes",
-            (json_int_t)statistics.junk_bytes, "chip_resets", (json_int_t)statistics.chip_resets,
-            "reconnects", (json_int_t)statistics.reconnects);
-        (void)json_object_set_new(channels, device->channels[i].config->name, entry);
+        if (!device->outlets->statistics(device->outlets->context, device->config, i, &statistics))
+            continue;
+        health->readings += statistics.readings;
+        health->frame_errors += statistics.frame_errors;
     }
-    return json_pack("{s:b, s:o}", "online", device->online, "channels", channels);
 }

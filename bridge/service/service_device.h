@@ -9,17 +9,16 @@
 #include "bridge/config/config.h"
 #include "bridge/device/properties.h"
 #include "bridge/history/history.h"
+#include "bridge/mqtt/messages.h"
 #include "bridge/mqtt/publisher.h"
-#include "bridge/service/settings.h"
+#include "bridge/service/preferences.h"
 #include "drivers/driver.h"
-
-#include <jansson.h>
 
 /** Where a device's results go; all borrowed, shared by all devices. */
 struct service_outlets {
     struct history *history;
     struct publisher *publisher;
-    struct settings *settings;
+    struct preferences *preferences;
     struct log *log;
     const char *base_topic;
     const char *boot_id;
@@ -64,7 +63,8 @@ enum status service_device_set_totals(struct service_device *device, const char 
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error);
 
-/** {"online":..,"last_seen":..,"channels":{"a":{"readings":..,...}}} for bridge/health. */
-json_t *service_device_health(const struct service_device *device);
+/** The device's line in bridge/health. */
+void service_device_health(const struct service_device *device,
+                           struct message_device_health *health);
 
 #endif
