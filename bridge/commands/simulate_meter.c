@@ -264,12 +264,12 @@ static enum status settle_load(struct wishes *wishes)
     if (constant_given && load->profile != LOAD_CONSTANT)
         return usage("load", load_profile_name(load->profile), "no --current or --power with it");
     double voltage = wishes->voltage_given ? load->constant.voltage_v : 230;
-    if (load->profile != LOAD_CONSTANT && (voltage < 90 || voltage > 300))
+    load->constant.voltage_v = voltage;
+    bool nominal = voltage >= 90 && voltage <= 300; /* else a later profile has the usual one */
+    if (load->profile != LOAD_CONSTANT && !nominal)
         return usage("load", load_profile_name(load->profile),
                      "a --voltage from 90 to 300 with it");
-    load->constant.voltage_v = voltage;
-    load->nominal_voltage_v =
-        voltage < 90 || voltage > 300 ? 230 : voltage; /* for a later profile */
+    load->nominal_voltage_v = nominal ? voltage : 230;
     load->nominal_frequency_hz = load->constant.frequency_hz = wishes->frequency_hz;
     if (!wishes->power_given)
         load->constant.power_w = voltage * load->constant.current_a;
@@ -578,8 +578,7 @@ static enum status run_session(struct session *session)
         simulator_meter_create(&session->loop, &session->wishes->meter, &session->meter, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
-    /* libuv makes standard input non-blocking; a shell that shares the terminal must not keep that.
-     */
+    /* libuv makes standard input non-blocking, which a shell on the same terminal must not keep. */
     int input_flags = fcntl(STDIN_FILENO, F_GETFL);
     start_handles(session);
     announce(session);
@@ -618,7 +617,7 @@ enum status command_simulate_meter(const struct command_context *context, int ar
         return command_fail(NAME, STATUS_FAILED, &(struct error){"The event loop cannot start."});
     status = run_session(&session);
     uv_walk(&session.loop, close_handle, NULL);
-    (void)uv_run(&session.loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&session.loop);
+    while (uv_loop_close(&session.loop) != 0) /* once more if it was stopped before it ran */
+        (void)uv_run(&session.loop, UV_RUN_DEFAULT);
     return status;
 }
