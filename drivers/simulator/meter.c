@@ -11,6 +11,8 @@
 
 #define LOAD_STEP_MS 200
 #define CHUNK 256
+/* Longer than the first averaging window: the chips already measure when a host meets them. */
+#define POWERED_BEFORE_US 450000
 
 struct device {
     struct simulator_meter_chip options;
@@ -219,7 +221,7 @@ enum status simulator_meter_create(uv_loop_t *loop, const struct simulator_meter
     for (size_t i = 0; i < meter->device_count; i++) {
         struct device *device = &meter->devices[i];
         device->options = options->chips[i];
-        int64_t start_us = now_us(); /* no instant without load, which the first mean would show */
+        int64_t start_us = now_us() - POWERED_BEFORE_US;
         device->chip = chip_create(&device->options.chip, start_us);
         apply_faults(device);
         apply_load(device, start_us);
