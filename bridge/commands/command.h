@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A subcommand: one file each, thin. It parses its options with getopt_long, calls a module, prints.
- * People's text and progress go to stderr, answers to stdout; with --json exactly one JSON document
- * goes to stdout. The return value is an enum status and becomes the exit status.
+ * A subcommand: one file each, thin. It parses its options with getopt_long, calls a module,
+ * prints. People's text and progress go to stderr, answers to stdout; with --json exactly one JSON
+ * document goes to stdout. The return value is an enum status and becomes the exit status.
  */
 #ifndef BRIDGE_COMMANDS_COMMAND_H
 #define BRIDGE_COMMANDS_COMMAND_H
@@ -22,7 +22,8 @@ struct command {
 /** The table of all commands, ended by a NULL name. */
 extern const struct command commands[];
 
-/** Prints error->text to stderr as one sentence starting with the command's name; returns status. */
+/** Prints error->text to stderr as one sentence starting with the command's name; returns status.
+ */
 enum status command_fail(const char *command, enum status status, const struct error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * bridge.yaml in memory. One table (fields.c) names every key with its type, range, default and
- * meaning; the parser, the checks, `bl2mqtt check --print-defaults`, schema/bridge.schema.json's test
- * and docs/configuration.md come from it.
+ * meaning; the parser, the checks, `bl2mqtt check --print-defaults`, schema/bridge.schema.json's
+ * test and docs/configuration.md come from it.
  *
  * All texts are owned by the config and never NULL unless said; an absent optional text is "".
  */
@@ -24,15 +24,15 @@ struct config_bridge {
 };
 
 struct config_mqtt {
-    char *server;     /**< mqtt://host:port or mqtts://host:port */
+    char *server; /**< mqtt://host:port or mqtts://host:port */
     char *base_topic;
     char *user;
     char *password;
-    char *client_id;  /**< "" = derived from bridge.id */
+    char *client_id; /**< "" = derived from bridge.id */
     int64_t keepalive_ms;
-    int version;      /**< 4 (3.1.1) or 5 */
+    int version; /**< 4 (3.1.1) or 5 */
     char *ca, *cert, *key;
-    bool insecure;    /**< mqtts without checking the certificate */
+    bool insecure; /**< mqtts without checking the certificate */
 };
 
 struct config_homeassistant {
@@ -53,23 +53,24 @@ struct config_web {
 };
 
 struct config_channel {
-    char *name;  /**< "a".."z" or a short word: [a-z0-9]{1,8} */
-    char *port;  /**< bl0942 */
+    char *name; /**< "a".."z" or a short word: [a-z0-9]{1,8} */
+    char *port; /**< bl0942 */
     int64_t baud;
     int64_t address;
-    int64_t creep;         /**< -1: leave the chip's own */
+    int64_t creep; /**< -1: leave the chip's own */
     bool invert;
     int64_t noise_floor_mw;
-    bool calibrated;       /**< calibration was given */
-    struct calibration calibration; /**< defaults filled in; power derived when only V and I given */
-    char *load;            /**< simulator: name of the load profile */
+    bool calibrated; /**< calibration was given */
+    struct calibration
+        calibration; /**< defaults filled in; power derived when only V and I given */
+    char *load;      /**< simulator: name of the load profile */
 };
 
 enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR };
 
 struct config_device {
     char *id;
-    char *name;   /**< defaults to id */
+    char *name; /**< defaults to id */
     enum config_driver driver;
     int64_t interval_ms;        /**< how often a chip is read */
     int64_t report_interval_ms; /**< how often the state is published at most */

@@ -38,7 +38,7 @@ struct device_state {
     const struct channel_values *channels; /**< channel_count of them */
     int64_t last_seen_wall_ms;             /**< 0: never */
     uint64_t frame_errors;
-    unsigned problems;                     /**< OR over the channels */
+    unsigned problems; /**< OR over the channels */
     int64_t report_interval_ms;
 };
 
@@ -72,12 +72,12 @@ enum property_source {
 
 struct property {
     const char *name;
-    const char *label;        /**< for people: "Power" */
+    const char *label; /**< for people: "Power" */
     const char *description;
     enum property_source source;
     enum property_scope scope;
     enum property_platform platform;
-    const char *unit;         /**< NULL: none */
+    const char *unit; /**< NULL: none */
     unsigned decimals;
     const char *device_class; /**< Home Assistant's, NULL: none */
     const char *state_class;  /**< NULL: none */

@@ -20,7 +20,7 @@
 struct discovery_context {
     const char *base_topic;
     const char *bridge_id;
-    const char *prefix;      /**< discovery_prefix */
+    const char *prefix; /**< discovery_prefix */
     const char *version;
     const char *support_url; /**< http(s) address that Home Assistant shows, NULL: none */
     bool device_mode;        /**< false: one message per component */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The only caller of Paho: one thread that keeps the latest payload per topic and sends it when the
- * broker is there. Old states are never queued up; events have a small queue of their own that drops
- * the oldest. This folder is the only one that includes Paho's headers.
+ * broker is there. Old states are never queued up; events have a small queue of their own that
+ * drops the oldest. This folder is the only one that includes Paho's headers.
  *
  * publish/event/subscribe may be called from any thread and never block on the network. Incoming
  * messages and connection edges wait in a bounded queue until publisher_poll takes them out; wake
@@ -23,9 +23,9 @@
 #include <stdint.h>
 
 struct publisher_options {
-    const char *server;      /**< mqtt://host:port, mqtts://host:port */
+    const char *server; /**< mqtt://host:port, mqtts://host:port */
     const char *client_id;
-    const char *user;        /**< "" none */
+    const char *user; /**< "" none */
     const char *password;
     int64_t keepalive_ms;    /**< a dead link is noticed after at most 2.5 of these */
     int version;             /**< 4 or 5 */

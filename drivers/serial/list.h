@@ -9,14 +9,14 @@
 #include <stddef.h>
 
 struct serial_listing {
-    char path[256];      /**< /dev/ttyUSB0 */
-    char by_id[256];     /**< /dev/serial/by-id/..., "" if none */
-    char by_path[256];   /**< /dev/serial/by-path/..., "" if none */
-    bool by_id_unique;   /**< false: two identical adapters share it, use by_path */
+    char path[256];    /**< /dev/ttyUSB0 */
+    char by_id[256];   /**< /dev/serial/by-id/..., "" if none */
+    char by_path[256]; /**< /dev/serial/by-path/..., "" if none */
+    bool by_id_unique; /**< false: two identical adapters share it, use by_path */
     bool usb;
     int usb_vid, usb_pid;
     char usb_serial[128], description[256];
-    char holder[128];    /**< "mosquitto (pid 12)" or "" */
+    char holder[128]; /**< "mosquitto (pid 12)" or "" */
 };
 
 /** New array of *count listings, freed with free(). */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A BL0942 that speaks bytes: register map, packet and register frames, addresses, write protection,
- * energy counter, STATUS, timing, and faults on demand. Written from the datasheet (V1.10) and the
- * field's captures, not from the driver: it shares no code with drivers/bl0942. Pure: time is a
- * parameter in microseconds of whatever clock the caller likes, and only moves forward.
+ * A BL0942 that speaks bytes: register map, packet and register frames, addresses, write
+ * protection, energy counter, STATUS, timing, and faults on demand. Written from the datasheet
+ * (V1.10) and the field's captures, not from the driver: it shares no code with drivers/bl0942.
+ * Pure: time is a parameter in microseconds of whatever clock the caller likes, and only moves
+ * forward.
  */
 #ifndef DRIVERS_SIMULATOR_CHIP_H
 #define DRIVERS_SIMULATOR_CHIP_H
@@ -13,12 +14,12 @@
 #include <stdint.h>
 
 struct chip_options {
-    unsigned address;        /**< 0..3 */
-    uint32_t pin_baud;       /**< 4800 or 9600: what SCLK_BPS selects */
+    unsigned address;  /**< 0..3 */
+    uint32_t pin_baud; /**< 4800 or 9600: what SCLK_BPS selects */
     double counts_per_volt, counts_per_ampere, counts_per_watt;
-    uint32_t first_count;    /**< CF_CNT at power-on (to meet a wrap soon) */
+    uint32_t first_count; /**< CF_CNT at power-on (to meet a wrap soon) */
     bool soft_reset_clears_energy;
-    uint64_t seed;           /**< of noise and faults */
+    uint64_t seed; /**< of noise and faults */
 };
 
 /** The electrical truth at the chip's pins. */
@@ -65,7 +66,7 @@ struct chip_truth {
     uint64_t counts_imported, counts_exported; /**< whole pulses since creation, over all resets */
     uint32_t counter;                          /**< CF_CNT now */
     unsigned resets, answers, faults;
-    uint32_t mode;                             /**< MODE register now */
+    uint32_t mode; /**< MODE register now */
 };
 void chip_truth(struct chip *chip, int64_t now_us, struct chip_truth *truth);
 
