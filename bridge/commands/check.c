@@ -3,7 +3,8 @@
  * it. */
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
-#include "bridge/config/describe.h"
+#include "bridge/config/defaults.h"
+#include "bridge/config/json.h"
 #include "drivers/base/memory.h"
 
 #include <getopt.h>

@@ -6,5 +6,6 @@
 
 const struct command commands[] = {
     {"check", "validate bridge.yaml, reporting all problems at once", command_check},
+    {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
     {NULL, NULL, NULL},
 };

@@ -3,9 +3,9 @@
 
 #include "bridge/config/checks.h"
 #include "bridge/config/environment.h"
-#include "bridge/config/input.h"
 #include "bridge/config/reader.h"
 #include "bridge/config/secrets.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
 #include <stdlib.h>
@@ -77,19 +77,15 @@ struct config *config_load(const char *path, char *const *environment,
 {
     char *bytes memory_auto = NULL;
     size_t length = 0;
-    mode_t mode = 0;
     struct error error = {0};
-    enum status status = input_read(path, YAML_TREE_BYTES_MAX, &bytes, &length, &mode, &error);
+    enum status status = file_read(path, YAML_TREE_BYTES_MAX, &bytes, &length, &error);
     if (status != STATUS_OK) {
         *problems = (struct config_problems){0};
-        struct place place = {path, 0, 0};
-        if (status == STATUS_NO_ANSWER)
-            problems_add(problems, CONFIG_ERROR, place,
-                         "There is no such file. `bl2mqtt check --print-defaults` prints one to "
-                         "start from; --config names another.");
-        else
-            problems_add(problems, CONFIG_ERROR, place, "This file cannot be read: %s.",
-                         error.text);
+        problems_add(problems, CONFIG_ERROR, (struct place){path, 0, 0}, "%s%s", error.text,
+                     status != STATUS_NO_ANSWER
+                         ? ""
+                         : " `bl2mqtt check --print-defaults` prints one to start from; --config "
+                           "names another.");
         return NULL;
     }
     char *secrets memory_auto = beside(path);

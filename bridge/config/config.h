@@ -10,7 +10,7 @@
  * for a step down. Devices are addressed by id and channels by name, in capitals and with '-' as
  * '_': BL2MQTT_DEVICES__MY_HOUSE__CHANNELS__A__INVERT. Devices and channels can be changed that way
  * but not added. Any other variable that begins with BL2MQTT_ is an error, except those that this
- * project's own tests use (BL2MQTT_BINARY, BL2MQTT_SEED).
+ * project's own tests use (BL2MQTT_SEED and the like).
  */
 #ifndef BRIDGE_CONFIG_CONFIG_H
 #define BRIDGE_CONFIG_CONFIG_H
@@ -35,7 +35,7 @@ struct config_mqtt {
     char *base_topic;
     char *user;
     char *password;
-    char *client_id; /**< "" = derived from bridge.id: "bl2mqtt-<id>" */
+    char *client_id; /**< "" = derived from bridge.id: "bl2mqtt_<id>" */
     int64_t keepalive_ms;
     int version; /**< 4 (3.1.1) or 5 */
     char *ca, *cert, *key;

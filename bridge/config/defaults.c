@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bridge/config/describe.h"
+#include "bridge/config/defaults.h"
 
 #include "bridge/config/fields.h"
 

@@ -10,8 +10,9 @@
 #define PREFIX "BL2MQTT_"
 #define PATH_SIZE 128
 
-/* Variables with our prefix that mean other things: the tests' binary and their random seed. */
-static const char *const foreign[] = {"BL2MQTT_BINARY", "BL2MQTT_SEED"};
+/* Variables with our prefix that mean other things: to this project's tests. */
+static const char *const foreign[] = {"BL2MQTT_BINARY", "BL2MQTT_SEED", "BL2MQTT_HOURS",
+                                      "BL2MQTT_FUZZ_SECONDS"};
 
 struct overrides {
     struct yaml_tree *tree;

@@ -79,7 +79,7 @@ const struct field fields[] = {
      .path = "mqtt.password", .example = "!secret mqtt_password", .otherwise = "no password",
      .secret = true, .meaning = "Password at the broker; best kept in secrets.yaml."},
     {IN_FILE(mqtt.client_id), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 64,
-     .path = "mqtt.client_id", .example = "bl2mqtt-home", .otherwise = "bl2mqtt-, then bridge.id",
+     .path = "mqtt.client_id", .example = "bl2mqtt_home", .otherwise = "bl2mqtt_, then bridge.id",
      .meaning = "Client id at the broker; no two clients may have the same."},
     {IN_FILE(mqtt.keepalive_ms), .type = FIELD_DURATION, .low = 5 * SECOND, .high = 18 * HOUR,
      .path = "mqtt.keepalive", .initial = "60s",

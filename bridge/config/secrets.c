@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/config/secrets.h"
 
-#include "bridge/config/input.h"
 #include "bridge/config/suggest.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
 #include <string.h>
@@ -46,30 +46,15 @@ static void sort_secrets(struct resolver *resolver)
     qsort(resolver->sorted, resolver->count, sizeof *resolver->sorted, compare_nodes);
 }
 
-static void set_missing(struct resolver *resolver, const char *reason)
-{
-    struct text text;
-    text_init(&text, resolver->missing, sizeof resolver->missing);
-    text_append(&text, "%s", reason);
-}
-
 static void load_file(struct resolver *resolver)
 {
     char *bytes memory_auto = NULL;
     size_t length = 0;
-    mode_t mode = 0;
-    struct error error;
-    enum status status =
-        input_read(resolver->source->path, YAML_TREE_BYTES_MAX, &bytes, &length, &mode, &error);
-    if (status != STATUS_OK) {
-        char reason[400];
-        struct text text;
-        text_init(&text, reason, sizeof reason);
-        text_append(&text, "%s cannot be read (%s)", resolver->name, error.text);
-        set_missing(resolver, reason);
+    if (file_read(resolver->source->path, YAML_TREE_BYTES_MAX, &bytes, &length,
+                  &resolver->missing) != STATUS_OK)
         return;
-    }
-    if ((mode & S_IROTH) != 0)
+    struct stat status;
+    if (stat(resolver->source->path, &status) == 0 && (status.st_mode & S_IROTH) != 0)
         problems_add(resolver->problems, CONFIG_WARNING, (struct place){resolver->name, 0, 0},
                      "Everybody on this machine can read this file; chmod o-r it.");
     resolver->secrets = yaml_tree_load(resolver->name, bytes, length, resolver->problems);
@@ -86,7 +71,7 @@ static void load(struct resolver *resolver)
                                            resolver->source->length, resolver->problems);
         sort_secrets(resolver);
     } else {
-        set_missing(resolver, "there is no secrets.yaml");
+        (void)error_set(&resolver->missing, STATUS_FAILED, "There is no secrets.yaml.");
     }
 }
 
@@ -116,9 +101,9 @@ static const struct yaml_node *look_up(struct resolver *resolver, const struct y
 {
     if (!resolver->loaded)
         load(resolver);
-    if (resolver->missing[0] != '\0') {
+    if (resolver->missing.text[0] != '\0') {
         problems_add(resolver->problems, CONFIG_ERROR, node->place,
-                     "This secret cannot be looked up: %s.", resolver->missing);
+                     "This secret cannot be looked up. %s", resolver->missing.text);
         return NULL;
     }
     if (resolver->reported)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bridge/config/describe.h"
+#include "bridge/config/json.h"
 
 #include "bridge/config/field_json.h"
 

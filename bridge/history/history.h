@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The history: every reading as measured, energy totals, calibrations and events in one SQLite file.
- * This folder is the only one that includes sqlite3.h.
+ * The history: every reading as measured, energy totals, calibrations and events in one SQLite
+ * file. This folder is the only one that includes sqlite3.h.
  *
  * A thread of its own writes, one transaction per commit interval (synchronous=FULL), behind a
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
- * in the same transaction. When the disk is full or the file is damaged, metering goes on: the queue
- * keeps the newest, totals are kept in memory, the fault is reported, writing resumes by itself.
+ * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
+ * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
+ * itself.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
@@ -21,9 +22,9 @@
 #include <stdint.h>
 
 struct history_options {
-    const char *path;             /**< the database file; its folder must exist */
-    int64_t commit_interval_ms;   /**< 200..60000, default 5000 */
-    size_t queue_limit;           /**< readings held in memory at most, default 65536 */
+    const char *path;           /**< the database file; its folder must exist */
+    int64_t commit_interval_ms; /**< 200..60000, default 5000 */
+    size_t queue_limit;         /**< readings held in memory at most, default 65536 */
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only
      *  wake the caller's loop (uv_async_send). */
@@ -69,14 +70,14 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
                        const char *message);
 
 struct history_health {
-    bool writing;             /**< the last commit worked */
+    bool writing; /**< the last commit worked */
     int64_t last_commit_boot_ms;
     size_t queued;
     uint64_t committed_rows;
-    uint64_t dropped_rows;    /**< did not fit into the queue while the disk was not writable */
-    uint64_t progress;        /**< grows with each turn of the writer: the watchdog's witness */
-    char problem[256];        /**< a sentence, "" when healthy */
-    char set_aside[256];      /**< path of a damaged file that was set aside at open, or "" */
+    uint64_t dropped_rows; /**< did not fit into the queue while the disk was not writable */
+    uint64_t progress;     /**< grows with each turn of the writer: the watchdog's witness */
+    char problem[256];     /**< a sentence, "" when healthy */
+    char set_aside[256];   /**< path of a damaged file that was set aside at open, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 

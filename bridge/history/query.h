@@ -15,11 +15,11 @@
 enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH };
 
 struct history_energy_row {
-    int64_t start_ms, end_ms;      /**< wall clock, end exclusive */
+    int64_t start_ms, end_ms; /**< wall clock, end exclusive */
     int64_t imported_uwh, exported_uwh;
-    bool power_known;              /**< false: no reading in this bucket */
+    bool power_known; /**< false: no reading in this bucket */
     int64_t power_min_mw, power_mean_mw, power_max_mw;
-    int coverage_permille;         /**< how much of the bucket had readings */
+    int coverage_permille; /**< how much of the bucket had readings */
 };
 
 /** Return false to stop. */

@@ -2,8 +2,9 @@
 /* bridge/config: values and their defaults, problems and their places, environment, secrets,
    bounds. What a whole broken file looks like to people is in tests/integration/test_check.py. */
 #include "bridge/config/config.h"
-#include "bridge/config/describe.h"
+#include "bridge/config/defaults.h"
 #include "bridge/config/fields.h"
+#include "bridge/config/json.h"
 #include "bridge/config/suggest.h"
 #include "drivers/base/memory.h"
 
@@ -615,7 +616,7 @@ static void test_secrets(void **unused)
     config_free(config);
 
     const char *one = "mqtt: {user: !secret name}\n" DEVICE;
-    must_refuse(one, NULL, NULL, 1, 14, "there is no secrets.yaml");
+    must_refuse(one, NULL, NULL, 1, 14, "There is no secrets.yaml");
     must_refuse(one, "", NULL, 1, 14, "has no secret \"name\"");
     must_refuse(one, "nam: x\n", NULL, 1, 14, "did you mean \"nam\"?");
     must_refuse(one, "name:\n", NULL, 1, 6, "A secret must be one text");
