@@ -26,4 +26,7 @@ extern const struct command commands[];
  */
 enum status command_fail(const char *command, enum status status, const struct error *error);
 
+/* What the table is made of: one function per file of this folder. */
+enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
+
 #endif

@@ -5,5 +5,6 @@
 #include <stddef.h>
 
 const struct command commands[] = {
+    {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
     {NULL, NULL, NULL},
 };

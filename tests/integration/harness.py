@@ -77,10 +77,6 @@ class Process:
         except AssertionError as error:
             raise AssertionError(f"{error}\n--- output of {self.args[0]}:\n{self.output}") from None
 
-    def signal(self, number):
-        if self.running():
-            self._process.send_signal(number)
-
     def stop(self, number=signal.SIGTERM, timeout=15.0):
         """Signals, waits, returns the exit status; SIGKILL if it does not go."""
         self.signal(number)
@@ -92,6 +88,10 @@ class Process:
             raise AssertionError(f"{self.args[:2]} did not stop in {timeout} s\n{self.output}") from None
         self._reader.join(2)
         return status
+
+    def signal(self, number):
+        if self.running():
+            self._process.send_signal(number)
 
     def kill(self):
         with contextlib.suppress(Exception):
