@@ -69,6 +69,7 @@ struct chip {
 
     uint32_t baud, reported_baud;
     size_t rate_index; /* of probe_rates() */
+    bool can_wait;     /* it has been silent: look for it in the gaps between the others' polls */
     bool break_due;    /* reset the line before the next probe */
 
     bool contacted;    /* it answered once since the session exists */
@@ -402,6 +403,7 @@ static void try_next_rate(struct bl0942_session *session, struct chip *chip, int
                 "The chip at address %u on %s answers at no baud rate; check its power, the wiring "
                 "(RX and TX swapped?), the isolation and the address.",
                 chip->options.address, session->name);
+    chip->can_wait = true;
     start_probing(session, chip, now_ms + PROBE_PAUSE_MS);
 }
 
@@ -431,6 +433,7 @@ static void miss_poll(struct bl0942_session *session, struct chip *chip, bool da
     chip->misses = 0;
     chip->damaged_misses = 0;
     chip->setup_attempts = 0;
+    chip->can_wait = true;
     start_probing(session, chip, now_ms);
 }
 
@@ -444,6 +447,7 @@ static void give_up_setup(struct bl0942_session *session, struct chip *chip, int
         "resistors, isolation and the adapter.",
         chip->options.address, session->name);
     chip->setup_attempts = 0;
+    chip->can_wait = true;
     start_probing(session, chip, now_ms + PROBE_PAUSE_MS);
 }
 
@@ -497,6 +501,7 @@ static void take_probe(struct bl0942_session *session, struct chip *chip, uint32
     if (is_power_on_mode(mode) && (chip->mode_ours || !chip->contacted))
         chip_restarted(session, chip);
     chip->contacted = true;
+    chip->can_wait = false;
     chip->mode_ours = mode == wanted_mode(chip);
     if (!chip->mode_ours)
         go_to(session, chip, STEP_UNLOCK, now_ms);
@@ -644,18 +649,12 @@ static int64_t probe_ms(const struct bl0942_session *session, const struct chip 
     return chip->break_due ? needed + BREAK_MS + GUARD_MS : needed;
 }
 
-/* A chip that is offline is looked for in the gaps between the polls of the others. */
-static bool can_wait(const struct chip *chip)
-{
-    return chip->step == STEP_PROBE && chip->availability == AVAILABILITY_OFFLINE;
-}
-
 static struct chip *earliest(struct bl0942_session *session, bool waiting)
 {
     struct chip *best = NULL;
     for (size_t i = 0; i < session->chip_count; i++) {
         struct chip *chip = &session->chips[i];
-        if (can_wait(chip) == waiting && (best == NULL || chip->due_ms < best->due_ms))
+        if (chip->can_wait == waiting && (best == NULL || chip->due_ms < best->due_ms))
             best = chip;
     }
     return best;
@@ -840,6 +839,7 @@ void bl0942_session_open(struct bl0942_session *session, int64_t now_ms)
         chip->misses = 0;
         chip->damaged_misses = 0;
         chip->setup_attempts = 0;
+        chip->can_wait = false;
         start_probing(session, chip, now_ms);
         if (!session->lost)
             continue;
