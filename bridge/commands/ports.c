@@ -69,8 +69,6 @@ static void print_port(const struct serial_listing *listing)
     if (listing->usb)
         (void)printf("  USB     %04x:%04x %s\n", (unsigned)listing->usb_vid,
                      (unsigned)listing->usb_pid, listing->description);
-    else if (listing->description[0] != '\0')
-        (void)printf("  kind    %s\n", listing->description);
     if (listing->holder[0] != '\0')
         (void)printf("  in use  by %s\n", listing->holder);
 }

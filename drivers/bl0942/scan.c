@@ -7,8 +7,8 @@
 #include <poll.h>
 
 #define BREAK_MS 12
-#define GUARD_MS 21 /* after a break, and between different chips */
-#define REPLY_MARGIN_MS 150
+#define GUARD_MS 21         /* after a break, and between different chips */
+#define REPLY_MARGIN_MS 100 /* the adapter's delay */
 #define ATTEMPTS 2
 
 struct scanner {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Looks for BL0942 chips on a port: at 4800, 9600, 19200 and 38400 baud it asks every address for
- * its MODE register and then for a packet. Blocks for up to 6 s. Changes nothing in the chips.
+ * its MODE register and then for a packet. Blocks for up to 5 s. Changes nothing in the chips.
  */
 #ifndef DRIVERS_BL0942_SCAN_H
 #define DRIVERS_BL0942_SCAN_H
