@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/mqtt/announced.h"
 
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FILE_BYTES_MAX (8 << 20)
 
@@ -95,16 +92,19 @@ static enum status set_aside(const char *path, const char *problem, struct error
 enum status announced_load(const char *path, json_t **records, struct error *error)
 {
     *records = json_array();
-    struct stat info;
-    if (stat(path, &info) != 0)
-        return errno == ENOENT ? STATUS_OK : set_aside(path, strerrordesc_np(errno), error);
-    if (info.st_size > FILE_BYTES_MAX)
-        return set_aside(path, "it is too large", error);
-
-    json_error_t problem;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    if (root == NULL)
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    struct error problem = {.text = ""};
+    enum status status = file_read(path, FILE_BYTES_MAX, &bytes, &length, &problem);
+    if (status == STATUS_NO_ANSWER)
+        return STATUS_OK;
+    if (status != STATUS_OK)
         return set_aside(path, problem.text, error);
+
+    json_error_t place;
+    json_t *root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, &place);
+    if (root == NULL)
+        return set_aside(path, place.text, error);
     json_t *list = json_object_get(root, "devices");
     if (!good_records(list)) {
         json_decref(root);
@@ -114,53 +114,6 @@ enum status announced_load(const char *path, json_t **records, struct error *err
     *records = json_incref(list);
     json_decref(root);
     return STATUS_OK;
-}
-
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, bytes, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
-/* The rename itself is only durable once the folder is synced. */
-static bool sync_folder(const char *path)
-{
-    char copy[PATH_MAX];
-    struct text text;
-    text_init(&text, copy, sizeof copy);
-    text_append(&text, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool done = fsync(fd) == 0;
-    (void)close(fd);
-    return done;
-}
-
-static bool replace(const char *path, const char *bytes, size_t length)
-{
-    char beside[PATH_MAX];
-    struct text text;
-    text_init(&text, beside, sizeof beside);
-    text_append(&text, "%s.new", path);
-    if (text.cut) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return false;
-    bool written = write_all(fd, bytes, length) && fsync(fd) == 0;
-    written = close(fd) == 0 && written;
-    return written && rename(beside, path) == 0 && sync_folder(path);
 }
 
 char *announced_format(const json_t *records)
@@ -173,10 +126,10 @@ char *announced_format(const json_t *records)
 
 enum status announced_write(const char *path, const char *text, struct error *error)
 {
-    if (replace(path, text, strlen(text)))
+    enum status status = file_replace(path, text, strlen(text), 0644, error);
+    if (status == STATUS_OK)
         return STATUS_OK;
-    return error_set(error, STATUS_FAILED,
-                     "%s could not be written (%s); if entities are removed before that works again, "
-                     "they may have to be deleted in Home Assistant by hand.",
-                     path, strerrordesc_np(errno));
+    return error_prefix(error, status,
+                        "What Home Assistant was told could not be remembered, so entities that are "
+                        "removed now may have to be deleted there by hand. ");
 }

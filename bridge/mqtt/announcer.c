@@ -79,6 +79,7 @@ struct announcer {
     int64_t last_birth_ms; /* when the last birth was answered, or far in the past */
     bool refresh_wanted;   /* once the round is through */
 
+    char *memory_path;
     uv_work_t save;
     bool saving, save_again;
     char *save_text;
@@ -247,7 +248,7 @@ static void save_work(uv_work_t *work)
 {
     struct announcer *announcer = work->data;
     announcer->save_status =
-        announced_write(announcer->options.memory_path, announcer->save_text, &announcer->save_error);
+        announced_write(announcer->memory_path, announcer->save_text, &announcer->save_error);
 }
 
 static void maybe_free(struct announcer *announcer);
@@ -750,6 +751,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
     announcer->options = *options;
     announcer->timing = options->timing != NULL ? *options->timing : announcer_timing_default;
     announcer->log = options->log;
+    announcer->memory_path = memory_copy_text(options->memory_path);
     announcer->last_birth_ms = -announcer->timing.birth_quiet_ms;
     init_timer(announcer, &announcer->step_timer);
     init_timer(announcer, &announcer->birth_timer);
@@ -782,6 +784,7 @@ static void maybe_free(struct announcer *announcer)
     }
     free(announcer->things);
     json_decref(announcer->records);
+    free(announcer->memory_path);
     free(announcer);
 }
 

@@ -31,7 +31,7 @@ struct announcer_options {
     struct discovery_context context; /**< texts are borrowed and must outlive the announcer */
     bool enabled;              /**< false: announce nothing, take back what was announced */
     const char *status_topic;
-    const char *memory_path; /**< data_dir/announced.json */
+    const char *memory_path; /**< data_dir/announced.json; copied */
     size_t device_count;
     const struct device_description *const *devices; /**< borrowed; those without homeassistant are
                                                           taken back */

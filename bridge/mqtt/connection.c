@@ -151,8 +151,10 @@ static void disconnected5(void *context, MQTTAsync_successData5 *response)
 static int message_arrived(void *context, char *topic, int topic_length, MQTTAsync_message *message)
 {
     struct connection *connection = context;
-    /* A length is only given for a topic with a NUL inside, which MQTT forbids. */
-    if (topic_length == 0 && message->payloadlen >= 0)
+    /* The topic is NUL-terminated; a NUL inside, which MQTT forbids, shows in the length (which is 0
+     * or not, depending on the path through Paho). */
+    bool whole = topic_length <= 0 || strlen(topic) == (size_t)topic_length;
+    if (whole && message->payloadlen >= 0)
         connection->events.message(connection->events.context, topic, message->payload,
                                    (size_t)message->payloadlen, message->retained != 0);
     MQTTAsync_freeMessage(&message);
