@@ -22,6 +22,9 @@ struct command {
 /** The table of all commands, ended by a NULL name. */
 extern const struct command commands[];
 
+/** The subcommands, command_X in X.c. */
+enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+
 /** Prints error->text to stderr as one sentence starting with the command's name; returns status. */
 enum status command_fail(const char *command, enum status status, const struct error *error);
 

@@ -5,5 +5,6 @@
 #include <stddef.h>
 
 const struct command commands[] = {
+    {"history energy", "energy and power per hour, day or month", command_history_energy},
     {NULL, NULL, NULL},
 };
