@@ -35,7 +35,7 @@ struct driver_statistics {
     uint64_t timeouts;     /**< of these: nothing usable came in time */
     uint64_t junk_bytes;   /**< bytes that belonged to no frame */
     uint64_t chip_resets;
-    uint64_t reconnects;   /**< the port was opened again after it had gone */
+    uint64_t reconnects; /**< the port was opened again after it had gone */
 };
 
 #endif

@@ -31,12 +31,12 @@ enum reading_field {
 
 /** Bits of reading.flags: the chip's STATUS register, known bits only, packed, plus our own. */
 enum reading_flag {
-    READING_REVERSE = 1 << 0,      /**< CF_REVP_F: the last energy pulse was exported */
-    READING_CREEP = 1 << 1,        /**< CREEP_F: below the no-load threshold, current forced to 0 */
-    READING_CURRENT_LOW = 1 << 2,  /**< I_ZX_LTH_F: current too small for zero crossings */
-    READING_VOLTAGE_LOW = 1 << 3,  /**< V_ZX_LTH_F: voltage too small for zero crossings */
-    READING_CHIP_RESET = 1 << 4,   /**< the driver knows that the source restarted since the last
-                                        reading, so its counter began again at 0 */
+    READING_REVERSE = 1 << 0,     /**< CF_REVP_F: the last energy pulse was exported */
+    READING_CREEP = 1 << 1,       /**< CREEP_F: below the no-load threshold, current forced to 0 */
+    READING_CURRENT_LOW = 1 << 2, /**< I_ZX_LTH_F: current too small for zero crossings */
+    READING_VOLTAGE_LOW = 1 << 3, /**< V_ZX_LTH_F: voltage too small for zero crossings */
+    READING_CHIP_RESET = 1 << 4,  /**< the driver knows that the source restarted since the last
+                                       reading, so its counter began again at 0 */
 };
 
 struct reading {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A subcommand: one file each, thin. It parses its options with getopt_long, calls a module, prints.
- * People's text and progress go to stderr, answers to stdout; with --json exactly one JSON document
- * goes to stdout. The return value is an enum status and becomes the exit status.
+ * A subcommand: one file each, thin. It parses its options with getopt_long, calls a module,
+ * prints. People's text and progress go to stderr, answers to stdout; with --json exactly one JSON
+ * document goes to stdout. The return value is an enum status and becomes the exit status.
  */
 #ifndef BRIDGE_COMMANDS_COMMAND_H
 #define BRIDGE_COMMANDS_COMMAND_H
@@ -22,10 +22,13 @@ struct command {
 /** The table of all commands, ended by a NULL name. */
 extern const struct command commands[];
 
-/** The subcommands, command_X in X.c. */
-enum status command_history_energy(const struct command_context *context, int argc, char **argv);
-
-/** Prints error->text to stderr as one sentence starting with the command's name; returns status. */
+/** Prints error->text to stderr as one sentence starting with the command's name; returns status.
+ */
 enum status command_fail(const char *command, enum status status, const struct error *error);
+
+/* What the table is made of: one function per file of this folder. */
+enum status command_check(const struct command_context *context, int argc, char **argv);
+enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 
 #endif

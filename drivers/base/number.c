@@ -98,8 +98,8 @@ bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int6
     static const struct {
         const char *unit;
         int64_t ms;
-    } units[] = {{"ms", 1},          {"s", 1000},         {"m", 60000},
-                 {"h", 3600000},     {"d", 86400000},     {"y", 31536000000}};
+    } units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                 {"h", 3600000}, {"d", 86400000}, {"y", 31536000000}};
 
     size_t digits = skip_digits(text, length, 0);
     int64_t count;
@@ -107,10 +107,12 @@ bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int6
         return false;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         size_t unit_length = strlen(units[i].unit);
-        if (length - digits != unit_length || memcmp(text + digits, units[i].unit, unit_length) != 0)
+        if (length - digits != unit_length ||
+            memcmp(text + digits, units[i].unit, unit_length) != 0)
             continue;
         int64_t result;
-        if (__builtin_mul_overflow(count, units[i].ms, &result) || result < low_ms || result > high_ms)
+        if (__builtin_mul_overflow(count, units[i].ms, &result) || result < low_ms ||
+            result > high_ms)
             return false;
         *value_ms = result;
         return true;

@@ -16,13 +16,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** KEEP: as the kernel has it after opening a tty, which asserts both unless the port was open
+ *  already; nothing short of the adapter's wiring can prevent that. */
 enum serial_line_level { SERIAL_LINE_KEEP, SERIAL_LINE_LOW, SERIAL_LINE_HIGH };
 
 struct serial_options {
-    uint32_t baud;                /**< any rate the adapter can do; 8N1, no flow control */
-    enum serial_line_level dtr;   /**< as set right after opening; LOW = asserted on a usual adapter */
+    uint32_t baud; /**< any rate the adapter can do; 8N1, no flow control */
+    enum serial_line_level
+        dtr; /**< as set right after opening; LOW = asserted on a usual adapter */
     enum serial_line_level rts;
-    bool low_latency;             /**< ASYNC_LOW_LATENCY where the adapter has it */
+    bool low_latency; /**< ASYNC_LOW_LATENCY where the adapter has it */
 };
 
 struct serial_port;

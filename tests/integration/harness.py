@@ -77,10 +77,6 @@ class Process:
         except AssertionError as error:
             raise AssertionError(f"{error}\n--- output of {self.args[0]}:\n{self.output}") from None
 
-    def signal(self, number):
-        if self.running():
-            self._process.send_signal(number)
-
     def stop(self, number=signal.SIGTERM, timeout=15.0):
         """Signals, waits, returns the exit status; SIGKILL if it does not go."""
         self.signal(number)
@@ -92,6 +88,10 @@ class Process:
             raise AssertionError(f"{self.args[:2]} did not stop in {timeout} s\n{self.output}") from None
         self._reader.join(2)
         return status
+
+    def signal(self, number):
+        if self.running():
+            self._process.send_signal(number)
 
     def kill(self):
         with contextlib.suppress(Exception):
@@ -187,3 +187,50 @@ def decode(payload):
         return json.loads(payload)
     except (TypeError, ValueError):
         return payload
+
+
+class SimulatedMeter:
+    """`bl2mqtt simulate meter` under control of the test: a pty under a stable link name."""
+
+    def __init__(self, link, *args, addresses=(0,)):
+        self.link = str(link)
+        command = [BINARY, "simulate", "meter", "--link", self.link, "--control", "-", *map(str, args)]
+        for address in addresses:
+            command += ["--address", str(address)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                         bufsize=1)
+        self._answers = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        wait_for(lambda: os.path.exists(self.link), 10, f"the simulated meter at {self.link}")
+
+    def _read(self):
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                self._answers.put(json.loads(line))
+
+    def tell(self, command):
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+
+    def truth(self, address=0):
+        while not self._answers.empty():
+            self._answers.get()
+        self.tell("truth")
+        answer = self._answers.get(timeout=10)
+        return next(chip for chip in answer["chips"] if chip["address"] == address)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._process.terminate()
+        self._process.wait(10)
+
+
+def write_config(folder, broker_url, devices, **sections):
+    """A bridge.yaml as JSON, which is YAML: returns its path. devices: list of dicts."""
+    config = {"bridge": {"id": "test", "data_dir": str(pathlib.Path(folder) / "data"), "log_level": "debug"},
+              "mqtt": {"server": broker_url}, "history": {"commit_interval": "1s"}, "devices": devices}
+    for name, values in sections.items():
+        config.setdefault(name, {}).update(values)
+    path = pathlib.Path(folder) / "bridge.yaml"
+    path.write_text(json.dumps(config, indent=2))
+    return path

@@ -20,16 +20,27 @@ static void test_integers(void **unused)
         bool good;
         int64_t value;
     } table[] = {
-        {"0", true, 0},         {"-1", true, -1},        {"42", true, 42},
-        {"007", true, 7},       {"", false, 0},          {"-", false, 0},
-        {"+1", false, 0},       {" 1", false, 0},        {"1 ", false, 0},
-        {"0x10", false, 0},     {"1e3", false, 0},       {"1.0", false, 0},
-        {"nan", false, 0},      {"9223372036854775807", true, INT64_MAX},
-        {"-9223372036854775808", true, INT64_MIN},       {"9223372036854775808", false, 0},
+        {"0", true, 0},
+        {"-1", true, -1},
+        {"42", true, 42},
+        {"007", true, 7},
+        {"", false, 0},
+        {"-", false, 0},
+        {"+1", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"0x10", false, 0},
+        {"1e3", false, 0},
+        {"1.0", false, 0},
+        {"nan", false, 0},
+        {"9223372036854775807", true, INT64_MAX},
+        {"-9223372036854775808", true, INT64_MIN},
+        {"9223372036854775808", false, 0},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         int64_t value = -99;
-        bool good = number_parse_int(table[i].text, strlen(table[i].text), INT64_MIN, INT64_MAX, &value);
+        bool good =
+            number_parse_int(table[i].text, strlen(table[i].text), INT64_MIN, INT64_MAX, &value);
         if (good != table[i].good || (good && value != table[i].value))
             fail_msg("\"%s\" gave %d, %lld", table[i].text, good, (long long)value);
     }
@@ -43,9 +54,9 @@ static void test_integers(void **unused)
 static void test_doubles(void **unused)
 {
     (void)unused;
-    static const char *const bad[] = {"",    ".",   "1.",    ".5",       "nan",   "NaN", "inf",  "-inf",
-                                      "0x1", "1e",  "1e999", "1,5",      "1 ",    "--1", "1.5f", "1e5.0",
-                                      "+1",  "1_0", "infinity", "1e-"};
+    static const char *const bad[] = {"",     ".",     "1.", ".5",    "nan",      "NaN", "inf",
+                                      "-inf", "0x1",   "1e", "1e999", "1,5",      "1 ",  "--1",
+                                      "1.5f", "1e5.0", "+1", "1_0",   "infinity", "1e-"};
     double value = 0;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (number_parse_double(bad[i], strlen(bad[i]), -1e12, 1e12, &value))
@@ -80,7 +91,8 @@ static void test_scale_rounds_down_and_saturates(void **unused)
     assert_int_equal(number_scale(INT64_MIN, 2, 1), INT64_MIN);
 }
 
-static void check_decimal(int64_t value, unsigned scale, unsigned decimals, bool down, const char *wanted)
+static void check_decimal(int64_t value, unsigned scale, unsigned decimals, bool down,
+                          const char *wanted)
 {
     char buffer[64];
     struct text text;
@@ -134,12 +146,9 @@ static void test_error_prefix(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_scale_rounds_down_and_saturates),
-        cmocka_unit_test(test_decimals),
-        cmocka_unit_test(test_text_is_cut_not_overrun),
+        cmocka_unit_test(test_integers),     cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_durations),    cmocka_unit_test(test_scale_rounds_down_and_saturates),
+        cmocka_unit_test(test_decimals),     cmocka_unit_test(test_text_is_cut_not_overrun),
         cmocka_unit_test(test_error_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt simulate meter`: simulated BL0942 chips on a pseudo terminal, for people to try the
+ * bridge without hardware and for tests to compare with. See bl2mqtt-simulate-meter(1). */
+#include "bridge/commands/command.h"
+
+#include "drivers/base/number.h"
+#include "drivers/simulator/console.h"
+#include "drivers/simulator/meter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define NAME "simulate meter"
+#define TRUTH_INTERVAL_MS 1000
+#define CONTROL_LINE_SIZE 256
+#define UNPLUG_MAX_S 86400.0
+#define COUNTER_MAX 0xFFFFFF
+
+/* ---- what was asked for ---- */
+
+struct wishes {
+    struct simulator_meter_options meter;
+    struct chip_options chip; /* what all chips have in common */
+    struct load_options load;
+    struct chip_faults faults;
+    bool load_named, voltage_given, current_given, power_given;
+    double frequency_hz;
+    double unplug_every_s, unplug_for_s; /* 0: never */
+    uint64_t seed;
+    const char *truth_path; /* NULL: none */
+    bool control, json;
+};
+
+static void print_help(void)
+{
+    (void)printf(
+        "Usage: bl2mqtt simulate meter [OPTION...]\n\n"
+        "Simulated BL0942 chips on a pseudo terminal. Prints its path and runs until Ctrl-C.\n\n"
+        "  --link PATH            also make a symbolic link to the pseudo terminal\n"
+        "  --address N            address 0..3 of a chip; may be given up to four times (default "
+        "0)\n"
+        "  --baud 4800|9600       rate that the chips' pins select (default 4800)\n"
+        "  --load PROFILE         household (default), solar, idle or constant\n"
+        "  --voltage V            nominal voltage (default 230), or the constant load's\n"
+        "  --frequency HZ         nominal frequency (default 50), or the constant load's\n"
+        "  --current A --power W  a constant load (power < 0: exported; default: V * A)\n"
+        "  --calibration V,A,W    counts per volt, ampere, watt (default 15883.3,128118.9,317.9)\n"
+        "  --first-count N        the energy counter at power-on\n"
+        "  --seed N               of load, noise and faults\n"
+        "  --fault NAME=P         probability per answer of junk_before, bit_flip, double_flip,\n"
+        "                         truncate, silence, late, reset or wrong_address; repeatable\n"
+        "  --unplug-every S --unplug-for S\n"
+        "                         pull the adapter out now and then\n"
+        "  --control -            take commands from standard input, one a line; ends with it\n"
+        "  --truth FILE           write what really happened there every second and at the end\n"
+        "  --json                 print port, link and chips as one JSON document\n"
+        "  --help                 this text\n");
+}
+
+static enum status usage(const char *option, const char *value, const char *wanted)
+{
+    (void)fprintf(stderr, "bl2mqtt " NAME ": --%s %s: give %s.\n", option, value, wanted);
+    return STATUS_USAGE;
+}
+
+static bool parse_real(const char *text, double low, double high, double *value)
+{
+    return number_parse_double(text, strlen(text), low, high, value);
+}
+
+static bool parse_whole(const char *text, int64_t low, int64_t high, int64_t *value)
+{
+    return number_parse_int(text, strlen(text), low, high, value);
+}
+
+static enum status add_address(struct wishes *wishes, const char *text)
+{
+    int64_t address;
+    struct simulator_meter_options *meter = &wishes->meter;
+    if (!parse_whole(text, 0, SIMULATOR_CHIPS_MAX - 1, &address))
+        return usage("address", text, "0, 1, 2 or 3");
+    for (size_t i = 0; i < meter->chip_count; i++)
+        if (meter->chips[i].chip.address == (unsigned)address)
+            return usage("address", text, "each address once");
+    meter->chips[meter->chip_count++].chip.address = (unsigned)address;
+    return STATUS_OK;
+}
+
+static enum status parse_calibration(struct wishes *wishes, const char *text)
+{
+    double *const factors[] = {&wishes->chip.counts_per_volt, &wishes->chip.counts_per_ampere,
+                               &wishes->chip.counts_per_watt};
+    const char *at = text;
+    for (int i = 0; i < 3; i++) {
+        size_t length = strcspn(at, ",");
+        bool last = at[length] == '\0';
+        if (last != (i == 2) || !number_parse_double(at, length, 1, 1e8, factors[i]))
+            return usage("calibration", text, "three factors from 1 to 1e8, VOLTAGE,CURRENT,POWER");
+        at += length + 1;
+    }
+    return STATUS_OK;
+}
+
+static enum status parse_fault(struct wishes *wishes, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL ||
+        !console_set_fault(&wishes->faults, text, (size_t)(equals - text), equals + 1))
+        return usage("fault", text,
+                     "a fault's name (see --help), \"=\" and a probability from 0 to 1");
+    return STATUS_OK;
+}
+
+static enum status parse_seconds(const char *option, const char *text, double *value)
+{
+    return parse_real(text, 0.1, UNPLUG_MAX_S, value)
+               ? STATUS_OK
+               : usage(option, text, "seconds from 0.1 to 86400");
+}
+
+static enum status parse_baud(struct wishes *wishes, const char *text)
+{
+    int64_t baud;
+    if (!parse_whole(text, 4800, 9600, &baud) || (baud != 4800 && baud != 9600))
+        return usage("baud", text, "4800 or 9600");
+    wishes->chip.pin_baud = (uint32_t)baud;
+    return STATUS_OK;
+}
+
+enum option_key {
+    OPTION_LINK = 1000,
+    OPTION_ADDRESS,
+    OPTION_BAUD,
+    OPTION_LOAD,
+    OPTION_VOLTAGE,
+    OPTION_CURRENT,
+    OPTION_POWER,
+    OPTION_FREQUENCY,
+    OPTION_CALIBRATION,
+    OPTION_FIRST_COUNT,
+    OPTION_SEED,
+    OPTION_FAULT,
+    OPTION_UNPLUG_EVERY,
+    OPTION_UNPLUG_FOR,
+    OPTION_CONTROL,
+    OPTION_TRUTH,
+    OPTION_JSON,
+    OPTION_HELP,
+};
+
+static const struct option option_table[] = {
+    {"link", required_argument, NULL, OPTION_LINK},
+    {"address", required_argument, NULL, OPTION_ADDRESS},
+    {"baud", required_argument, NULL, OPTION_BAUD},
+    {"load", required_argument, NULL, OPTION_LOAD},
+    {"voltage", required_argument, NULL, OPTION_VOLTAGE},
+    {"current", required_argument, NULL, OPTION_CURRENT},
+    {"power", required_argument, NULL, OPTION_POWER},
+    {"frequency", required_argument, NULL, OPTION_FREQUENCY},
+    {"calibration", required_argument, NULL, OPTION_CALIBRATION},
+    {"first-count", required_argument, NULL, OPTION_FIRST_COUNT},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"fault", required_argument, NULL, OPTION_FAULT},
+    {"unplug-every", required_argument, NULL, OPTION_UNPLUG_EVERY},
+    {"unplug-for", required_argument, NULL, OPTION_UNPLUG_FOR},
+    {"control", required_argument, NULL, OPTION_CONTROL},
+    {"truth", required_argument, NULL, OPTION_TRUTH},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* The options that say what the chips measure. */
+static enum status take_load_option(struct wishes *wishes, int key, const char *value)
+{
+    switch (key) {
+    case OPTION_LOAD:
+        wishes->load_named = true;
+        if (!load_profile_parse(value, &wishes->load.profile))
+            return usage("load", value, "household, solar, idle or constant");
+        return STATUS_OK;
+    case OPTION_VOLTAGE:
+        wishes->voltage_given = true;
+        if (!parse_real(value, 0, 400, &wishes->load.constant.voltage_v))
+            return usage("voltage", value, "volts from 0 to 400");
+        return STATUS_OK;
+    case OPTION_CURRENT:
+        wishes->current_given = true;
+        if (!parse_real(value, 0, 1000, &wishes->load.constant.current_a))
+            return usage("current", value, "amperes from 0 to 1000");
+        return STATUS_OK;
+    case OPTION_POWER:
+        wishes->power_given = true;
+        if (!parse_real(value, -400000, 400000, &wishes->load.constant.power_w))
+            return usage("power", value, "watts from -400000 to 400000");
+        return STATUS_OK;
+    default:
+        if (!parse_real(value, 40, 70, &wishes->frequency_hz))
+            return usage("frequency", value, "hertz from 40 to 70");
+        return STATUS_OK;
+    }
+}
+
+static enum status take_option(struct wishes *wishes, int key, const char *value)
+{
+    int64_t number = 0;
+    switch (key) {
+    case OPTION_LINK:
+        wishes->meter.link = value;
+        return STATUS_OK;
+    case OPTION_ADDRESS:
+        return add_address(wishes, value);
+    case OPTION_BAUD:
+        return parse_baud(wishes, value);
+    case OPTION_CALIBRATION:
+        return parse_calibration(wishes, value);
+    case OPTION_FIRST_COUNT:
+        if (!parse_whole(value, 0, COUNTER_MAX, &number))
+            return usage("first-count", value, "a count from 0 to 16777215");
+        wishes->chip.first_count = (uint32_t)number;
+        return STATUS_OK;
+    case OPTION_SEED:
+        if (!parse_whole(value, 0, INT64_MAX, &number))
+            return usage("seed", value, "a whole number");
+        wishes->seed = (uint64_t)number;
+        return STATUS_OK;
+    case OPTION_FAULT:
+        return parse_fault(wishes, value);
+    case OPTION_UNPLUG_EVERY:
+        return parse_seconds("unplug-every", value, &wishes->unplug_every_s);
+    case OPTION_UNPLUG_FOR:
+        return parse_seconds("unplug-for", value, &wishes->unplug_for_s);
+    case OPTION_CONTROL:
+        wishes->control = true;
+        return strcmp(value, "-") == 0 ? STATUS_OK
+                                       : usage("control", value, "\"-\" (standard input)");
+    case OPTION_TRUTH:
+        wishes->truth_path = value;
+        return STATUS_OK;
+    case OPTION_JSON:
+        wishes->json = true;
+        return STATUS_OK;
+    default:
+        return take_load_option(wishes, key, value);
+    }
+}
+
+static enum status settle_load(struct wishes *wishes)
+{
+    struct load_options *load = &wishes->load;
+    bool constant_given = wishes->current_given || wishes->power_given;
+    if (!wishes->load_named && constant_given)
+        load->profile = LOAD_CONSTANT;
+    if (constant_given && load->profile != LOAD_CONSTANT)
+        return usage("load", load_profile_name(load->profile), "no --current or --power with it");
+    double voltage = wishes->voltage_given ? load->constant.voltage_v : 230;
+    load->constant.voltage_v = voltage;
+    bool nominal = voltage >= 90 && voltage <= 300; /* else a later profile has the usual one */
+    if (load->profile != LOAD_CONSTANT && !nominal)
+        return usage("load", load_profile_name(load->profile),
+                     "a --voltage from 90 to 300 with it");
+    load->nominal_voltage_v = nominal ? voltage : 230;
+    load->nominal_frequency_hz = load->constant.frequency_hz = wishes->frequency_hz;
+    if (!wishes->power_given)
+        load->constant.power_w = voltage * load->constant.current_a;
+    if (!wishes->current_given && voltage > 0)
+        load->constant.current_a = fabs(load->constant.power_w) / voltage;
+    return STATUS_OK;
+}
+
+static enum status settle(struct wishes *wishes)
+{
+    enum status status = settle_load(wishes);
+    if (status != STATUS_OK)
+        return status;
+    if ((wishes->unplug_every_s > 0) != (wishes->unplug_for_s > 0)) {
+        (void)fprintf(stderr, "bl2mqtt " NAME ": Give --unplug-every and --unplug-for together.\n");
+        return STATUS_USAGE;
+    }
+    struct simulator_meter_options *meter = &wishes->meter;
+    if (meter->chip_count == 0)
+        meter->chip_count = 1; /* at address 0 */
+    for (size_t i = 0; i < meter->chip_count; i++) {
+        struct simulator_meter_chip *one = &meter->chips[i];
+        unsigned address = one->chip.address;
+        one->chip = wishes->chip;
+        one->chip.address = address;
+        one->chip.seed = wishes->seed + address;
+        one->load = wishes->load;
+        one->load.seed = wishes->seed + address;
+        one->faults = wishes->faults;
+    }
+    return STATUS_OK;
+}
+
+/* *done: --help was asked for and given. */
+static enum status parse_arguments(int argc, char **argv, struct wishes *wishes, bool *done)
+{
+    int key;
+    while ((key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
+        if (key == OPTION_HELP) {
+            print_help();
+            *done = true;
+            return STATUS_OK;
+        }
+        if (key == '?') {
+            (void)fprintf(stderr, "Try `bl2mqtt " NAME " --help`.\n");
+            return STATUS_USAGE;
+        }
+        enum status status = take_option(wishes, key, optarg);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "bl2mqtt " NAME ": \"%s\" is no option; try --help.\n", argv[optind]);
+        return STATUS_USAGE;
+    }
+    return settle(wishes);
+}
+
+/* ---- running ---- */
+
+struct session {
+    uv_loop_t loop;
+    uv_signal_t interrupt, terminate;
+    uv_timer_t truth_timer, unplug_timer;
+    uv_poll_t control;
+    const struct wishes *wishes;
+    struct simulator_meter *meter;
+    char line[CONTROL_LINE_SIZE];
+    size_t line_length;
+    bool line_too_long;
+    bool stopping;
+    enum status status;
+};
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+    (void)unused;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void stop(struct session *session)
+{
+    session->stopping = true;
+    uv_stop(&session->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    stop(signal->data);
+}
+
+static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void complain(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fputs("bl2mqtt " NAME ": ", stderr);
+    (void)vfprintf(stderr, format, arguments);
+    (void)fputc('\n', stderr);
+    va_end(arguments);
+}
+
+static void print_document(struct session *session, json_t *document)
+{
+    int failed = json_dumpf(document, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    if (failed != 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
+        complain("Standard output cannot be written any more; stopping.");
+        session->status = STATUS_FAILED;
+        stop(session);
+    }
+    json_decref(document);
+}
+
+/* A reader never sees half a document: written beside it, then renamed. */
+static void write_truth(struct session *session)
+{
+    char temporary[PATH_MAX];
+    const char *path = session->wishes->truth_path;
+    int length = snprintf(temporary, sizeof temporary, "%s.new", path);
+    json_t *document = console_truth(session->meter);
+    bool written =
+        length > 0 && (size_t)length < sizeof temporary &&
+        json_dump_file(document, temporary, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0 &&
+        rename(temporary, path) == 0;
+    json_decref(document);
+    if (written || session->status != STATUS_OK)
+        return;
+    complain("%s cannot be written: %s.", path, strerror(errno));
+    session->status = STATUS_FAILED;
+    stop(session);
+}
+
+static void on_truth_timer(uv_timer_t *timer)
+{
+    write_truth(timer->data);
+}
+
+static void plug_in(struct session *session)
+{
+    struct error error = {""};
+    if (simulator_meter_plug(session->meter, &error) != STATUS_OK)
+        complain("%s", error.text);
+    else
+        (void)fprintf(stderr, "Plugged in at %s.\n", simulator_meter_port(session->meter));
+}
+
+static void pull_out(struct session *session)
+{
+    simulator_meter_unplug(session->meter);
+    (void)fprintf(stderr, "Unplugged.\n");
+}
+
+static void on_unplug_timer(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    bool plugged = simulator_meter_port(session->meter) != NULL;
+    if (plugged)
+        pull_out(session);
+    else
+        plug_in(session);
+    const struct wishes *wishes = session->wishes;
+    double next_s = plugged ? wishes->unplug_for_s : wishes->unplug_every_s;
+    (void)uv_timer_start(timer, on_unplug_timer, (uint64_t)(next_s * 1000), 0);
+}
+
+/* ---- commands on standard input ---- */
+
+static void obey(struct session *session, char *line)
+{
+    struct error error = {""};
+    bool plugged = simulator_meter_port(session->meter) != NULL;
+    switch (console_obey(session->meter, line, &error)) {
+    case CONSOLE_DONE:
+        if (plugged && simulator_meter_port(session->meter) == NULL)
+            (void)fprintf(stderr, "Unplugged.\n");
+        break;
+    case CONSOLE_REPLUG:
+        plug_in(session);
+        break;
+    case CONSOLE_TRUTH:
+        print_document(session, console_truth(session->meter));
+        break;
+    case CONSOLE_QUIT:
+        stop(session);
+        break;
+    case CONSOLE_WRONG:
+        complain("%s", error.text);
+        break;
+    }
+}
+
+static void take_byte(struct session *session, char byte)
+{
+    if (byte != '\n') {
+        if (session->line_length < sizeof session->line - 1)
+            session->line[session->line_length++] = byte != '\0' ? byte : '?';
+        else
+            session->line_too_long = true;
+        return;
+    }
+    session->line[session->line_length] = '\0';
+    if (session->line_too_long)
+        complain("A command has at most %d bytes.", CONTROL_LINE_SIZE - 1);
+    else
+        obey(session, session->line);
+    session->line_length = 0;
+    session->line_too_long = false;
+}
+
+/* False at the end of the input, or when there is nothing more to read now. */
+static bool read_control(struct session *session)
+{
+    char bytes[256];
+    ssize_t length = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (length < 0)
+        return false;
+    for (ssize_t i = 0; i < length && !session->stopping; i++)
+        take_byte(session, bytes[i]);
+    if (length == 0)
+        stop(session); /* whoever steered it is gone; do not stay behind */
+    return length > 0;
+}
+
+static void on_control(uv_poll_t *poll, int status, int events)
+{
+    (void)events;
+    struct session *session = poll->data;
+    if (status != 0)
+        stop(session);
+    else
+        (void)read_control(session);
+}
+
+static void start_control(struct session *session)
+{
+    if (uv_poll_init(&session->loop, &session->control, STDIN_FILENO) == 0) {
+        session->control.data = session;
+        (void)uv_poll_start(&session->control, UV_READABLE | UV_DISCONNECT, on_control);
+        return;
+    }
+    while (!session->stopping && read_control(session)) /* a file: it cannot be waited for */
+        ;
+}
+
+/* ---- start and end ---- */
+
+static json_t *start_document(struct session *session)
+{
+    json_t *chips = json_array();
+    const struct simulator_meter_options *meter = &session->wishes->meter;
+    for (size_t i = 0; i < meter->chip_count; i++) {
+        const struct chip_options *chip = &meter->chips[i].chip;
+        json_t *one =
+            json_pack("{s:i, s:i, s:s, s:{s:f, s:f, s:f}}", "address", (int)chip->address, "baud",
+                      (int)chip->pin_baud, "load", load_profile_name(meter->chips[i].load.profile),
+                      "calibration", "voltage", chip->counts_per_volt, "current",
+                      chip->counts_per_ampere, "power", chip->counts_per_watt);
+        (void)json_array_append_new(chips, one);
+    }
+    return json_pack("{s:s, s:s?, s:o}", "port", simulator_meter_port(session->meter), "link",
+                     meter->link, "chips", chips);
+}
+
+static void announce(struct session *session)
+{
+    if (session->wishes->json) {
+        print_document(session, start_document(session));
+        return;
+    }
+    const struct simulator_meter_options *meter = &session->wishes->meter;
+    (void)printf("Port: %s\n", simulator_meter_port(session->meter));
+    if (meter->link != NULL)
+        (void)printf("Link: %s\n", meter->link);
+    for (size_t i = 0; i < meter->chip_count; i++)
+        (void)printf("Chip at address %u: %u baud, load %s\n", meter->chips[i].chip.address,
+                     meter->chips[i].chip.pin_baud,
+                     load_profile_name(meter->chips[i].load.profile));
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "Stop with Ctrl-C.\n");
+}
+
+static void start_handles(struct session *session)
+{
+    const struct wishes *wishes = session->wishes;
+    (void)uv_signal_init(&session->loop, &session->interrupt);
+    (void)uv_signal_init(&session->loop, &session->terminate);
+    (void)uv_timer_init(&session->loop, &session->truth_timer);
+    (void)uv_timer_init(&session->loop, &session->unplug_timer);
+    session->interrupt.data = session->terminate.data = session;
+    session->truth_timer.data = session->unplug_timer.data = session;
+    (void)uv_signal_start(&session->interrupt, on_signal, SIGINT);
+    (void)uv_signal_start(&session->terminate, on_signal, SIGTERM);
+    if (wishes->truth_path != NULL)
+        (void)uv_timer_start(&session->truth_timer, on_truth_timer, 0, TRUTH_INTERVAL_MS);
+    if (wishes->unplug_every_s > 0)
+        (void)uv_timer_start(&session->unplug_timer, on_unplug_timer,
+                             (uint64_t)(wishes->unplug_every_s * 1000), 0);
+}
+
+static enum status run_session(struct session *session)
+{
+    struct error error = {""};
+    enum status status =
+        simulator_meter_create(&session->loop, &session->wishes->meter, &session->meter, &error);
+    if (status != STATUS_OK)
+        return command_fail(NAME, status, &error);
+    /* libuv makes standard input non-blocking, which a shell on the same terminal must not keep. */
+    int input_flags = fcntl(STDIN_FILENO, F_GETFL);
+    start_handles(session);
+    announce(session);
+    if (session->wishes->control)
+        start_control(session);
+    if (!session->stopping)
+        (void)uv_run(&session->loop, UV_RUN_DEFAULT);
+    if (session->wishes->truth_path != NULL)
+        write_truth(session);
+    if (input_flags >= 0)
+        (void)fcntl(STDIN_FILENO, F_SETFL, input_flags);
+    simulator_meter_close(session->meter);
+    return session->status;
+}
+
+enum status command_simulate_meter(const struct command_context *context, int argc, char **argv)
+{
+    (void)context;
+    struct wishes wishes = {
+        .chip = {.pin_baud = 4800,
+                 .counts_per_volt = 15883.3,
+                 .counts_per_ampere = 128118.9,
+                 .counts_per_watt = 317.9,
+                 .noise = 0.0003},
+        .load = {.profile = LOAD_HOUSEHOLD},
+        .frequency_hz = 50,
+        .seed = 1,
+    };
+    bool done = false;
+    enum status status = parse_arguments(argc, argv, &wishes, &done);
+    if (status != STATUS_OK || done)
+        return status;
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away is noticed where we write */
+    struct session session = {.wishes = &wishes};
+    if (uv_loop_init(&session.loop) != 0)
+        return command_fail(NAME, STATUS_FAILED, &(struct error){"The event loop cannot start."});
+    status = run_session(&session);
+    uv_walk(&session.loop, close_handle, NULL);
+    while (uv_loop_close(&session.loop) != 0) /* once more if it was stopped before it ran */
+        (void)uv_run(&session.loop, UV_RUN_DEFAULT);
+    return status;
+}
