@@ -8,5 +8,6 @@ const struct command commands[] = {
     {"ports", "serial ports with their stable names and who holds them", command_ports},
     {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
+    {"history energy", "energy and power per hour, day or month", command_history_energy},
     {NULL, NULL, NULL},
 };
