@@ -220,7 +220,7 @@ static void show_totals(struct service_device *device)
         struct amount *imported = &device->values[i].energy_uwh;
         struct amount *exported = &device->values[i].energy_produced_uwh;
         int64_t imported_uwh = imported->value, exported_uwh = exported->value;
-        if (health.writing)
+        if (health.writing && health.last_commit_boot_ms >= channel->totals_set_ms)
             history_stored_totals(history, channel->history_number, &imported_uwh, &exported_uwh);
         if (imported_uwh > channel->shown_imported_uwh)
             channel->shown_imported_uwh = imported_uwh;
@@ -424,7 +424,8 @@ enum status service_device_set_totals(struct service_device *device, const char 
         if (strcmp(channel->config->name, name) != 0)
             continue;
         meter_set_totals(channel->meter, imported_uwh, exported_uwh);
-        channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall */
+        channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
+        channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
         meter_values(channel->meter, !channel->online, &device->values[i]);
         history_put_state(device->outlets->history, channel->history_number,
                           meter_state(channel->meter));
