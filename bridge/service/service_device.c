@@ -15,10 +15,13 @@ struct service_channel {
     struct meter *meter;
     unsigned history_number;
     bool online;
-    bool heard_of;          /* the driver has said whether it is online */
-    bool fresh;             /* has a reading that was not published yet */
-    int64_t noisy_until_ms; /* boot clock */
-    unsigned problems;      /* the meter's, as of the last reading */
+    bool heard_of;              /* the driver has said whether it is online */
+    bool fresh;                 /* has a reading that was not published yet */
+    int64_t noisy_until_ms;     /* boot clock */
+    unsigned problems;          /* the meter's, as of the last reading */
+    int64_t shown_imported_uwh; /* totals as last published */
+    int64_t shown_exported_uwh;
+    int64_t totals_set_ms; /* boot clock: when the user last set them */
 };
 
 struct service_device {
