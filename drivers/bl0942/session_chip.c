@@ -204,8 +204,7 @@ static void settings_agree(struct bl0942_session *session, struct chip *chip, in
     chip->stubborn = false;
     chip->setup_attempts = 0;
     chip->verified_ms = now_ms;
-    /* Whether the chip restarted between this and the first packet, MODE shows behind the packet.
-     */
+    /* Whether the chip restarts before the next packet, MODE behind that packet will show. */
     chip->verify_due = true;
     start_polling(session, chip, now_ms);
 }

@@ -572,8 +572,7 @@ static void test_restart_that_the_counter_hides(void **unused)
     finish(peer);
 }
 
-/* Full counter, restart of MODE only (a brown-out that left CF_CNT alone): found within a minute.
- */
+/* A brown-out that reset MODE but left a high counter alone is found within a minute. */
 static void test_mode_is_verified_every_minute(void **unused)
 {
     (void)unused;
