@@ -383,8 +383,8 @@ static void *run(void *argument)
     bool clean = false;
     while (turn(writer, &clean))
         continue;
+    database_close(writer->database, clean); /* first: the file below is only its shadow */
     write_totals(writer);
-    database_close(writer->database, clean);
 
     (void)pthread_mutex_lock(&writer->mutex);
     bool abandoned = writer->abandoned;
