@@ -12,9 +12,9 @@ struct resolver {
     const struct secrets_source *source;
     struct config_problems *problems;
     bool loaded;
-    const char *name;  /* of secrets.yaml, for messages */
-    char missing[400]; /* why there is nothing to look up; "" if there is */
-    bool reported;     /* ... and that was said already, at the place in secrets.yaml */
+    const char *name;     /* of secrets.yaml, for messages */
+    struct error missing; /* why there is nothing to look up */
+    bool reported;        /* ... and that was said already, at the place in secrets.yaml */
     struct yaml_tree *secrets;
     struct yaml_node **sorted; /* the secrets by name */
     size_t count;

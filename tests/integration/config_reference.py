@@ -8,6 +8,7 @@ puts it (and schema/bridge.schema.json) there again after the table has changed.
 
 import json
 import sys
+import textwrap
 
 from harness import ROOT, run
 
@@ -89,7 +90,7 @@ def required_keys(schema):
 
 
 def entries(schema):
-    """(title, description, [(key, kind, default or None, meaning)])"""
+    """(title, description, [(key, kind, default or None if required, is it literal, meaning)])"""
     needed = required_keys(schema)
     for title, description, keys in walk(schema["properties"]):
         rows = []
@@ -115,29 +116,29 @@ def markdown(schema):
     return "\n".join(out).rstrip("\n")
 
 
-def sentences(text):
-    """mdoc wants each sentence on a line of its own; a word must not look like a request."""
-    escaped = text.replace("\\", "\\e").replace("-", "\\-")
-    lines = escaped.replace(". ", ".\n").split("\n")
-    return [("\\&" + line) if line[:1] in ".'" else line for line in lines]
+def mdoc_text(text):
+    """Each sentence begins a line, lines are short, and no word looks like a request."""
+    lines = []
+    for sentence in text.replace("\\", "\\e").replace(". ", ".\n").split("\n"):
+        lines += textwrap.wrap(sentence, 78, break_long_words=False, break_on_hyphens=False)
+    return [("\\&" + line) if line[:1] in ".'" else line for line in
+            (line.replace("-", "\\-") for line in lines)]
 
 
 def mdoc(schema):
     out = []
     for title, description, rows in entries(schema):
-        out += [f".Ss {title}".replace("-", "\\-"), *sentences(description)]
-        if not rows:
-            continue
-        out.append(".Bl -tag -width Ds")
+        out += [f".Ss {title}", *mdoc_text(description)]
+        if rows:
+            out.append(".Bl -tag -width Ds")
         for key, what, initial, literal, meaning in rows:
-            out += [f".It Ic {key}", *sentences(meaning)]
-            shown = what.replace("-", "\\-")
             if initial is None:
-                out.append(f"Value: {shown}; must be given.")
+                value = f"Value: {what}; must be given."
             else:
-                text = str(initial).replace("-", "\\-")
-                out.append(f"Value: {shown}; {'default' if literal else 'if absent'}: {text}.")
-        out.append(".El")
+                value = f"Value: {what}; {'default' if literal else 'if absent'}: {initial}."
+            out += [f".It Ic {key}", *mdoc_text(meaning), *mdoc_text(value)]
+        if rows:
+            out.append(".El")
     return "\n".join(out)
 
 
