@@ -332,6 +332,8 @@ static void write_totals(struct writer *writer)
 static bool wants_turn(struct writer *writer, enum database_result result, bool *clean)
 {
     bool empty = writer->queue.readings.count == 0 && writer->queue.events.count == 0;
+    for (size_t i = 0; i < writer->channels.count; i++)
+        empty = empty && !writer->channels.list[i].dirty;
     *clean = empty && result == DATABASE_DONE;
     if (!writer->stopping)
         return true;
@@ -381,8 +383,8 @@ static void *run(void *argument)
     bool clean = false;
     while (turn(writer, &clean))
         continue;
+    database_close(writer->database, clean); /* first: the file below is only its shadow */
     write_totals(writer);
-    database_close(writer->database, clean);
 
     (void)pthread_mutex_lock(&writer->mutex);
     bool abandoned = writer->abandoned;

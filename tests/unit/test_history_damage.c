@@ -20,9 +20,10 @@ static void damage_table(const char *path, const char *table)
     int fd = open(path, O_WRONLY);
     char nonsense[4096];
     memset(nonsense, 0xee, sizeof nonsense);
-    for (char *page = strtok(pages, ","); page != NULL; page = strtok(NULL, ","))
-        assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, (strtol(page, NULL, 10) - 1) * 4096),
-                         sizeof nonsense);
+    for (char *page = pages; *page != '\0'; page += *page == ',' ? 1 : 0)
+        assert_int_equal(
+            pwrite(fd, nonsense, sizeof nonsense, (strtol(page, &page, 10) - 1) * 4096),
+            sizeof nonsense);
     (void)close(fd);
 }
 
