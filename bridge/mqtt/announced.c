@@ -24,7 +24,8 @@ static bool good_word(const char *word, size_t longest)
 {
     size_t length = word == NULL ? 0 : strlen(word);
     return length > 0 && length <= longest &&
-           strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == length;
+           strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+               length;
 }
 
 static bool good_prefix(const char *prefix)
@@ -82,11 +83,12 @@ static enum status set_aside(const char *path, const char *problem, struct error
     text_init(&text, aside, sizeof aside);
     text_append(&text, "%s.damaged", path);
     bool moved = !text.cut && rename(path, aside) == 0;
-    return error_set(error, STATUS_FAILED,
-                     "%s, the memory of what Home Assistant was told, is damaged (%s). It was %s; "
-                     "entities that have been removed since may have to be deleted in Home Assistant "
-                     "by hand.",
-                     path, problem, moved ? "set aside as *.damaged" : "left and will be replaced");
+    return error_set(
+        error, STATUS_FAILED,
+        "%s, the memory of what Home Assistant was told, is damaged (%s). It was %s; "
+        "entities that have been removed since may have to be deleted in Home Assistant "
+        "by hand.",
+        path, problem, moved ? "set aside as *.damaged" : "left and will be replaced");
 }
 
 enum status announced_load(const char *path, json_t **records, struct error *error)
@@ -129,7 +131,8 @@ enum status announced_write(const char *path, const char *text, struct error *er
     enum status status = file_replace(path, text, strlen(text), 0644, error);
     if (status == STATUS_OK)
         return STATUS_OK;
-    return error_prefix(error, status,
-                        "What Home Assistant was told could not be remembered, so entities that are "
-                        "removed now may have to be deleted there by hand. ");
+    return error_prefix(
+        error, status,
+        "What Home Assistant was told could not be remembered, so entities that are "
+        "removed now may have to be deleted there by hand. ");
 }

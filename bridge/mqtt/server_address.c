@@ -97,8 +97,8 @@ static int look_up(const struct server_address *address, int64_t timeout_ms,
     text_init(&text, lookup->port, sizeof lookup->port);
     text_append(&text, "%d", address->port);
     lookup->hints = (struct addrinfo){.ai_socktype = SOCK_STREAM};
-    lookup->request = (struct gaicb){.ar_name = lookup->host, .ar_service = lookup->port,
-                                     .ar_request = &lookup->hints};
+    lookup->request = (struct gaicb){
+        .ar_name = lookup->host, .ar_service = lookup->port, .ar_request = &lookup->hints};
     struct gaicb *list[] = {&lookup->request};
     int rc = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
     if (rc != 0) {
@@ -152,7 +152,8 @@ static void explain_connect(const struct server_address *address, int problem,
                     "port in mqtt.server is right",
                     address->port);
     else if (problem == ETIMEDOUT)
-        text_append(text, "the host does not answer; check that it is up, the network and firewalls");
+        text_append(text,
+                    "the host does not answer; check that it is up, the network and firewalls");
     else if (problem == ENETUNREACH || problem == EHOSTUNREACH)
         text_append(text, "there is no route to it; check the network");
     else

@@ -133,7 +133,8 @@ class Broker:
     def publish(self, topic, payload, retain=False, qos=1):
         if not isinstance(payload, (str, bytes)):
             payload = json.dumps(payload)
-        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s"]
+        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos),
+                "-s" if payload else "-n"]  # -s refuses an empty input
         subprocess.run(args + (["-r"] if retain else []), check=True, timeout=10,
                        input=payload if isinstance(payload, bytes) else payload.encode())
 
