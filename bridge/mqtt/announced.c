@@ -76,6 +76,25 @@ static bool good_records(const json_t *records)
     return true;
 }
 
+json_t *announced_in_message(const char *payload, size_t length)
+{
+    json_t *root = json_loadb(payload, length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *announced = json_object();
+    const char *key;
+    json_t *component;
+    json_object_foreach(json_object_get(root, "components"), key, component)
+    {
+        if (json_object_size(component) > 1)
+            json_object_set(announced, key, json_object_get(component, "platform"));
+    }
+    if (json_object_size(announced) == 0 || !good_components(announced)) {
+        json_decref(announced);
+        announced = NULL;
+    }
+    json_decref(root);
+    return announced;
+}
+
 static enum status set_aside(const char *path, const char *problem, struct error *error)
 {
     char aside[PATH_MAX];

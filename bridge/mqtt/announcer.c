@@ -635,6 +635,27 @@ static void emptied(struct announcer *announcer, struct thing *thing, const char
     arm(announcer);
 }
 
+/* The broker still has what was announced before the memory was lost, or by a version with other
+ * components: what is no longer wanted of it has to be taken back too. */
+static void learn(struct announcer *announcer, struct thing *thing,
+                  const struct publisher_incoming *incoming)
+{
+    if (thing->record == NULL || (thing->step != STEP_IDLE && thing->step != STEP_ANNOUNCE))
+        return;
+    json_t *announced = announced_in_message(incoming->payload, incoming->payload_length);
+    if (announced == NULL)
+        return;
+    json_t *known = json_object_get(thing->record, "components");
+    size_t before = json_object_size(known);
+    (void)json_object_update_missing(known, announced);
+    json_decref(announced);
+    if (json_object_size(known) == before)
+        return;
+    start_save(announcer);
+    go(announcer, thing, STEP_ANNOUNCE, 0);
+    arm(announcer);
+}
+
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
     char key[PROPERTY_KEY_SIZE];
@@ -646,6 +667,8 @@ static bool own_topic(struct announcer *announcer, const struct publisher_incomi
             continue;
         if (incoming->payload_length == 0)
             emptied(announcer, thing, incoming->topic, key);
+        else if (incoming->retained && announcer->options.context.device_mode)
+            learn(announcer, thing, incoming);
         return true;
     }
     return false;

@@ -643,6 +643,35 @@ def test_damaged_memory(broker, folder, start):
     probe.close()
 
 
+def test_lost_memory(broker, folder, start):
+    """What the broker kept tells what has to be taken back."""
+    memory = pathlib.Path(folder) / "a.json"
+    probe = start(broker.url, memory=str(memory), devices=HOUSE)
+    probe.wait("idle")
+    probe.close()
+    memory.unlink()
+    watch = broker.subscribe(CONFIG.format("house"))
+    probe = start(broker.url, memory=str(memory), devices={"house": ["a"]})
+    watch.wait(CONFIG.format("house"), lambda p: p["components"].get("power_b") == {"platform": "sensor"})
+    watch.wait(CONFIG.format("house"), lambda p: "power_b" not in p["components"])
+
+    def remembered():
+        devices = json.loads(memory.read_text())["devices"]
+        return next((d["components"] for d in devices if d["device"] == "house"), {})
+    wait_for(lambda: "power" in remembered() and "power_a" not in remembered(), 10, "the memory to be right")
+    probe.close()
+
+
+def test_hostile_retained_discovery(broker, folder, start):
+    for payload in ("[" * 60000, "{\"components\":1}", "{\"components\":{\"a/b\":{\"platform\":\"x\",\"y\":1}}}",
+                    "{\"components\":{\"a\":{\"platform\":1,\"y\":1}}}", b"\xff\xfe"):
+        broker.publish(CONFIG.format("house"), payload, retain=True)
+        probe = start(broker.url, memory=f"{folder}/a.json", devices=HOUSE)
+        probe.wait("idle")
+        assert check(CONFIG.format("house"), announced(broker, "house")["house"]) == []
+        probe.close()
+
+
 def test_memory_cannot_be_written(broker, folder, start):
     probe = start(broker.url, memory=f"{folder}/missing/a.json", devices=HOUSE)
     probe.wait_log("could not be remembered")

@@ -415,5 +415,5 @@ int main(int argc, char **argv)
     }
     log_free(probe.log);
     json_decref(probe.options);
-    return status;
+    return (int)status;
 }
