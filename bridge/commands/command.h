@@ -27,6 +27,11 @@ extern const struct command commands[];
 enum status command_fail(const char *command, enum status status, const struct error *error);
 
 /* What the table is made of: one function per file of this folder. */
+enum status command_run(const struct command_context *context, int argc, char **argv);
+enum status command_check(const struct command_context *context, int argc, char **argv);
+enum status command_ports(const struct command_context *context, int argc, char **argv);
+enum status command_scan(const struct command_context *context, int argc, char **argv);
+enum status command_history_energy(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 
 #endif

@@ -16,22 +16,11 @@ static void print_help(void)
                  "See bl2mqtt-run(1).\n");
 }
 
-static void print_problems(const struct config_problems *problems)
-{
-    for (size_t i = 0; i < problems->count; i++) {
-        const struct config_problem *problem = &problems->list[i];
-        (void)fprintf(stderr, "%s:%d:%d: %s\n", problem->file, problem->line, problem->column,
-                      problem->message);
-    }
-    if (problems->more > 0)
-        (void)fprintf(stderr, "... and %zu more.\n", problems->more);
-}
-
 static struct config *load(const char *path)
 {
     struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
     struct config *config = config_load(path, environ, problems);
-    print_problems(problems);
+    config_problems_print(problems, stderr);
     return config;
 }
 

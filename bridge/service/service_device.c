@@ -15,10 +15,13 @@ struct service_channel {
     struct meter *meter;
     unsigned history_number;
     bool online;
-    bool heard_of;          /* the driver has said whether it is online */
-    bool fresh;             /* has a reading that was not published yet */
-    int64_t noisy_until_ms; /* boot clock */
-    unsigned problems;      /* the meter's, as of the last reading */
+    bool heard_of;              /* the driver has said whether it is online */
+    bool fresh;                 /* has a reading that was not published yet */
+    int64_t noisy_until_ms;     /* boot clock */
+    unsigned problems;          /* the meter's, as of the last reading */
+    int64_t shown_imported_uwh; /* totals as last published */
+    int64_t shown_exported_uwh;
+    int64_t totals_set_ms; /* boot clock: when the user last set them */
 };
 
 struct service_device {
@@ -207,8 +210,33 @@ static uint64_t frame_errors_of(const struct service_device *device)
     return sum;
 }
 
+/* Totals are published as they are on disk, so that not even a power cut that also takes the chip's
+ * counter makes them fall. While the disk refuses, the present is worth more than that: then they are
+ * taken from memory. Neither way do they fall while this process runs. */
+static void show_totals(struct service_device *device)
+{
+    struct history *history = device->outlets->history;
+    struct history_health health;
+    history_health(history, &health);
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        struct service_channel *channel = &device->channels[i];
+        struct amount *imported = &device->values[i].energy_uwh;
+        struct amount *exported = &device->values[i].energy_produced_uwh;
+        int64_t imported_uwh = imported->value, exported_uwh = exported->value;
+        if (health.writing && health.last_commit_boot_ms >= channel->totals_set_ms)
+            history_stored_totals(history, channel->history_number, &imported_uwh, &exported_uwh);
+        if (imported_uwh > channel->shown_imported_uwh)
+            channel->shown_imported_uwh = imported_uwh;
+        if (exported_uwh > channel->shown_exported_uwh)
+            channel->shown_exported_uwh = exported_uwh;
+        imported->value = channel->shown_imported_uwh;
+        exported->value = channel->shown_exported_uwh;
+    }
+}
+
 static void publish_state(struct service_device *device, int64_t boot_ms)
 {
+    show_totals(device);
     char buffer[STATE_SIZE];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
@@ -399,6 +427,8 @@ enum status service_device_set_totals(struct service_device *device, const char 
         if (strcmp(channel->config->name, name) != 0)
             continue;
         meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+        channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
+        channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
         meter_values(channel->meter, !channel->online, &device->values[i]);
         history_put_state(device->outlets->history, channel->history_number,
                           meter_state(channel->meter));

@@ -40,8 +40,16 @@ static bool is_gone(int error)
     return error == EIO || error == ENODEV || error == ENXIO || error == EPIPE;
 }
 
+static enum status report_gone(const struct serial_port *port, struct error *error)
+{
+    return error_set(error, STATUS_FAILED, "%s has gone: the adapter was unplugged or lost power.",
+                     port->name);
+}
+
 static enum status fail(const struct serial_port *port, struct error *error, const char *what)
 {
+    if (is_gone(errno))
+        return report_gone(port, error);
     return error_set(error, STATUS_FAILED, "%s: %s failed (%s).", port->name, what,
                      strerror(errno));
 }
@@ -224,8 +232,7 @@ static bool hung_up(const struct serial_port *port)
 static enum status unplugged(const struct serial_port *port, bool *gone, struct error *error)
 {
     *gone = true;
-    return error_set(error, STATUS_FAILED, "%s has gone: the adapter was unplugged or lost power.",
-                     port->name);
+    return report_gone(port, error);
 }
 
 enum status serial_read(struct serial_port *port, void *buffer, size_t size, size_t *count,
@@ -314,9 +321,12 @@ enum status serial_set_baud(struct serial_port *port, uint32_t baud, struct erro
         return error_set(error, STATUS_FAILED, "%s: %u is not a baud rate.", port->name, baud);
     bool set =
         port->libserialport != NULL && sp_set_baudrate(port->libserialport, (int)baud) == SP_OK;
-    if (!set && !rate_set(port->fd, baud))
+    if (!set && !rate_set(port->fd, baud)) {
+        if (is_gone(errno))
+            return report_gone(port, error);
         return error_set(error, STATUS_FAILED, "%s: the adapter does not do %u baud (%s).",
                          port->name, baud, strerror(errno));
+    }
     /* Drivers answer a rate they cannot make with the nearest they can; UARTs bear about 3 %. */
     uint32_t real = rate_get(port->fd);
     uint32_t difference = real > baud ? real - baud : baud - real;

@@ -133,8 +133,8 @@ class Broker:
     def publish(self, topic, payload, retain=False, qos=1):
         if not isinstance(payload, (str, bytes)):
             payload = json.dumps(payload)
-        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos),
-                "-s" if payload else "-n"]  # -s refuses an empty input
+        # mosquitto_pub has an option of its own for an empty payload.
+        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s" if payload else "-n"]
         subprocess.run(args + (["-r"] if retain else []), check=True, timeout=10,
                        input=payload if isinstance(payload, bytes) else payload.encode())
 
@@ -158,6 +158,7 @@ class Subscriber:
         for line in self._process.stdout:
             message = json.loads(line)
             message["at"] = time.monotonic()
+            message["payload"] = message.get("payload") or ""  # %j says null for an empty payload
             self.messages.append(message)
 
     def payloads(self, topic):

@@ -185,6 +185,8 @@ static void test_hang_up_is_gone(void **state)
     assert_int_equal(serial_write(port, "x", 1, &count, &gone, &error), STATUS_FAILED);
     assert_true(gone);
     assert_int_equal(serial_drain(port, 100, &error), STATUS_FAILED);
+    assert_int_equal(serial_set_baud(port, 9600, &error), STATUS_FAILED);
+    assert_non_null(strstr(error.text, "has gone"));
     serial_close(port);
     assert_int_equal(serial_open(pair->link, &usual, &port, &error), STATUS_NO_ANSWER);
 }

@@ -77,6 +77,7 @@ struct line {
     bool seen;
     int64_t truth_at_reading; /* when the last reading was handed over */
     int64_t truth_credited;   /* ... and the last that its total contains */
+    int64_t truth_committed;  /* ... and the last that its committed total contains */
     int64_t allowed_loss;
     int64_t now_ms;
     struct tally *tally;
@@ -87,6 +88,15 @@ static int64_t true_count(struct line *line)
     struct chip_truth truth;
     chip_truth(line->chip, line->now_ms * 1000, &truth);
     return (int64_t)(truth.counts_imported + truth.counts_exported);
+}
+
+/* The true count when the chip took this reading, some 50 ms ago; a damaged counter tells nothing. */
+static int64_t true_count_at(struct line *line, const struct reading *reading)
+{
+    struct chip_truth truth;
+    chip_truth(line->chip, line->now_ms * 1000, &truth);
+    int64_t since = ((int64_t)truth.counter - reading->energy) & 0xFFFFFF;
+    return (int64_t)(truth.counts_imported + truth.counts_exported) - (since <= 8 ? since : 0);
 }
 
 static int64_t counted(const struct energy_state *state)
@@ -109,7 +119,7 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
         line->tally->rejected += result.events[i].kind == METER_EVENT_STEP_REJECTED;
         line->tally->restarts_seen += result.events[i].kind == METER_EVENT_COUNTER_RESET;
     }
-    int64_t truth = true_count(line);
+    int64_t truth = true_count_at(line, reading);
     if (!line->seen) {
         line->seen = meter_state(line->meter)->known;
         line->base_truth =
@@ -119,7 +129,7 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
     if (line->seen && total > truth - line->base_truth)
         fail_msg("phantom energy: %" PRId64 " counted, %" PRId64 " true", total,
                  truth - line->base_truth);
-    if (total != before)
+    if (total != before || total == truth - line->base_truth)
         line->truth_credited = line->truth_at_reading;
     line->truth_at_reading = truth;
 }
@@ -161,6 +171,7 @@ static void start_service(struct line *line)
     meter_free(line->meter);
     line->session = bl0942_session_create(&options, &sink);
     line->meter = meter_create(&meter, line->ever_committed ? &line->committed : NULL);
+    line->truth_credited = line->truth_committed;
     line->host_baud = 4800;
     bl0942_session_open(line->session, line->now_ms);
 }
@@ -169,6 +180,7 @@ static void commit(struct line *line)
 {
     line->committed = *meter_state(line->meter);
     line->ever_committed = line->committed.known;
+    line->truth_committed = line->truth_credited;
     int64_t uwh[2];
     energy_totals_uwh(&line->committed, &board, READING_BL0942, &uwh[0], &uwh[1]);
     for (int i = 0; i < 2; i++) {
@@ -293,7 +305,7 @@ static void run_hour(uint64_t seed, struct tally *tally)
             .counts_per_volt = board.voltage,
             .counts_per_ampere = board.current,
             .counts_per_watt = board.power,
-            .first_count = (uint32_t)(i == 0 ? 0xFFFFFF - between(&dice, 0, 20000) : 0x800000),
+            .first_count = (uint32_t)(i == 0 ? 0xFFFFFF - between(&dice, 20, 400) : 0x800000),
             .noise = 0.0005,
             .seed = roll(&dice),
         };

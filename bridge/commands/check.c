@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* bl2mqtt check: says whether bridge.yaml can be used, and if not, everything that is wrong with
+ * it. */
+#include "bridge/commands/command.h"
+#include "bridge/config/config.h"
+#include "bridge/config/defaults.h"
+#include "bridge/config/json.h"
+#include "drivers/base/memory.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void print_help(FILE *out)
+{
+    (void)fprintf(
+        out, "Usage: bl2mqtt [--config FILE] check [--json]\n"
+             "       bl2mqtt check --print-defaults | --print-schema\n\n"
+             "Checks the configuration and reports all problems at once, each as\n"
+             "file:line:column: message. Exit status 0 if it can be used (there may be\n"
+             "warnings), 2 if not.\n\n"
+             "Options:\n"
+             "  --json             one JSON document: {\"valid\", \"problems\": [...]}\n"
+             "  --print-defaults   print a bridge.yaml with every key, its default and meaning\n"
+             "  --print-schema     print the JSON Schema of bridge.yaml, for editors\n"
+             "  --help             this text\n");
+}
+
+static json_t *problem_json(const struct config_problem *problem)
+{
+    return json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", problem->file, "line", problem->line,
+                     "column", problem->column, "severity",
+                     problem->severity == CONFIG_ERROR ? "error" : "warning", "message",
+                     problem->message);
+}
+
+static enum status print_json(json_t *document)
+{
+    int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    json_decref(document);
+    return failed == 0 && printf("\n") > 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+}
+
+static enum status answer_json(const struct config *config, const struct config_problems *problems)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < problems->count; i++)
+        json_array_append_new(list, problem_json(&problems->list[i]));
+    json_t *answer = json_pack("{s:b,s:o}", "valid", config != NULL, "problems", list);
+    if (problems->more > 0)
+        json_object_set_new(answer, "more", json_integer((json_int_t)problems->more));
+    return print_json(answer);
+}
+
+static void print_count(const char *separator, size_t count, const char *what)
+{
+    (void)printf("%s%zu %s%s", separator, count, what, count == 1 ? "" : "s");
+}
+
+static void answer_text(const char *path, const struct config *config,
+                        const struct config_problems *problems)
+{
+    config_problems_print(problems, stderr);
+    if (config == NULL)
+        return;
+    size_t channels = 0;
+    for (size_t i = 0; i < config->device_count; i++)
+        channels += config->devices[i].channel_count;
+    (void)printf("%s is fine:", path);
+    print_count(" ", config->device_count, "device");
+    print_count(", ", channels, "channel");
+    if (problems->warnings > 0)
+        print_count(", ", problems->warnings, "warning");
+    (void)printf(".\n");
+}
+
+static enum status check(const struct command_context *context, bool json)
+{
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(context->config_path, environ, problems);
+    enum status status = config != NULL ? STATUS_OK : STATUS_USAGE;
+    if (!json)
+        answer_text(context->config_path, config, problems);
+    else if (answer_json(config, problems) != STATUS_OK)
+        status = STATUS_FAILED;
+    config_free(config);
+    return status;
+}
+
+enum status command_check(const struct command_context *context, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"print-defaults", no_argument, NULL, 'd'},
+        {"print-schema", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    bool json = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'j':
+            json = true;
+            break;
+        case 'd':
+            config_print_defaults(stdout);
+            return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+        case 's':
+            return print_json(config_schema());
+        case 'h':
+            print_help(stdout);
+            return STATUS_OK;
+        default:
+            (void)fprintf(stderr, "Try `bl2mqtt check --help`.\n");
+            return STATUS_USAGE;
+        }
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr,
+                      "bl2mqtt check: \"%s\" is one word too many; name the file with "
+                      "--config in front of check.\n",
+                      argv[optind]);
+        return STATUS_USAGE;
+    }
+    return check(context, json);
+}
