@@ -976,7 +976,7 @@ static void check_life(struct peer *peer, unsigned channel, const struct reading
 static void test_restarts_are_never_missed_nor_made_up(void **unused)
 {
     (void)unused;
-    const char *given = getenv("BL2MQTT_SEED");
+    const char *given = getenv("TEST_SEED");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : 20260701;
     print_message("seed %llu\n", (unsigned long long)seed);
     for (unsigned round = 0; round < 12; round++) {

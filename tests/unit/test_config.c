@@ -538,8 +538,6 @@ static void test_environment(void **unused)
     (void)unused;
     char *const environment[] = {
         "PATH=/bin",
-        "BL2MQTT_BINARY=/x",
-        "BL2MQTT_SEED=1",
         "BL2MQTT_MQTT__SERVER=mqtt://other",
         "BL2MQTT_HISTORY__KEEP__RAW=7d",
         "BL2MQTT_BRIDGE__DATA_DIR=/a=b",

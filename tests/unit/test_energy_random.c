@@ -6,8 +6,8 @@
  *   2. a total never exceeds what the chip has counted since the channel was first seen;
  *   3. it equals that to the count, except for what was counted around a restart of the chip: at
  * most what came since the last credited reading. Where a machine's clock stays wrong after a
- * reboot, the step across it may be rejected, never invented. METER_TEST_SEED and
- * METER_TEST_SCENARIOS in the environment choose other histories.
+ * reboot, the step across it may be rejected, never invented. TEST_SEED and
+ * TEST_SCENARIOS in the environment choose other histories.
  */
 #include "bridge/meter/meter.h"
 #include "drivers/base/number.h"
@@ -150,8 +150,8 @@ wrong(const struct world *world, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    print_error("METER_TEST_SEED=%llu METER_TEST_SCENARIOS=1, %lld ms: %s\n",
-                (unsigned long long)world->seed, (long long)world->now_ms, text);
+    print_error("TEST_SEED=%llu TEST_SCENARIOS=1, %lld ms: %s\n", (unsigned long long)world->seed,
+                (long long)world->now_ms, text);
     fail();
     abort();
 }
@@ -538,9 +538,9 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 static void test_random_histories(void **unused)
 {
     (void)unused;
-    uint64_t seed = from_environment("METER_TEST_SEED", 20260701);
-    uint64_t scenarios = from_environment("METER_TEST_SCENARIOS", 2000);
-    print_message("METER_TEST_SEED=%llu METER_TEST_SCENARIOS=%llu\n", (unsigned long long)seed,
+    uint64_t seed = from_environment("TEST_SEED", 20260701);
+    uint64_t scenarios = from_environment("TEST_SCENARIOS", 2000);
+    print_message("TEST_SEED=%llu TEST_SCENARIOS=%llu\n", (unsigned long long)seed,
                   (unsigned long long)scenarios);
     struct timespec begun, ended;
     (void)clock_gettime(CLOCK_MONOTONIC, &begun);
@@ -574,7 +574,7 @@ static void test_random_histories(void **unused)
 static void test_garbage(void **unused)
 {
     (void)unused;
-    uint64_t dice = from_environment("METER_TEST_SEED", 20260701);
+    uint64_t dice = from_environment("TEST_SEED", 20260701);
     for (int round = 0; round < 200; round++) {
         struct meter_options options = {
             .kind = chance(&dice, 0.5) ? READING_BL0942 : READING_OPENBEKEN,
