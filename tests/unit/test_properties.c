@@ -270,8 +270,10 @@ static void test_documented(void **unused)
     if (end == NULL)
         fail_msg("docs/mqtt.md lacks the marks %s and %s", BEGIN_MARK, END_MARK);
     begin += strlen(BEGIN_MARK);
-    if ((size_t)(end - begin) != text.length || memcmp(begin, table, text.length) != 0)
-        fail_msg("docs/mqtt.md is out of step; between its marks must stand:\n%s", table);
+    bool same = (size_t)(end - begin) == text.length && memcmp(begin, table, text.length) == 0;
+    if (!same) /* cmocka would cut it */
+        (void)printf("Between the marks in docs/mqtt.md must stand:\n%s\n", table);
+    assert_true(same);
 }
 
 /* Home Assistant's rules for what may go together; a violation costs the entity, or its statistics. */
