@@ -62,9 +62,9 @@ static void add_property(void *context, const struct property *property, int cha
     add_text(object, "property", key);
     add_text(object, "label", label);
     add_text(object, "description", property->description);
-    json_object_set_new(object, "access",
-                        json_integer(EXPOSES_PUBLISHED |
-                                     (property->settable ? EXPOSES_SETTABLE : 0)));
+    json_object_set_new(
+        object, "access",
+        json_integer(EXPOSES_PUBLISHED | (property->settable ? EXPOSES_SETTABLE : 0)));
     add_text(object, "unit", property->unit);
     add_text(object, "category", category_name(property));
     add_values(object, property);

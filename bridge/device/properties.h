@@ -83,9 +83,9 @@ struct property {
     const char *state_class;  /**< NULL: none */
     const char *icon;         /**< NULL: what Home Assistant has for the class */
     bool diagnostic;
-    bool enabled;             /**< enabled by default in Home Assistant */
-    bool settable;            /**< through <base>/<device>/set */
-    int64_t low, high, step;  /**< of what can be set, in unit; 0 when not settable */
+    bool enabled;            /**< enabled by default in Home Assistant */
+    bool settable;           /**< through <base>/<device>/set */
+    int64_t low, high, step; /**< of what can be set, in unit; 0 when not settable */
     const char *options[PROPERTY_OPTIONS_MAX]; /**< the words of an enum, NULL-terminated */
 };
 

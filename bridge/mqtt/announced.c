@@ -24,7 +24,8 @@ static bool good_word(const char *word, size_t longest)
 {
     size_t length = word == NULL ? 0 : strlen(word);
     return length > 0 && length <= longest &&
-           strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == length;
+           strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+               length;
 }
 
 static bool good_prefix(const char *prefix)
@@ -75,6 +76,25 @@ static bool good_records(const json_t *records)
     return true;
 }
 
+json_t *announced_in_message(const char *payload, size_t length)
+{
+    json_t *root = json_loadb(payload, length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *announced = json_object();
+    const char *key;
+    json_t *component;
+    json_object_foreach(json_object_get(root, "components"), key, component)
+    {
+        if (json_object_size(component) > 1)
+            json_object_set(announced, key, json_object_get(component, "platform"));
+    }
+    if (json_object_size(announced) == 0 || !good_components(announced)) {
+        json_decref(announced);
+        announced = NULL;
+    }
+    json_decref(root);
+    return announced;
+}
+
 static enum status set_aside(const char *path, const char *problem, struct error *error)
 {
     char aside[PATH_MAX];
@@ -82,11 +102,12 @@ static enum status set_aside(const char *path, const char *problem, struct error
     text_init(&text, aside, sizeof aside);
     text_append(&text, "%s.damaged", path);
     bool moved = !text.cut && rename(path, aside) == 0;
-    return error_set(error, STATUS_FAILED,
-                     "%s, the memory of what Home Assistant was told, is damaged (%s). It was %s; "
-                     "entities that have been removed since may have to be deleted in Home Assistant "
-                     "by hand.",
-                     path, problem, moved ? "set aside as *.damaged" : "left and will be replaced");
+    return error_set(
+        error, STATUS_FAILED,
+        "%s, the memory of what Home Assistant was told, is damaged (%s). It was %s; "
+        "entities that have been removed since may have to be deleted in Home Assistant "
+        "by hand.",
+        path, problem, moved ? "set aside as *.damaged" : "left and will be replaced");
 }
 
 enum status announced_load(const char *path, json_t **records, struct error *error)
@@ -129,7 +150,8 @@ enum status announced_write(const char *path, const char *text, struct error *er
     enum status status = file_replace(path, text, strlen(text), 0644, error);
     if (status == STATUS_OK)
         return STATUS_OK;
-    return error_prefix(error, status,
-                        "What Home Assistant was told could not be remembered, so entities that are "
-                        "removed now may have to be deleted there by hand. ");
+    return error_prefix(
+        error, status,
+        "What Home Assistant was told could not be remembered, so entities that are "
+        "removed now may have to be deleted there by hand. ");
 }

@@ -48,14 +48,14 @@ enum step {
 
 struct thing {
     char *device_id;
-    bool wanted;                              /* false: only its old record is left to clear */
-    const struct device_description *device;  /* NULL: the bridge, or not wanted */
-    json_t *record;                           /* of what is announced now; in announcer->records */
-    json_t *old;                              /* to be cleared; likewise; NULL none */
+    bool wanted;                             /* false: only its old record is left to clear */
+    const struct device_description *device; /* NULL: the bridge, or not wanted */
+    json_t *record;                          /* of what is announced now; in announcer->records */
+    json_t *old;                             /* to be cleared; likewise; NULL none */
     enum step step;
     int64_t due_ms;
-    uint64_t last_hash;  /* of the last messages sent, 0 none */
-    int64_t last_ms;     /* when they were sent, by us or by the publisher after a reconnect */
+    uint64_t last_hash; /* of the last messages sent, 0 none */
+    int64_t last_ms;    /* when they were sent, by us or by the publisher after a reconnect */
     json_t *last_topics;
     bool removed_by_user;
     json_t *removed_keys; /* component mode: key -> true, removed by the user */
@@ -145,8 +145,7 @@ static void free_messages(struct messages *messages)
 
 static struct messages new_messages(struct announcer *announcer, struct thing *thing)
 {
-    return (struct messages){
-        .announcer = announcer, .thing = thing, .hash = 14695981039346656037U};
+    return (struct messages){.announcer = announcer, .thing = thing, .hash = 14695981039346656037U};
 }
 
 /* Publishes and frees them. False, and nothing is sent, if it is too soon after a different message
@@ -190,7 +189,8 @@ static bool acknowledged(const struct announcer *announcer, const struct thing *
 
 static json_t *desired_components(const struct thing *thing)
 {
-    return thing->device != NULL ? discovery_announced(thing->device) : discovery_bridge_announced();
+    return thing->device != NULL ? discovery_announced(thing->device)
+                                 : discovery_bridge_announced();
 }
 
 /* What the record has and the device no longer does. New reference; NULL if there is nothing. */
@@ -281,8 +281,7 @@ static void start_save(struct announcer *announcer)
     }
     announcer->save_text = announced_format(announcer->records);
     announcer->save.data = announcer;
-    announcer->saving =
-        uv_queue_work(announcer->loop, &announcer->save, save_work, save_done) == 0;
+    announcer->saving = uv_queue_work(announcer->loop, &announcer->save, save_work, save_done) == 0;
     if (!announcer->saving) {
         free(announcer->save_text);
         announcer->save_text = NULL;
@@ -588,8 +587,9 @@ static void tell_removed(struct announcer *announcer, const struct thing *thing,
     char words[200];
     struct text text;
     text_init(&text, words, sizeof words);
-    text_append(&text, "%s%s%s was removed in Home Assistant; it is left alone until Home Assistant "
-                       "or this service starts again.",
+    text_append(&text,
+                "%s%s%s was removed in Home Assistant; it is left alone until Home Assistant "
+                "or this service starts again.",
                 thing->device_id, *key != '\0' ? "/" : "", key);
     log_info(announcer->log, "%s", words);
 
@@ -635,17 +635,40 @@ static void emptied(struct announcer *announcer, struct thing *thing, const char
     arm(announcer);
 }
 
+/* The broker still has what was announced before the memory was lost, or by a version with other
+ * components: what is no longer wanted of it has to be taken back too. */
+static void learn(struct announcer *announcer, struct thing *thing,
+                  const struct publisher_incoming *incoming)
+{
+    if (thing->record == NULL || (thing->step != STEP_IDLE && thing->step != STEP_ANNOUNCE))
+        return;
+    json_t *announced = announced_in_message(incoming->payload, incoming->payload_length);
+    if (announced == NULL)
+        return;
+    json_t *known = json_object_get(thing->record, "components");
+    size_t before = json_object_size(known);
+    (void)json_object_update_missing(known, announced);
+    json_decref(announced);
+    if (json_object_size(known) == before)
+        return;
+    start_save(announcer);
+    go(announcer, thing, STEP_ANNOUNCE, 0);
+    arm(announcer);
+}
+
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
     char key[PROPERTY_KEY_SIZE];
     for (size_t i = 0; i < announcer->thing_count; i++) {
         struct thing *thing = &announcer->things[i];
         if (!thing->wanted ||
-            !discovery_topic_matches(&announcer->options.context, thing->device_id,
-                                     incoming->topic, key, sizeof key))
+            !discovery_topic_matches(&announcer->options.context, thing->device_id, incoming->topic,
+                                     key, sizeof key))
             continue;
         if (incoming->payload_length == 0)
             emptied(announcer, thing, incoming->topic, key);
+        else if (incoming->retained && announcer->options.context.device_mode)
+            learn(announcer, thing, incoming);
         return true;
     }
     return false;

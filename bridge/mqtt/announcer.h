@@ -17,11 +17,11 @@
 
 /** Milliseconds; tests use shorter ones. */
 struct announcer_timing {
-    int64_t gap_ms;        /**< between two devices */
-    int64_t settle_ms;     /**< between two different messages for one device: Home Assistant drops
+    int64_t gap_ms;    /**< between two devices */
+    int64_t settle_ms; /**< between two different messages for one device: Home Assistant drops
                                 the second one while it still works on the first */
-    int64_t birth_min_ms, birth_max_ms; /**< after a birth, at random */
-    int64_t birth_quiet_ms;             /**< births are answered at most this often */
+    int64_t birth_min_ms, birth_max_ms;     /**< after a birth, at random */
+    int64_t birth_quiet_ms;                 /**< births are answered at most this often */
     int64_t refresh_min_ms, refresh_max_ms; /**< after the last announcement, at random */
 };
 
@@ -29,7 +29,7 @@ extern const struct announcer_timing announcer_timing_default;
 
 struct announcer_options {
     struct discovery_context context; /**< texts are borrowed and must outlive the announcer */
-    bool enabled;              /**< false: announce nothing, take back what was announced */
+    bool enabled;                     /**< false: announce nothing, take back what was announced */
     const char *status_topic;
     const char *memory_path; /**< data_dir/announced.json; copied */
     size_t device_count;

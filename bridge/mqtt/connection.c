@@ -95,6 +95,8 @@ static void on_connect_failure(struct connection *connection, int code, const ch
         report_end(connection, CONNECTION_TLS_FAILED, code);
     else if (message != NULL && strstr(message, "timeout") != NULL)
         report_end(connection, CONNECTION_SILENT, code);
+    else if (message != NULL && strstr(message, "completion") != NULL)
+        report_end(connection, CONNECTION_DROPPED, code); /* between CONNECT and CONNACK */
     else
         report_end(connection, CONNECTION_UNREACHABLE, code);
 }
@@ -340,8 +342,9 @@ static enum connection_sent sent(int rc)
     return CONNECTION_LATER;
 }
 
-enum connection_sent connection_send(struct connection *connection, unsigned slot, const char *topic,
-                                     const char *payload, size_t length, int qos, bool retained)
+enum connection_sent connection_send(struct connection *connection, unsigned slot,
+                                     const char *topic, const char *payload, size_t length, int qos,
+                                     bool retained)
 {
     MQTTAsync_responseOptions response = response_options(connection, slot);
     return sent(MQTTAsync_send(connection->handle, topic, (int)length, payload, qos,

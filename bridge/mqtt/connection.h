@@ -27,6 +27,7 @@ enum connection_end_kind {
     CONNECTION_CLOSED,      /**< by connection_disconnect */
     CONNECTION_UNREACHABLE, /**< no TCP connection, or none that got as far as MQTT */
     CONNECTION_SILENT,      /**< the broker did not answer in time */
+    CONNECTION_DROPPED,     /**< it closed the connection instead of answering */
     CONNECTION_TLS_FAILED,  /**< words say why */
     CONNECTION_REFUSED,     /**< by the broker; code is MQTT's return or reason code */
 };
@@ -58,15 +59,15 @@ struct connection_events {
 #define CONNECTION_SLOTS 32
 
 struct connection_options {
-    const char *uri;        /**< mqtt:// or mqtts://, host and port */
+    const char *uri; /**< mqtt:// or mqtts://, host and port */
     const char *client_id;
     const char *user, *password; /**< "" none */
     int keepalive_s;
-    int version;            /**< 4 or 5 */
+    int version;                 /**< 4 or 5 */
     const char *ca, *cert, *key; /**< "" none; ca "": the system's */
     bool insecure;
     const char *will_topic, *will_payload; /**< retained, QoS 1 */
-    size_t packet_max;      /**< bytes the broker is asked not to exceed (MQTT 5 only) */
+    size_t packet_max; /**< bytes the broker is asked not to exceed (MQTT 5 only) */
 };
 
 /** Starts the attempt; its outcome comes as an event. NULL if it could not even be started. */
@@ -78,8 +79,9 @@ enum connection_sent {
     CONNECTION_LATER,    /**< not now: ended, or Paho has no room */
     CONNECTION_NEVER,    /**< the topic is not valid in MQTT */
 };
-enum connection_sent connection_send(struct connection *connection, unsigned slot, const char *topic,
-                                     const char *payload, size_t length, int qos, bool retained);
+enum connection_sent connection_send(struct connection *connection, unsigned slot,
+                                     const char *topic, const char *payload, size_t length, int qos,
+                                     bool retained);
 enum connection_sent connection_subscribe(struct connection *connection, unsigned slot,
                                           const char *filter, int qos);
 

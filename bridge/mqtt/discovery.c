@@ -69,8 +69,7 @@ static json_t *availability_entry(json_t *topic)
 
 static json_t *bridge_availability(const struct discovery_context *context)
 {
-    return json_pack("[o]",
-                     availability_entry(topic_json(context->base_topic, "bridge", "state")));
+    return json_pack("[o]", availability_entry(topic_json(context->base_topic, "bridge", "state")));
 }
 
 static json_t *device_availability(const struct discovery_context *context, const char *device_id)
@@ -166,8 +165,8 @@ static json_t *property_component(const struct discovery_context *context,
 {
     char label[64];
     property_label(property, device, channel, label, sizeof label);
-    json_t *component = new_component(context, property_platform_name(property->platform),
-                                      device->id, key, label);
+    json_t *component =
+        new_component(context, property_platform_name(property->platform), device->id, key, label);
     set_text(component, "device_class", property->device_class);
     set_text(component, "unit_of_measurement", property->unit);
     set_text(component, "state_class", property->state_class);
@@ -288,8 +287,9 @@ static void add_component(void *context, const struct property *property, int ch
                         property_component(a->context, a->device, property, channel, key));
 }
 
-void discovery_device(const struct discovery_context *context, const struct device_description *device,
-                      const json_t *removed, discovery_emit emit, void *emit_context)
+void discovery_device(const struct discovery_context *context,
+                      const struct device_description *device, const json_t *removed,
+                      discovery_emit emit, void *emit_context)
 {
     char id[OBJECT_ID_SIZE];
     char bridge[OBJECT_ID_SIZE];

@@ -33,8 +33,9 @@ typedef void (*discovery_emit)(void *context, const char *topic, const char *pay
  *  longer exposed and must be taken back; NULL for none. In device mode they are named with their
  *  platform alone, which makes Home Assistant drop them; the message without them must follow. In
  *  component mode their topics are cleared. */
-void discovery_device(const struct discovery_context *context, const struct device_description *device,
-                      const json_t *removed, discovery_emit emit, void *emit_context);
+void discovery_device(const struct discovery_context *context,
+                      const struct device_description *device, const json_t *removed,
+                      discovery_emit emit, void *emit_context);
 /** The bridge's own device: connectivity, version, problem. */
 void discovery_bridge(const struct discovery_context *context, const json_t *removed,
                       discovery_emit emit, void *emit_context);

@@ -16,8 +16,8 @@ struct latest_item {
     int qos;
     bool retained;
     bool dirty;
-    struct latest_item *chain;             /* same bucket */
-    struct latest_item *previous, *next;   /* all items, oldest first */
+    struct latest_item *chain;           /* same bucket */
+    struct latest_item *previous, *next; /* all items, oldest first */
     struct latest_item *dirty_next;
 };
 

@@ -52,7 +52,8 @@ bool latest_put(struct latest *latest, const char *topic, const char *bytes, siz
 
 /** The message that has waited longest. False if nothing waits. */
 bool latest_take(struct latest *latest, struct latest_message *message);
-void latest_done(struct latest *latest, struct latest_message *message, enum latest_outcome outcome);
+void latest_done(struct latest *latest, struct latest_message *message,
+                 enum latest_outcome outcome);
 
 /** A new connection: every retained value is to be sent again, behind what already waits. */
 void latest_resend(struct latest *latest);

@@ -123,26 +123,24 @@ char *message_bridge_health(const struct message_health *health)
     json_t *devices = json_object();
     for (size_t i = 0; i < health->device_count; i++) {
         const struct message_device_health *device = &health->devices[i];
-        json_object_set_new(
-            devices, device->id,
-            json_pack("{s:b,s:o,s:o,s:o,s:o}", "online", device->online, "readings",
-                      count_json(device->readings), "frame_errors",
-                      count_json(device->frame_errors), "last_seen",
-                      time_json(device->last_seen_wall_ms), "problems",
-                      problem_names(device->problems)));
+        json_object_set_new(devices, device->id,
+                            json_pack("{s:b,s:o,s:o,s:o,s:o}", "online", device->online, "readings",
+                                      count_json(device->readings), "frame_errors",
+                                      count_json(device->frame_errors), "last_seen",
+                                      time_json(device->last_seen_wall_ms), "problems",
+                                      problem_names(device->problems)));
     }
 
-    json_t *mqtt = json_pack("{s:b,s:o,s:o,s:o,s:o}", "connected", health->mqtt_connected,
-                             "published", count_json(health->mqtt_published), "received",
-                             count_json(health->mqtt_received), "dropped",
-                             count_json(health->mqtt_dropped), "reconnects",
-                             count_json(health->mqtt_reconnects));
-    return dump(json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o}", "time",
-                          time_json(health->now_wall_ms), "problem", health->problem_count > 0,
-                          "problems", problems, "process", "uptime_s",
-                          (json_int_t)(health->uptime_ms / 1000), "memory_kb",
-                          (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "devices",
-                          devices));
+    json_t *mqtt =
+        json_pack("{s:b,s:o,s:o,s:o,s:o}", "connected", health->mqtt_connected, "published",
+                  count_json(health->mqtt_published), "received", count_json(health->mqtt_received),
+                  "dropped", count_json(health->mqtt_dropped), "reconnects",
+                  count_json(health->mqtt_reconnects));
+    return dump(
+        json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o}", "time", time_json(health->now_wall_ms),
+                  "problem", health->problem_count > 0, "problems", problems, "process", "uptime_s",
+                  (json_int_t)(health->uptime_ms / 1000), "memory_kb",
+                  (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "devices", devices));
 }
 
 char *message_bridge_event(const struct message_event *event)
@@ -155,6 +153,6 @@ char *message_bridge_event(const struct message_event *event)
 
 char *message_bridge_logging(enum log_level level, const char *message)
 {
-    return dump(json_pack("{s:s,s:o}", "level", log_level_name(level), "message",
-                          text_json(message)));
+    return dump(
+        json_pack("{s:s,s:o}", "level", log_level_name(level), "message", text_json(message)));
 }

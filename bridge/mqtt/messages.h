@@ -25,7 +25,8 @@ struct message_info {
     int64_t started_wall_ms;
     int64_t now_wall_ms;
     enum log_level log_level;
-    const json_t *config; /**< the configuration as JSON; NULL: {}. Values of keys that name a secret
+    const json_t
+        *config; /**< the configuration as JSON; NULL: {}. Values of keys that name a secret
                                (password, key, token...) are replaced by "***" here once more. */
 };
 char *message_bridge_info(const struct message_info *info);
@@ -36,16 +37,16 @@ char *message_bridge_devices(const struct device_description *const *devices, si
 struct message_device_health {
     const char *id;
     bool online;
-    uint64_t readings;     /**< good ones since the service started */
+    uint64_t readings; /**< good ones since the service started */
     uint64_t frame_errors;
     int64_t last_seen_wall_ms; /**< 0: never */
-    unsigned problems;     /**< enum meter_problem bits */
+    unsigned problems;         /**< enum meter_problem bits */
 };
 
 struct message_health {
     int64_t now_wall_ms;
     int64_t uptime_ms;
-    int64_t memory_bytes;       /**< resident */
+    int64_t memory_bytes; /**< resident */
     bool mqtt_connected;
     uint64_t mqtt_published, mqtt_received, mqtt_dropped, mqtt_reconnects;
     const char *const *problems; /**< sentences about the bridge itself (history, disk, ...) */
@@ -56,12 +57,12 @@ struct message_health {
 char *message_bridge_health(const struct message_health *health);
 
 struct message_event {
-    const char *type;      /**< "device_online", "chip_reset", "problem_began", ... */
+    const char *type; /**< "device_online", "chip_reset", "problem_began", ... */
     int64_t wall_ms;
-    const char *device;    /**< id, NULL: about the bridge */
-    const char *channel;   /**< NULL: about the whole device */
-    const char *message;   /**< a sentence */
-    const json_t *data;    /**< more, type dependent; borrowed; NULL: {} */
+    const char *device;  /**< id, NULL: about the bridge */
+    const char *channel; /**< NULL: about the whole device */
+    const char *message; /**< a sentence */
+    const json_t *data;  /**< more, type dependent; borrowed; NULL: {} */
 };
 char *message_bridge_event(const struct message_event *event);
 

@@ -30,8 +30,8 @@
 #define RETRY_LAST_MS 20000 /* plus up to a half of jitter: 30 s */
 /* A connection that stood this long was a good one: back to the first retry interval. */
 #define STABLE_MS 10000
-#define TURN_MS 1000          /* the thread wakes at least this often */
-#define STILL_TRYING_MS 10000 /* say so when an attempt takes longer */
+#define TURN_MS 1000             /* the thread wakes at least this often */
+#define STILL_TRYING_MS 10000    /* say so when an attempt takes longer */
 #define COMPLAIN_AGAIN_MS 600000 /* repeat an unchanged complaint only this often */
 #define EXPLAIN_MS 4000
 /* No acknowledgement for so long although the link answers pings: the broker is stuck. */
@@ -104,7 +104,7 @@ struct publisher {
     size_t filter_count, filter_room;
     struct inbox inbox;
     struct slot slots[CONNECTION_SLOTS];
-    unsigned on_the_way; /* slots in use */
+    unsigned on_the_way;  /* slots in use */
     bool connected_event; /* noted by callbacks, consumed by the thread */
     bool ended_event;
     struct connection_end end;
@@ -128,7 +128,7 @@ struct publisher {
     bool goodbye_sent, goodbye_done, disconnect_sent;
     bool event_turn;
     size_t filters_sent;
-    int64_t progress_ms; /* last acknowledgement or connect; written under lock */
+    int64_t progress_ms;             /* last acknowledgement or connect; written under lock */
     char complaint[ERROR_TEXT_SIZE]; /* last one logged */
     int64_t complained_ms;
     int64_t drops_said_ms;
@@ -541,8 +541,9 @@ static void describe_lost(const struct connection_end *end, int64_t stood_ms, st
         text_append(text, "the broker closed it or no longer answers; check that it runs, and the "
                           "network");
     if (end->code == 0 && stood_ms < STABLE_MS)
-        text_append(text, " (it stood for only %" PRId64 ".%" PRId64 " s: if this repeats, another "
-                          "client may use the same client id)",
+        text_append(text,
+                    " (it stood for only %" PRId64 ".%" PRId64 " s: if this repeats, another "
+                    "client may use the same client id)",
                     stood_ms / 1000, stood_ms % 1000 / 100);
 }
 
@@ -558,19 +559,27 @@ static void describe_end(struct publisher *publisher, const struct connection_en
         text_append(text, "The MQTT broker %s refused the connection: %s", uri,
                     connection_refusal_text(end->code));
     } else if (end->kind == CONNECTION_TLS_FAILED) {
-        text_append(text,
-                    "TLS with the MQTT broker %s failed: %s; check mqtt.ca, mqtt.cert and mqtt.key, "
-                    "and the clock of this machine",
-                    uri, end->words);
+        text_append(
+            text,
+            "TLS with the MQTT broker %s failed: %s; check mqtt.ca, mqtt.cert and mqtt.key, "
+            "and the clock of this machine",
+            uri, end->words);
+    } else if (end->kind == CONNECTION_DROPPED) {
+        text_append(
+            text, "The MQTT broker %s closed the connection without an answer: %s", uri,
+            publisher->address.tls
+                ? "it may want a client certificate (mqtt.cert and mqtt.key); look at its log"
+                : "check the port in mqtt.server, and whether it wants mqtts://");
     } else {
         text_append(text, "The MQTT broker %s cannot be reached: ", uri);
         server_address_explain(
             &publisher->address, EXPLAIN_MS,
             publisher->address.tls
-                ? "it accepts TCP connections, but its certificate is not for this host name, or it "
-                  "does not speak TLS; check the name in mqtt.server"
+                ? "it accepts TCP connections, but its certificate is not for this host name, or "
+                  "it "
+                  "does not answer in TLS; check the name and the port in mqtt.server"
                 : "it accepts TCP connections, but does not answer in MQTT; check the port in "
-                  "mqtt.server, and whether it wants mqtts://",
+                  "mqtt.server",
             text);
     }
     text_append(text, ".");
@@ -656,10 +665,11 @@ static void turn_connecting(struct publisher *publisher)
         char sentence[ERROR_TEXT_SIZE];
         struct text text;
         text_init(&text, sentence, sizeof sentence);
-        text_append(&text,
-                    "Still trying to reach the MQTT broker %s: the name lookup or the host does not "
-                    "answer; check the network and DNS.",
-                    publisher->address.uri);
+        text_append(
+            &text,
+            "Still trying to reach the MQTT broker %s: the name lookup or the host does not "
+            "answer; check the network and DNS.",
+            publisher->address.uri);
         pthread_mutex_unlock(&publisher->lock);
         complain(publisher, sentence);
         pthread_mutex_lock(&publisher->lock);
@@ -830,8 +840,9 @@ static enum status check_options(const struct publisher_options *options,
                          "which is not encrypted.",
                          options->server);
     if (given(options->key) && !given(options->cert))
-        return error_set(error, STATUS_USAGE, "mqtt.key needs mqtt.cert, the certificate it "
-                                              "belongs to.");
+        return error_set(error, STATUS_USAGE,
+                         "mqtt.key needs mqtt.cert, the certificate it "
+                         "belongs to.");
     if (given(options->password) && !given(options->user))
         return error_set(error, STATUS_USAGE, "mqtt.password needs mqtt.user.");
     if (options->version != 4 && options->version != 5)

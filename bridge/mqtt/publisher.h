@@ -27,11 +27,11 @@ struct publisher_options {
     const char *client_id;
     const char *user; /**< "" none */
     const char *password;
-    int64_t keepalive_ms;    /**< a dead link is noticed after at most 2.5 of these */
-    int version;             /**< 4 or 5 */
+    int64_t keepalive_ms;        /**< a dead link is noticed after at most 2.5 of these */
+    int version;                 /**< 4 or 5 */
     const char *ca, *cert, *key; /**< "" none; ca "": the system's certificates */
-    bool insecure;           /**< mqtts without checking the certificate and its host name */
-    const char *will_topic;  /**< retained, QoS 1 */
+    bool insecure;               /**< mqtts without checking the certificate and its host name */
+    const char *will_topic;      /**< retained, QoS 1 */
     const char *will_payload;
     const char *birth_payload; /**< published to will_topic, retained, after each connect */
     struct log *log;
@@ -52,8 +52,8 @@ struct publisher_incoming {
     bool retained;
 };
 
-#define PUBLISHER_PAYLOAD_MAX 65536     /**< longer incoming messages are dropped and counted */
-#define PUBLISHER_TOPICS_MAX 65536      /**< topics remembered; values for more are dropped, counted */
+#define PUBLISHER_PAYLOAD_MAX 65536 /**< longer incoming messages are dropped and counted */
+#define PUBLISHER_TOPICS_MAX 65536  /**< topics remembered; values for more are dropped, counted */
 #define PUBLISHER_BYTES_MAX (32U << 20) /**< bytes of topics and values remembered */
 #define PUBLISHER_EVENTS_MAX 256        /**< events waiting; the oldest is dropped for a new one */
 #define PUBLISHER_FILTERS_MAX 65536

@@ -78,12 +78,14 @@ static json_t *parse_object(const char *payload, size_t length, struct error *er
     json_error_t problem;
     json_t *object = json_loadb(payload, length, JSON_REJECT_DUPLICATES, &problem);
     if (object == NULL) {
-        (void)error_set(error, STATUS_USAGE, "The payload is not valid JSON: %s (line %d, column %d).",
-                        problem.text, problem.line, problem.column);
+        (void)error_set(error, STATUS_USAGE,
+                        "The payload is not valid JSON: %s (line %d, column %d).", problem.text,
+                        problem.line, problem.column);
         return NULL;
     }
     if (!json_is_object(object)) {
-        (void)error_set(error, STATUS_USAGE, "The payload must be a JSON object, {\"key\": value}.");
+        (void)error_set(error, STATUS_USAGE,
+                        "The payload must be a JSON object, {\"key\": value}.");
         json_decref(object);
         return NULL;
     }
@@ -94,8 +96,8 @@ static enum status check_length(size_t length, struct error *error)
 {
     if (length <= REQUEST_PAYLOAD_MAX)
         return STATUS_OK;
-    return error_set(error, STATUS_USAGE, "The payload has %zu bytes; at most %d are accepted.", length,
-                     REQUEST_PAYLOAD_MAX);
+    return error_set(error, STATUS_USAGE, "The payload has %zu bytes; at most %d are accepted.",
+                     length, REQUEST_PAYLOAD_MAX);
 }
 
 static enum status take_transaction(struct request *request, struct error *error)
@@ -183,8 +185,8 @@ static bool whole_number(const json_t *value, int64_t *whole)
     return true;
 }
 
-enum status request_integer(const struct request *request, const char *key, int64_t low, int64_t high,
-                            int64_t *value, struct error *error)
+enum status request_integer(const struct request *request, const char *key, int64_t low,
+                            int64_t high, int64_t *value, struct error *error)
 {
     json_t *json;
     if (find_value(request, key, &json, error) != STATUS_OK)
@@ -205,7 +207,8 @@ enum status request_number(const struct request *request, const char *key, doubl
         return STATUS_USAGE;
     double number = json_number_value(json);
     if (!json_is_number(json) || !(number >= low && number <= high))
-        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %g to %g.", key, low, high);
+        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %g to %g.", key, low,
+                         high);
     *value = number;
     return STATUS_OK;
 }
@@ -228,8 +231,7 @@ char *response_format(const struct request *request, enum status status, const j
 {
     json_t *response = json_object();
     json_object_set_new(response, "status", json_string(status == STATUS_OK ? "ok" : "error"));
-    json_object_set_new(response, "data",
-                        data != NULL ? json_deep_copy(data) : json_object());
+    json_object_set_new(response, "data", data != NULL ? json_deep_copy(data) : json_object());
     if (status != STATUS_OK) {
         /* An error text may quote the request, cut in the middle of a character. */
         json_t *words = json_string(error->text);
@@ -253,8 +255,8 @@ static enum status take_setting(const char *key, const json_t *value, struct set
                          "\"%.40s\" cannot be set; what can be set is report_interval.", key);
     int64_t whole;
     if (!whole_number(value, &whole) || whole < property->low || whole > property->high)
-        return error_set(error, STATUS_USAGE, "\"%s\" must be an integer from %lld to %lld %s.", key,
-                         (long long)property->low, (long long)property->high, property->unit);
+        return error_set(error, STATUS_USAGE, "\"%s\" must be an integer from %lld to %lld %s.",
+                         key, (long long)property->low, (long long)property->high, property->unit);
     settings->has_report_interval = true;
     settings->report_interval_ms = whole * 1000;
     return STATUS_OK;

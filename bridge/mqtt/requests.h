@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #define REQUEST_NAME_SIZE 64
-#define REQUEST_PAYLOAD_MAX 16384 /**< bytes */
-#define REQUEST_DEPTH_MAX 8       /**< nested objects and arrays */
+#define REQUEST_PAYLOAD_MAX 16384   /**< bytes */
+#define REQUEST_DEPTH_MAX 8         /**< nested objects and arrays */
 #define REQUEST_TRANSACTION_MAX 128 /**< bytes of a transaction that is text */
 
 struct request {
@@ -41,8 +41,8 @@ void request_free(struct request *request);
 
 /** Strict access to the body: STATUS_USAGE if the key is missing, of another type, or outside the
  *  bounds (for text: longer than size - 1 bytes). A real number is no integer unless it is whole. */
-enum status request_integer(const struct request *request, const char *key, int64_t low, int64_t high,
-                            int64_t *value, struct error *error);
+enum status request_integer(const struct request *request, const char *key, int64_t low,
+                            int64_t high, int64_t *value, struct error *error);
 enum status request_number(const struct request *request, const char *key, double low, double high,
                            double *value, struct error *error);
 enum status request_text(const struct request *request, const char *key, char *text, size_t size,

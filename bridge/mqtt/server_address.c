@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/mqtt/server_address.h"
 
-#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static enum status bad_server(struct error *error, const char *server, const char *problem)
@@ -78,45 +79,100 @@ enum status server_address_parse(const char *server, struct server_address *addr
     return text.cut ? bad_server(error, server, "is too long") : STATUS_OK;
 }
 
-/* A lookup in the background (glibc's getaddrinfo_a), because the thread that asks must keep its
- * promises about time. One that overruns is given up together with its memory. */
+/* A lookup on a thread of its own, because the one that asks must keep its promises about time and
+ * getaddrinfo cannot be told to. Whoever of the two comes last frees it. (glibc's getaddrinfo_a would
+ * do the same, on threads that no sanitizer knows of.) */
 struct lookup {
-    struct gaicb request;
-    struct addrinfo hints;
-    char host[256];
-    char port[8];
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool finished, given_up;
+    int rc;
+    struct addrinfo *result;
+    struct server_address address;
 };
 
+static void free_lookup(struct lookup *lookup)
+{
+    if (lookup->result != NULL)
+        freeaddrinfo(lookup->result);
+    pthread_cond_destroy(&lookup->done);
+    pthread_mutex_destroy(&lookup->lock);
+    free(lookup);
+}
+
+static void *run_lookup(void *context)
+{
+    struct lookup *lookup = context;
+    char port[8];
+    struct text text;
+    text_init(&text, port, sizeof port);
+    text_append(&text, "%d", lookup->address.port);
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *result = NULL;
+    int rc = getaddrinfo(lookup->address.host, port, &hints, &result);
+
+    pthread_mutex_lock(&lookup->lock);
+    lookup->rc = rc;
+    lookup->result = rc == 0 ? result : NULL;
+    lookup->finished = true;
+    bool given_up = lookup->given_up;
+    pthread_cond_signal(&lookup->done);
+    pthread_mutex_unlock(&lookup->lock);
+    if (given_up)
+        free_lookup(lookup);
+    return NULL;
+}
+
+static struct lookup *start_lookup(const struct server_address *address)
+{
+    struct lookup *lookup = memory_new(1, sizeof *lookup);
+    lookup->address = *address;
+    pthread_mutex_init(&lookup->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&lookup->done, &attributes);
+    pthread_condattr_destroy(&attributes);
+
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run_lookup, lookup) != 0) {
+        free_lookup(lookup);
+        return NULL;
+    }
+    pthread_detach(thread);
+    return lookup;
+}
+
+/* EAI_AGAIN when it takes too long: nobody who could know has answered. */
 static int look_up(const struct server_address *address, int64_t timeout_ms,
                    struct addrinfo **result)
 {
-    struct lookup *lookup = memory_new(1, sizeof *lookup);
-    struct text text;
-    text_init(&text, lookup->host, sizeof lookup->host);
-    text_append(&text, "%s", address->host);
-    text_init(&text, lookup->port, sizeof lookup->port);
-    text_append(&text, "%d", address->port);
-    lookup->hints = (struct addrinfo){.ai_socktype = SOCK_STREAM};
-    lookup->request = (struct gaicb){.ar_name = lookup->host, .ar_service = lookup->port,
-                                     .ar_request = &lookup->hints};
-    struct gaicb *list[] = {&lookup->request};
-    int rc = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
-    if (rc != 0) {
-        free(lookup);
-        return rc;
+    struct lookup *lookup = start_lookup(address);
+    if (lookup == NULL)
+        return EAI_MEMORY;
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
     }
-    int64_t deadline = clock_boot_ms() + timeout_ms;
-    while ((rc = gai_error(&lookup->request)) == EAI_INPROGRESS && clock_boot_ms() < deadline) {
-        struct timespec pause = {.tv_nsec = 100000000};
-        (void)gai_suspend((const struct gaicb *const *)list, 1, &pause);
+
+    pthread_mutex_lock(&lookup->lock);
+    int waited = 0;
+    while (!lookup->finished && waited == 0)
+        waited = pthread_cond_timedwait(&lookup->done, &lookup->lock, &until);
+    bool finished = lookup->finished;
+    lookup->given_up = !finished;
+    int rc = finished ? lookup->rc : EAI_AGAIN;
+    if (finished) {
+        *result = lookup->result;
+        lookup->result = NULL;
     }
-    if (rc == EAI_INPROGRESS) {
-        if (gai_cancel(&lookup->request) == EAI_CANCELED)
-            free(lookup);
-        return rc; /* otherwise glibc still writes to it: not freed */
-    }
-    *result = lookup->request.ar_result;
-    free(lookup);
+    pthread_mutex_unlock(&lookup->lock);
+    if (finished)
+        free_lookup(lookup);
     return rc;
 }
 
@@ -152,7 +208,8 @@ static void explain_connect(const struct server_address *address, int problem,
                     "port in mqtt.server is right",
                     address->port);
     else if (problem == ETIMEDOUT)
-        text_append(text, "the host does not answer; check that it is up, the network and firewalls");
+        text_append(text,
+                    "the host does not answer; check that it is up, the network and firewalls");
     else if (problem == ENETUNREACH || problem == EHOSTUNREACH)
         text_append(text, "there is no route to it; check the network");
     else
@@ -172,7 +229,7 @@ void server_address_explain(const struct server_address *address, int64_t timeou
 {
     struct addrinfo *result = NULL;
     int rc = look_up(address, timeout_ms / 2, &result);
-    if (rc == EAI_INPROGRESS || rc == EAI_AGAIN) {
+    if (rc == EAI_AGAIN) {
         text_append(text, "the name server does not answer; check the network and DNS");
     } else if (rc != 0 || result == NULL) {
         text_append(text, "the host name %s is not known; check mqtt.server", address->host);

@@ -15,7 +15,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("BL2MQTT_BINARY", str(ROOT / "build/release/bridge/bl2mqtt"))
+BINARY = os.environ.get("TEST_BINARY", str(ROOT / "build/release/bridge/bl2mqtt"))
 
 
 def wait_for(predicate, timeout=10.0, what="condition", every=0.02):

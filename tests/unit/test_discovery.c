@@ -68,11 +68,13 @@ static void test_device_mode(void **unused)
     struct emitted emitted = start();
     discovery_device(&device_mode, &device, NULL, collect, &emitted);
     assert_int_equal(emitted.count, 1);
-    json_t *root = json_object_get(emitted.messages, "ha/discovery/device/bl2mqtt_home_House-1/config");
+    json_t *root =
+        json_object_get(emitted.messages, "ha/discovery/device/bl2mqtt_home_House-1/config");
     assert_non_null(root);
 
-    static const char *const allowed[] = {"device", "origin", "availability", "availability_mode",
-                                          "qos",    "state_topic", "components"};
+    static const char *const allowed[] = {
+        "device", "origin",      "availability", "availability_mode",
+        "qos",    "state_topic", "components"};
     const char *key;
     json_t *value;
     json_object_foreach(root, key, value)
@@ -101,7 +103,8 @@ static void test_device_mode(void **unused)
     assert_string_equal(text_at(power, "name"), "Power A");
     json_t *interval = json_object_get(components, "report_interval");
     assert_string_equal(text_at(interval, "command_topic"), "power/bl2mqtt/House-1/set");
-    assert_string_equal(text_at(interval, "command_template"), "{\"report_interval\": {{ value }} }");
+    assert_string_equal(text_at(interval, "command_template"),
+                        "{\"report_interval\": {{ value }} }");
     assert_string_equal(text_at(interval, "entity_category"), "config");
     json_decref(emitted.messages);
 }
@@ -145,8 +148,8 @@ static void test_removed_component(void **unused)
     emitted = start();
     discovery_device(&single, &device, removed, collect, &emitted);
     assert_int_equal(emitted.empty, 1);
-    assert_true(json_is_null(json_object_get(emitted.messages,
-                                             "ha/discovery/sensor/bl2mqtt_home_House-1/rssi/config")));
+    assert_true(json_is_null(
+        json_object_get(emitted.messages, "ha/discovery/sensor/bl2mqtt_home_House-1/rssi/config")));
     json_decref(emitted.messages);
     json_decref(removed);
 }
@@ -160,8 +163,8 @@ static void test_component_mode(void **unused)
     json_t *announced = discovery_announced(&device);
     discovery_device(&single, &device, NULL, collect, &emitted);
     assert_int_equal(emitted.count, json_object_size(announced));
-    json_t *power =
-        json_object_get(emitted.messages, "ha/discovery/sensor/bl2mqtt_home_House-1/power_a/config");
+    json_t *power = json_object_get(emitted.messages,
+                                    "ha/discovery/sensor/bl2mqtt_home_House-1/power_a/config");
     assert_null(json_object_get(power, "platform"));
     assert_string_equal(text_at(power, "state_topic"), "power/bl2mqtt/House-1");
     assert_string_equal(text_at(power, "unique_id"), "bl2mqtt_home_House-1_power_a");
@@ -192,7 +195,8 @@ static void test_bridge(void **unused)
     (void)unused;
     struct emitted emitted = start();
     discovery_bridge(&device_mode, NULL, collect, &emitted);
-    json_t *root = json_object_get(emitted.messages, "ha/discovery/device/bl2mqtt_home_bridge/config");
+    json_t *root =
+        json_object_get(emitted.messages, "ha/discovery/device/bl2mqtt_home_bridge/config");
     json_t *components = json_object_get(root, "components");
     json_t *connection = json_object_get(components, "connection_state");
     json_t *availability = json_object_get(connection, "availability");
@@ -283,8 +287,14 @@ static void test_memory(void **unused)
 
     /* A flipped byte, half a file, other people's JSON, a record that would clear foreign topics. */
     const char *bad[] = {
-        "", "{", "[]", "{\"devices\":{}}", "{\"devices\":[1]}", "{\"devices\":[{}]}",
-        "{\"devices\":[{\"bridge\":\"home\",\"device\":\"+/#\",\"prefix\":\"p\",\"mode\":\"device\","
+        "",
+        "{",
+        "[]",
+        "{\"devices\":{}}",
+        "{\"devices\":[1]}",
+        "{\"devices\":[{}]}",
+        "{\"devices\":[{\"bridge\":\"home\",\"device\":\"+/"
+        "#\",\"prefix\":\"p\",\"mode\":\"device\","
         "\"components\":{}}]}",
         "{\"devices\":[{\"bridge\":\"home\",\"device\":\"x\",\"prefix\":\"p\",\"mode\":\"other\","
         "\"components\":{}}]}",
@@ -314,10 +324,14 @@ static void test_memory(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_mode),      cmocka_unit_test(test_name_is_only_a_name),
-        cmocka_unit_test(test_removed_component), cmocka_unit_test(test_component_mode),
-        cmocka_unit_test(test_bridge),           cmocka_unit_test(test_topic_match),
-        cmocka_unit_test(test_migrate),          cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_device_mode),
+        cmocka_unit_test(test_name_is_only_a_name),
+        cmocka_unit_test(test_removed_component),
+        cmocka_unit_test(test_component_mode),
+        cmocka_unit_test(test_bridge),
+        cmocka_unit_test(test_topic_match),
+        cmocka_unit_test(test_migrate),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

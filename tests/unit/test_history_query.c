@@ -106,10 +106,10 @@ static int64_t random_below(uint64_t *state, int64_t limit)
 
 static uint64_t new_seed(void)
 {
-    const char *wanted = getenv("BL2MQTT_SEED");
+    const char *wanted = getenv("TEST_SEED");
     uint64_t seed =
         wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)clock_wall_ms() % 1000000;
-    print_message("seed %llu (repeat with BL2MQTT_SEED)\n", (unsigned long long)seed);
+    print_message("seed %llu (repeat with TEST_SEED)\n", (unsigned long long)seed);
     return seed;
 }
 

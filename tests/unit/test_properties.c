@@ -59,8 +59,11 @@ static const struct channel_values measured = {
 static void test_one_channel(void **unused)
 {
     (void)unused;
-    struct device_state state = {.channels = &measured, .last_seen_wall_ms = 1795524312345,
-                                 .frame_errors = 3, .problems = 0, .report_interval_ms = 5000};
+    struct device_state state = {.channels = &measured,
+                                 .last_seen_wall_ms = 1795524312345,
+                                 .frame_errors = 3,
+                                 .problems = 0,
+                                 .report_interval_ms = 5000};
     char buffer[2048];
     state_text(&one, &state, buffer, sizeof buffer);
     assert_string_equal(
@@ -101,7 +104,8 @@ static void test_sum(void **unused)
     assert_true(json_is_null(json_object_get(json, "energy")));
     assert_true(json_is_null(json_object_get(json, "energy_b")));
     assert_false(json_is_null(json_object_get(json, "energy_a")));
-    assert_true(json_is_null(json_object_get(json, "power"))); /* would not fit: unknown, not wrong */
+    assert_true(
+        json_is_null(json_object_get(json, "power"))); /* would not fit: unknown, not wrong */
     json_decref(json);
 }
 
@@ -248,7 +252,8 @@ static void test_documented(void **unused)
     (void)unused;
     char path[1024];
     const char *here = __FILE__;
-    (void)snprintf(path, sizeof path, "%.*s/../../docs/mqtt.md", (int)(strrchr(here, '/') - here), here);
+    (void)snprintf(path, sizeof path, "%.*s/../../docs/mqtt.md", (int)(strrchr(here, '/') - here),
+                   here);
     char *document memory_auto = NULL;
     size_t length = 0;
     struct error error = {.text = ""};
@@ -305,9 +310,12 @@ static void test_classes(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_channel),     cmocka_unit_test(test_sum),
-        cmocka_unit_test(test_every_key_every_time), cmocka_unit_test(test_keys_and_labels),
-        cmocka_unit_test(test_exposes),         cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_one_channel),
+        cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_every_key_every_time),
+        cmocka_unit_test(test_keys_and_labels),
+        cmocka_unit_test(test_exposes),
+        cmocka_unit_test(test_classes),
         cmocka_unit_test(test_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

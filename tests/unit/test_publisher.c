@@ -130,8 +130,9 @@ static void test_bounds(void **unused)
     assert_false(latest_put(latest, "a", big, 96, true, 1));
     assert_false(latest_put(latest, "b", "22", 2, true, 1));
     struct latest_message message;
-    expect(latest, &message, "a", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                                  "xxxxxxxxxxxxxxxxxxxxxxxxxx"); /* the old value stays */
+    expect(latest, &message, "a",
+           "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+           "xxxxxxxxxxxxxxxxxxxxxxxxxx"); /* the old value stays */
     latest_done(latest, &message, LATEST_DELIVERED);
     latest_free(latest);
 
@@ -170,7 +171,7 @@ static void test_inbox(void **unused)
     char *payload memory_auto = memory_new(65536, 1);
     while (inbox_message(&inbox, "t", payload, 65536, false))
         taken++;
-    assert_in_range(taken, 10, 64); /* bytes are bounded */
+    assert_in_range(taken, 10, 64);          /* bytes are bounded */
     inbox_edge(&inbox, PUBLISHER_CONNECTED); /* edges always fit */
     inbox_free_items(inbox_take(&inbox));
     taken = 0;
@@ -306,10 +307,14 @@ static void test_never_connected(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_latest_value_in_order), cmocka_unit_test(test_outcomes),
-        cmocka_unit_test(test_clear_is_forgotten),    cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_inbox),                 cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_explanations),          cmocka_unit_test(test_options),
+        cmocka_unit_test(test_latest_value_in_order),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_clear_is_forgotten),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_inbox),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_explanations),
+        cmocka_unit_test(test_options),
         cmocka_unit_test(test_never_connected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,8 @@ static void test_topics(void **unused)
         {"a/bx/bridge/request/x", NULL},
         {"a/b/bridge/request/x y", NULL},
         {"a/b/bridge/request/x\xc3\xa4", NULL},
-        {"a/b/bridge/request/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
+        {"a/b/bridge/request/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         NULL},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         char name[REQUEST_NAME_SIZE] = "";
@@ -54,7 +55,8 @@ static void test_plain(void **unused)
     assert_string_equal(request.plain, "house");
     assert_null(request.body);
     request_free(&request);
-    assert_int_equal(parse("[1,2]", &request, &error), STATUS_OK); /* no object: text like any other */
+    assert_int_equal(parse("[1,2]", &request, &error),
+                     STATUS_OK); /* no object: text like any other */
     assert_string_equal(request.plain, "[1,2]");
     request_free(&request);
     assert_int_equal(request_parse("x", "a\0b", 3, &request, &error), STATUS_USAGE);
@@ -117,8 +119,9 @@ static void test_values(void **unused)
     (void)unused;
     struct request request;
     struct error error;
-    assert_int_equal(parse("{\"i\":5,\"r\":2.5,\"w\":7.0,\"t\":\"text\",\"n\":null}", &request, &error),
-                     STATUS_OK);
+    assert_int_equal(
+        parse("{\"i\":5,\"r\":2.5,\"w\":7.0,\"t\":\"text\",\"n\":null}", &request, &error),
+        STATUS_OK);
     int64_t whole = -1;
     double real = -1;
     char text[5];

@@ -157,9 +157,8 @@ static void publish_states(struct probe *probe)
                 .energy_uwh = {true, 4711203999999},
                 .flow = FLOW_PRODUCING,
             };
-        struct device_state state = {.channels = values,
-                                     .last_seen_wall_ms = clock_wall_ms(),
-                                     .report_interval_ms = 5000};
+        struct device_state state = {
+            .channels = values, .last_seen_wall_ms = clock_wall_ms(), .report_interval_ms = 5000};
         static char buffer[16384];
         struct text text;
         text_init(&text, buffer, sizeof buffer);
@@ -188,23 +187,33 @@ static void publish_messages(struct probe *probe)
 {
     json_t *config = json_pack("{s:{s:s,s:s,s:s}}", "mqtt", "server", "mqtt://x", "user", "me",
                                "password", "hunter2");
-    struct message_info info = {.version = "1.2.3", .bridge_id = "home", .started_wall_ms = 1000,
-                                .now_wall_ms = clock_wall_ms(), .log_level = LOG_LEVEL_INFO,
+    struct message_info info = {.version = "1.2.3",
+                                .bridge_id = "home",
+                                .started_wall_ms = 1000,
+                                .now_wall_ms = clock_wall_ms(),
+                                .log_level = LOG_LEVEL_INFO,
                                 .config = config};
     publish_own(probe, "info", message_bridge_info(&info), true);
     json_decref(config);
     publish_own(probe, "devices", message_bridge_devices(probe->device_list, probe->device_count),
                 true);
     const char *problems[] = {"The disk is full."};
-    struct message_device_health device = {.id = "house", .online = true, .readings = 7,
-                                           .problems = PROBLEM_SILENT | PROBLEM_NOISY};
-    struct message_health health = {.now_wall_ms = clock_wall_ms(), .uptime_ms = 5000,
-                                    .memory_bytes = 9 << 20, .mqtt_connected = true,
-                                    .problems = problems, .problem_count = 1, .devices = &device,
+    struct message_device_health device = {
+        .id = "house", .online = true, .readings = 7, .problems = PROBLEM_SILENT | PROBLEM_NOISY};
+    struct message_health health = {.now_wall_ms = clock_wall_ms(),
+                                    .uptime_ms = 5000,
+                                    .memory_bytes = 9 << 20,
+                                    .mqtt_connected = true,
+                                    .problems = problems,
+                                    .problem_count = 1,
+                                    .devices = &device,
                                     .device_count = 1};
     publish_own(probe, "health", message_bridge_health(&health), true);
-    struct message_event event = {.type = "chip_reset", .wall_ms = clock_wall_ms(),
-                                  .device = "house", .channel = "a", .message = "The chip restarted."};
+    struct message_event event = {.type = "chip_reset",
+                                  .wall_ms = clock_wall_ms(),
+                                  .device = "house",
+                                  .channel = "a",
+                                  .message = "The chip restarted."};
     publish_own(probe, "event", message_bridge_event(&event), false);
     publish_own(probe, "logging", message_bridge_logging(LOG_LEVEL_WARNING, "A cut \xc3"), false);
 }
@@ -242,7 +251,8 @@ static void obey(struct probe *probe, char *line)
     int qos = 0;
     int at = 0;
     if (sscanf(line, "publish %d %d %511s %n", &retained, &qos, topic, &at) == 3)
-        publisher_publish(probe->publisher, topic, line + at, strlen(line + at), retained != 0, qos);
+        publisher_publish(probe->publisher, topic, line + at, strlen(line + at), retained != 0,
+                          qos);
     else if (sscanf(line, "event %d %511s %n", &qos, topic, &at) == 2)
         publisher_event(probe->publisher, topic, line + at, strlen(line + at), qos);
     else if (sscanf(line, "subscribe %511s", topic) == 1)
@@ -262,8 +272,8 @@ static void on_input(uv_poll_t *input, int status, int events)
     (void)status;
     (void)events;
     struct probe *probe = input->data;
-    ssize_t got = read(STDIN_FILENO, probe->line + probe->length,
-                       sizeof probe->line - probe->length - 1);
+    ssize_t got =
+        read(STDIN_FILENO, probe->line + probe->length, sizeof probe->line - probe->length - 1);
     if (got <= 0) {
         finish(probe, 2000);
         return;
@@ -405,5 +415,5 @@ int main(int argc, char **argv)
     }
     log_free(probe.log);
     json_decref(probe.options);
-    return status;
+    return (int)status;
 }
