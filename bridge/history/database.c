@@ -21,6 +21,7 @@
 
 struct database {
     char *path;
+    struct log *log; /* only while database_open runs; NULL after it */
     int lock;
     sqlite3 *db; /* NULL: there is no usable file at the moment */
     struct rows *rows;
@@ -132,14 +133,18 @@ static int check_contents(sqlite3 *db, const char *path, bool *sound)
     return code;
 }
 
-static int check_after_unclean_stop(sqlite3 *db, const char *path)
+static int check_after_unclean_stop(struct database *database)
 {
     bool clean;
-    int code = rows_was_clean(db, &clean);
+    int code = rows_was_clean(database->db, &clean);
     if (code != SQLITE_OK || clean)
         return code;
     bool sound;
-    code = check_contents(db, path, &sound);
+    code = check_contents(database->db, database->path, &sound);
+    if (code == SQLITE_OK && sound)
+        log_info(database->log,
+                 "The history %s was not closed in order; it was checked and is sound.",
+                 database->path);
     return code == SQLITE_OK && !sound ? SQLITE_CORRUPT : code;
 }
 
@@ -180,12 +185,13 @@ static enum verdict attach_migrated(struct database *database, enum purpose purp
     const struct migration *list = migrations(&count);
     int code = SQLITE_OK;
     if (purpose == TO_LOAD && identity->version > 0)
-        code = check_after_unclean_stop(database->db, database->path);
+        code = check_after_unclean_stop(database);
     if (code == SQLITE_OK)
         code = set_modes(database->db);
     if (code != SQLITE_OK)
         return judge(code, database->db, database->path, error, status);
-    *status = migrate(database->db, database->path, (int)identity->version, list, count, error);
+    *status = migrate(database->db, database->path, (int)identity->version, list, count,
+                      database->log, error);
     if (*status != STATUS_OK)
         return UNUSABLE;
     if (purpose == TO_LOAD)
@@ -258,15 +264,15 @@ static enum status attach_fresh(struct database *database, struct error *error)
     return status;
 }
 
-static void seed_totals(const struct database *database, struct channels *channels, struct log *log)
+static void seed_totals(const struct database *database, struct channels *channels)
 {
     struct error error = {""};
     unsigned taken;
     char *path memory_auto = totals_file_path(database->path);
     if (totals_file_merge(path, channels, &taken, &error) != STATUS_OK)
-        log_warning(log, "%s", error.text);
+        log_warning(database->log, "%s", error.text);
     if (taken > 0)
-        log_warning(log,
+        log_warning(database->log,
                     "The totals of %u channels come from %s, as the history does not have them. "
                     "To begin at zero, stop the service and delete that file and the history.",
                     taken, path);
@@ -274,11 +280,11 @@ static void seed_totals(const struct database *database, struct channels *channe
 
 /* The set-aside file's small tables come into the fresh one before it is loaded. */
 static enum status replace_at_open(struct database *database, struct channels *channels,
-                                   struct log *log, struct error *error)
+                                   struct error *error)
 {
     detach(database, true);
     channels_free(channels);
-    log_error(log, "%s", error->text);
+    log_error(database->log, "%s", error->text);
     enum status status =
         rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside, error);
     if (status != STATUS_OK)
@@ -287,7 +293,7 @@ static enum status replace_at_open(struct database *database, struct channels *c
     if (status != STATUS_OK)
         return status;
     struct rescued rescued = rescue_salvage(database->set_aside, database->db);
-    log_warning(log,
+    log_warning(database->log,
                 "The damaged history was set aside as %s and a fresh one begun; %u channels, %u "
                 "calibrations and %u totals could be brought over. Its readings are still in that "
                 "file (\".recover\" of sqlite3(1) reads them).",
@@ -318,7 +324,7 @@ static enum status lock_file(struct database *database, struct error *error)
 }
 
 static enum status open_locked(struct database *database, struct channels *channels,
-                               struct log *log, struct error *error)
+                               struct error *error)
 {
     bool blank = false;
     enum status status = STATUS_FAILED;
@@ -326,17 +332,17 @@ static enum status open_locked(struct database *database, struct channels *chann
     switch (attach(database, TO_LOAD, channels, &blank, &damage, &status)) {
     case SOUND:
         if (blank)
-            seed_totals(database, channels, log);
+            seed_totals(database, channels);
         return STATUS_OK;
     case UNUSABLE:
         return error_set(error, status, "%s", damage.text);
     case DAMAGED:
         break;
     }
-    status = replace_at_open(database, channels, log, &damage);
+    status = replace_at_open(database, channels, &damage);
     if (status != STATUS_OK)
         return error_set(error, status, "%s", damage.text);
-    seed_totals(database, channels, log);
+    seed_totals(database, channels);
     return STATUS_OK;
 }
 
@@ -345,9 +351,11 @@ enum status database_open(const char *path, struct channels *channels, struct lo
 {
     struct database *made = memory_new(1, sizeof *made);
     made->path = memory_copy_text(path);
+    made->log = log;
     enum status status = lock_file(made, error);
     if (status == STATUS_OK)
-        status = open_locked(made, channels, log, error);
+        status = open_locked(made, channels, error);
+    made->log = NULL;
     if (status == STATUS_OK) {
         *database = made;
         return STATUS_OK;

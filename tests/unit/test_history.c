@@ -374,10 +374,10 @@ static void test_an_older_file_is_copied_and_migrated_step_by_step(void **state)
     struct error error = {""};
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
-    assert_int_equal(migrate(db, folder->database, 0, steps, 1, &error), STATUS_OK);
+    assert_int_equal(migrate(db, folder->database, 0, steps, 1, NULL, &error), STATUS_OK);
     assert_int_equal(count_files(folder, "history.db.before-*", NULL), 0); /* it was blank */
-    assert_int_equal(migrate(db, folder->database, 1, steps, 1, &error), STATUS_OK);
-    assert_int_equal(migrate(db, folder->database, 1, steps, 3, &error), STATUS_FAILED);
+    assert_int_equal(migrate(db, folder->database, 1, steps, 1, NULL, &error), STATUS_OK);
+    assert_int_equal(migrate(db, folder->database, 1, steps, 3, NULL, &error), STATUS_FAILED);
     assert_non_null(strstr(error.text, "0003_c"));
     (void)sqlite3_close(db);
 

@@ -262,6 +262,51 @@ static void test_a_file_deleted_while_running(void **state)
     assert_int_equal(count_files(folder, damaged_pattern, NULL), 0);
 }
 
+static void test_another_file_in_its_place(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b);
+    struct history *history = open_history(folder->database, 0);
+    a = add_circuit(history, "house", "a");
+    start(history);
+    put(history, &a, 1, 0);
+    wait_until(health_of(history).committed_rows == 1);
+    /* somebody puts a backup there: its numbers and totals are not those in memory */
+    char backup[PATH_MAX];
+    char command[2 * PATH_MAX];
+    (void)snprintf(backup, sizeof backup, "%s.backup", folder->database);
+    (void)snprintf(command, sizeof command, "VACUUM INTO '%s'", backup);
+    change(folder->database, command);
+    assert_int_equal(rename(backup, folder->database), 0);
+    put(history, &a, 1, 0);
+    wait_until(strstr(health_of(history).problem, "Another file") != NULL);
+    assert_int_equal(health_of(history).queued, 1);
+    history_close(history, 100);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 6001);
+}
+
+/* What the salvage brings over must not be what the loading then refuses. */
+static void test_rows_that_cannot_be(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b);
+    char *totals = totals_file_path(folder->database);
+    assert_int_equal(remove(totals), 0);
+    free(totals);
+    change(folder->database,
+           "PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0;"
+           "INSERT INTO channel VALUES (3, hex(randomblob(100)), 'a', 1), (40000, 'x', 'y', 1);"
+           "INSERT INTO total SELECT 3, 99, 1, -5, 0, 0, 'x', 1, 1, 1, 1;"
+           "INSERT INTO total SELECT 40000, 99, 1, 5, 0, 0, hex(randomblob(100)), 1, 1, 1, 1;"
+           "INSERT INTO calibration VALUES (50, 77, 5, 1.0, 1.0, -1.0, 7);");
+    mark_unclean(folder->database);
+    expect_totals(folder, &a, &b);
+    assert_int_equal(count_files(folder, damaged_pattern, NULL), 1);
+    assert_string_equal(ask(folder->database, "SELECT group_concat(number) FROM channel"), "1,2");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -276,6 +321,8 @@ int main(void)
         TEST(test_a_damaged_totals_file_is_no_obstacle),
         TEST(test_damage_while_running),
         TEST(test_a_file_deleted_while_running),
+        TEST(test_another_file_in_its_place),
+        TEST(test_rows_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
