@@ -40,7 +40,7 @@ struct wishes {
     bool control, json;
 };
 
-static void print_help(void)
+static void print_help(const struct module_faults *faults)
 {
     (void)printf(
         "Usage: bl2mqtt simulate module [OPTION...]\n\n"
@@ -69,11 +69,12 @@ static void print_help(void)
         "  --stats FILE           write what happened there every second and at the end\n"
         "  --json                 print port, link and chip as one JSON document\n"
         "  --help                 this text\n\n"
-        "Faults:\n");
+        "Faults, with their values for this chip:\n");
     const char *name;
     const char *help;
-    for (size_t i = 0; module_fault_describe(i, &name, &help); i++)
-        (void)printf("  %-22s %s\n", name, help);
+    double value;
+    for (size_t i = 0; module_fault_describe(i, faults, &name, &value, &help); i++)
+        (void)printf("  %-20s %8.7g  %s\n", name, value, help);
 }
 
 static enum status usage(const char *option, const char *value, const char *wanted)
@@ -266,7 +267,7 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
     int key;
     while (status == STATUS_OK && (key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
         if (key == OPTION_HELP) {
-            print_help();
+            print_help(&wishes->faults);
             *done = true;
             return STATUS_OK;
         }

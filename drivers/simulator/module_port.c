@@ -100,32 +100,37 @@ static void close_pty(struct module_port *port)
 
 /* One step ------------------------------------------------------------------------------------- */
 
-/* Bytes that were written before the rate was changed go out at the old rate. When both are new, it
- * cannot be seen which came first; then it is the order that makes sense to the chip. */
-static void follow_baud(struct module_port *port, int64_t at_us, bool readable, bool *hold)
+/* True if these bytes ask the module to change to the rate. */
+static bool asks_for(const uint8_t *bytes, size_t length, uint32_t baud)
 {
-    uint32_t before = module_host_baud(port->module);
-    uint32_t baud = pty_host_baud(&port->pty);
-    *hold = false;
-    if (baud == 0 || baud == before)
-        return;
-    uint32_t chip = module_baud(port->module);
-    if (module_backlog(port->module) > 0) {
-        *hold = true;
-        return;
-    }
-    if (readable && chip == before && chip != baud)
-        return;
-    module_set_host_baud(port->module, at_us, baud);
+    const uint8_t frame[] = {0x01,
+                             0xE0,
+                             0xFC,
+                             0x06,
+                             0x0F,
+                             (uint8_t)baud,
+                             (uint8_t)(baud >> 8),
+                             (uint8_t)(baud >> 16),
+                             (uint8_t)(baud >> 24)};
+    return memmem(bytes, length, frame, sizeof frame) != NULL;
 }
 
-static void take_from_host(struct module_port *port, int64_t at_us)
+/* Bytes that the host wrote before it changed its rate go out at the old one. When bytes and a new
+ * rate are found together, it cannot be seen which came first; what asks the module for that very
+ * rate was written before. */
+static void take_from_host(struct module_port *port, int64_t at_us, bool readable)
 {
-    uint8_t bytes[BACKLOG_MAX];
     size_t backlog = module_backlog(port->module);
-    if (backlog >= sizeof bytes)
-        return;
-    ssize_t count = read(port->pty.master, bytes, sizeof bytes - backlog);
+    uint32_t baud = pty_host_baud(&port->pty);
+    bool changed = baud != 0 && baud != module_host_baud(port->module);
+    if (changed && backlog > 0)
+        return; /* when they have left */
+    uint8_t bytes[BACKLOG_MAX];
+    ssize_t count = 0;
+    if (readable && backlog < sizeof bytes)
+        count = read(port->pty.master, bytes, sizeof bytes - backlog);
+    if (changed && (count <= 0 || !asks_for(bytes, (size_t)count, baud)))
+        module_set_host_baud(port->module, at_us, baud);
     if (count > 0)
         module_receive(port->module, at_us, bytes, (size_t)count);
 }
@@ -158,7 +163,9 @@ static void power_cycle(struct module_port *port, int64_t at_us)
 static void host_came(struct module_port *port, int64_t at_us)
 {
     log_info(port->options.log, "The port was opened.");
-    module_set_host_baud(port->module, at_us, pty_host_baud(&port->pty));
+    uint32_t baud = pty_host_baud(&port->pty);
+    if (baud != 0)
+        module_set_host_baud(port->module, at_us, baud);
     if (port->options.power_cycle_on_open)
         power_cycle(port, at_us);
 }
@@ -179,10 +186,7 @@ static void look_at_host(struct module_port *port, int64_t at_us)
     port->host_present = present;
     if (!present)
         return;
-    bool hold;
-    follow_baud(port, at_us, readable, &hold);
-    if (readable && !hold)
-        take_from_host(port, at_us);
+    take_from_host(port, at_us, readable);
 }
 
 static void step(struct module_port *port, int64_t at_us)

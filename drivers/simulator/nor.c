@@ -79,6 +79,11 @@ void nor_set_faults(struct nor *nor, const struct nor_faults *faults)
     nor->faults = *faults;
 }
 
+void nor_get_faults(const struct nor *nor, struct nor_faults *faults)
+{
+    *faults = nor->faults;
+}
+
 uint8_t *nor_cells(struct nor *nor)
 {
     return nor->cells;
