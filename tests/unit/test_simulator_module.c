@@ -196,8 +196,9 @@ static bool crc(struct host *host, uint32_t start_address, uint32_t end_address,
     run(host, 5000);
     if (host->length != 11 || host->reply[6] != 0x10)
         return false;
-    *value = host->reply[7] | host->reply[8] << 8 | host->reply[9] << 16 |
-             (uint32_t)host->reply[10] << 24;
+    *value = 0;
+    for (unsigned i = 0; i < 4; i++)
+        *value |= (uint32_t)host->reply[7 + i] << (8 * i);
     return true;
 }
 
