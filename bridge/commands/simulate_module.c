@@ -8,6 +8,7 @@
 #include "drivers/base/number.h"
 #include "drivers/simulator/module_contents.h"
 #include "drivers/simulator/module_port.h"
+#include "drivers/simulator/module_stats.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -399,58 +400,11 @@ static void print_document(struct session *session, json_t *document)
     stop(session);
 }
 
-static json_t *counters_document(const struct session *session)
-{
-    struct module_counters c;
-    module_counters(session->module, &c);
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:I, s:I}",
-        "power_cycles", (json_int_t)c.power_cycles, "brownouts", (json_int_t)c.brownouts,
-        "watchdog_resets", (json_int_t)c.watchdog_resets, "reboots", (json_int_t)c.reboots,
-        "application_boots", (json_int_t)c.application_boots, "links", (json_int_t)c.links,
-        "frames", (json_int_t)c.frames, "unknown_frames", (json_int_t)c.unknown_frames, "refused",
-        (json_int_t)c.refused, "crcs", (json_int_t)c.crcs, "crc_bytes", (json_int_t)c.crc_bytes,
-        "overruns", (json_int_t)c.overruns, "host_overruns", (json_int_t)c.host_overruns,
-        "bytes_to_chip", (json_int_t)c.bytes_to_chip, "bytes_to_host", (json_int_t)c.bytes_to_host,
-        "baud_changes", (json_int_t)c.baud_changes, "vanished", (json_int_t)c.vanished);
-}
-
-static json_t *flash_document(const struct session *session)
-{
-    struct nor *nor = module_flash(session->module);
-    const struct nor_counters *c = nor_counters(nor);
-    json_t *touched = json_array();
-    for (uint32_t sector = 0; sector < nor_size(nor) / NOR_SECTOR; sector++)
-        if (nor_touched(nor, sector))
-            (void)json_array_append_new(touched, json_integer(sector));
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "status",
-        (json_int_t)nor_status(nor), "reads", (json_int_t)c->reads, "read_bytes",
-        (json_int_t)c->read_bytes, "erases_4k", (json_int_t)c->erases_4k, "erases_64k",
-        (json_int_t)c->erases_64k, "erases_chip", (json_int_t)c->erases_chip, "programs",
-        (json_int_t)c->programs, "program_bytes", (json_int_t)c->program_bytes, "ignored",
-        (json_int_t)c->ignored, "unerased", (json_int_t)c->unerased, "bootloader_erases",
-        (json_int_t)c->bootloader_erases, "bootloader_programs", (json_int_t)c->bootloader_programs,
-        "status_writes", (json_int_t)c->status_writes, "touched_sectors", touched);
-}
-
-static json_t *stats_document(const struct session *session)
-{
-    const struct module *module = session->module;
-    return json_pack("{s:s, s:s, s:i, s:i, s:b, s:o, s:o}", "chip",
-                     module_chip_name(module_chip_of(module)), "state",
-                     module_state_name(module_state(module)), "baud", (int)module_baud(module),
-                     "host_baud", (int)module_host_baud(module), "application_runs",
-                     module_application_runs(module) ? 1 : 0, "counters",
-                     counters_document(session), "flash", flash_document(session));
-}
-
 static enum status write_stats(struct session *session, struct error *error)
 {
     if (session->wishes->stats_path == NULL)
         return STATUS_OK;
-    json_t *document = stats_document(session);
+    json_t *document = module_stats(session->module);
     char *text memory_auto = json_dumps(document, JSON_INDENT(2));
     json_decref(document);
     if (text == NULL)
@@ -513,7 +467,7 @@ static void obey(struct session *session, char *line)
     if (*verb == '\0')
         return;
     if (strcmp(verb, "stats") == 0) {
-        print_document(session, stats_document(session));
+        print_document(session, module_stats(session->module));
         return;
     }
     if (strcmp(verb, "power-cycle") == 0)
@@ -536,15 +490,22 @@ static void obey(struct session *session, char *line)
 static void take_character(struct session *session, char c)
 {
     if (c != '\n') {
-        session->line_too_long = session->line_length == sizeof session->line - 1;
-        if (!session->line_too_long)
-            session->line[session->line_length++] = c;
+        if (session->line_length < sizeof session->line - 1)
+            session->line[session->line_length++] = c != '\0' ? c : '?';
+        else
+            session->line_too_long = true;
         return;
     }
     session->line[session->line_length] = '\0';
-    session->line_length = 0;
-    if (!session->line_too_long)
+    struct error error = {""};
+    if (session->line_too_long)
+        print_document(
+            session, done_or_not(error_set(&error, STATUS_USAGE, "A command has at most %d bytes.",
+                                           CONTROL_LINE_SIZE - 1),
+                                 &error));
+    else
         obey(session, session->line);
+    session->line_length = 0;
     session->line_too_long = false;
 }
 

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** KEEP: as the kernel has it after opening a tty, which asserts both unless the port was open
+ *  already; nothing short of the adapter's wiring can prevent that. */
 enum serial_line_level { SERIAL_LINE_KEEP, SERIAL_LINE_LOW, SERIAL_LINE_HIGH };
 
 struct serial_options {

@@ -309,6 +309,15 @@ def test_ends_with_its_controller(meter):
     assert m.process.wait(5) == 0
 
 
+def test_takes_its_commands_from_a_file():
+    result = run("simulate", "meter", "--control", "-", stdin="load 230 1 100\ntruth\nquit\ntruth\n")
+    assert result.returncode == 0 and result.stdout.count('"power_w":100.0') == 1
+    with open(os.devnull) as nothing:
+        process = subprocess.run([BINARY, "simulate", "meter", "--control", "-"], stdin=nothing, timeout=10,
+                                 capture_output=True)
+    assert process.returncode == 0, process.stderr
+
+
 def test_text_for_people(spawn, folder):
     process = spawn("simulate", "meter", "--link", folder / "m", "--address", 2, "--load", "solar")
     process.wait_line(f"Link: {folder}/m")

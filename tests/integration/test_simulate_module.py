@@ -330,7 +330,7 @@ def test_control_answers_each_command(module, folder):
     assert one.tell("fault loss-to-chip 0.5") == {"ok": True}
     assert one.tell("fault flash-id 0") == {"ok": True}
     for bad in ("fault loss-to-chip 2", "fault nonsense 1", "fault loss-to-chip", "unplug", "unplug x",
-                "dump", "dump /no/such/folder/x", "hello", "x" * 5000 + "\nhello"):
+                "dump", "dump /no/such/folder/x", "hello", "x" * 5000, "dump " + "x" * 4095):
         answer = one.tell(bad)
         assert answer["ok"] is False and answer["error"].endswith("."), bad
     one.process.stdin.close()
