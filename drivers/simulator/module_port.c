@@ -14,10 +14,11 @@
 #define SECOND_NS 1000000000LL
 #define SLICE_NS 500000LL     /* the timer fires at most so often */
 #define CATCH_UP_NS 1000000LL /* steps in which a late wake-up is made good */
-#define LATE_MAX_NS 500000000LL
-#define LOOK_NS 4000000LL    /* how often the host's settings are looked at when nothing happens */
-#define ABSENT_NS 15000000LL /* how often to see whether somebody opened the pty */
+#define LATE_MAX_NS 5000000LL /* more than this is not made good: the module's time stood still */
+#define LOOK_NS 4000000LL     /* how often the host's settings are looked at when nothing happens */
+#define ABSENT_NS 15000000LL  /* how often to see whether somebody opened the pty */
 #define OFF_US 50000
+#define BACKLOG_LOW 512U  /* refilled from here on, lest bytes be fetched one by one */
 #define BACKLOG_MAX 1024U /* bytes that the adapter takes from the host ahead of the line */
 
 struct module_port {
@@ -127,7 +128,7 @@ static void take_from_host(struct module_port *port, int64_t at_us, bool readabl
         return; /* when they have left */
     uint8_t bytes[BACKLOG_MAX];
     ssize_t count = 0;
-    if (readable && backlog < sizeof bytes)
+    if (readable && backlog <= BACKLOG_LOW)
         count = read(port->pty.master, bytes, sizeof bytes - backlog);
     if (changed && (count <= 0 || !asks_for(bytes, (size_t)count, baud)))
         module_set_host_baud(port->module, at_us, baud);
@@ -260,7 +261,8 @@ static void set_timer(struct module_port *port, int64_t at_ns)
 
 static void watch_host(struct module_port *port)
 {
-    bool wanted = plugged(port) && port->host_present && module_backlog(port->module) < BACKLOG_MAX;
+    bool wanted =
+        plugged(port) && port->host_present && module_backlog(port->module) <= BACKLOG_LOW;
     if (!plugged(port) || wanted == port->reading)
         return;
     port->reading = wanted;
@@ -272,17 +274,17 @@ static void watch_host(struct module_port *port)
 
 /* Whatever the host wrote before a late wake-up it wrote in good time: the module must not believe
  * in a silence that was only this process waiting for the processor. So its time goes on from where
- * the timer was due, in steps, reading at each. */
+ * the timer was due, in steps, reading at each; after a long wait its clock is put back. */
 static void turn(struct module_port *port)
 {
     int64_t at_ns = now_ns();
+    int64_t due_ns = real_ns(port, port->due_us);
+    if (port->due_us > 0 && at_ns - due_ns > LATE_MAX_NS)
+        port->start_ns += at_ns - due_ns - LATE_MAX_NS;
     int64_t target_us = model_time_us(port, at_ns);
     int64_t at_us = port->due_us < target_us ? port->due_us : target_us;
     if (at_us < port->model_us)
         at_us = port->model_us;
-    int64_t oldest_us = model_time_us(port, at_ns - LATE_MAX_NS);
-    if (at_us < oldest_us)
-        at_us = oldest_us;
     int64_t stride_us = (int64_t)(CATCH_UP_NS / 1000 * port->options.speed);
     for (;;) {
         step(port, at_us);

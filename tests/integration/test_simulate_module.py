@@ -273,6 +273,25 @@ def test_boots_unless_linked_and_is_cycled_again(module, host):
     wait_for(lambda: one.stats()["counters"]["watchdog_resets"] == 1, 5, "the watchdog")
 
 
+def test_a_starved_simulator_does_not_take_it_for_silence(module, host):
+    """Stopped for longer than the T's idle watchdog while its host goes on keeping it awake."""
+    one = module("--chip", "BK7231T")
+    port = host(one.start["port"])
+    port.link()
+    one.process.send_signal(signal.SIGSTOP)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        port.write(LINK_CHECK)
+        time.sleep(0.01)
+    one.process.send_signal(signal.SIGCONT)
+    for _ in range(10):
+        port.write(LINK_CHECK)
+        port.drain(0.01)
+    stats = one.stats()
+    assert stats["state"] == "linked"
+    assert stats["counters"]["watchdog_resets"] == 0
+
+
 def test_power_cycle_only_on_request(module, host):
     one = module("--reset-every", 0)
     assert one.stats()["state"] == "off"
