@@ -33,10 +33,11 @@ struct module_port {
     bool reading;
     bool host_present;
     int64_t start_ns;
-    int64_t model_us; /* the module has been taken so far */
-    int64_t due_us;   /* the timer was set for this */
-    int64_t back_ns;  /* when the adapter comes back */
-    int64_t cycled_ns;
+    int64_t model_us;         /* the module has been taken so far */
+    int64_t due_us;           /* the timer was set for this */
+    int64_t back_ns;          /* when the adapter comes back */
+    bool powered;             /* once at least */
+    int64_t waiting_since_ns; /* 0: the module does not wait for a power cycle */
     uint8_t out[4096];
     size_t out_length;
 };
@@ -158,7 +159,8 @@ static void give_to_host(struct module_port *port, int64_t at_us)
 static void power_cycle(struct module_port *port, int64_t at_us)
 {
     module_power_cycle(port->module, at_us, (int64_t)(OFF_US * port->options.speed));
-    port->cycled_ns = now_ns();
+    port->waiting_since_ns = 0;
+    port->powered = true;
 }
 
 static void host_came(struct module_port *port, int64_t at_us)
@@ -227,6 +229,23 @@ static void come_back(struct module_port *port)
     log_info(port->options.log, "The adapter is back at %s.", port->pty.path);
 }
 
+/* A module that nobody is linked to gets its power taken away now and then, as by the person whom
+ * the flasher asks to do so. */
+static void cycle_if_waiting(struct module_port *port, int64_t at_ns)
+{
+    enum module_state state = module_state(port->module);
+    int64_t every_ns = port->options.power_cycle_ms * 1000000;
+    bool waits = !port->powered || state == MODULE_APPLICATION || state == MODULE_DEAD;
+    if (!waits || every_ns == 0) {
+        port->waiting_since_ns = 0;
+        return;
+    }
+    if (port->waiting_since_ns == 0)
+        port->waiting_since_ns = at_ns;
+    if (!port->powered || at_ns - port->waiting_since_ns >= every_ns)
+        power_cycle(port, port->model_us);
+}
+
 static void run_errands(struct module_port *port, int64_t at_ns)
 {
     int64_t outage_us;
@@ -234,12 +253,7 @@ static void run_errands(struct module_port *port, int64_t at_ns)
         module_port_vanish(port, outage_us / 1000);
     if (!plugged(port) && at_ns >= port->back_ns)
         come_back(port);
-    enum module_state state = module_state(port->module);
-    bool waits = state == MODULE_APPLICATION || state == MODULE_DEAD ||
-                 (state == MODULE_OFF && module_next_us(port->module) == INT64_MAX);
-    int64_t every_ns = port->options.power_cycle_ms * 1000000;
-    if (waits && every_ns > 0 && (port->cycled_ns == 0 || at_ns - port->cycled_ns >= every_ns))
-        power_cycle(port, port->model_us);
+    cycle_if_waiting(port, at_ns);
 }
 
 static void set_timer(struct module_port *port, int64_t at_ns)

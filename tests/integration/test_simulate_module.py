@@ -311,6 +311,13 @@ def test_power_cycle_on_open(module, host):
         time.sleep(0.1)
 
 
+def test_links_beside_another_controller(module, host):
+    one = module("--fault", "chatter-ms=200")
+    port = host(one.start["port"])
+    port.link()
+    assert one.stats()["state"] == "linked"
+
+
 def test_adapter_vanishes_and_comes_back(module, host, folder):
     link = folder / "tty"
     one = module("--link", link, "--fault", "vanish-at-program=20", "--fault", "vanish-s=0.5", "--status", 0)
