@@ -210,6 +210,8 @@ static enum status start_poll(struct module_port *port, struct error *error)
     int result = uv_poll_init(port->loop, port->master_poll, port->pty.master);
     if (result != 0) {
         free(port->master_poll);
+        if (port->link != NULL)
+            pty_unlink(&port->pty, port->link);
         pty_close(&port->pty);
         return error_set(error, STATUS_FAILED, "The pseudo terminal cannot be watched: %s.",
                          uv_strerror(result));
