@@ -22,6 +22,9 @@ struct service_channel {
     int64_t shown_imported_uwh; /* totals as last published */
     int64_t shown_exported_uwh;
     int64_t totals_set_ms; /* boot clock: when the user last set them */
+    enum { TOTALS_CURRENT, TOTALS_LAGGING, TOTALS_CAUGHT_UP } totals; /* see show_totals */
+    int64_t loaded_counter_ms; /* boot clock: of the baseline */
+    int64_t caught_up_imported_uwh, caught_up_exported_uwh;
 };
 
 struct service_device {
@@ -130,6 +133,10 @@ static enum status open_channel(struct service_device *device, size_t number, st
                  config->id, channel->config->name);
     }
     meter_values(channel->meter, true, &device->values[number]);
+    struct history_health health;
+    history_health(outlets->history, &health);
+    channel->totals = health.may_lag && state.known ? TOTALS_LAGGING : TOTALS_CURRENT;
+    channel->loaded_counter_ms = state.counter_boot_ms;
     return STATUS_OK;
 }
 
@@ -210,9 +217,32 @@ static uint64_t frame_errors_of(const struct service_device *device)
     return sum;
 }
 
+/* The first credit since the start says what was counted until now: later than all that a process
+ * before can have published. */
+static void follow_lag(struct service_channel *channel, const struct channel_values *values)
+{
+    if (channel->totals != TOTALS_LAGGING ||
+        meter_state(channel->meter)->counter_boot_ms == channel->loaded_counter_ms)
+        return;
+    channel->totals = TOTALS_CAUGHT_UP;
+    channel->caught_up_imported_uwh = values->energy_uwh.value;
+    channel->caught_up_exported_uwh = values->energy_produced_uwh.value;
+}
+
+/* Whether these totals may be lower than what a process before has published. */
+static bool lags(struct service_channel *channel, int64_t imported_uwh, int64_t exported_uwh)
+{
+    if (channel->totals == TOTALS_CAUGHT_UP && imported_uwh >= channel->caught_up_imported_uwh &&
+        exported_uwh >= channel->caught_up_exported_uwh)
+        channel->totals = TOTALS_CURRENT;
+    return channel->totals != TOTALS_CURRENT;
+}
+
 /* Totals are published as they are on disk, so that not even a power cut that also takes the chip's
  * counter makes them fall. While the disk refuses, the present is worth more than that: then they are
- * taken from memory. Neither way do they fall while this process runs. */
+ * taken from memory. Neither way do they fall while this process runs. If the process before may have
+ * published later ones than it could store (Home Assistant would take the drop for an exchanged meter
+ * and count all of it again), they are unknown until the meter has told what was counted since. */
 static void show_totals(struct service_device *device)
 {
     struct history *history = device->outlets->history;
@@ -225,6 +255,10 @@ static void show_totals(struct service_device *device)
         int64_t imported_uwh = imported->value, exported_uwh = exported->value;
         if (health.writing && health.last_commit_boot_ms >= channel->totals_set_ms)
             history_stored_totals(history, channel->history_number, &imported_uwh, &exported_uwh);
+        if (lags(channel, imported_uwh, exported_uwh)) {
+            imported->known = exported->known = false;
+            continue;
+        }
         if (imported_uwh > channel->shown_imported_uwh)
             channel->shown_imported_uwh = imported_uwh;
         if (exported_uwh > channel->shown_exported_uwh)
@@ -342,6 +376,7 @@ void service_device_reading(struct service_device *device, size_t number,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
+    follow_lag(channel, &result.values);
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
@@ -427,6 +462,7 @@ enum status service_device_set_totals(struct service_device *device, const char 
         if (strcmp(channel->config->name, name) != 0)
             continue;
         meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+        channel->totals = TOTALS_CURRENT;
         channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
         channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
         meter_values(channel->meter, !channel->online, &device->values[i]);
