@@ -42,8 +42,8 @@ static void expect_totals(const struct folder *folder, const struct circuit *a,
     struct circuit b_again = add_circuit(history, "house", "b");
     assert_int_equal(a_again.number, a->number);
     assert_int_equal(b_again.number, b->number);
-    assert_memory_equal(&a_again.state, &a->state, sizeof a->state);
-    assert_memory_equal(&b_again.state, &b->state, sizeof b->state);
+    assert_same_state(&a_again.state, &a->state);
+    assert_same_state(&b_again.state, &b->state);
     start(history);
     put(history, &a_again, 1, 0);
     history_close(history, 5000);
