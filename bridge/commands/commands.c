@@ -11,5 +11,6 @@ const struct command commands[] = {
     {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
     {"history energy", "energy and power per hour, day or month", command_history_energy},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
+    {"simulate module", "a simulated BK7231 module on a pseudo terminal", command_simulate_module},
     {NULL, NULL, NULL},
 };

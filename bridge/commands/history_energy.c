@@ -2,6 +2,7 @@
 /* bl2mqtt history energy: kilowatt hours and watts per hour, day or month, from the history file.
  */
 #include "bridge/commands/command.h"
+#include "bridge/config/config.h"
 #include "bridge/history/buckets.h"
 #include "bridge/history/query.h"
 #include "bridge/history/time_text.h"
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NAME "history energy"
 #define BAR_WIDTH 24
@@ -258,7 +260,7 @@ static bool terminal_speaks_utf8(void)
 static void append_bar(struct text *text, int64_t value, int64_t greatest, bool utf8)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    if (greatest <= 0)
+    if (greatest <= 0 || value <= 0)
         return;
     int length = (int)((__int128)value * BAR_WIDTH * 8 / greatest);
     text_append(text, "  ");
@@ -311,10 +313,25 @@ static void print_table(const struct table *table)
 static enum status database_path(const struct command_context *context, const char *named,
                                  char **path, struct error *error)
 {
-    (void)context;
-    if (named == NULL)
-        return error_set(error, STATUS_USAGE, "Say which history file with --database.");
-    *path = memory_copy_text(named);
+    if (named != NULL) {
+        *path = memory_copy_text(named);
+        return STATUS_OK;
+    }
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(context->config_path, environ, problems);
+    if (config == NULL) {
+        config_problems_print(problems, stderr);
+        return error_set(error, STATUS_USAGE,
+                         "The configuration %s cannot be used; it says where the history is. "
+                         "Correct it, or name the file with --database.",
+                         context->config_path);
+    }
+    const char *folder = config->history.path[0] == '/' ? "" : config->bridge.data_dir;
+    size_t size = strlen(folder) + strlen(config->history.path) + 2;
+    *path = memory_new(size, 1);
+    (void)snprintf(*path, size, "%s%s%s", folder, folder[0] == '\0' ? "" : "/",
+                   config->history.path);
+    config_free(config);
     return STATUS_OK;
 }
 

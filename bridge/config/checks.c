@@ -68,7 +68,8 @@ static int compare_entries(const void *left, const void *right)
     return order != 0 ? order : (a->position > b->position) - (a->position < b->position);
 }
 
-/* format: what to say, with the word and the place of its first use. */
+/* what: what the later ones have in common with the first. The words themselves are not shown: they
+   may come from secrets.yaml. */
 static void check_unique(const struct checker *checker, struct entry *entries, size_t count,
                          const char *what)
 {
@@ -79,13 +80,12 @@ static void check_unique(const struct checker *checker, struct entry *entries, s
             first = i;
             continue;
         }
-        char shown[200];
+        char where[300];
         struct text text;
-        text_init(&text, shown, sizeof shown);
-        append_quoted(&text, entries[i].word);
-        text_append(&text, "; the first is at ");
+        text_init(&text, where, sizeof where);
         append_place(&text, entries[first].place);
-        problems_add(checker->problems, CONFIG_ERROR, entries[i].place, "%s %s.", what, shown);
+        problems_add(checker->problems, CONFIG_ERROR, entries[i].place,
+                     "Another device has the same %s; the first is at %s.", what, where);
     }
 }
 
@@ -105,7 +105,7 @@ static void check_ids(const struct checker *checker)
             problems_add(checker->problems, CONFIG_ERROR, place,
                          "The id \"bridge\" is taken by the bridge itself; choose another.");
     }
-    check_unique(checker, entries, count, "Another device has the id");
+    check_unique(checker, entries, count, "id");
 }
 
 /* True if topic is parent or stands below it. */
@@ -128,11 +128,10 @@ static void check_module_topics(const struct checker *checker)
         count++;
         if (is_below(device->topic, checker->config->mqtt.base_topic))
             problems_add(checker->problems, CONFIG_ERROR, place,
-                         "This topic is among the bridge's own (mqtt.base_topic %s); give the "
-                         "module another client id.",
-                         checker->config->mqtt.base_topic);
+                         "This topic is among the bridge's own (below mqtt.base_topic); give the "
+                         "module another client id.");
     }
-    check_unique(checker, entries, count, "Another device has the topic");
+    check_unique(checker, entries, count, "topic");
 }
 
 /* ---- serial lines ---- */
@@ -162,9 +161,10 @@ static void report_same_address(const struct checker *checker, const struct chip
     const char *path =
         notes_has(again->notes->given, SCOPE_CHANNEL, "address") ? "address" : "port";
     problems_add(checker->problems, CONFIG_ERROR, place_of(again->notes, path),
-                 "The chip with address %" PRId64 " on this port is already channel %s of %s (%s); "
-                 "chips on one line need different addresses.",
-                 again->channel->address, first->channel->name, first->device->id, where);
+                 "The chip with address %" PRId64
+                 " on this port is already channel %s at %s; chips "
+                 "on one line need different addresses.",
+                 again->channel->address, first->channel->name, where);
 }
 
 static void report_other_baud(const struct checker *checker, const struct chip *first,
@@ -177,9 +177,8 @@ static void report_other_baud(const struct checker *checker, const struct chip *
     const char *path = notes_has(other->notes->given, SCOPE_CHANNEL, "baud") ? "baud" : "port";
     problems_add(checker->problems, CONFIG_ERROR, place_of(other->notes, path),
                  "The chips on one port must have the same baud: here it is %" PRId64
-                 ", but %" PRId64 " for channel %s of %s (%s).",
-                 other->channel->baud, first->channel->baud, first->channel->name,
-                 first->device->id, where);
+                 ", but %" PRId64 " for channel %s at %s.",
+                 other->channel->baud, first->channel->baud, first->channel->name, where);
 }
 
 static void check_line_speed(const struct checker *checker, const struct chip *chips, size_t count)
@@ -217,9 +216,8 @@ static void check_line(const struct checker *checker, const struct chip *chips, 
     if (strncmp(chips[0].channel->port, "/dev/ttyUSB", 11) == 0 ||
         strncmp(chips[0].channel->port, "/dev/ttyACM", 11) == 0)
         problems_add(checker->problems, CONFIG_WARNING, place_of(chips[0].notes, "port"),
-                     "%s may be another adapter after the next start; use its name in "
-                     "/dev/serial/by-id (`bl2mqtt ports` shows it).",
-                     chips[0].channel->port);
+                     "After the next start this may be another adapter; use its name in "
+                     "/dev/serial/by-id (`bl2mqtt ports` shows it).");
 }
 
 static bool chip_is_usable(const struct config_channel *channel, const struct notes *notes)

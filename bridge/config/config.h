@@ -9,8 +9,7 @@
  * The environment overrides the file: BL2MQTT_MQTT__SERVER sets mqtt.server, two underscores stand
  * for a step down. Devices are addressed by id and channels by name, in capitals and with '-' as
  * '_': BL2MQTT_DEVICES__MY_HOUSE__CHANNELS__A__INVERT. Devices and channels can be changed that way
- * but not added. Any other variable that begins with BL2MQTT_ is an error, except those that this
- * project's own tests use (BL2MQTT_SEED and the like).
+ * but not added. Any other variable that begins with BL2MQTT_ is an error.
  */
 #ifndef BRIDGE_CONFIG_CONFIG_H
 #define BRIDGE_CONFIG_CONFIG_H

@@ -10,22 +10,10 @@
 #define PREFIX "BL2MQTT_"
 #define PATH_SIZE 128
 
-/* Variables with our prefix that mean other things: to this project's tests. */
-static const char *const foreign[] = {"BL2MQTT_BINARY", "BL2MQTT_SEED", "BL2MQTT_HOURS",
-                                      "BL2MQTT_FUZZ_SECONDS"};
-
 struct overrides {
     struct yaml_tree *tree;
     struct config_problems *problems;
 };
-
-static bool is_foreign(const char *name)
-{
-    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
-        if (strcmp(name, foreign[i]) == 0)
-            return true;
-    return false;
-}
 
 /* MAINS__MAX_CURRENT -> mains.max_current. False if it is too long or not in capitals. */
 static bool variable_to_path(const char *variable, char *path, size_t size)
@@ -224,8 +212,6 @@ void environment_apply(struct yaml_tree *tree, char *const *environment,
         if (equals == NULL || strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
             continue;
         const char *name = yaml_tree_copy_text(tree, *environment, (size_t)(equals - *environment));
-        if (is_foreign(name))
-            continue;
         struct place place = {name, 0, 0};
         const char *variable = name + strlen(PREFIX);
         size_t devices = match_name(variable, "devices");

@@ -88,7 +88,7 @@ static bool is_reserved(const char *name)
     return false;
 }
 
-static bool check_channel_name(const struct target *device, const struct yaml_node *node)
+static void check_channel_name(const struct target *device, const struct yaml_node *node)
 {
     const char *name = node->key;
     size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789");
@@ -96,21 +96,16 @@ static bool check_channel_name(const struct target *device, const struct yaml_no
     struct text text;
     text_init(&text, shown, sizeof shown);
     append_quoted(&text, name);
-    if (length == 0 || name[length] != '\0' || length > CHANNEL_NAME_MAX) {
+    if (length == 0 || name[length] != '\0' || length > CHANNEL_NAME_MAX)
         problems_add(device->reader->problems, CONFIG_ERROR, node->key_place,
                      "%s is no name for a channel; it must be 1 to %d of a-z and 0-9, for example "
                      "a.",
                      shown, CHANNEL_NAME_MAX);
-        return false;
-    }
-    if (is_reserved(name)) {
+    else if (is_reserved(name))
         problems_add(device->reader->problems, CONFIG_ERROR, node->key_place,
                      "A channel cannot be called %s: power_%s or energy_%s already means something "
                      "else.",
                      shown, name, name);
-        return false;
-    }
-    return true;
 }
 
 /* What was not given follows from what was. */
@@ -157,7 +152,7 @@ static void read_channel(struct target *device, struct config_channel *channel, 
     struct text label;
     text_init(&label, target.label, sizeof target.label);
     text_append(&label, "%schannels.%.*s.", device->label, CHANNEL_NAME_MAX, node->key);
-    (void)check_channel_name(device, node);
+    check_channel_name(device, node);
     if (node->kind == YAML_MAPPING || node->kind == YAML_NOTHING)
         read_scope(&target, node);
     else if (node->kind != YAML_BROKEN)

@@ -24,8 +24,9 @@ static void append_found(struct text *out, const struct field *field, const stru
     case YAML_SEQUENCE:
         text_append(out, "is a list");
         break;
+    case YAML_BROKEN: /* reported when it was read, so never here */
+        break;
     case YAML_SCALAR:
-    case YAML_BROKEN:
         if (is_confidential(field, node)) {
             text_append(out, "cannot be what it is (not shown, as it is secret)");
         } else {

@@ -43,6 +43,10 @@ struct history;
  * what can still be read of channels and totals is carried over into a fresh file, and
  * history_health tells. Fails only when no database can be had at all (folder missing or not
  * writable, file of a newer version): STATUS_USAGE, with what to do.
+ *
+ * Beside the file stand PATH.lock, which keeps a second service off, and PATH.totals.json, a copy of
+ * the totals for the case that the file is lost (totals_file.h). A full disk is no obstacle unless
+ * the file has yet to be made.
  */
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error);

@@ -49,7 +49,8 @@ static bool sync_file(const char *path)
     return close(fd) == 0 && good;
 }
 
-static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct error *error)
+static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct log *log,
+                             struct error *error)
 {
     char word[32];
     char copy[PATH_MAX];
@@ -58,8 +59,11 @@ static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct e
         return error_set(error, STATUS_FAILED, "The path %s is too long for a copy beside it.",
                          path);
     int code = copy_into(db, copy);
-    if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy))
+    if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy)) {
+        log_info(log, "The history %s is brought to format %d; as it was before it is kept as %s.",
+                 path, newest, copy);
         return STATUS_OK;
+    }
     if (code == SQLITE_OK)
         code = SQLITE_IOERR_FSYNC;
     (void)sql_explain(code, db, copy, error);
@@ -85,13 +89,13 @@ static int apply(sqlite3 *db, const struct migration *migration)
 }
 
 enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
-                    size_t count, struct error *error)
+                    size_t count, struct log *log, struct error *error)
 {
     int newest = list[count - 1].version;
     if (from >= newest)
         return STATUS_OK;
     if (from > 0) {
-        enum status status = keep_copy(db, path, newest, error);
+        enum status status = keep_copy(db, path, newest, log, error);
         if (status != STATUS_OK)
             return status;
     }

@@ -7,6 +7,7 @@
 #ifndef BRIDGE_HISTORY_MIGRATE_H
 #define BRIDGE_HISTORY_MIGRATE_H
 
+#include "drivers/base/log.h"
 #include "drivers/base/status.h"
 
 #include <sqlite3.h>
@@ -29,6 +30,6 @@ int migrations_newest(void);
  * copied first, to PATH.before-<newest version>-<UTC time>, and nothing is done if that fails.
  */
 enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
-                    size_t count, struct error *error);
+                    size_t count, struct log *log, struct error *error);
 
 #endif

@@ -334,6 +334,13 @@ static int64_t power_mw(const struct known_calibration *calibration, int64_t raw
     return calibration->invert ? -rounded : rounded;
 }
 
+/* Saturates: a damaged file may say anything. */
+static void add(int64_t *sum, int64_t more)
+{
+    if (__builtin_add_overflow(*sum, more, sum))
+        *sum = more < 0 ? INT64_MIN : INT64_MAX;
+}
+
 /* What that many more counts add to the running sum, in microwatt hours. */
 static int64_t credit(const struct series *series, int64_t *running, int64_t counts)
 {
@@ -341,8 +348,7 @@ static int64_t credit(const struct series *series, int64_t *running, int64_t cou
         return 0;
     const struct calibration *factors = &series->calibration.factors;
     int64_t before = calibration_energy_uwh(factors, series->kind, *running);
-    if (__builtin_add_overflow(*running, counts, running))
-        *running = INT64_MAX;
+    add(running, counts);
     return calibration_energy_uwh(factors, series->kind, *running) - before;
 }
 
@@ -542,8 +548,8 @@ static int take_row(struct answer *answer, const struct chunk_row *row)
               power_mw(&series->calibration, row->power));
     if (wall_ms < answer->from_ms)
         return SQLITE_OK;
-    answer->imported_uwh += credit(series, &series->imported, row->imported);
-    answer->exported_uwh += credit(series, &series->exported, row->exported);
+    add(&answer->imported_uwh, credit(series, &series->imported, row->imported));
+    add(&answer->exported_uwh, credit(series, &series->exported, row->exported));
     return SQLITE_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/rescue.h"
 
+#include "bridge/history/channels.h"
 #include "bridge/history/sql.h"
 
 #include <errno.h>
@@ -41,28 +42,32 @@ enum status rescue_set_aside(const char *path, char *name, size_t size, struct e
     return STATUS_OK;
 }
 
+/* What a damaged file says is not believed without the checks that loading it makes (rows_load). */
 static const struct salvage_table {
     const char *read; /* needs the direction appended */
     const char *write;
     int columns;
 } tables[] = {
     {"SELECT number, device, channel, kind FROM channel ORDER BY number",
-     "INSERT OR IGNORE INTO channel (number, device, channel, kind) VALUES (?1, ?2, ?3, ?4)", 4},
+     "INSERT OR IGNORE INTO channel (number, device, channel, kind) SELECT ?1, ?2, ?3, ?4 "
+     "WHERE length(CAST(?2 AS BLOB)) < 128 AND length(CAST(?3 AS BLOB)) < 128",
+     4},
     {"SELECT id, channel, valid_from_ms, voltage, current, power, invert FROM calibration "
      "ORDER BY id",
      "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
      "invert) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
      7},
-    /* Counts whose factors could not be read are of unknown worth, but the channel's configured
-     * factors are most likely the same, so they are kept, without the reference. */
+    /* Counts whose factors could not be read are kept without the reference: most likely they are
+     * the channel's configured ones. */
     {"SELECT channel, calibration, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
      "imported, exported, base_imported_uwh, base_exported_uwh FROM total ORDER BY channel",
      "INSERT OR IGNORE INTO total (channel, calibration, known, counter, counter_wall_ms, "
      "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, base_exported_uwh) "
      "SELECT ?1, (SELECT id FROM calibration WHERE id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 "
-     "WHERE length(?7) < 40",
+     "WHERE ?4 >= 0 AND length(CAST(?7 AS BLOB)) < 40",
      11},
 };
+_Static_assert(CHANNEL_TEXT_MAX == 128, "the same bound stands in the statement above");
 
 /* INSERT OR IGNORE does not ignore a wrong type or a missing channel: such a row is skipped. */
 static bool copy_row(sqlite3_stmt *from, sqlite3_stmt *to, int columns, sqlite3 *db)

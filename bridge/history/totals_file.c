@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/totals_file.h"
 
-#include "bridge/history/sql.h"
 #include "drivers/base/clock.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FORMAT 1
 /* Room for 32767 channels with names of ordinary length. */
@@ -66,38 +63,6 @@ static char *totals_to_text(const struct channels *channels)
     return result;
 }
 
-static bool write_whole(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, text, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        text += written;
-        length -= (size_t)written;
-    }
-    return fsync(fd) == 0;
-}
-
-static enum status replace_file(const char *path, const char *text, struct error *error)
-{
-    size_t size = strlen(path) + sizeof ".new";
-    char *fresh memory_auto = memory_new(size, 1);
-    (void)snprintf(fresh, size, "%s.new", path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool good = fd >= 0 && write_whole(fd, text, strlen(text));
-    if (fd >= 0 && close(fd) != 0)
-        good = false;
-    if (good && rename(fresh, path) == 0 && sql_sync_folder(path))
-        return STATUS_OK;
-    int reason = errno;
-    (void)unlink(fresh);
-    return error_set(error, STATUS_FAILED,
-                     "The copy of the totals %s could not be written: %s. Check the disk.", path,
-                     strerror(reason));
-}
-
 enum status totals_file_write(const char *path, const struct channels *channels,
                               struct error *error)
 {
@@ -107,7 +72,7 @@ enum status totals_file_write(const char *path, const struct channels *channels,
                          "The copy of the totals %s could not be made: a channel's name is not "
                          "UTF-8 or memory is out.",
                          path);
-    return replace_file(path, text, error);
+    return file_replace(path, text, strlen(text), 0644, error);
 }
 
 static bool integer_of(const json_t *object, const char *key, int64_t low, int64_t *value)
@@ -206,17 +171,14 @@ enum status totals_file_merge(const char *path, struct channels *channels, unsig
                               struct error *error)
 {
     *taken = 0;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return errno == ENOENT ? STATUS_OK
-                               : error_set(error, STATUS_FAILED,
-                                           "The copy of the totals %s cannot be read: %s.", path,
-                                           strerror(errno));
-    char *text memory_auto = memory_new(FILE_SIZE_MAX, 1);
-    size_t length = fread(text, 1, FILE_SIZE_MAX, file);
-    bool whole = length < FILE_SIZE_MAX && ferror(file) == 0;
-    (void)fclose(file); /* read only */
-    json_t *document = whole ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    char *text memory_auto = NULL;
+    size_t length;
+    enum status status = file_read(path, FILE_SIZE_MAX, &text, &length, error);
+    if (status == STATUS_NO_ANSWER)
+        return STATUS_OK;
+    if (status != STATUS_OK)
+        return STATUS_FAILED;
+    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     int64_t format = 0;
     json_t *list = json_object_get(document, "channels");
     bool good =

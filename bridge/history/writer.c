@@ -74,6 +74,16 @@ static int64_t bounded(int64_t value, int64_t standard, int64_t low, int64_t hig
     return value < low ? low : value > high ? high : value;
 }
 
+/* With the mutex held. */
+static void queue_event(struct writer *writer, const char *kind, const char *message)
+{
+    struct queued_event event = {.wall_ms = clock_wall_ms()};
+    (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
+    (void)snprintf(event.message, sizeof event.message, "%.*s", (int)sizeof event.message - 1,
+                   message);
+    queue_put_event(&writer->queue, &event);
+}
+
 struct writer *writer_create(const struct history_options *options, struct database *database,
                              const struct channels *channels)
 {
@@ -90,6 +100,13 @@ struct writer *writer_create(const struct history_options *options, struct datab
     (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
                    database_set_aside(database));
     queue_init(&writer->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
+
+    if (writer->health.set_aside[0] != '\0') {
+        char message[EVENT_MESSAGE_SIZE];
+        (void)snprintf(message, sizeof message, "The history was damaged and set aside as %.200s.",
+                       writer->health.set_aside);
+        queue_event(writer, "history_renewed", message);
+    }
 
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);
@@ -196,16 +213,6 @@ static bool nothing_to_write(const struct writer *writer)
         if (!writer->channels.list[i].stored || !writer->channels.list[i].recorded_stored)
             return false;
     return true;
-}
-
-/* With the mutex held. */
-static void queue_event(struct writer *writer, const char *kind, const char *message)
-{
-    struct queued_event event = {.wall_ms = clock_wall_ms()};
-    (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
-    (void)snprintf(event.message, sizeof event.message, "%.*s", (int)sizeof event.message - 1,
-                   message);
-    queue_put_event(&writer->queue, &event);
 }
 
 static void settle_done(struct writer *writer, int64_t began_ms)
@@ -332,6 +339,8 @@ static void write_totals(struct writer *writer)
 static bool wants_turn(struct writer *writer, enum database_result result, bool *clean)
 {
     bool empty = writer->queue.readings.count == 0 && writer->queue.events.count == 0;
+    for (size_t i = 0; i < writer->channels.count; i++)
+        empty = empty && !writer->channels.list[i].dirty;
     *clean = empty && result == DATABASE_DONE;
     if (!writer->stopping)
         return true;
@@ -381,8 +390,8 @@ static void *run(void *argument)
     bool clean = false;
     while (turn(writer, &clean))
         continue;
+    database_close(writer->database, clean); /* first: the file below is only its shadow */
     write_totals(writer);
-    database_close(writer->database, clean);
 
     (void)pthread_mutex_lock(&writer->mutex);
     bool abandoned = writer->abandoned;
@@ -496,7 +505,7 @@ static bool abandon(struct writer *writer)
 void writer_close(struct writer *writer, int64_t timeout_ms)
 {
     if (!writer->started) {
-        database_close(writer->database, true);
+        database_close(writer->database, false); /* as clean or not as it was found */
         writer_free(writer);
         return;
     }

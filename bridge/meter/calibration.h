@@ -43,4 +43,8 @@ enum status calibration_check(const struct calibration *calibration, struct erro
 int64_t calibration_energy_uwh(const struct calibration *calibration, enum reading_kind kind,
                                int64_t counts);
 
+/** How fast the source's energy counter runs at that many watts, in counts per second. */
+double calibration_counts_per_second(const struct calibration *calibration, enum reading_kind kind,
+                                     double power_w);
+
 #endif

@@ -77,7 +77,8 @@ struct meter_event {
     char text[200]; /**< a sentence for people */
 };
 
-#define METER_EVENTS_MAX 4
+/** One about the counter, one about downtime, one edge for each of the meter's own problems. */
+#define METER_EVENTS_MAX 8
 
 /** What one reading led to. */
 struct meter_result {
@@ -91,13 +92,29 @@ struct meter_result {
 
 struct meter;
 
-/** state NULL: the channel was never seen. Both arguments are copied. */
+/**
+ * state NULL: the channel was never seen. Both arguments are copied. options->calibration must be
+ * the one the state was counted with; if another is configured now, create with the old one and
+ * call meter_set_calibration(), so that the past keeps its value.
+ */
 struct meter *meter_create(const struct meter_options *options, const struct energy_state *state);
 void meter_free(struct meter *meter);
 
+/**
+ * Energy is credited one reading later than read, so that no single damaged reading moves a total;
+ * energy.h has the rules. A reading with doubtful values is ignored for a moment: the values before
+ * stay. Doubtful is what the installation cannot have, no mains voltage, or more active than
+ * apparent power. After three in a row and 2 s, what the installation cannot have becomes unknown
+ * and PROBLEM_IMPLAUSIBLE; the others are shown as they are.
+ */
 void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result);
 
-/** The state to store with the last reading. Borrowed, valid until the next call. */
+/**
+ * The state to store with the last reading. Borrowed, valid until the next call.
+ *
+ * Totals that must never be seen to go down, not even after a power cut that also takes the chip's
+ * counter, are published from a state that is already on disk: energy_totals_uwh() of it.
+ */
 const struct energy_state *meter_state(const struct meter *meter);
 
 /** Values as of the last reading, everything but energy unknown when stale (source offline). */

@@ -36,7 +36,11 @@
  *    moved so far that a restart is possible at all. So between two reported readings a reset can
  *    never go unnoticed: the packet read before it was noticed is dropped, the settings are written
  *    again, and the next reading carries READING_CHIP_RESET. At first contact too: a chip that had
- *    this driver's settings before and has the power-on ones now restarted meanwhile.
+ *    this driver's settings before and has the power-on ones now restarted meanwhile. Only when
+ *    MODE fell back while the counter evidently went on, the reading does not say so.
+ *  - A packet with an impossible counter is dropped once and another one asked for, because one
+ *    damaged packet in 256 passes the checksum. For the same reason the very first packet only
+ *    serves to compare the second with. A counter that stays impossible is reported as it is.
  *  - A chip is offline after 3 missed polls or when it is found at no rate; online with its next
  *    reading.
  */

@@ -10,6 +10,7 @@
 #define PACKET_ATTEMPTS 2
 #define REGISTER_ATTEMPTS 3
 #define SETUP_ATTEMPTS 3
+#define KNOWN_RATE_ATTEMPTS 2 /* the first of a round, at which it most likely is */
 #define MISSES_UNTIL_OFFLINE 3
 #define MISSED_RETRY_MS 5000 /* slower chips than this are asked again sooner after a miss */
 #define VERIFY_INTERVAL_MS 60000
@@ -203,8 +204,7 @@ static void settings_agree(struct bl0942_session *session, struct chip *chip, in
     chip->stubborn = false;
     chip->setup_attempts = 0;
     chip->verified_ms = now_ms;
-    /* Whether the chip restarted between this and the first packet, MODE shows behind the packet.
-     */
+    /* Whether the chip restarts before the next packet, MODE behind that packet will show. */
     chip->verify_due = true;
     start_polling(session, chip, now_ms);
 }
@@ -235,24 +235,11 @@ static void chip_restarted(struct bl0942_session *session, struct chip *chip)
                  BL0942_MODE_DEFAULT);
 }
 
-static void deliver(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
+static void compare_with(struct chip *chip)
 {
-    struct reading reading = chip->held;
-    if (chip->reset_pending)
-        reading.flags |= READING_CHIP_RESET;
-    chip->doubted = false;
-    chip->reset_pending = false;
-    chip->verify_due = false;
-    chip->misses = 0;
-    chip->damaged_misses = 0;
-    chip->reported = true;
-    chip->last_energy = reading.energy;
-    chip->last_ms = reading.boot_ms;
-    chip->statistics.readings++;
-    advance_grid(chip, now_ms);
-    go_to(session, chip, STEP_PACKET, chip->grid_ms);
-    set_online(session, chip);
-    session->sink.reading(session->sink.context, chip->options.channel, &reading);
+    chip->compared = true;
+    chip->last_energy = chip->held.energy;
+    chip->last_ms = chip->held.boot_ms;
 }
 
 /* The most that the counter can have moved since the last reading. A second more than the clock
@@ -263,16 +250,53 @@ static int64_t greatest_step(const struct chip *chip)
     return elapsed_ms * BL0942_COUNTS_PER_SECOND_MAX / 1000 + 3;
 }
 
-static bool step_impossible(const struct chip *chip)
+static bool counter_may_have_gone_on(const struct chip *chip)
 {
     int64_t step = (chip->held.energy - chip->last_energy) & (BL0942_COUNTER_RANGE - 1);
-    return chip->reported && step > greatest_step(chip);
+    return step <= greatest_step(chip);
 }
 
-/* A counter that began at 0 since the last reading cannot be any higher than that step. */
+/* After a restart the counter itself is the step. */
+static bool counter_may_have_restarted(const struct chip *chip)
+{
+    return chip->held.energy <= greatest_step(chip);
+}
+
+static bool counter_impossible(const struct chip *chip)
+{
+    bool restarted = chip->reset_pending && chip->reported && counter_may_have_restarted(chip);
+    return !restarted && !counter_may_have_gone_on(chip);
+}
+
 static bool restart_possible(const struct chip *chip)
 {
-    return !chip->reported || step_impossible(chip) || chip->held.energy <= greatest_step(chip);
+    return counter_may_have_restarted(chip) || !counter_may_have_gone_on(chip);
+}
+
+/* MODE fell back, but the counter is too high to have restarted and just where it would be had it
+ * gone on: then it did go on, and to say otherwise would count it twice. */
+static bool counter_survived(const struct chip *chip)
+{
+    return chip->reported && counter_may_have_gone_on(chip) && !counter_may_have_restarted(chip);
+}
+
+static void deliver(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
+{
+    struct reading reading = chip->held;
+    if (chip->reset_pending && !counter_survived(chip))
+        reading.flags |= READING_CHIP_RESET;
+    chip->doubted = false;
+    chip->reset_pending = false;
+    chip->verify_due = false;
+    chip->misses = 0;
+    chip->damaged_misses = 0;
+    chip->reported = true;
+    compare_with(chip);
+    chip->statistics.readings++;
+    advance_grid(chip, now_ms);
+    go_to(session, chip, STEP_PACKET, chip->grid_ms);
+    set_online(session, chip);
+    session->sink.reading(session->sink.context, chip->options.channel, &reading);
 }
 
 static void take_packet(struct bl0942_session *session, struct chip *chip, int64_t now_ms,
@@ -281,6 +305,11 @@ static void take_packet(struct bl0942_session *session, struct chip *chip, int64
     bl0942_packet_to_reading(&session->receiver.packet, &chip->held);
     chip->held.boot_ms = now_ms;
     chip->held.wall_ms = wall_ms;
+    if (!chip->compared) { /* much hangs on the first reading's counter, so it must come twice */
+        compare_with(chip);
+        go_to(session, chip, STEP_PACKET, now_ms);
+        return;
+    }
     bool minute_over = now_ms - chip->verified_ms >= VERIFY_INTERVAL_MS;
     bool verify =
         chip->mode_ours ? minute_over || chip->verify_due || restart_possible(chip) : minute_over;
@@ -297,8 +326,10 @@ static void try_next_rate(struct bl0942_session *session, struct chip *chip, int
     uint32_t rates[RATES_MAX];
     session->keep_active = false;
     chip->odd_mode = 0;
-    chip->attempt = 0;
     chip->due_ms = now_ms;
+    if (chip->rate_index == 0 && ++chip->attempt < KNOWN_RATE_ATTEMPTS)
+        return;
+    chip->attempt = 0;
     if (++chip->rate_index < probe_rates(session, chip, rates))
         return;
     bl0942_chip_set_offline(
@@ -415,7 +446,7 @@ static void take_probe(struct bl0942_session *session, struct chip *chip, uint32
         settings_agree(session, chip, now_ms);
 }
 
-/* The chip did not restart and yet its counter made an impossible step: most likely damage that the
+/* It is known whether the chip restarted, and yet its counter cannot be: most likely damage that the
  * 8-bit checksum did not show. Another packet decides. */
 static void doubt_packet(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
 {
@@ -432,7 +463,7 @@ static void take_verify(struct bl0942_session *session, struct chip *chip, uint3
     if (mode == wanted_mode(chip)) {
         chip->mode_ours = true;
         chip->stubborn = false;
-        if (!chip->reset_pending && !chip->doubted && step_impossible(chip))
+        if (!chip->doubted && counter_impossible(chip))
             doubt_packet(session, chip, now_ms);
         else
             deliver(session, chip, now_ms);

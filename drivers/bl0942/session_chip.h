@@ -60,7 +60,8 @@ struct chip {
     bool reset_pending;  /* the next reading carries READING_CHIP_RESET */
     bool doubted;        /* one packet with an impossible counter was dropped already */
     struct reading held; /* the packet that waits for STEP_VERIFY */
-    bool reported;       /* last_* are set */
+    bool reported;       /* at least one reading, since the session exists */
+    bool compared;       /* last_* are set: by the last reading, before that by the first packet */
     int64_t last_energy, last_ms;
 
     struct noise_slot noise[NOISE_SLOTS];

@@ -22,8 +22,8 @@ enum serial_line_level { SERIAL_LINE_KEEP, SERIAL_LINE_LOW, SERIAL_LINE_HIGH };
 
 struct serial_options {
     uint32_t baud; /**< any rate the adapter can do; 8N1, no flow control */
-    enum serial_line_level
-        dtr; /**< as set right after opening; LOW = asserted on a usual adapter */
+    /** As set right after opening; LOW = asserted on a usual adapter. */
+    enum serial_line_level dtr;
     enum serial_line_level rts;
     bool low_latency; /**< ASYNC_LOW_LATENCY where the adapter has it */
 };

@@ -61,10 +61,17 @@ void pty_close(struct pty *pty)
     pty->slave = pty->master = -1;
 }
 
+void pty_release_slave(struct pty *pty)
+{
+    (void)close(pty->slave);
+    pty->slave = -1;
+}
+
 uint32_t pty_host_baud(const struct pty *pty)
 {
+    /* Asked on the master, Linux answers with the slave's settings. */
     struct termios2 settings;
-    return ioctl(pty->slave, TCGETS2, &settings) == 0 ? settings.c_ospeed : 0;
+    return ioctl(pty->master, TCGETS2, &settings) == 0 ? settings.c_ospeed : 0;
 }
 
 enum status pty_link(const struct pty *pty, const char *link, struct error *error)

@@ -26,6 +26,9 @@ struct pty {
 /** A raw pair at 4800 baud. STATUS_FAILED when the system has no more of them. */
 enum status pty_open(struct pty *pty, struct error *error);
 void pty_close(struct pty *pty);
+/** Closes the simulator's own slave: from now on the master hangs up (POLLHUP) whenever no host has
+ *  the pair open, so that opening and closing can be seen. */
+void pty_release_slave(struct pty *pty);
 
 /** The rate that the host has set on the slave; 0 if it cannot be read or is B0. */
 uint32_t pty_host_baud(const struct pty *pty);

@@ -185,8 +185,7 @@ def test_secrets_are_beside_the_configuration(folder):
 
 def test_environment(folder):
     (folder / "bridge.yaml").write_text("mqtt: {server: bad}\n" + MINIMAL)
-    good = {"BL2MQTT_MQTT__SERVER": "mqtt://x", "BL2MQTT_DEVICES__D__CHANNELS__A__INVERT": "true",
-            "BL2MQTT_SEED": "1"}
+    good = {"BL2MQTT_MQTT__SERVER": "mqtt://x", "BL2MQTT_DEVICES__D__CHANNELS__A__INVERT": "true"}
     assert check(folder, env=good).returncode == 0
     bad = check(folder, env={**good, "BL2MQTT_MQTT__VERSION": "7", "BL2MQTT_MQTT_SERVER": "x"})
     assert bad.returncode == 2

@@ -6,6 +6,7 @@
 #include "bridge/config/fields.h"
 #include "bridge/config/json.h"
 #include "bridge/config/suggest.h"
+#include "bridge/device/properties.h"
 #include "drivers/base/memory.h"
 
 #include <setjmp.h>
@@ -425,10 +426,10 @@ static void test_devices(void **unused)
     must_refuse("devices:\n- {id: d, driver: simulator, channels: {a: }}\n"
                 "- {id: e, driver: simulator, channels: {a: }}\n"
                 "- {id: d, driver: simulator, channels: {a: }}\n",
-                NULL, NULL, 4, 8, "Another device has the id \"d\"; the first is at 2:8.");
+                NULL, NULL, 4, 8, "Another device has the same id; the first is at 2:8.");
     must_refuse("devices:\n- {id: d, driver: openbeken, topic: t, channels: {a: }}\n"
                 "- {id: e, driver: openbeken, topic: t, channels: {a: }}\n",
-                NULL, NULL, 3, 37, "the topic \"t\"; the first is at 2:37.");
+                NULL, NULL, 3, 37, "the same topic; the first is at 2:37.");
     must_refuse("devices: [{id: d, driver: openbeken, topic: bl2mqtt/x, channels: {a: }}]\n", NULL,
                 NULL, 1, 45, "among the bridge's own");
     config_free(must_parse(
@@ -440,11 +441,11 @@ static void test_lines(void **unused)
     (void)unused;
 #define LINE(channels) "devices:\n- {id: d, driver: bl0942, channels: {" channels "}}\n"
     must_refuse(LINE("a: {port: /dev/x}, b: {port: /dev/x}"), NULL, NULL, 2, 67,
-                "already channel a of d (2:48)");
+                "already channel a at 2:48");
     must_refuse(LINE("a: {port: /dev/x}, b: {port: /dev/x, address: 0}"), NULL, NULL, 2, 84,
                 "The chip with address 0");
     must_refuse(LINE("a: {port: /dev/x}, b: {port: /dev/x, address: 1, baud: 9600}"), NULL, NULL, 2,
-                93, "here it is 9600, but 4800 for channel a of d (2:48)");
+                93, "here it is 9600, but 4800 for channel a at 2:48");
     config_free(must_parse(LINE("a: {port: /dev/x}, b: {port: /dev/x, address: 1}, "
                                 "c: {port: /dev/y, baud: 9600}"),
                            NULL, NULL));
@@ -452,7 +453,7 @@ static void test_lines(void **unused)
     /* across devices */
     must_refuse("devices:\n- {id: d, driver: bl0942, channels: {a: {port: /dev/x}}}\n"
                 "- {id: e, driver: bl0942, channels: {a: {port: /dev/x}}}\n",
-                NULL, NULL, 3, 48, "already channel a of d (2:48)");
+                NULL, NULL, 3, 48, "already channel a at 2:48");
     must_warn(LINE("a: {port: /dev/ttyUSB0}"), 2, 48, "/dev/serial/by-id");
     must_warn(
         "devices:\n- {id: d, driver: bl0942, interval: 50ms, channels: {a: {port: /dev/x}}}\n", 2,
@@ -492,6 +493,28 @@ static void test_channel_names(void **unused)
     }
 }
 
+/* power of a channel "factor" would be called power_factor, which is another property: whatever the
+   properties' names make ambiguous is reserved. */
+static void test_reserved_channel_names(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < property_count; i++) {
+        size_t length = strlen(properties[i].name);
+        for (size_t j = 0; j < property_count; j++) {
+            const char *other = properties[j].name;
+            if (strncmp(other, properties[i].name, length) != 0 || other[length] != '_' ||
+                properties[i].scope == PROPERTY_DEVICE)
+                continue;
+            bool found = false;
+            for (const char *const *name = channel_names_reserved; *name != NULL; name++)
+                found = found || strcmp(*name, other + length + 1) == 0;
+            if (!found && strspn(other + length + 1, "abcdefghijklmnopqrstuvwxyz0123456789") ==
+                              strlen(other + length + 1))
+                fail_msg("a channel \"%s\" would make %s ambiguous", other + length + 1, other);
+        }
+    }
+}
+
 static void test_driver_keys(void **unused)
 {
     (void)unused;
@@ -515,8 +538,6 @@ static void test_environment(void **unused)
     (void)unused;
     char *const environment[] = {
         "PATH=/bin",
-        "BL2MQTT_BINARY=/x",
-        "BL2MQTT_SEED=1",
         "BL2MQTT_MQTT__SERVER=mqtt://other",
         "BL2MQTT_HISTORY__KEEP__RAW=7d",
         "BL2MQTT_BRIDGE__DATA_DIR=/a=b",
@@ -532,8 +553,8 @@ static void test_environment(void **unused)
                    "history:\n"
                    "devices:\n"
                    "- {id: my-house, driver: simulator, channels: {a: , b: {invert: false}}}\n"
-                   "- {id: a, driver: simulator, channels: {a: }}\n"
-                   "- {id: a__b, driver: simulator, channels: {a: }}\n",
+                   "- {id: a__b, driver: simulator, channels: {a: }}\n"
+                   "- {id: a, driver: simulator, channels: {a: }}\n",
                    "nor_this: u\n", environment);
     assert_int_equal(problems.count, 0);
     assert_string_equal(config->mqtt.server, "mqtt://other:1883");
@@ -543,8 +564,8 @@ static void test_environment(void **unused)
     assert_true(config->devices[0].max_current_a == 25);
     assert_true(config->devices[0].channels[1].invert);
     assert_true(config->devices[0].channels[0].calibration.voltage == 15000);
-    assert_string_equal(config->devices[1].name, "a");
-    assert_string_equal(config->devices[2].name, "longest id wins");
+    assert_string_equal(config->devices[1].name, "longest id wins");
+    assert_string_equal(config->devices[2].name, "a");
     config_free(config);
 }
 
@@ -615,6 +636,14 @@ static void test_secrets(void **unused)
     assert_int_equal(config->mqtt.keepalive_ms, 30000);
     config_free(config);
 
+    /* quotes in secrets.yaml make a text, as they do in bridge.yaml */
+    const char *number =
+        "devices: [{id: d, driver: bl0942, channels: {a: {port: /dev/x, address: !secret n}}}]\n";
+    config = must_parse(number, "n: 3\n", NULL);
+    assert_int_equal(config->devices[0].channels[0].address, 3);
+    config_free(config);
+    must_refuse(number, "n: '3'\n", NULL, 1, 73, "address cannot be what it is");
+
     const char *one = "mqtt: {user: !secret name}\n" DEVICE;
     must_refuse(one, NULL, NULL, 1, 14, "There is no secrets.yaml");
     must_refuse(one, "", NULL, 1, 14, "has no secret \"name\"");
@@ -640,11 +669,13 @@ static void test_secrets_stay_secret(void **unused)
         "bridge: {log_level: !secret s}\n" DEVICE,
         "mqtt: {version: !secret s}\n" DEVICE,
         "devices: [{id: !secret s, driver: simulator, channels: {a: }}]\n",
+        "devices:\n- {id: !secret i, driver: simulator, channels: {a: }}\n"
+        "- {id: !secret i, driver: simulator, channels: {a: }}\n",
         DEVICE,
     };
     for (size_t i = 0; i < sizeof yamls / sizeof yamls[0]; i++) {
         bool last = i + 1 == sizeof yamls / sizeof yamls[0];
-        assert_null(parse_with(yamls[i], "s: hunter2 @\n", last ? environment : NULL));
+        assert_null(parse_with(yamls[i], "s: hunter2 @\ni: hunter2\n", last ? environment : NULL));
         assert_true(problems.count > 0);
         for (size_t p = 0; p < problems.count; p++)
             if (strstr(problems.list[p].message, "hunter2") != NULL)
@@ -689,6 +720,25 @@ static void test_many_problems(void **unused)
     }
     assert_int_equal(errors, 30);
     assert_int_equal(problems.count + problems.more, 180);
+    free(yaml);
+}
+
+/* An error that is found when the list is full of warnings is listed all the same. */
+static void test_late_error(void **unused)
+{
+    (void)unused;
+    char *yaml = memory_new(1, 100000);
+    struct text text;
+    text_init(&text, yaml, 100000);
+    text_append(&text, "mqtt: {password: x}\ndevices:\n");
+    for (int i = 0; i < 150; i++)
+        text_append(
+            &text, "- {id: d%d, driver: simulator, channels: {a: {calibration: {power: 1}}}}\n", i);
+    assert_null(parse_with(yaml, NULL, NULL));
+    assert_int_equal(problems.errors, 1);
+    assert_int_equal(problems.count, CONFIG_PROBLEMS_MAX);
+    assert_int_equal(problems.more, 51);
+    assert_non_null(find(1, 18, "no mqtt.user"));
     free(yaml);
 }
 
@@ -925,6 +975,7 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_broker_rules),
         cmocka_unit_test(test_channel_names),
+        cmocka_unit_test(test_reserved_channel_names),
         cmocka_unit_test(test_driver_keys),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_environment_alone),
@@ -933,6 +984,7 @@ int main(void)
         cmocka_unit_test(test_secrets_stay_secret),
         cmocka_unit_test(test_server_with_password),
         cmocka_unit_test(test_many_problems),
+        cmocka_unit_test(test_late_error),
         cmocka_unit_test(test_messages_are_printable),
         cmocka_unit_test(test_suggestions),
         cmocka_unit_test(test_json_redacts),

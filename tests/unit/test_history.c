@@ -71,8 +71,8 @@ static void test_totals_are_found_again(void **state)
     struct circuit a_again = add_circuit(history, "house", "a");
     assert_int_equal(a_again.number, a.number);
     assert_int_equal(b_again.number, b.number);
-    assert_memory_equal(&a_again.state, &a.state, sizeof a.state);
-    assert_memory_equal(&b_again.state, &b.state, sizeof b.state);
+    assert_same_state(&a_again.state, &a.state);
+    assert_same_state(&b_again.state, &b.state);
     history_close(history, 5000);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM calibration"), 2);
     assert_int_equal(ask_number(folder->database, "SELECT sum(imported) FROM reading"),
@@ -374,10 +374,10 @@ static void test_an_older_file_is_copied_and_migrated_step_by_step(void **state)
     struct error error = {""};
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
-    assert_int_equal(migrate(db, folder->database, 0, steps, 1, &error), STATUS_OK);
+    assert_int_equal(migrate(db, folder->database, 0, steps, 1, NULL, &error), STATUS_OK);
     assert_int_equal(count_files(folder, "history.db.before-*", NULL), 0); /* it was blank */
-    assert_int_equal(migrate(db, folder->database, 1, steps, 1, &error), STATUS_OK);
-    assert_int_equal(migrate(db, folder->database, 1, steps, 3, &error), STATUS_FAILED);
+    assert_int_equal(migrate(db, folder->database, 1, steps, 1, NULL, &error), STATUS_OK);
+    assert_int_equal(migrate(db, folder->database, 1, steps, 3, NULL, &error), STATUS_FAILED);
     assert_non_null(strstr(error.text, "0003_c"));
     (void)sqlite3_close(db);
 

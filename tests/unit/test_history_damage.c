@@ -5,6 +5,7 @@
 #include "bridge/history/totals_file.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 /* Overwrites every leaf page of a table with nonsense. */
 static void damage_table(const char *path, const char *table)
@@ -20,9 +21,10 @@ static void damage_table(const char *path, const char *table)
     int fd = open(path, O_WRONLY);
     char nonsense[4096];
     memset(nonsense, 0xee, sizeof nonsense);
-    for (char *page = strtok(pages, ","); page != NULL; page = strtok(NULL, ","))
-        assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, (strtol(page, NULL, 10) - 1) * 4096),
-                         sizeof nonsense);
+    for (char *page = pages; *page != '\0'; page += *page == ',' ? 1 : 0)
+        assert_int_equal(
+            pwrite(fd, nonsense, sizeof nonsense, (strtol(page, &page, 10) - 1) * 4096),
+            sizeof nonsense);
     (void)close(fd);
 }
 
@@ -41,8 +43,8 @@ static void expect_totals(const struct folder *folder, const struct circuit *a,
     struct circuit b_again = add_circuit(history, "house", "b");
     assert_int_equal(a_again.number, a->number);
     assert_int_equal(b_again.number, b->number);
-    assert_memory_equal(&a_again.state, &a->state, sizeof a->state);
-    assert_memory_equal(&b_again.state, &b->state, sizeof b->state);
+    assert_same_state(&a_again.state, &a->state);
+    assert_same_state(&b_again.state, &b->state);
     start(history);
     put(history, &a_again, 1, 0);
     history_close(history, 5000);
@@ -116,6 +118,27 @@ static void test_damaged_totals_come_from_the_totals_file(void **state)
     damage_table(folder->database, "total");
     mark_unclean(folder->database);
     expect_totals(folder, &a, &b);
+}
+
+/* A service that finds the damage and then does not start, for whatever reason, or is killed. */
+static void test_what_was_saved_outlives_a_failed_start(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b);
+    damage_table(folder->database, "total");
+    mark_unclean(folder->database);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)open_history(folder->database, 0);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    history_close(open_history(folder->database, 0), 5000);
+    expect_totals(folder, &a, &b);
+    assert_int_equal(count_files(folder, damaged_pattern, NULL), 1);
 }
 
 static void test_a_damaged_table_of_channels(void **state)
@@ -261,6 +284,51 @@ static void test_a_file_deleted_while_running(void **state)
     assert_int_equal(count_files(folder, damaged_pattern, NULL), 0);
 }
 
+static void test_another_file_in_its_place(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b);
+    struct history *history = open_history(folder->database, 0);
+    a = add_circuit(history, "house", "a");
+    start(history);
+    put(history, &a, 1, 0);
+    wait_until(health_of(history).committed_rows == 1);
+    /* somebody puts a backup there: its numbers and totals are not those in memory */
+    char backup[PATH_MAX];
+    char command[2 * PATH_MAX];
+    (void)snprintf(backup, sizeof backup, "%s.backup", folder->database);
+    (void)snprintf(command, sizeof command, "VACUUM INTO '%s'", backup);
+    change(folder->database, command);
+    assert_int_equal(rename(backup, folder->database), 0);
+    put(history, &a, 1, 0);
+    wait_until(strstr(health_of(history).problem, "Another file") != NULL);
+    assert_int_equal(health_of(history).queued, 1);
+    history_close(history, 100);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 6001);
+}
+
+/* What the salvage brings over must not be what the loading then refuses. */
+static void test_rows_that_cannot_be(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b);
+    char *totals = totals_file_path(folder->database);
+    assert_int_equal(remove(totals), 0);
+    free(totals);
+    change(folder->database,
+           "PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0;"
+           "INSERT INTO channel VALUES (3, hex(randomblob(100)), 'a', 1), (40000, 'x', 'y', 1);"
+           "INSERT INTO total SELECT 3, 99, 1, -5, 0, 0, 'x', 1, 1, 1, 1;"
+           "INSERT INTO total SELECT 40000, 99, 1, 5, 0, 0, hex(randomblob(100)), 1, 1, 1, 1;"
+           "INSERT INTO calibration VALUES (50, 77, 5, 1.0, 1.0, -1.0, 7);");
+    mark_unclean(folder->database);
+    expect_totals(folder, &a, &b);
+    assert_int_equal(count_files(folder, damaged_pattern, NULL), 1);
+    assert_string_equal(ask(folder->database, "SELECT group_concat(number) FROM channel"), "1,2");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -269,12 +337,15 @@ int main(void)
         TEST(test_a_damaged_table_of_readings),
         TEST(test_a_damaged_file_too_large_to_check_whole),
         TEST(test_damaged_totals_come_from_the_totals_file),
+        TEST(test_what_was_saved_outlives_a_failed_start),
         TEST(test_a_damaged_table_of_channels),
         TEST(test_a_file_of_garbage_and_a_missing_one),
         TEST(test_the_greater_total_wins),
         TEST(test_a_damaged_totals_file_is_no_obstacle),
         TEST(test_damage_while_running),
         TEST(test_a_file_deleted_while_running),
+        TEST(test_another_file_in_its_place),
+        TEST(test_rows_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

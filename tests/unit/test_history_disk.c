@@ -238,6 +238,23 @@ static void test_putting_never_waits_for_the_disk(void **state)
                      a.state.imported);
 }
 
+static void test_a_total_set_just_before_the_stop_is_stored(void **state)
+{
+    const struct folder *folder = *state;
+    struct history *history = open_history(folder->database, 0);
+    struct circuit a = add_circuit(history, "house", "a");
+    start(history);
+    wait_until(health_of(history).progress > 2); /* the first turn and its totals file are done */
+    atomic_store(&stall_ms, 300);
+    put(history, &a, 1, 0);
+    history_put_state(history, a.number, &a.state);
+    sleep_ms(100); /* a transaction is under way, which does not have what comes now */
+    a.state.base_imported_uwh = 5000;
+    history_put_state(history, a.number, &a.state);
+    history_close(history, 5000);
+    assert_int_equal(ask_number(folder->database, "SELECT base_imported_uwh FROM total"), 5000);
+}
+
 static void test_closing_gives_up_on_a_disk_that_hangs(void **state)
 {
     const struct folder *folder = *state;
@@ -280,6 +297,7 @@ int main(void)
         TEST(test_a_real_full_disk),
         TEST(test_other_errors_of_the_disk_are_waited_out),
         TEST(test_putting_never_waits_for_the_disk),
+        TEST(test_a_total_set_just_before_the_stop_is_stored),
         TEST(test_closing_gives_up_on_a_disk_that_hangs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,10 +127,10 @@ static void check_file(const struct folder *folder, struct shared *shared, int r
 static void test_killed_at_any_moment(void **state)
 {
     const struct folder *folder = *state;
-    const char *wanted = getenv("BL2MQTT_SEED");
+    const char *wanted = getenv("TEST_SEED");
     uint64_t seed =
         wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)clock_wall_ms() % 1000000;
-    print_message("seed %llu (repeat with BL2MQTT_SEED)\n", (unsigned long long)seed);
+    print_message("seed %llu (repeat with TEST_SEED)\n", (unsigned long long)seed);
     char shared_path[PATH_MAX];
     (void)snprintf(shared_path, sizeof shared_path, "%s/shared", folder->path);
     struct shared *shared = map_shared(shared_path);

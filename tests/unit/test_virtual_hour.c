@@ -10,7 +10,7 @@
  *   - no published total (of committed states, in the published resolution) ever goes down;
  *   - at the end it equals the truth to the count, except what was counted around a chip reset.
  *
- * BL2MQTT_SEED repeats one history, BL2MQTT_HOURS runs more of them.
+ * TEST_SEED repeats one history, TEST_HOURS runs more of them.
  */
 #include "bridge/meter/meter.h"
 #include "drivers/base/number.h"
@@ -386,10 +386,9 @@ static int64_t setting(const char *name, int64_t otherwise)
 static void test_virtual_hours(void **unused)
 {
     (void)unused;
-    uint64_t seed = (uint64_t)setting("BL2MQTT_SEED", (int64_t)time(NULL));
-    int64_t hours = setting("BL2MQTT_HOURS", 4);
-    printf("seed %" PRIu64 " for %" PRId64
-           " virtual hours of two lines (repeat with BL2MQTT_SEED)\n",
+    uint64_t seed = (uint64_t)setting("TEST_SEED", (int64_t)time(NULL));
+    int64_t hours = setting("TEST_HOURS", 4);
+    printf("seed %" PRIu64 " for %" PRId64 " virtual hours of two lines (repeat with TEST_SEED)\n",
            seed, hours);
     struct tally tally = {0};
     for (int64_t i = 0; i < hours; i++)
