@@ -338,8 +338,8 @@ static enum status database_path(const struct command_context *context, const ch
 static enum status answer(struct history_query *query, const struct options *options,
                           struct error *error)
 {
-    int64_t from_ms;
-    int64_t to_ms;
+    int64_t from_ms = 0;
+    int64_t to_ms = 0;
     enum status status = parse_span(options, &from_ms, &to_ms, error);
     if (status != STATUS_OK)
         return status;

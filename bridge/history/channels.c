@@ -140,12 +140,16 @@ void channels_take_over(struct channels *channels, struct known_channel *channel
     channels_put_state(channel, &state);
 }
 
+bool channels_same_factors(const struct calibration *a, const struct calibration *b)
+{
+    return a->voltage == b->voltage && a->current == b->current && a->power == b->power;
+}
+
 bool channels_record(struct channels *channels, struct known_channel *channel,
                      const struct calibration *factors, bool invert, int64_t wall_ms)
 {
     const struct known_calibration *last = &channel->recorded;
-    if (last->id != 0 && memcmp(&last->factors, factors, sizeof *factors) == 0 &&
-        last->invert == invert)
+    if (last->id != 0 && channels_same_factors(&last->factors, factors) && last->invert == invert)
         return false;
     channel->recorded = (struct known_calibration){
         .id = ++channels->last_calibration_id,

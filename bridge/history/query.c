@@ -356,7 +356,7 @@ static int64_t credit(const struct series *series, int64_t *running, int64_t cou
 
 static int64_t median_interval(const struct lane *lane)
 {
-    int64_t sorted[INTERVALS];
+    int64_t sorted[INTERVALS] = {0};
     for (size_t i = 0; i < lane->interval_count; i++) {
         size_t at = i;
         for (; at > 0 && sorted[at - 1] > lane->intervals[i]; at--)
