@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt check: says whether bridge.yaml can be used, and if not, everything that is wrong with
- * it. */
+/* bl2mqtt check: says whether bridge.yaml can be used, and if not, all that is wrong with it. */
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
 #include "bridge/config/defaults.h"

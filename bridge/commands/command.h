@@ -22,8 +22,7 @@ struct command {
 /** The table of all commands, ended by a NULL name. */
 extern const struct command commands[];
 
-/** Prints error->text to stderr as one sentence starting with the command's name; returns status.
- */
+/** Prints "bl2mqtt <command>: <error->text>" to stderr; returns status. */
 enum status command_fail(const char *command, enum status status, const struct error *error);
 
 /* What the table is made of: one function per file of this folder. */

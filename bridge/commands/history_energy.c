@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history energy: kilowatt hours and watts per hour, day or month, from the history file.
- */
+/* bl2mqtt history energy: kilowatt hours and watts per hour, day or month, from the history. */
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
 #include "bridge/history/buckets.h"

@@ -302,8 +302,7 @@ static int read_next_calibration(struct answer *answer, struct series *series, i
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Readings come in order of time, so only the step from one calibration to the next is looked up.
- */
+/* Readings come in order of time, so only the next calibration has to be looked at. */
 static int calibrate_at(struct answer *answer, struct series *series, int64_t wall_ms)
 {
     if (series->calibrated && wall_ms < series->recalibrated_ms)

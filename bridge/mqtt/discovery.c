@@ -102,8 +102,8 @@ static void set_entity_ids(json_t *component, const char *platform, const char *
         else if (*c == '-')
             *c = '_';
     }
-    /* default_entity_id since Home Assistant 2025.10, object_id until 2026.3; each ignores the
-     * other's. */
+    /* Home Assistant takes object_id until 2026.3, default_entity_id since 2025.10; what it does
+     * not know it ignores. */
     json_object_set_new(component, "default_entity_id", json_sprintf("%s.%s", platform, id));
     json_object_set_new(component, "object_id", json_string(id));
 }
