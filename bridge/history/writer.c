@@ -504,7 +504,7 @@ static bool abandon(struct writer *writer)
 void writer_close(struct writer *writer, int64_t timeout_ms)
 {
     if (!writer->started) {
-        database_close(writer->database, true);
+        database_close(writer->database, false); /* as clean or not as it was found */
         writer_free(writer);
         return;
     }
