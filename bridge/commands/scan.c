@@ -211,7 +211,8 @@ static void print_text(const struct bl0942_scan *scan, const char *config)
 static enum status scan_port(const struct wishes *wishes, struct bl0942_scan *scan,
                              struct error *error)
 {
-    const struct serial_options options = {.baud = wishes->baud != 0 ? wishes->baud : 4800};
+    const struct serial_options options = {.baud = wishes->baud != 0 ? wishes->baud : 4800,
+                                           .patient = true};
     struct serial_port *port = NULL;
     enum status status = serial_open(wishes->port, &options, &port, error);
     if (status != STATUS_OK)
