@@ -194,15 +194,8 @@ struct table {
 static bool keep_row(void *context, const struct history_energy_row *row)
 {
     struct table *table = context;
-    if (table->count == table->capacity) { /* bounded by HISTORY_BUCKETS_MAX */
-        size_t capacity = table->capacity == 0 ? 64 : table->capacity * 2;
-        struct history_energy_row *rows = memory_new(capacity, sizeof *rows);
-        if (table->count > 0)
-            memcpy(rows, table->rows, table->count * sizeof *rows);
-        free(table->rows);
-        table->rows = rows;
-        table->capacity = capacity;
-    }
+    /* Bounded by HISTORY_BUCKETS_MAX. */
+    table->rows = memory_grow(table->rows, table->count, &table->capacity, sizeof *table->rows);
     table->rows[table->count++] = *row;
     if (row->imported_uwh > table->greatest_uwh)
         table->greatest_uwh = row->imported_uwh;
@@ -337,8 +330,8 @@ static enum status database_path(const struct command_context *context, const ch
 static enum status answer(struct history_query *query, const struct options *options,
                           struct error *error)
 {
-    int64_t from_ms;
-    int64_t to_ms;
+    int64_t from_ms = 0;
+    int64_t to_ms = 0;
     enum status status = parse_span(options, &from_ms, &to_ms, error);
     if (status != STATUS_OK)
         return status;
