@@ -49,7 +49,7 @@ double field_load_number(const struct field *field, const void *target)
 
 static char **text_member(const struct field *field, const void *target)
 {
-    return (char **)((uintptr_t)target + field->offset);
+    return (char **)((char *)target + field->offset);
 }
 
 static bool holds_text(const struct field *field)
