@@ -235,8 +235,7 @@ static void settle_done(struct writer *writer, int64_t began_ms)
     writer->due_ms = began_ms + writer->commit_interval_ms;
 }
 
-/* What was taken goes back; a total that changed meanwhile is dirty anyway, with its later state.
- */
+/* What was taken goes back; a total that changed meanwhile is dirty anyway, in its later state. */
 static void settle_kept(struct writer *writer, enum database_result result,
                         const struct error *error)
 {

@@ -9,7 +9,7 @@
 /* Jansson's iterators want a pointer to non-const, although they change nothing. */
 static json_t *iterable(const json_t *json)
 {
-    return (json_t *)(uintptr_t)json;
+    return (json_t *)json;
 }
 
 static void object_id(const struct discovery_context *context, const char *device_id, char *id,

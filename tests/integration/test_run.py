@@ -156,6 +156,7 @@ def test_unplugged_and_back_under_another_name(folder, broker, spawn, two_meters
     watch = broker.subscribe("bl2mqtt/#")
     start(spawn, folder, broker)
     watch.wait("bl2mqtt/house", lambda s: complete(s) and s["energy_a"] is not None)
+    watch.clear()  # the states from before both channels had been read
     two_meters[0].tell("unplug")
     state = watch.wait("bl2mqtt/house", lambda s: s["power_a"] is None and s["power_b"] is not None)
     assert state["energy_a"] is not None and state["data_problem"] is True
