@@ -128,11 +128,6 @@ void channels_take_over(struct channels *channels, struct known_channel *channel
     channels_put_state(channel, &state);
 }
 
-bool channels_same_factors(const struct calibration *a, const struct calibration *b)
-{
-    return a->voltage == b->voltage && a->current == b->current && a->power == b->power;
-}
-
 bool channels_record(struct channels *channels, struct known_channel *channel,
                      const struct calibration *factors, bool invert, int64_t wall_ms)
 {
