@@ -67,6 +67,10 @@ struct known_channel *channels_find_name(struct channels *channels, const char *
 struct known_channel *channels_add(struct channels *channels, unsigned number, const char *device,
                                    const char *channel, enum reading_kind kind);
 
+/** Another source now reads the circuit: when a channel of the same name and another kind has more
+ *  energy, that becomes the base of this one's state, which then begins anew. */
+void channels_take_over(struct channels *channels, struct known_channel *channel);
+
 /** Makes calibration the last one recorded, if it differs; true if it did. */
 bool channels_record(struct channels *channels, struct known_channel *channel,
                      const struct calibration *factors, bool invert, int64_t wall_ms);
