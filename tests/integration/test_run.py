@@ -160,7 +160,7 @@ def test_unplugged_and_back_under_another_name(folder, broker, spawn, two_meters
     two_meters[0].tell("unplug")
     state = watch.wait("bl2mqtt/house", lambda s: s["power_a"] is None and s["power_b"] is not None)
     assert state["energy_a"] is not None and state["data_problem"] is True
-    assert watch.payloads("bl2mqtt/house/availability")[-1] == '{"state":"online"}'
+    assert watch.payloads("bl2mqtt/house/availability") == []  # one channel is enough to be online
     two_meters[1].tell("unplug")
     watch.wait("bl2mqtt/house/availability", lambda s: s == {"state": "offline"})
     time.sleep(1)
