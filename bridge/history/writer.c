@@ -236,8 +236,7 @@ static void settle_done(struct writer *writer, int64_t began_ms)
     writer->due_ms = began_ms + writer->commit_interval_ms;
 }
 
-/* What was taken goes back; a total that changed meanwhile is dirty anyway, with its later state.
- */
+/* What was taken goes back; a total that changed meanwhile is dirty anyway, in its later state. */
 static void settle_kept(struct writer *writer, enum database_result result,
                         const struct error *error)
 {
@@ -506,7 +505,7 @@ static bool abandon(struct writer *writer)
 void writer_close(struct writer *writer, int64_t timeout_ms)
 {
     if (!writer->started) {
-        database_close(writer->database, true);
+        database_close(writer->database, false); /* as clean or not as it was found */
         writer_free(writer);
         return;
     }

@@ -282,7 +282,9 @@ const struct energy_state *meter_state(const struct meter *meter)
 
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values)
 {
-    *values = stale ? (struct channel_values){0} : meter->values;
+    *values = meter->values;
+    if (stale)
+        *values = (struct channel_values){0};
     fill_energy(meter, values);
 }
 

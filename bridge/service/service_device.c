@@ -344,8 +344,7 @@ static bool round_complete(const struct service_device *device)
 
 static bool report_due(const struct service_device *device, int64_t boot_ms)
 {
-    /* Half a reading early rather than half a reading late, so that 5 s of 1 s readings stay 5 s.
-     */
+    /* Half a reading early rather than late, so that 5 s of 1 s readings stay 5 s. */
     int64_t wait_ms = device->report_interval_ms - device->config->interval_ms / 2;
     return device->last_publish_ms == 0 || boot_ms - device->last_publish_ms >= wait_ms;
 }

@@ -46,6 +46,32 @@ bool number_parse_int(const char *text, size_t length, int64_t low, int64_t high
     return true;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool number_parse_whole(const char *text, size_t length, int64_t low, int64_t high, int64_t *value)
+{
+    if (length < 2 || text[0] != '0' || text[1] != 'x')
+        return number_parse_int(text, length, low, high, value);
+    int64_t number = 0;
+    for (size_t i = 2; i < length; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit < 0 || number > INT64_MAX >> 4)
+            return false;
+        number = number * 16 + digit;
+    }
+    if (length == 2 || number < low || number > high)
+        return false;
+    *value = number;
+    return true;
+}
+
 /* [-]digits[.digits][e[+-]digits], with at least one digit on each side of what is there. */
 static bool is_decimal(const char *text, size_t length)
 {

@@ -181,6 +181,8 @@ class Campaign:
         self.watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None and s["energy_b"] is not None, 15)
         wait_for(lambda: house.announced_keys(self.watch.messages), 10, "discovery")
         self.keys = house.announced_keys(self.watch.messages)
+        # Where a channel's total begins is safe with the first commit; a kill before that moves it.
+        wait_for(lambda: self.stored.query("SELECT sum(known) FROM total") == [(2,)], 10, "the first totals to be stored")
         assert len(self.keys) > 20
         for chip in self.chips.values():
             house.load(chip, 12000)
@@ -215,12 +217,29 @@ class Campaign:
         for chip in self.chips.values():
             for name in NOISE:
                 chip.tell(f"fault {name} 0")
-        house_settled(self)
+        try:
+            house_settled(self)
+        except AssertionError:
+            self.explain()
+            raise
         status = self.service.stop()
         assert status == 0, f"exit {status}\n{self.service.output[-3000:]}"
         self.judge()
         self.stored.assert_consistent()
         self.figures()
+
+    def explain(self):
+        """What a person needs who is to find out why the totals are not the truth."""
+        for name, chip in self.chips.items():
+            print(f"channel {name}: {chip.truth()}")
+            for restart in self.restarts[name]:
+                place = self.noticed(name, restart)
+                print(f"channel {name}: restarted at {restart.wall_ms:.0f} ms, {restart.counted} counted until then; "
+                      f"noticed by reading {place}")
+                for row in self.stored.rows(name)[max(0, (place or 0) - 6):(place or 0) + 4]:
+                    print(f"  {row}")
+        for row in self.stored.query("SELECT key >> 15, key & 32767, kind, message FROM event ORDER BY key"):
+            print(f"event {row}")
 
     def lost(self, name):
         """Counts that the restarts of a chip cost, each judged by itself."""

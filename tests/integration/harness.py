@@ -145,7 +145,7 @@ class Broker:
         if not isinstance(payload, (str, bytes)):
             payload = json.dumps(payload)
         # mosquitto_pub has an option of its own for an empty payload.
-        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s" if payload else "-n"]
+        args = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s" if payload else "-n"]
         subprocess.run(args + (["-r"] if retain else []), check=True, timeout=10,
                        input=payload if isinstance(payload, bytes) else payload.encode())
 
@@ -157,7 +157,7 @@ class Subscriber:
     """mosquitto_sub, so that an independent client judges what arrives."""
 
     def __init__(self, port, topics):
-        args = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
+        args = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
         for topic in topics:
             args += ["-t", topic]
         self.messages = []

@@ -569,8 +569,7 @@ static void test_random_histories(void **unused)
     }
 }
 
-/* Readings of which nothing is true: no crash, no total that goes down, nothing beyond its range.
- */
+/* Readings of which nothing is true: no crash, no total goes down, nothing beyond its range. */
 static void test_garbage(void **unused)
 {
     (void)unused;

@@ -71,8 +71,8 @@ static void test_totals_are_found_again(void **state)
     struct circuit a_again = add_circuit(history, "house", "a");
     assert_int_equal(a_again.number, a.number);
     assert_int_equal(b_again.number, b.number);
-    assert_memory_equal(&a_again.state, &a.state, sizeof a.state);
-    assert_memory_equal(&b_again.state, &b.state, sizeof b.state);
+    assert_same_state(&a_again.state, &a.state);
+    assert_same_state(&b_again.state, &b.state);
     history_close(history, 5000);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM calibration"), 2);
     assert_int_equal(ask_number(folder->database, "SELECT sum(imported) FROM reading"),

@@ -149,7 +149,7 @@ static void test_second_owner_is_refused_by_name(void **state)
     snprintf(pid, sizeof pid, "(pid %d)", (int)child);
     assert_non_null(strstr(error.text, pid));
     char holder[128];
-    assert_true(serial_find_holder(pair->name, holder, sizeof holder));
+    assert_true(serial_find_holder(pair->name, 0, holder, sizeof holder)); /* by its lock */
     assert_non_null(strstr(holder, pid));
 
     close(finish[0]);
@@ -157,6 +157,40 @@ static void test_second_owner_is_refused_by_name(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
     serial_close(open_link(pair)); /* free again, twice: nothing stays behind */
     serial_close(open_link(pair));
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* picocom --nolock, cat, a script: nothing in /proc/locks. */
+static void test_holder_without_a_lock(void **state)
+{
+    const struct pair *pair = *state;
+    char holder[128] = "?";
+    assert_false(
+        serial_find_holder(pair->name, 10000, holder, sizeof holder)); /* we do not count */
+    assert_string_equal(holder, "");
+    int ready[2], finish[2];
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(finish), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(pair->name, O_RDWR | O_NOCTTY);
+        char byte = fd >= 0 ? 'y' : 'n';
+        close(finish[1]);
+        (void)!write(ready[1], &byte, 1);
+        (void)!read(finish[0], &byte, 1);
+        _exit(0);
+    }
+    char byte = 0;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    assert_true(serial_find_holder(pair->name, 10000, holder, sizeof holder));
+    char pid[32];
+    snprintf(pid, sizeof pid, "(pid %d)", (int)child);
+    assert_non_null(strstr(holder, pid));
+    close(finish[0]);
+    close(finish[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
     close(ready[0]);
     close(ready[1]);
 }
@@ -247,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bytes_pass_unchanged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_baud_rate_and_absent_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_second_owner_is_refused_by_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_holder_without_a_lock, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hang_up_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stable_names, set_up, tear_down),
