@@ -50,9 +50,8 @@ struct service {
     size_t device_count;
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
-    char set_aside[400];       /* what happened to a damaged history file, or "" */
-    bool set_aside_told;
-    bool health_due; /* something in bridge/health has changed */
+    char set_aside[256];       /* the damaged history that was last reported */
+    bool health_due;           /* something in bridge/health has changed */
     const char *config_path;
 };
 
@@ -102,6 +101,12 @@ static int64_t resident_bytes(void)
     return uv_resident_set_memory(&bytes) == 0 ? (int64_t)bytes : 0;
 }
 
+static const char *set_aside_sentence(const struct history_health *history, char *text, size_t size)
+{
+    (void)snprintf(text, size, "The history was damaged and set aside as %s.", history->set_aside);
+    return text;
+}
+
 static void publish_health(struct service *service)
 {
     struct history_health history;
@@ -113,11 +118,12 @@ static void publish_health(struct service *service)
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
     const char *problems[2];
+    char set_aside[320];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
-    if (service->set_aside[0] != '\0')
-        problems[problem_count++] = service->set_aside;
+    if (history.set_aside[0] != '\0')
+        problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -195,25 +201,25 @@ static bool statistics_of(void *context, const struct config_device *device, siz
 
 /* ---- what comes from other threads ---- */
 
-/* A damaged file is found before there is a broker to tell, or in the midst of things. */
-static void report_set_aside(struct service *service, const char *path)
+/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
+static void report_set_aside(struct service *service, const struct history_health *history)
 {
     struct publisher_health mqtt;
     publisher_health(service->publisher, &mqtt);
-    if (path[0] == '\0' || service->set_aside_told || !mqtt.connected)
+    if (!mqtt.connected || strcmp(history->set_aside, service->set_aside) == 0)
         return;
-    (void)snprintf(
-        service->set_aside, sizeof service->set_aside,
-        "The history file was damaged and is set aside as %.256s; a fresh one is written.", path);
-    service->set_aside_told = true;
-    publish_event(service, "history_set_aside", NULL, NULL, service->set_aside);
+    char sentence[320];
+    (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
+    publish_event(service, "history_renewed", NULL, NULL,
+                  set_aside_sentence(history, sentence, sizeof sentence));
+    publish_health(service);
 }
 
 static void report_history(struct service *service)
 {
     struct history_health health;
     history_health(service->history, &health);
-    report_set_aside(service, health.set_aside);
+    report_set_aside(service, &health);
     if (strcmp(health.problem, service->history_problem) == 0)
         return;
     (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", health.problem);
