@@ -786,6 +786,7 @@ static void free_publisher(struct publisher *publisher);
 static void *run(void *context)
 {
     struct publisher *publisher = context;
+    (void)pthread_setname_np(pthread_self(), "publisher");
     struct error error = {.text = ""};
     struct connection_library *library = connection_library_open(&error);
     if (library == NULL)

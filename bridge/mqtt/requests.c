@@ -193,8 +193,8 @@ enum status request_number(const struct request *request, const char *key, doubl
         return STATUS_USAGE;
     double number = json_number_value(json);
     if (!json_is_number(json) || !(number >= low && number <= high))
-        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %g to %g.", key, low,
-                         high);
+        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %.0f to %.0f.", key,
+                         low, high);
     *value = number;
     return STATUS_OK;
 }

@@ -21,6 +21,7 @@ struct service_channel {
     int64_t shown_imported_uwh; /* totals as last published */
     int64_t shown_exported_uwh;
     int64_t totals_set_ms; /* boot clock: when the user last set them */
+    bool held;             /* the totals are older than what was published: not shown yet */
 };
 
 struct service_device {
@@ -88,6 +89,22 @@ static void report(const struct service_device *device, const struct service_cha
     outlets->event(outlets->context, kind, device->config->id, channel->config->name, message);
 }
 
+/* Totals that are not in the database come from the copy beside it, which is some minutes old. What
+ * was published since may be more, so they are held back until the chip's counter has filled the
+ * gap: better unknown for a moment than a total that falls. */
+static void show_from_start(struct service_device *device, size_t number)
+{
+    struct service_channel *channel = &device->channels[number];
+    const struct channel_values *values = &device->values[number];
+    int64_t imported_uwh = 0, exported_uwh = 0;
+    history_stored_totals(device->outlets->history, channel->history_number, &imported_uwh,
+                          &exported_uwh);
+    channel->shown_imported_uwh = values->energy_uwh.value;
+    channel->shown_exported_uwh = values->energy_produced_uwh.value;
+    channel->held =
+        imported_uwh + exported_uwh < channel->shown_imported_uwh + channel->shown_exported_uwh;
+}
+
 /* The factors may have changed since the totals were stored: fold what was counted under the old
  * ones before counting with the new, so that the total does not jump. */
 static enum status open_channel(struct service_device *device, size_t number, struct error *error)
@@ -129,6 +146,7 @@ static enum status open_channel(struct service_device *device, size_t number, st
                  config->id, channel->config->name);
     }
     meter_values(channel->meter, true, &device->values[number]);
+    show_from_start(device, number);
     return STATUS_OK;
 }
 
@@ -190,7 +208,7 @@ static unsigned problems_of(const struct service_device *device, int64_t boot_ms
     for (size_t i = 0; i < device->config->channel_count; i++) {
         const struct service_channel *channel = &device->channels[i];
         problems |= channel->problems;
-        if (!channel->online)
+        if (channel->heard_of && !channel->online)
             problems |= PROBLEM_SILENT;
         if (channel->noisy_until_ms > boot_ms)
             problems |= PROBLEM_NOISY;
@@ -230,6 +248,8 @@ static void show_totals(struct service_device *device)
             channel->shown_exported_uwh = exported_uwh;
         imported->value = channel->shown_imported_uwh;
         exported->value = channel->shown_exported_uwh;
+        imported->known = imported->known && !channel->held;
+        exported->known = exported->known && !channel->held;
     }
 }
 
@@ -301,9 +321,11 @@ static void report_meter_event(struct service_device *device, const struct servi
  * passed. */
 static bool round_complete(const struct service_device *device)
 {
-    for (size_t i = 0; i < device->config->channel_count; i++)
-        if (device->channels[i].online && !device->channels[i].fresh)
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        const struct service_channel *channel = &device->channels[i];
+        if (!channel->heard_of || (channel->online && !channel->fresh))
             return false;
+    }
     return true;
 }
 
@@ -330,21 +352,38 @@ static bool any_online(const struct service_device *device)
     return false;
 }
 
+/* The first reading was credited: the totals have caught up. */
+static void release_totals(struct service_device *device, size_t number)
+{
+    struct service_channel *channel = &device->channels[number];
+    channel->held = false;
+    channel->shown_imported_uwh = device->values[number].energy_uwh.value;
+    channel->shown_exported_uwh = device->values[number].energy_produced_uwh.value;
+}
+
 void service_device_reading(struct service_device *device, size_t number,
                             const struct reading *reading)
 {
     struct service_channel *channel = &device->channels[number];
     struct meter_result result;
+    int64_t credited_ms = meter_state(channel->meter)->counter_wall_ms;
     meter_accept(channel->meter, reading, &result);
     history_put_reading(device->outlets->history, channel->history_number, reading,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
+    if (channel->held && meter_state(channel->meter)->counter_wall_ms != credited_ms)
+        release_totals(device, number);
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
-    for (size_t i = 0; i < result.event_count; i++)
+    for (size_t i = 0; i < result.event_count; i++) {
         report_meter_event(device, channel, &result.events[i]);
+        /* The next crash must not find a baseline from before the restart. */
+        if (result.events[i].kind == METER_EVENT_COUNTER_RESET)
+            history_put_state(device->outlets->history, channel->history_number,
+                              meter_state(channel->meter));
+    }
     if (round_complete(device) && report_due(device, reading->boot_ms))
         publish_state(device, reading->boot_ms);
 }
@@ -396,9 +435,8 @@ void service_device_tick(struct service_device *device, int64_t boot_ms)
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
-    if (some_fresh && device->last_publish_ms != 0 &&
-        boot_ms - device->last_publish_ms >=
-            device->report_interval_ms + device->config->interval_ms)
+    if (some_fresh && boot_ms - device->last_publish_ms >=
+                          device->report_interval_ms + device->config->interval_ms)
         publish_state(device, boot_ms);
 }
 
@@ -416,6 +454,36 @@ enum status service_device_set_report_interval(struct service_device *device, in
     return STATUS_OK;
 }
 
+/* The only act that may lower a total is told with what it was and what it is. */
+static void report_totals_set(const struct service_device *device,
+                              const struct service_channel *channel,
+                              const struct channel_values *before, int64_t imported_uwh,
+                              int64_t exported_uwh)
+{
+    const struct {
+        const char *name;
+        int64_t before, after;
+    } totals[] = {{"energy", before->energy_uwh.value, imported_uwh},
+                  {"energy_produced", before->energy_produced_uwh.value, exported_uwh}};
+    char buffer[200];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text, "By request");
+    for (size_t i = 0; i < 2; i++) {
+        if (totals[i].after < 0)
+            continue;
+        text_append(&text, ", %s was set from ", totals[i].name);
+        text_append_decimal(&text, totals[i].before, 9, 3, true);
+        text_append(&text, " to ");
+        text_append_decimal(&text, totals[i].after, 9, 3, true);
+        text_append(&text, " kWh");
+    }
+    text_append(&text, ".");
+    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,
+                buffer);
+    report(device, channel, "totals_set", buffer);
+}
+
 enum status service_device_set_totals(struct service_device *device, const char *name,
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error)
@@ -425,12 +493,13 @@ enum status service_device_set_totals(struct service_device *device, const char 
         if (strcmp(channel->config->name, name) != 0)
             continue;
         meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+        report_totals_set(device, channel, &device->values[i], imported_uwh, exported_uwh);
+        channel->held = false;
         channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
         channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
         meter_values(channel->meter, !channel->online, &device->values[i]);
         history_put_state(device->outlets->history, channel->history_number,
                           meter_state(channel->meter));
-        report(device, channel, "totals_set", "The totals were set by request.");
         publish_state(device, clock_boot_ms());
         return STATUS_OK;
     }

@@ -151,7 +151,8 @@ class Subscriber:
             args += ["-t", topic]
         self.messages = []
         self._queue = queue.Queue()
-        self._process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                         errors="replace")
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
