@@ -3,7 +3,6 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
