@@ -441,7 +441,8 @@ static void take_step(struct announcer *announcer, struct thing *thing)
 bool announcer_idle(const struct announcer *announcer)
 {
     for (size_t i = 0; i < announcer->thing_count; i++)
-        if (announcer->things[i].step != STEP_IDLE)
+        if (announcer->things[i].step != STEP_IDLE ||
+            !acknowledged(announcer, &announcer->things[i]))
             return false;
     return announcer->connected && !announcer->saving;
 }
