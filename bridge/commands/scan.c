@@ -78,7 +78,7 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
     }
     if (status == STATUS_OK && optind < argc)
         return command_extra_word(NAME, argv[optind]);
-    if (status == STATUS_OK && wishes->port == NULL)
+    if (status == STATUS_OK && wishes->port[0] == '\0')
         return command_fail(
             NAME, STATUS_USAGE,
             &(struct error){"Say which port with --port; `bl2mqtt ports` lists them."});
@@ -232,7 +232,7 @@ static enum status answer(const struct wishes *wishes, const struct bl0942_scan 
 enum status command_scan(const struct command_context *context, int argc, char **argv)
 {
     (void)context;
-    struct wishes wishes = {.port = NULL};
+    struct wishes wishes = {.port = ""};
     bool help = false;
     enum status status = parse(argc, argv, &wishes, &help);
     if (status != STATUS_OK)

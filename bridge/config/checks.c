@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A packet is asked for with 2 bytes and answered with 23, of 10 bits each. */
-#define PACKET_BITS ((2 + 23) * 10)
+#define PACKET_BITS INT64_C(250)
 
 struct checker {
     const struct config *config;

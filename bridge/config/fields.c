@@ -2,10 +2,8 @@
 #include "bridge/config/fields.h"
 
 #include "bridge/config/suggest.h"
-#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static const int doubtful_readings = 3;
 static const int64_t doubtful_ms = 2000;

@@ -82,9 +82,7 @@ static json_t *device_availability(const struct discovery_context *context, cons
 
 static json_t *origin(const struct discovery_context *context)
 {
-    json_t *object = json_pack("{s:s,s:s}", "name", "bl2mqtt", "sw_version", context->version);
-    set_text(object, "support_url", context->support_url);
-    return object;
+    return json_pack("{s:s,s:s}", "name", "bl2mqtt", "sw_version", context->version);
 }
 
 /* What Home Assistant allows in an entity id: lower case, and underscores only between other

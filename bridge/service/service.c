@@ -4,6 +4,7 @@
 #include "bridge/mqtt/announcer.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
+#include "bridge/service/roster.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TICK_MS 1000
 #define HEALTH_MS 60000
@@ -49,6 +51,8 @@ struct service {
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
     char set_aside[256];       /* the damaged history that was last reported */
+    bool health_due;           /* something in bridge/health has changed */
+    const char *config_path;
 };
 
 /* ---- messages about the bridge itself ---- */
@@ -135,6 +139,7 @@ static void publish_health(struct service *service)
         .device_count = service->device_count,
     };
     publish_bridge(service, "health", message_bridge_health(&health), true);
+    service->health_due = false;
 }
 
 static void publish_event(void *context, const char *kind, const char *device, const char *channel,
@@ -149,6 +154,7 @@ static void publish_event(void *context, const char *kind, const char *device, c
         .message = message,
     };
     publish_bridge(service, "event", message_bridge_event(&event), false);
+    service->health_due = true;
 }
 
 static void publish_log_line(void *context, enum log_level level, const char *message)
@@ -230,6 +236,30 @@ static void stop(struct service *service, enum service_end end)
     uv_stop(&service->loop);
 }
 
+/* Looks before leaping: with a broken file nothing is stopped. */
+static enum status reload(void *context, struct error *error)
+{
+    struct service *service = context;
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(service->config_path, environ, problems);
+    if (config == NULL) {
+        const struct config_problem *first = &problems->list[0];
+        return error_set(error, STATUS_USAGE,
+                         "%s:%d:%d: %s The running configuration stays in force; `bl2mqtt "
+                         "check` lists all problems.",
+                         first->file, first->line, first->column, first->message);
+    }
+    config_free(config);
+    watchdog_reloading();
+    stop(service, SERVICE_RELOAD);
+    return STATUS_OK;
+}
+
+static void on_info_changed(void *context)
+{
+    publish_info(context);
+}
+
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct service *service = context;
@@ -243,17 +273,11 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .log = service->log,
         .devices = service->devices,
         .device_count = service->device_count,
+        .reload = reload,
+        .changed = on_info_changed,
+        .context = service,
     };
-    switch (service_request(&requests, incoming)) {
-    case REQUEST_DONE:
-        break;
-    case REQUEST_LOG_LEVEL:
-        publish_info(service);
-        break;
-    case REQUEST_RESTART:
-        stop(service, SERVICE_RELOAD);
-        break;
-    }
+    service_request(&requests, incoming);
 }
 
 static void wake_up(void *context)
@@ -275,6 +299,9 @@ static void on_wake(uv_async_t *async)
 static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
+    report_history(service);
+    if (service->health_due)
+        publish_health(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
 }
@@ -305,9 +332,10 @@ static void on_reload_signal(uv_signal_t *signal, int number)
 {
     (void)number;
     struct service *service = signal->data;
+    struct error error = {""};
     log_info(service->log, "Loading the configuration again on SIGHUP.");
-    watchdog_reloading();
-    stop(service, SERVICE_RELOAD);
+    if (reload(service, &error) != STATUS_OK)
+        log_error(service->log, "The configuration was not loaded: %s", error.text);
 }
 
 static enum status start_loop(struct service *service, struct error *error)
@@ -471,6 +499,26 @@ static enum status create_announcer(struct service *service, struct error *error
     return STATUS_OK;
 }
 
+static void clear_topics(void *context, const char *topic)
+{
+    struct service *service = context;
+    char availability[512];
+    if (snprintf(availability, sizeof availability, "%s/availability", topic) >=
+        (int)sizeof availability)
+        return;
+    publisher_publish(service->publisher, topic, "", 0, true, 1);
+    publisher_publish(service->publisher, availability, "", 0, true, 1);
+}
+
+static enum status forget_removed_devices(struct service *service, struct error *error)
+{
+    char path[PATH_MAX];
+    enum status status = in_data_dir(service, "topics.json", path, error);
+    if (status == STATUS_OK)
+        roster_update(path, service->config, clear_topics, service, service->log);
+    return status;
+}
+
 static void start_timers(struct service *service)
 {
     (void)uv_timer_start(&service->tick, on_tick, TICK_MS, TICK_MS);
@@ -496,6 +544,8 @@ static enum status start(struct service *service, struct error *error)
         status = history_start(service->history, error);
     if (status == STATUS_OK)
         status = create_announcer(service, error);
+    if (status == STATUS_OK)
+        status = forget_removed_devices(service, error);
     if (status == STATUS_OK)
         status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
@@ -555,6 +605,7 @@ enum status service_run(const struct config *config, const char *config_path, st
 {
     struct service *service = memory_new(1, sizeof *service);
     service->config = config;
+    service->config_path = config_path;
     service->log = log;
     service->started_wall_ms = clock_wall_ms();
     service->started_boot_ms = clock_boot_ms();

@@ -3,7 +3,6 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -198,7 +197,7 @@ static unsigned problems_of(const struct service_device *device, int64_t boot_ms
     for (size_t i = 0; i < device->config->channel_count; i++) {
         const struct service_channel *channel = &device->channels[i];
         problems |= channel->problems;
-        if (!channel->online)
+        if (channel->heard_of && !channel->online)
             problems |= PROBLEM_SILENT;
         if (channel->noisy_until_ms > boot_ms)
             problems |= PROBLEM_NOISY;
@@ -336,9 +335,11 @@ static void report_meter_event(struct service_device *device, const struct servi
  * passed. */
 static bool round_complete(const struct service_device *device)
 {
-    for (size_t i = 0; i < device->config->channel_count; i++)
-        if (device->channels[i].online && !device->channels[i].fresh)
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        const struct service_channel *channel = &device->channels[i];
+        if (!channel->heard_of || (channel->online && !channel->fresh))
             return false;
+    }
     return true;
 }
 
@@ -379,8 +380,13 @@ void service_device_reading(struct service_device *device, size_t number,
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
-    for (size_t i = 0; i < result.event_count; i++)
+    for (size_t i = 0; i < result.event_count; i++) {
         report_meter_event(device, channel, &result.events[i]);
+        /* The next crash must not find a baseline from before the restart. */
+        if (result.events[i].kind == METER_EVENT_COUNTER_RESET)
+            history_put_state(device->outlets->history, channel->history_number,
+                              meter_state(channel->meter));
+    }
     if (round_complete(device) && report_due(device, reading->boot_ms))
         publish_state(device, reading->boot_ms);
 }
@@ -432,9 +438,8 @@ void service_device_tick(struct service_device *device, int64_t boot_ms)
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
-    if (some_fresh && device->last_publish_ms != 0 &&
-        boot_ms - device->last_publish_ms >=
-            device->report_interval_ms + device->config->interval_ms)
+    if (some_fresh && boot_ms - device->last_publish_ms >=
+                          device->report_interval_ms + device->config->interval_ms)
         publish_state(device, boot_ms);
 }
 
@@ -452,6 +457,36 @@ enum status service_device_set_report_interval(struct service_device *device, in
     return STATUS_OK;
 }
 
+/* The only act that may lower a total is told with what it was and what it is. */
+static void report_totals_set(const struct service_device *device,
+                              const struct service_channel *channel,
+                              const struct channel_values *before, int64_t imported_uwh,
+                              int64_t exported_uwh)
+{
+    const struct {
+        const char *name;
+        int64_t before, after;
+    } totals[] = {{"energy", before->energy_uwh.value, imported_uwh},
+                  {"energy_produced", before->energy_produced_uwh.value, exported_uwh}};
+    char buffer[200];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text, "By request");
+    for (size_t i = 0; i < 2; i++) {
+        if (totals[i].after < 0)
+            continue;
+        text_append(&text, ", %s was set from ", totals[i].name);
+        text_append_decimal(&text, totals[i].before, 9, 3, true);
+        text_append(&text, " to ");
+        text_append_decimal(&text, totals[i].after, 9, 3, true);
+        text_append(&text, " kWh");
+    }
+    text_append(&text, ".");
+    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,
+                buffer);
+    report(device, channel, "totals_set", buffer);
+}
+
 enum status service_device_set_totals(struct service_device *device, const char *name,
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error)
@@ -461,13 +496,13 @@ enum status service_device_set_totals(struct service_device *device, const char 
         if (strcmp(channel->config->name, name) != 0)
             continue;
         meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+        report_totals_set(device, channel, &device->values[i], imported_uwh, exported_uwh);
         channel->totals = TOTALS_CURRENT;
         channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
         channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
         meter_values(channel->meter, !channel->online, &device->values[i]);
         history_put_state(device->outlets->history, channel->history_number,
                           meter_state(channel->meter));
-        report(device, channel, "totals_set", "The totals were set by request.");
         publish_state(device, clock_boot_ms());
         return STATUS_OK;
     }

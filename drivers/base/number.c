@@ -145,16 +145,3 @@ bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int6
     }
     return false;
 }
-
-int64_t number_scale(int64_t value, int64_t factor, int64_t divisor)
-{
-    __int128 product = (__int128)value * factor;
-    __int128 quotient = product / divisor;
-    if (product % divisor != 0 && ((product < 0) != (divisor < 0)))
-        quotient--;
-    if (quotient > INT64_MAX)
-        return INT64_MAX;
-    if (quotient < INT64_MIN)
-        return INT64_MIN;
-    return (int64_t)quotient;
-}

@@ -29,7 +29,4 @@ bool number_parse_double(const char *text, size_t length, double low, double hig
 bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int64_t high_ms,
                            int64_t *value_ms);
 
-/** value * factor / divisor in 128 bits, rounded towards minus infinity; saturates at int64. */
-int64_t number_scale(int64_t value, int64_t factor, int64_t divisor);
-
 #endif
