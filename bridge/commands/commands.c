@@ -5,6 +5,11 @@
 #include <stddef.h>
 
 const struct command commands[] = {
+    {"run", "the service: reads meters, keeps history, publishes", command_run},
+    {"check", "validate bridge.yaml, reporting all problems at once", command_check},
+    {"ports", "serial ports with their stable names and who holds them", command_ports},
+    {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
+    {"history energy", "energy and power per hour, day or month", command_history_energy},
     {"flash probe", "which BK7231 module this is and what is on it", command_flash_probe},
     {"flash link-test", "how good adapter and wires are, at which rate", command_flash_link_test},
     {"flash backup", "the module's whole flash into a file", command_flash_backup},

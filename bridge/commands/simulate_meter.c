@@ -2,27 +2,22 @@
 /* `bl2mqtt simulate meter`: simulated BL0942 chips on a pseudo terminal, for people to try the
  * bridge without hardware and for tests to compare with. See bl2mqtt-simulate-meter(1). */
 #include "bridge/commands/command.h"
+#include "bridge/commands/simulation.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
+#include "drivers/simulator/console.h"
 #include "drivers/simulator/meter.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <limits.h>
 #include <math.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <uv.h>
 
 #define NAME "simulate meter"
 #define TRUTH_INTERVAL_MS 1000
-#define CONTROL_LINE_SIZE 256
-#define CONTROL_WORDS 6
 #define UNPLUG_MAX_S 86400.0
 #define COUNTER_MAX 0xFFFFFF
 
@@ -40,36 +35,6 @@ struct wishes {
     const char *truth_path; /* NULL: none */
     bool control, json;
 };
-
-static const struct {
-    const char *name;
-    size_t offset;
-} fault_table[] = {
-    {"junk_before", offsetof(struct chip_faults, junk_before)},
-    {"bit_flip", offsetof(struct chip_faults, bit_flip)},
-    {"double_flip", offsetof(struct chip_faults, double_flip)},
-    {"truncate", offsetof(struct chip_faults, truncate)},
-    {"silence", offsetof(struct chip_faults, silence)},
-    {"late", offsetof(struct chip_faults, late)},
-    {"reset", offsetof(struct chip_faults, reset)},
-    {"wrong_address", offsetof(struct chip_faults, wrong_address)},
-};
-
-static bool set_fault(struct chip_faults *faults, const char *name, size_t name_length,
-                      const char *probability)
-{
-    double value;
-    if (!number_parse_double(probability, strlen(probability), 0, 1, &value))
-        return false;
-    for (size_t i = 0; i < sizeof fault_table / sizeof fault_table[0]; i++) {
-        if (strlen(fault_table[i].name) != name_length ||
-            memcmp(fault_table[i].name, name, name_length) != 0)
-            continue;
-        memcpy((char *)faults + fault_table[i].offset, &value, sizeof value);
-        return true;
-    }
-    return false;
-}
 
 static void print_help(void)
 {
@@ -99,8 +64,7 @@ static void print_help(void)
 
 static enum status usage(const char *option, const char *value, const char *wanted)
 {
-    (void)fprintf(stderr, "bl2mqtt " NAME ": --%s %s: give %s.\n", option, value, wanted);
-    return STATUS_USAGE;
+    return command_bad_value(NAME, option, value, wanted);
 }
 
 static bool parse_real(const char *text, double low, double high, double *value)
@@ -144,7 +108,8 @@ static enum status parse_calibration(struct wishes *wishes, const char *text)
 static enum status parse_fault(struct wishes *wishes, const char *text)
 {
     const char *equals = strchr(text, '=');
-    if (equals == NULL || !set_fault(&wishes->faults, text, (size_t)(equals - text), equals + 1))
+    if (equals == NULL ||
+        !console_set_fault(&wishes->faults, text, (size_t)(equals - text), equals + 1))
         return usage("fault", text,
                      "a fault's name (see --help), \"=\" and a probability from 0 to 1");
     return STATUS_OK;
@@ -293,10 +258,12 @@ static enum status settle_load(struct wishes *wishes)
     if (constant_given && load->profile != LOAD_CONSTANT)
         return usage("load", load_profile_name(load->profile), "no --current or --power with it");
     double voltage = wishes->voltage_given ? load->constant.voltage_v : 230;
-    if (load->profile != LOAD_CONSTANT && (voltage < 90 || voltage > 300))
+    load->constant.voltage_v = voltage;
+    bool nominal = voltage >= 90 && voltage <= 300; /* else a later profile has the usual one */
+    if (load->profile != LOAD_CONSTANT && !nominal)
         return usage("load", load_profile_name(load->profile),
                      "a --voltage from 90 to 300 with it");
-    load->nominal_voltage_v = load->constant.voltage_v = voltage;
+    load->nominal_voltage_v = nominal ? voltage : 230;
     load->nominal_frequency_hz = load->constant.frequency_hz = wishes->frequency_hz;
     if (!wishes->power_given)
         load->constant.power_w = voltage * load->constant.current_a;
@@ -340,120 +307,45 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
             *done = true;
             return STATUS_OK;
         }
-        if (key == '?') {
-            (void)fprintf(stderr, "Try `bl2mqtt " NAME " --help`.\n");
-            return STATUS_USAGE;
-        }
+        if (key == '?')
+            return command_bad_option(NAME);
         enum status status = take_option(wishes, key, optarg);
         if (status != STATUS_OK)
             return status;
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "bl2mqtt " NAME ": \"%s\" is no option; try --help.\n", argv[optind]);
-        return STATUS_USAGE;
-    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     return settle(wishes);
 }
 
 /* ---- running ---- */
 
 struct session {
-    uv_loop_t loop;
-    uv_signal_t interrupt, terminate;
+    struct simulation simulation;
     uv_timer_t truth_timer, unplug_timer;
-    uv_poll_t control;
     const struct wishes *wishes;
     struct simulator_meter *meter;
-    char line[CONTROL_LINE_SIZE];
-    size_t line_length;
-    bool line_too_long;
-    bool stopping;
-    enum status status;
 };
 
-static void close_handle(uv_handle_t *handle, void *unused)
+static void complain(const struct error *error)
 {
-    (void)unused;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    (void)command_fail(NAME, STATUS_FAILED, error);
 }
 
-static void stop(struct session *session)
-{
-    session->stopping = true;
-    uv_stop(&session->loop);
-}
-
-static void on_signal(uv_signal_t *signal, int number)
-{
-    (void)number;
-    stop(signal->data);
-}
-
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void complain(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)fputs("bl2mqtt " NAME ": ", stderr);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fputc('\n', stderr);
-    va_end(arguments);
-}
-
-static void print_document(struct session *session, json_t *document)
-{
-    int failed = json_dumpf(document, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    if (failed != 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
-        complain("Standard output cannot be written any more; stopping.");
-        session->status = STATUS_FAILED;
-        stop(session);
-    }
-    json_decref(document);
-}
-
-static json_t *chip_truth_document(struct session *session, size_t index)
-{
-    struct chip_truth truth;
-    simulator_meter_truth(session->meter, index, &truth);
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:I, s:I, s:i, s:i, s:i, s:i, s:i, "
-                     "s:{s:i, s:i, s:i, s:i, s:i, s:i}}",
-                     "address", (int)simulator_meter_address(session->meter, index), "voltage_v",
-                     truth.load.voltage_v, "current_a", truth.load.current_a, "power_w",
-                     truth.load.power_w, "frequency_hz", truth.load.frequency_hz, "counts_imported",
-                     (json_int_t)truth.counts_imported, "counts_exported",
-                     (json_int_t)truth.counts_exported, "counter", (int)truth.counter, "resets",
-                     (int)truth.resets, "answers", (int)truth.answers, "faults", (int)truth.faults,
-                     "mode", (int)truth.mode, "registers", "v_rms", (int)truth.v_rms, "i_rms",
-                     (int)truth.i_rms, "i_fast_rms", (int)truth.i_fast_rms, "watt", (int)truth.watt,
-                     "frequency", (int)truth.frequency, "status", (int)truth.status);
-}
-
-static json_t *truth_document(struct session *session)
-{
-    json_t *chips = json_array();
-    for (size_t i = 0; i < simulator_meter_chip_count(session->meter); i++)
-        (void)json_array_append_new(chips, chip_truth_document(session, i));
-    return json_pack("{s:s?, s:o}", "port", simulator_meter_port(session->meter), "chips", chips);
-}
-
-/* A reader never sees half a document: written beside it, then renamed. */
 static void write_truth(struct session *session)
 {
-    char temporary[PATH_MAX];
-    const char *path = session->wishes->truth_path;
-    int length = snprintf(temporary, sizeof temporary, "%s.new", path);
-    json_t *document = truth_document(session);
-    bool written =
-        length > 0 && (size_t)length < sizeof temporary &&
-        json_dump_file(document, temporary, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0 &&
-        rename(temporary, path) == 0;
+    struct error error = {""};
+    json_t *document = console_truth(session->meter);
+    char *text memory_auto = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(document);
-    if (written || session->status != STATUS_OK)
+    if (text != NULL &&
+        simulation_write_file(session->wishes->truth_path, text, strlen(text), &error) == STATUS_OK)
         return;
-    complain("%s cannot be written: %s.", path, strerror(errno));
-    session->status = STATUS_FAILED;
-    stop(session);
+    if (session->simulation.status != STATUS_OK)
+        return; /* was said */
+    complain(&error);
+    session->simulation.status = STATUS_FAILED;
+    simulation_stop(&session->simulation);
 }
 
 static void on_truth_timer(uv_timer_t *timer)
@@ -465,7 +357,7 @@ static void plug_in(struct session *session)
 {
     struct error error = {""};
     if (simulator_meter_plug(session->meter, &error) != STATUS_OK)
-        complain("%s", error.text);
+        complain(&error);
     else
         (void)fprintf(stderr, "Plugged in at %s.\n", simulator_meter_port(session->meter));
 }
@@ -491,241 +383,35 @@ static void on_unplug_timer(uv_timer_t *timer)
 
 /* ---- commands on standard input ---- */
 
-struct words {
-    size_t count;
-    char *word[CONTROL_WORDS];
-};
-
-/* False if there are too many. */
-static bool split(char *line, struct words *words)
+static void obey(void *context, char *line)
 {
-    words->count = 0;
-    char *rest = line;
-    char *word;
-    while ((word = strsep(&rest, " \t\r")) != NULL) {
-        if (*word == '\0')
-            continue;
-        if (words->count == CONTROL_WORDS)
-            return false;
-        words->word[words->count++] = word;
+    struct session *session = context;
+    struct error error = {""};
+    if (line == NULL) {
+        (void)error_set(&error, STATUS_USAGE, "A command has at most %d bytes.",
+                        SIMULATION_LINE_SIZE - 1);
+        complain(&error);
+        return;
     }
-    return true;
-}
-
-/* The chips that a command is for: the one at "@N", or all. */
-struct range {
-    size_t first, end;
-};
-
-static bool find_chip(const struct session *session, const char *text, struct range *range)
-{
-    int64_t address;
-    if (!parse_whole(text, 0, SIMULATOR_CHIPS_MAX - 1, &address))
-        return false;
-    for (size_t i = 0; i < simulator_meter_chip_count(session->meter); i++) {
-        if (simulator_meter_address(session->meter, i) != (unsigned)address)
-            continue;
-        *range = (struct range){i, i + 1};
-        return true;
-    }
-    return false;
-}
-
-static bool do_load(struct session *session, struct range range, const struct words *words)
-{
-    struct load_options load;
-    simulator_meter_get_load(session->meter, range.first, &load);
-    struct chip_load *constant = &load.constant;
-    bool good;
-    if (words->count == 2) {
-        good = load_profile_parse(words->word[1], &load.profile);
-    } else {
-        load.profile = LOAD_CONSTANT;
-        good = (words->count == 4 || words->count == 5) &&
-               parse_real(words->word[1], 0, 400, &constant->voltage_v) &&
-               parse_real(words->word[2], 0, 1000, &constant->current_a) &&
-               parse_real(words->word[3], -400000, 400000, &constant->power_w) &&
-               (words->count == 4 || parse_real(words->word[4], 40, 70, &constant->frequency_hz));
-    }
-    for (size_t i = range.first; good && i < range.end; i++) {
-        struct load_options own;
-        simulator_meter_get_load(session->meter, i, &own);
-        load.seed = own.seed;
-        simulator_meter_set_load(session->meter, i, &load);
-    }
-    return good;
-}
-
-static bool do_fault(struct session *session, struct range range, const struct words *words)
-{
-    bool good = words->count == 3;
-    for (size_t i = range.first; good && i < range.end; i++) {
-        struct chip_faults faults;
-        simulator_meter_get_faults(session->meter, i, &faults);
-        good = set_fault(&faults, words->word[1], strlen(words->word[1]), words->word[2]);
-        simulator_meter_set_faults(session->meter, i, &faults);
-    }
-    return good;
-}
-
-static bool do_silence(struct session *session, struct range range, const struct words *words)
-{
-    if (words->count != 2)
-        return false;
-    bool on = strcmp(words->word[1], "on") == 0;
-    if (!on && strcmp(words->word[1], "off") != 0)
-        return false;
-    for (size_t i = range.first; i < range.end; i++)
-        simulator_meter_silence(session->meter, i, on);
-    return true;
-}
-
-static bool do_reset(struct session *session, struct range range, const struct words *words)
-{
-    if (words->count > 2 || (words->count == 2 && !find_chip(session, words->word[1], &range)))
-        return false;
-    for (size_t i = range.first; i < range.end; i++)
-        simulator_meter_reset(session->meter, i);
-    return true;
-}
-
-static bool do_count(struct session *session, struct range range, const struct words *words)
-{
-    int64_t count;
-    if (words->count != 2 || !parse_whole(words->word[1], 0, COUNTER_MAX, &count))
-        return false;
-    for (size_t i = range.first; i < range.end; i++)
-        simulator_meter_set_counter(session->meter, i, (uint32_t)count);
-    return true;
-}
-
-static bool do_unplug(struct session *session, struct range range, const struct words *words)
-{
-    (void)range;
-    if (words->count == 1)
-        pull_out(session);
-    return words->count == 1;
-}
-
-static bool do_replug(struct session *session, struct range range, const struct words *words)
-{
-    (void)range;
-    if (words->count == 1)
+    bool plugged = simulator_meter_port(session->meter) != NULL;
+    switch (console_obey(session->meter, line, &error)) {
+    case CONSOLE_DONE:
+        if (plugged && simulator_meter_port(session->meter) == NULL)
+            (void)fprintf(stderr, "Unplugged.\n");
+        break;
+    case CONSOLE_REPLUG:
         plug_in(session);
-    return words->count == 1;
-}
-
-static bool do_truth(struct session *session, struct range range, const struct words *words)
-{
-    (void)range;
-    if (words->count == 1)
-        print_document(session, truth_document(session));
-    return words->count == 1;
-}
-
-static bool do_quit(struct session *session, struct range range, const struct words *words)
-{
-    (void)range;
-    if (words->count == 1)
-        stop(session);
-    return words->count == 1;
-}
-
-static const struct {
-    const char *name;
-    bool (*run)(struct session *session, struct range range, const struct words *words);
-    const char *form;
-} control_table[] = {
-    {"load", do_load, "load VOLT AMPERE WATT [HERTZ], or load PROFILE"},
-    {"fault", do_fault, "fault NAME PROBABILITY"},
-    {"silence", do_silence, "silence on, or silence off"},
-    {"reset", do_reset, "reset [ADDRESS]"},
-    {"count", do_count, "count NUMBER"},
-    {"unplug", do_unplug, "unplug"},
-    {"replug", do_replug, "replug"},
-    {"truth", do_truth, "truth"},
-    {"quit", do_quit, "quit"},
-};
-
-static void obey(struct session *session, char *line)
-{
-    struct words words;
-    struct range range = {0, simulator_meter_chip_count(session->meter)};
-    if (!split(line, &words)) {
-        complain("A command has at most %d words.", CONTROL_WORDS);
-        return;
+        break;
+    case CONSOLE_TRUTH:
+        simulation_print(&session->simulation, console_truth(session->meter));
+        break;
+    case CONSOLE_QUIT:
+        simulation_stop(&session->simulation);
+        break;
+    case CONSOLE_WRONG:
+        complain(&error);
+        break;
     }
-    if (words.count > 0 && words.word[0][0] == '@') {
-        if (!find_chip(session, words.word[0] + 1, &range)) {
-            complain("There is no chip at address %s.", words.word[0] + 1);
-            return;
-        }
-        words.count--;
-        memmove(words.word, words.word + 1, words.count * sizeof words.word[0]);
-    }
-    if (words.count == 0)
-        return;
-    for (size_t i = 0; i < sizeof control_table / sizeof control_table[0]; i++) {
-        if (strcmp(words.word[0], control_table[i].name) != 0)
-            continue;
-        if (!control_table[i].run(session, range, &words))
-            complain("Say \"%s\".", control_table[i].form);
-        return;
-    }
-    complain("There is no command \"%s\"; see bl2mqtt-simulate-meter(1).", words.word[0]);
-}
-
-static void take_byte(struct session *session, char byte)
-{
-    if (byte != '\n') {
-        if (session->line_length < sizeof session->line - 1)
-            session->line[session->line_length++] = byte != '\0' ? byte : '?';
-        else
-            session->line_too_long = true;
-        return;
-    }
-    session->line[session->line_length] = '\0';
-    if (session->line_too_long)
-        complain("A command has at most %d bytes.", CONTROL_LINE_SIZE - 1);
-    else
-        obey(session, session->line);
-    session->line_length = 0;
-    session->line_too_long = false;
-}
-
-/* False at the end of the input, or when there is nothing more to read now. */
-static bool read_control(struct session *session)
-{
-    char bytes[256];
-    ssize_t length = read(STDIN_FILENO, bytes, sizeof bytes);
-    if (length < 0)
-        return false;
-    for (ssize_t i = 0; i < length && !session->stopping; i++)
-        take_byte(session, bytes[i]);
-    if (length == 0)
-        stop(session); /* whoever steered it is gone; do not stay behind */
-    return length > 0;
-}
-
-static void on_control(uv_poll_t *poll, int status, int events)
-{
-    (void)events;
-    struct session *session = poll->data;
-    if (status != 0)
-        stop(session);
-    else
-        (void)read_control(session);
-}
-
-static void start_control(struct session *session)
-{
-    if (uv_poll_init(&session->loop, &session->control, STDIN_FILENO) == 0) {
-        session->control.data = session;
-        (void)uv_poll_start(&session->control, UV_READABLE | UV_DISCONNECT, on_control);
-        return;
-    }
-    while (!session->stopping && read_control(session)) /* a file: it cannot be waited for */
-        ;
 }
 
 /* ---- start and end ---- */
@@ -750,7 +436,7 @@ static json_t *start_document(struct session *session)
 static void announce(struct session *session)
 {
     if (session->wishes->json) {
-        print_document(session, start_document(session));
+        simulation_print(&session->simulation, start_document(session));
         return;
     }
     const struct simulator_meter_options *meter = &session->wishes->meter;
@@ -768,14 +454,10 @@ static void announce(struct session *session)
 static void start_handles(struct session *session)
 {
     const struct wishes *wishes = session->wishes;
-    (void)uv_signal_init(&session->loop, &session->interrupt);
-    (void)uv_signal_init(&session->loop, &session->terminate);
-    (void)uv_timer_init(&session->loop, &session->truth_timer);
-    (void)uv_timer_init(&session->loop, &session->unplug_timer);
-    session->interrupt.data = session->terminate.data = session;
+    uv_loop_t *loop = &session->simulation.loop;
+    (void)uv_timer_init(loop, &session->truth_timer);
+    (void)uv_timer_init(loop, &session->unplug_timer);
     session->truth_timer.data = session->unplug_timer.data = session;
-    (void)uv_signal_start(&session->interrupt, on_signal, SIGINT);
-    (void)uv_signal_start(&session->terminate, on_signal, SIGTERM);
     if (wishes->truth_path != NULL)
         (void)uv_timer_start(&session->truth_timer, on_truth_timer, 0, TRUTH_INTERVAL_MS);
     if (wishes->unplug_every_s > 0)
@@ -785,26 +467,21 @@ static void start_handles(struct session *session)
 
 static enum status run_session(struct session *session)
 {
+    struct simulation *simulation = &session->simulation;
     struct error error = {""};
     enum status status =
-        simulator_meter_create(&session->loop, &session->wishes->meter, &session->meter, &error);
+        simulator_meter_create(&simulation->loop, &session->wishes->meter, &session->meter, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
-    /* libuv makes standard input non-blocking; a shell that shares the terminal must not keep that.
-     */
-    int input_flags = fcntl(STDIN_FILENO, F_GETFL);
     start_handles(session);
     announce(session);
     if (session->wishes->control)
-        start_control(session);
-    if (!session->stopping)
-        (void)uv_run(&session->loop, UV_RUN_DEFAULT);
+        simulation_control(simulation, obey, session);
+    simulation_run(simulation);
     if (session->wishes->truth_path != NULL)
         write_truth(session);
-    if (input_flags >= 0)
-        (void)fcntl(STDIN_FILENO, F_SETFL, input_flags);
     simulator_meter_close(session->meter);
-    return session->status;
+    return simulation->status;
 }
 
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv)
@@ -824,13 +501,13 @@ enum status command_simulate_meter(const struct command_context *context, int ar
     enum status status = parse_arguments(argc, argv, &wishes, &done);
     if (status != STATUS_OK || done)
         return status;
-    (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away is noticed where we write */
-    struct session session = {.wishes = &wishes};
-    if (uv_loop_init(&session.loop) != 0)
-        return command_fail(NAME, STATUS_FAILED, &(struct error){"The event loop cannot start."});
-    status = run_session(&session);
-    uv_walk(&session.loop, close_handle, NULL);
-    (void)uv_run(&session.loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&session.loop);
+    struct session *session memory_auto = memory_new(1, sizeof *session);
+    session->wishes = &wishes;
+    struct error error = {""};
+    status = simulation_open(&session->simulation, NAME, &error);
+    if (status != STATUS_OK)
+        return command_fail(NAME, status, &error);
+    status = run_session(session);
+    simulation_close(&session->simulation);
     return status;
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * bridge.yaml in memory. One table (fields.c) names every key with its type, range, default and
- * meaning; the parser, the checks, `bl2mqtt check --print-defaults`, schema/bridge.schema.json's test
- * and docs/configuration.md come from it.
+ * meaning; the parser, the checks, `bl2mqtt check --print-defaults`, schema/bridge.schema.json's
+ * test and docs/configuration.md come from it.
  *
  * All texts are owned by the config and never NULL unless said; an absent optional text is "".
+ *
+ * The environment overrides the file: BL2MQTT_MQTT__SERVER sets mqtt.server, two underscores stand
+ * for a step down. Devices are addressed by id and channels by name, in capitals and with '-' as
+ * '_': BL2MQTT_DEVICES__MY_HOUSE__CHANNELS__A__INVERT. Devices and channels can be changed that way
+ * but not added. Any other variable that begins with BL2MQTT_ is an error.
  */
 #ifndef BRIDGE_CONFIG_CONFIG_H
 #define BRIDGE_CONFIG_CONFIG_H
@@ -16,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct config_bridge {
     char *id;       /**< [a-z0-9_-]{1,32} */
@@ -24,15 +30,15 @@ struct config_bridge {
 };
 
 struct config_mqtt {
-    char *server;     /**< mqtt://host:port or mqtts://host:port */
+    char *server; /**< mqtt://host:port or mqtts://host:port; the port is always there */
     char *base_topic;
     char *user;
     char *password;
-    char *client_id;  /**< "" = derived from bridge.id */
+    char *client_id; /**< "" = derived from bridge.id: "bl2mqtt_<id>" */
     int64_t keepalive_ms;
-    int version;      /**< 4 (3.1.1) or 5 */
+    int version; /**< 4 (3.1.1) or 5 */
     char *ca, *cert, *key;
-    bool insecure;    /**< mqtts without checking the certificate */
+    bool insecure; /**< mqtts without checking the certificate */
 };
 
 struct config_homeassistant {
@@ -53,23 +59,24 @@ struct config_web {
 };
 
 struct config_channel {
-    char *name;  /**< "a".."z" or a short word: [a-z0-9]{1,8} */
-    char *port;  /**< bl0942 */
+    char *name; /**< "a".."z" or a short word: [a-z0-9]{1,8} */
+    char *port; /**< bl0942 */
     int64_t baud;
     int64_t address;
-    int64_t creep;         /**< -1: leave the chip's own */
+    int64_t creep; /**< -1: leave the chip's own */
     bool invert;
     int64_t noise_floor_mw;
-    bool calibrated;       /**< calibration was given */
-    struct calibration calibration; /**< defaults filled in; power derived when only V and I given */
-    char *load;            /**< simulator: name of the load profile */
+    bool calibrated;                /**< calibration was given */
+    struct calibration calibration; /**< complete: defaults, or power from V and I */
+    char *load;                     /**< simulator: name of the load profile */
+    uint64_t from_secret;           /**< as in struct config */
 };
 
 enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR };
 
 struct config_device {
     char *id;
-    char *name;   /**< defaults to id */
+    char *name; /**< defaults to id */
     enum config_driver driver;
     int64_t interval_ms;        /**< how often a chip is read */
     int64_t report_interval_ms; /**< how often the state is published at most */
@@ -81,7 +88,8 @@ struct config_device {
     double max_current_a;
     struct config_channel *channels;
     size_t channel_count;
-    int line, column; /**< where it stands in the file, for messages */
+    int line, column;     /**< where it stands in the file, for messages */
+    uint64_t from_secret; /**< as in struct config */
 };
 
 struct config {
@@ -92,35 +100,55 @@ struct config {
     struct config_web web;
     struct config_device *devices;
     size_t device_count;
+    uint64_t from_secret; /**< bit n: the value of fields[n] came from secrets.yaml */
 };
+
+/** An error refuses the configuration; a warning is only told. */
+enum config_severity { CONFIG_ERROR, CONFIG_WARNING };
 
 /** One thing wrong with a configuration. */
 struct config_problem {
-    char file[256];
-    int line, column; /**< 1-based; 0 when it is not about a place in a file (environment) */
+    char file[256];   /**< or the environment variable's name */
+    int line, column; /**< 1-based; 0: not about a place in a file */
+    enum config_severity severity;
     char message[400];
 };
 
-/** All of them, at most CONFIG_PROBLEMS_MAX; `more` counts the rest. */
+/** All of them in the order of the file, at most CONFIG_PROBLEMS_MAX; `more` counts the rest. When
+ *  there is no room for all, errors displace warnings. */
 #define CONFIG_PROBLEMS_MAX 100
 struct config_problems {
     size_t count;
     size_t more;
+    size_t errors, warnings; /**< how many there are in all, listed or not */
     struct config_problem list[CONFIG_PROBLEMS_MAX];
 };
 
 /**
  * Reads path (and secrets.yaml beside it), applies BL2MQTT_* from environment, validates.
- * Returns NULL if there is any problem; problems is always filled. Bounds: 256 KiB, depth 16, no
- * aliases, 4096 devices.
+ * Returns NULL if there is any error; problems (which it clears first) is always filled and may
+ * hold warnings beside a config. Bounds: 256 KiB per file, depth 16, no aliases, 4096 devices.
+ * environment: as environ(7), or NULL for none.
  */
 struct config *config_load(const char *path, char *const *environment,
                            struct config_problems *problems);
 
-/** The same from memory, for tests and the fuzzer; name is used in messages. */
+/** The same from memory, for tests and the fuzzer; name is used in messages. Nothing is read from
+ *  disk, so every `!secret` is an error. */
 struct config *config_parse(const char *name, const char *bytes, size_t length,
                             char *const *environment, struct config_problems *problems);
 
+/** ... and with the contents of secrets.yaml (messages call it that). */
+struct config *config_parse_with_secrets(const char *name, const char *bytes, size_t length,
+                                         const char *secrets, size_t secrets_length,
+                                         char *const *environment,
+                                         struct config_problems *problems);
+
+/** NULL is allowed. */
 void config_free(struct config *config);
+
+/** One line each, "file:line:column: message"; warnings say "warning: " in front of the message.
+ *  Control characters from the input never get through. */
+void config_problems_print(const struct config_problems *problems, FILE *out);
 
 #endif

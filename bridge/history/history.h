@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The history: every reading as measured, energy totals, calibrations and events in one SQLite file.
- * This folder is the only one that includes sqlite3.h.
+ * The history: every reading as measured, energy totals, calibrations and events in one SQLite
+ * file. This folder is the only one that includes sqlite3.h.
  *
  * A thread of its own writes, one transaction per commit interval (synchronous=FULL), behind a
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
- * in the same transaction. When the disk is full or the file is damaged, metering goes on: the queue
- * keeps the newest, totals are kept in memory, the fault is reported, writing resumes by itself.
+ * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
+ * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
+ * itself.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
@@ -21,9 +22,12 @@
 #include <stdint.h>
 
 struct history_options {
-    const char *path;             /**< the database file; its folder must exist */
-    int64_t commit_interval_ms;   /**< 200..60000, default 5000 */
-    size_t queue_limit;           /**< readings held in memory at most, default 65536 */
+    const char *path;           /**< the database file; its folder must exist */
+    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
+    size_t queue_limit;         /**< readings held in memory at most, 0: the default, 65536; while a
+                                     transaction is under way as many again may arrive. When
+                                     they do not fit the oldest go, and the energy they had
+                                     credited is credited to the reading that follows them */
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only
      *  wake the caller's loop (uv_async_send). */
@@ -37,24 +41,36 @@ struct history;
  * Opens (creating, migrating, checking after an unclean stop) on the calling thread, before any
  * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm),
  * what can still be read of channels and totals is carried over into a fresh file, and
- * history_health tells. Fails only when no database can be had at all (folder missing or not
- * writable, file of a newer version): STATUS_USAGE, with what to do.
+ * history_health tells. Fails only when no database can be had at all: STATUS_USAGE, with what to do
+ * (folder missing or not writable, file of a newer version), or STATUS_FAILED, with which trying
+ * again may help (another process has it, a service that a hanging disk does not let go included).
+ *
+ * Beside the file stand PATH.lock, which keeps a second service off, and PATH.totals.json, a copy of
+ * the totals for the case that the file is lost (totals_file.h). A full disk is no obstacle unless
+ * the file has yet to be made.
  */
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error);
 
 /** Number of a channel in this file, created on first sight; what is known of it is loaded.
- *  Only before history_start. state->known is false if it was never seen. */
+ *  Only before history_start. state->known is false if it was never seen. When the channel was
+ *  read by another kind of source before, its total so far comes as the base of a state that is
+ *  not known, so that totals go on although the new source's counter begins elsewhere. */
 enum status history_channel(struct history *history, const char *device, const char *channel,
                             enum reading_kind kind, unsigned *number, struct energy_state *state,
                             struct error *error);
 
 /** Records the calibration a channel is run with, valid from wall_ms, if it differs from the last
- *  one recorded. previous (may be NULL) receives the one before; *changed whether there was one. */
+ *  one recorded. Only before history_start, after history_channel. *changed says whether the counts
+ *  in the channel's state were counted under other factors; then previous (may be NULL) receives
+ *  those: create the meter with previous and the state, then give it the new calibration. That
+ *  stays true after a crash in between, as each stored total knows the factors it was counted with.
+ */
 enum status history_calibration(struct history *history, unsigned number,
-                                const struct calibration *calibration, int64_t wall_ms,
+                                const struct calibration *calibration, bool invert, int64_t wall_ms,
                                 struct calibration *previous, bool *changed, struct error *error);
 
+/** Starts the writer; its first transaction stores what is new since history_open. */
 enum status history_start(struct history *history, struct error *error);
 
 /** Never blocks. imported/exported: counts credited by this reading. state: totals as of it. */
@@ -64,23 +80,35 @@ void history_put_reading(struct history *history, unsigned number, const struct 
 /** Totals changed without a reading (set by the user). Committed at once. */
 void history_put_state(struct history *history, unsigned number, const struct energy_state *state);
 
-/** number 0: about the bridge, not a channel. kind: a stable word; message: a sentence. */
+/** number 0: about the bridge, not a channel. kind: a stable word, at most 31 bytes; message: a
+ *  sentence, at most 255 bytes. */
 void history_put_event(struct history *history, unsigned number, int64_t wall_ms, const char *kind,
                        const char *message);
 
+/** Totals as of the last transaction, in microwatt hours: what a power cut at this moment would
+ * leave. A bridge that publishes these, not the meter's, never has to take a published total back.
+ */
+void history_stored_totals(struct history *history, unsigned number, int64_t *imported_uwh,
+                           int64_t *exported_uwh);
+
 struct history_health {
-    bool writing;             /**< the last commit worked */
+    bool writing; /**< the last commit worked */
     int64_t last_commit_boot_ms;
     size_t queued;
     uint64_t committed_rows;
-    uint64_t dropped_rows;    /**< did not fit into the queue while the disk was not writable */
-    uint64_t progress;        /**< grows with each turn of the writer: the watchdog's witness */
-    char problem[256];        /**< a sentence, "" when healthy */
-    char set_aside[256];      /**< path of a damaged file that was set aside at open, or "" */
+    uint64_t dropped_rows; /**< did not fit into the queue while the disk was not writable */
+    uint64_t progress;     /**< grows with each turn of the writer, at least every 5 s unless
+                                the disk holds it up: the watchdog's witness */
+    bool may_lag;          /**< totals may have been known, and published, that are later than those
+                                loaded at open: the stop was not clean, or the file is a fresh one */
+    char problem[256];     /**< a sentence, "" when healthy */
+    char set_aside[256];   /**< path of a damaged file that was set aside at open, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 
-/** Commits what is queued (waiting at most timeout_ms), marks the stop as clean, frees all. */
+/** Commits what is queued (waiting at most timeout_ms), marks the stop as clean, frees all. If the
+ *  disk does not answer in that time, the writer's thread keeps what it holds until the process
+ *  ends, says nothing more, and the next opening finds an unclean stop. */
 void history_close(struct history *history, int64_t timeout_ms);
 
 #endif

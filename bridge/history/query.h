@@ -2,11 +2,24 @@
 /**
  * Questions to a history file, read-only, usable while the service writes it. Buckets follow the
  * process's time zone (TZ); a day may have 23 or 25 hours.
+ *
+ * Answers are made straight from the readings, in one pass, with as much memory for a year as for a
+ * day; each transaction is short, so that the writer's log does not grow.
+ *
+ * Energy: a bucket has the counts that the readings stamped within it credited, each converted with
+ * the calibration that held at its time. What is converted is the running sum of counts from the
+ * beginning of the question, and a bucket gets its increase; so the same span cut into other
+ * buckets adds up to the same microwatt hours, and a bucket is within 1 uWh per calibration of its
+ * own counts converted alone. Energy counted while nobody read the meter is in the bucket of the
+ * reading after.
+ *
+ * Coverage: a reading stands for the time until the channel's next one, but for no longer than 2.5
+ * times the channel's typical interval at that time (the median of its last nine) and for 10 s at
+ * least. The mean of power weighs each reading with the time it stands for within its bucket.
  */
 #ifndef BRIDGE_HISTORY_QUERY_H
 #define BRIDGE_HISTORY_QUERY_H
 
-#include "bridge/meter/meter.h"
 #include "drivers/base/status.h"
 
 #include <stdbool.h>
@@ -14,12 +27,18 @@
 
 enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH };
 
+/** More buckets than this are refused: 22 years of hours. */
+#define HISTORY_BUCKETS_MAX 200000
+
 struct history_energy_row {
-    int64_t start_ms, end_ms;      /**< wall clock, end exclusive */
+    int64_t start_ms, end_ms; /**< wall clock, end exclusive; the first and the last bucket are
+                                   cut to the span that was asked for */
     int64_t imported_uwh, exported_uwh;
-    bool power_known;              /**< false: no reading in this bucket */
-    int64_t power_min_mw, power_mean_mw, power_max_mw;
-    int coverage_permille;         /**< how much of the bucket had readings */
+    bool power_known; /**< false: a channel had no power reading in this bucket */
+    int64_t power_mean_mw;
+    bool power_range_known; /**< power_known, and the question is about one channel */
+    int64_t power_min_mw, power_max_mw;
+    int coverage_permille; /**< how much of the bucket had readings */
 };
 
 /** Return false to stop. */
@@ -27,11 +46,18 @@ typedef bool (*history_energy_callback)(void *context, const struct history_ener
 
 struct history_query;
 
+/** STATUS_USAGE: no such file, not a history, or of another version. */
 enum status history_query_open(const char *path, struct history_query **query, struct error *error);
 void history_query_close(struct history_query *query);
 
-/** channel NULL: the sum over the device's channels (power: sum of the channels' means; min and max
- *  only where the device has one channel). STATUS_USAGE if there is no such device or channel. */
+/**
+ * One row for each bucket between from_ms and to_ms, in order, empty ones too.
+ *
+ * channel NULL: the sum over the device's channels: power is the sum of the channels' means and
+ * coverage that of the least covered channel, where a channel that is no longer read counts only up
+ * to its last reading. STATUS_USAGE if there is no such device or channel (the sentence names those
+ * there are), if the span is empty or has too many buckets.
+ */
 enum status history_query_energy(struct history_query *query, const char *device,
                                  const char *channel, int64_t from_ms, int64_t to_ms,
                                  enum history_bucket bucket, history_energy_callback callback,

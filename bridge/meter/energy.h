@@ -1,35 +1,131 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Energy accounting for a counter that wraps, restarts and is sometimes misread. Pure; every rule is
- * tested by a table (tests/unit/test_energy.c).
+ * Energy accounting for a counter that wraps, restarts and is sometimes misread. Pure; every rule
+ * is tested by a table (tests/unit/test_energy.c) and by random histories (test_energy_random.c).
  *
- * The counter is the truth; what is decided here is how much it moved between two readings:
- *  - A step is credited only when the following reading agrees with it. A single damaged reading can
- *    therefore never move a total, at the price of one reading's delay.
- *  - The step from counter a to b in t seconds is plausible if (b - a) mod 2^24 <= limit * t + slack.
- *    Otherwise, if b alone is plausible, the chip restarted: b is what was counted since.
- *    Otherwise the baseline moves to b and nothing is credited; that is reported.
- *  - t comes from the boot clock while the machine runs, and from the wall clock across a reboot, if
- *    the wall clock is believable; if not, the step is bounded by half the counter's range.
- *  - The credited step is split into import and export by the sign of power over the interval.
+ * The counter is the truth; what is decided here is how much it moved. There is a baseline, the
+ * last credited reading, which survives restarts, and one pending reading, which does not.
+ *
+ * A step from counter a to b within t seconds is possible if the counter can have run forward from
+ * a to b: (b - a) mod 2^24 <= rate * t + slack, rate being what the greatest load makes.
+ *
+ *  - Two readings must agree. The step to the pending reading is credited when the next reading is
+ *    possible after it. A single misread counter therefore never moves a total, however small the
+ *    error; the price is one reading's delay.
+ *  - A pending reading that is not possible between its neighbours is dropped and reported.
+ *  - Three readings that agree with each other but not with the baseline: the counter restarted, if
+ *    what it shows can have been counted since the baseline. That much is credited; what it counted
+ *    between the baseline and the restart is lost. If it cannot, nothing is credited. Either way
+ *    the baseline moves there.
+ *  - A channel that was never seen starts counting at the second of three readings that agree.
+ *
+ * t comes from the boot clock while the machine runs. Across a reboot it comes from the wall clock,
+ * if both stamps are believable (2024 or later, not running backwards), but it is never less than
+ * the time this machine is up. A step that only a wrong clock could explain waits for the clock to
+ * be set, until the machine is up for 10 minutes. If the clock is unbelievable even then, the gap
+ * is taken for 5 days.
+ *
+ * Limits, all of them on the side of too little energy but one:
+ *  - A gap in which the greatest load could move the counter by 2^23 or more (5 days at least), or
+ *    of which nobody knows the length, cannot tell a wrap from a restart: then a lower counter is
+ *    a restart.
+ *  - A restart in a gap after which the counter is already past the baseline is not seen, unless
+ *    the driver flags it: the baseline's own value is missing. (A flag is forgotten when the
+ *    service is killed before the baseline moves.)
+ *  - A clock that stood still while the machine was off and is never set makes a gap look shorter
+ *    than it was: the step over it may be rejected.
+ *  - A restart in a gap that finds the baseline within rate * gap of 2^24 is taken for a wrap,
+ *    unless the driver flags it: at most rate * gap too much.
+ *
+ * An OpenBeken module's counter does not wrap. After a power cut it goes on from a saved value up
+ * to 10 Wh lower: such a drop moves the baseline and credits nothing.
  */
 #ifndef BRIDGE_METER_ENERGY_H
 #define BRIDGE_METER_ENERGY_H
+
+#include "bridge/meter/calibration.h"
+#include "drivers/reading.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /** What must survive a restart; stored in the same transaction as the readings it belongs to. */
 struct energy_state {
-    bool known;             /**< false: no reading was ever accepted */
-    int64_t counter;        /**< source's counter at the last credited reading */
-    int64_t counter_wall_ms;
+    bool known;              /**< false: no reading was ever accepted */
+    int64_t counter;         /**< source's counter at the last credited reading */
+    int64_t counter_wall_ms; /**< by the clock as it stood one reading later */
     int64_t counter_boot_ms; /**< only comparable while boot_id is the same */
-    char boot_id[40];       /**< /proc/sys/kernel/random/boot_id when counter_boot_ms was taken */
-    int64_t imported;       /**< counts credited since base, never negative */
+    char boot_id[40];        /**< /proc/sys/kernel/random/boot_id when counter_boot_ms was taken */
+    int64_t imported;        /**< counts credited since base, never negative */
     int64_t exported;
-    int64_t base_imported_uwh; /**< energy credited under earlier calibrations, or set by the user */
+    int64_t base_imported_uwh; /**< credited under earlier calibrations, or set by the user */
     int64_t base_exported_uwh;
 };
+
+/**
+ * Imported and exported total of a state in microwatt hours. While the calibration stays the same,
+ * a later state never gives less than an earlier one; nor does the same state after energy_fold().
+ */
+void energy_totals_uwh(const struct energy_state *state, const struct calibration *calibration,
+                       enum reading_kind kind, int64_t *imported_uwh, int64_t *exported_uwh);
+
+/** Moves what was counted into the base, before the calibration changes. Totals stay as they are,
+ *  to the microwatt hour. */
+void energy_fold(struct energy_state *state, const struct calibration *calibration,
+                 enum reading_kind kind);
+
+/** What a reading says about energy; the clamp's direction is already applied. */
+struct energy_sample {
+    int64_t wall_ms;
+    int64_t boot_ms;
+    bool counter_known;
+    int64_t counter;
+    bool restarted;   /**< the driver knows that the counter restarted since the sample before */
+    bool power_known; /**< false also if it cannot be believed */
+    double power;     /**< positive: consumed; any unit, always the same */
+    bool reverse;     /**< the last energy pulse was exported */
+};
+
+enum energy_verdict {
+    ENERGY_NOTHING,   /**< nothing to tell; counts may have been credited */
+    ENERGY_WRAPPED,   /**< credited across the counter's wrap */
+    ENERGY_RESTARTED, /**< the counter restarted; what it counted since is credited */
+    ENERGY_REJECTED,  /**< an impossible step; nothing is credited, the baseline moved */
+    ENERGY_GLITCH,    /**< new_counter disagreed with its neighbours and was dropped */
+    ENERGY_DISPUTED,  /**< several readings in a row disagree; told once until they agree again */
+};
+
+/** What one sample led to. */
+struct energy_outcome {
+    enum energy_verdict verdict;
+    int64_t old_counter; /**< the baseline before */
+    int64_t new_counter; /**< what was credited, rejected or dropped */
+    int64_t imported;    /**< counts added to the state */
+    int64_t exported;
+    bool gap_known; /**< the time between old and new counter is known */
+    int64_t gap_ms; /**< ... and this */
+    bool after_gap; /**< counts were added for a time in which readings were missing: more than
+                         a minute, and more than three times the usual distance */
+};
+
+struct energy_counter;
+
+/**
+ * counts_per_second: the most the installation can make the counter run, > 0; a BL0942 does not do
+ * more than 20 (sheet: 24 bit signed WATT / 419430.4). boot_id: this boot's; "" if unknown.
+ * state NULL: never seen. What a state cannot be (counter outside 24 bit, negative counts) is
+ * treated as unknown and 0. All arguments are copied.
+ */
+struct energy_counter *energy_counter_create(enum reading_kind kind, double counts_per_second,
+                                             const char *boot_id, const struct energy_state *state);
+void energy_counter_free(struct energy_counter *counter);
+
+void energy_counter_set_rate(struct energy_counter *counter, double counts_per_second);
+
+void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,
+                           struct energy_outcome *outcome);
+
+/** Borrowed. The caller may fold it or set its totals; counter, stamps and boot_id are not his. */
+struct energy_state *energy_counter_state(struct energy_counter *counter);
 
 #endif

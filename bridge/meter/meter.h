@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The meter of one channel: takes readings as measured, gives calibrated values, energy totals and a
- * diagnosis in words. Pure: no I/O, no clock of its own, no threads; same input, same output.
+ * The meter of one channel: takes readings as measured, gives calibrated values, energy totals and
+ * a diagnosis in words. Pure: no I/O, no clock of its own, no threads; same input, same output.
  */
 #ifndef BRIDGE_METER_METER_H
 #define BRIDGE_METER_METER_H
@@ -17,12 +17,12 @@
 struct meter_options {
     enum reading_kind kind;
     struct calibration calibration;
-    bool invert;             /**< the clamp sits the other way round: flips the sign of power */
-    int mains_frequency_hz;  /**< 50 or 60 */
-    double mains_voltage_v;  /**< nominal */
-    double max_current_a;    /**< greatest possible; bounds energy per second and plausible power */
-    int64_t noise_floor_mw;  /**< |power| below it is shown as 0 (energy is not touched) */
-    const char *boot_id;     /**< this boot's id, for energy_state; copied */
+    bool invert;            /**< the clamp sits the other way round: flips the sign of power */
+    int mains_frequency_hz; /**< 50 or 60 */
+    double mains_voltage_v; /**< nominal */
+    double max_current_a;   /**< greatest possible; bounds energy per second and plausible power */
+    int64_t noise_floor_mw; /**< |power| below it is shown as 0 (energy is not touched) */
+    const char *boot_id;    /**< this boot's id, for energy_state; copied */
 };
 
 /** A value that may be unknown; unknown is published as null. */
@@ -49,17 +49,17 @@ struct channel_values {
 
 /** What is wrong with a channel's data, as bits; 0 is healthy. Words: meter_problem_text(). */
 enum meter_problem {
-    PROBLEM_CLAMP_REVERSED = 1 << 0,   /**< power negative for long although nothing was configured */
-    PROBLEM_CLAMP_OTHER_PHASE = 1 << 1,/**< current without active power: clamp and VP differ */
-    PROBLEM_NO_VOLTAGE = 1 << 2,       /**< no voltage reference at the chip */
-    PROBLEM_SILENT = 1 << 3,           /**< set by the caller: the source does not answer */
-    PROBLEM_NOISY = 1 << 4,            /**< set by the caller: the line is noisy */
-    PROBLEM_IMPLAUSIBLE = 1 << 5,      /**< values outside what the installation can have */
+    PROBLEM_CLAMP_REVERSED = 1 << 0, /**< power negative for long although nothing was configured */
+    PROBLEM_CLAMP_OTHER_PHASE = 1 << 1, /**< current without active power: clamp and VP differ */
+    PROBLEM_NO_VOLTAGE = 1 << 2,        /**< no voltage reference at the chip */
+    PROBLEM_SILENT = 1 << 3,            /**< set by the caller: the source does not answer */
+    PROBLEM_NOISY = 1 << 4,             /**< set by the caller: the line is noisy */
+    PROBLEM_IMPLAUSIBLE = 1 << 5,       /**< values outside what the installation can have */
 };
 
 enum meter_event_kind {
     METER_EVENT_NONE,
-    METER_EVENT_COUNTER_RESET,    /**< the source's counter restarted; old, new, credited are set */
+    METER_EVENT_COUNTER_RESET, /**< the source's counter restarted; old, new, credited are set */
     METER_EVENT_COUNTER_WRAPPED,
     METER_EVENT_STEP_REJECTED,    /**< an impossible step; nothing was credited */
     METER_EVENT_GLITCH_DROPPED,   /**< one reading disagreed with its neighbours; ignored */
@@ -72,12 +72,13 @@ struct meter_event {
     enum meter_event_kind kind;
     int64_t old_counter;
     int64_t new_counter;
-    int64_t credited;        /**< counts added to the totals by this event */
+    int64_t credited; /**< counts added to the totals by this event */
     unsigned problem;
-    char text[200];          /**< a sentence for people */
+    char text[200]; /**< a sentence for people */
 };
 
-#define METER_EVENTS_MAX 4
+/** One about the counter, one about downtime, one edge for each of the meter's own problems. */
+#define METER_EVENTS_MAX 8
 
 /** What one reading led to. */
 struct meter_result {
@@ -91,13 +92,29 @@ struct meter_result {
 
 struct meter;
 
-/** state NULL: the channel was never seen. Both arguments are copied. */
+/**
+ * state NULL: the channel was never seen. Both arguments are copied. options->calibration must be
+ * the one the state was counted with; if another is configured now, create with the old one and
+ * call meter_set_calibration(), so that the past keeps its value.
+ */
 struct meter *meter_create(const struct meter_options *options, const struct energy_state *state);
 void meter_free(struct meter *meter);
 
+/**
+ * Energy is credited one reading later than read, so that no single damaged reading moves a total;
+ * energy.h has the rules. A reading with doubtful values is ignored for a moment: the values before
+ * stay. Doubtful is what the installation cannot have, no mains voltage, or more active than
+ * apparent power. After three in a row and 2 s, what the installation cannot have becomes unknown
+ * and PROBLEM_IMPLAUSIBLE; the others are shown as they are.
+ */
 void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result);
 
-/** The state to store with the last reading. Borrowed, valid until the next call. */
+/**
+ * The state to store with the last reading. Borrowed, valid until the next call.
+ *
+ * Totals that must never be seen to go down, not even after a power cut that also takes the chip's
+ * counter, are published from a state that is already on disk: energy_totals_uwh() of it.
+ */
 const struct energy_state *meter_state(const struct meter *meter);
 
 /** Values as of the last reading, everything but energy unknown when stale (source offline). */

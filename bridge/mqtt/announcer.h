@@ -3,6 +3,9 @@
  * When discovery is sent: at connect, after Home Assistant's birth message (with jitter), and when
  * devices change; what was announced is kept in a file, so that what is no longer there is removed
  * for real (Home Assistant does not drop a component that is merely omitted). Runs on the loop.
+ *
+ * A device that Home Assistant's user removed there (an empty message on its discovery topic that
+ * is not ours) is left alone until the next birth or restart; bridge/event tells of it.
  */
 #ifndef BRIDGE_MQTT_ANNOUNCER_H
 #define BRIDGE_MQTT_ANNOUNCER_H
@@ -12,25 +15,46 @@
 
 #include <uv.h>
 
+/** Milliseconds; tests use shorter ones. */
+struct announcer_timing {
+    int64_t gap_ms;    /**< between two devices */
+    int64_t settle_ms; /**< between two different messages for one device: Home Assistant drops
+                                the second one while it still works on the first */
+    int64_t birth_min_ms, birth_max_ms;     /**< after a birth, at random */
+    int64_t birth_quiet_ms;                 /**< births are answered at most this often */
+    int64_t refresh_min_ms, refresh_max_ms; /**< after the last announcement, at random */
+};
+
+extern const struct announcer_timing announcer_timing_default;
+
 struct announcer_options {
     struct discovery_context context; /**< texts are borrowed and must outlive the announcer */
+    bool enabled;                     /**< false: announce nothing, take back what was announced */
     const char *status_topic;
-    const char *memory_path;          /**< data_dir/announced.json */
+    const char *memory_path; /**< data_dir/announced.json; copied */
     size_t device_count;
-    const struct device_description *const *devices;
+    const struct device_description *const *devices; /**< borrowed; those without homeassistant are
+                                                          taken back */
     /** Called after a birth was answered: publish availability and full states again. */
     void (*refresh)(void *context);
     void *refresh_context;
+    const struct announcer_timing *timing; /**< NULL: announcer_timing_default; copied */
     struct log *log;
 };
 
 struct announcer;
 
+/** Reads the memory and subscribes; the first announcement follows PUBLISHER_CONNECTED. A missing
+ *  memory is an empty one; a damaged one is set aside (".damaged") and said. */
 struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_options *options,
                                    struct publisher *publisher);
+/** Frees itself in the loop's next turn. Before publisher_close. NULL is allowed. */
 void announcer_close(struct announcer *announcer);
 
-/** To be given every incoming item; returns true if it was the announcer's. */
+/** To be given every incoming item; returns true if it was the announcer's. Edges are never. */
 bool announcer_incoming(struct announcer *announcer, const struct publisher_incoming *incoming);
+
+/** True when the broker has acknowledged every announcement and every removal. For tests. */
+bool announcer_idle(const struct announcer *announcer);
 
 #endif

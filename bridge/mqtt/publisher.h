@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The only caller of Paho: one thread that keeps the latest payload per topic and sends it when the
- * broker is there. Old states are never queued up; events have a small queue of their own that drops
- * the oldest. This folder is the only one that includes Paho's headers.
+ * broker is there. Old states are never queued up; events have a small queue of their own that
+ * drops the oldest. This folder is the only one that includes Paho's headers.
  *
  * publish/event/subscribe may be called from any thread and never block on the network. Incoming
  * messages and connection edges wait in a bounded queue until publisher_poll takes them out; wake
  * (uv_async_send) is called when there is something to take.
+ *
+ * After every connect the broker gets, in this order: birth_payload on will_topic, the subscriptions,
+ * then every retained value again and every other value that did not get through. A broken connection
+ * is tried again after 1 s, later up to 30 s, with jitter, for ever.
  */
 #ifndef BRIDGE_MQTT_PUBLISHER_H
 #define BRIDGE_MQTT_PUBLISHER_H
@@ -19,18 +23,21 @@
 #include <stdint.h>
 
 struct publisher_options {
-    const char *server;      /**< mqtt://host:port, mqtts://host:port */
+    const char *server; /**< mqtt://host:port, mqtts://host:port */
     const char *client_id;
-    const char *user;        /**< "" none */
+    const char *user; /**< "" none */
     const char *password;
-    int64_t keepalive_ms;
-    int version;             /**< 4 or 5 */
-    const char *ca, *cert, *key;
-    bool insecure;
-    const char *will_topic;  /**< retained, QoS 1 */
+    int64_t keepalive_ms;        /**< a dead link is noticed after at most 2.5 of these */
+    int version;                 /**< 4 or 5 */
+    const char *ca, *cert, *key; /**< "" none; ca "": the system's certificates */
+    bool insecure;               /**< mqtts without checking the certificate and its host name */
+    const char *will_topic;      /**< retained, QoS 1 */
     const char *will_payload;
     const char *birth_payload; /**< published to will_topic, retained, after each connect */
+    int64_t retry_ms; /**< first wait after a loss; 0: 1000. It doubles with each failure */
     struct log *log;
+    /** Called with a lock held, from several threads, until publisher_close returns: may only signal,
+     *  not call in here. */
     void (*wake)(void *context);
     void *wake_context;
 };
@@ -47,10 +54,18 @@ struct publisher_incoming {
 };
 
 #define PUBLISHER_PAYLOAD_MAX 65536 /**< longer incoming messages are dropped and counted */
+#define PUBLISHER_TOPICS_MAX 65536  /**< topics remembered; values for more are dropped, counted */
+#define PUBLISHER_BYTES_MAX (32U << 20) /**< bytes of topics and values remembered */
+#define PUBLISHER_EVENTS_MAX 256        /**< events waiting; the oldest is dropped for a new one */
+#define PUBLISHER_FILTERS_MAX 65536
 
 struct publisher;
 
-/** Copies the options; checks the server's spelling and TLS files (STATUS_USAGE). No thread yet. */
+/**
+ * Copies the options; checks the server's spelling and that the TLS files can be read (STATUS_USAGE).
+ * No thread yet. Removes http_proxy and https_proxy from this process's environment, which the MQTT
+ * library would obey, so it belongs to the start of the program.
+ */
 enum status publisher_create(const struct publisher_options *options, struct publisher **publisher,
                              struct error *error);
 enum status publisher_start(struct publisher *publisher, struct error *error);
@@ -65,6 +80,9 @@ void publisher_event(struct publisher *publisher, const char *topic, const char 
 /** Kept and subscribed after every connect. */
 void publisher_subscribe(struct publisher *publisher, const char *filter, int qos);
 
+/** True unless the topic's latest value still waits to be sent or acknowledged. */
+bool publisher_settled(struct publisher *publisher, const char *topic);
+
 /** Loop thread: hands over everything that came in since the last call. */
 void publisher_poll(struct publisher *publisher,
                     void (*callback)(void *context, const struct publisher_incoming *incoming),
@@ -73,11 +91,17 @@ void publisher_poll(struct publisher *publisher,
 struct publisher_health {
     bool connected;
     uint64_t published, received, dropped, reconnects;
-    uint64_t progress; /**< grows with each turn of the thread: the watchdog's witness */
+    uint64_t progress; /**< grows with each turn of the thread, at least every 5 s: the watchdog's
+                            witness. A hanging name lookup does not stop it. */
 };
 void publisher_health(struct publisher *publisher, struct publisher_health *health);
 
-/** Publishes will_payload, disconnects, joins the thread, frees; waits at most timeout_ms. */
+/**
+ * Sends what still waits, publishes will_payload, disconnects, joins the thread, frees; waits at most
+ * timeout_ms (1.5 s are enough when the broker answers). If the thread cannot end in time, because a
+ * name lookup inside the MQTT library cannot be interrupted, it is left behind: it touches neither
+ * log nor wake any more, and frees everything if the lookup ever returns. The process may then exit.
+ */
 void publisher_close(struct publisher *publisher, int64_t timeout_ms);
 
 #endif

@@ -91,8 +91,8 @@ static void write_line(const struct log *log, enum log_level level, const char *
     }
 }
 
-__attribute__((format(printf, 3, 0))) static void
-log_at(struct log *log, enum log_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void log_at(struct log *log, enum log_level level,
+                                                         const char *format, va_list arguments)
 {
     if (log == NULL || (int)level > atomic_load(&log->level))
         return;

@@ -73,8 +73,8 @@ void text_append_time(struct text *text, int64_t wall_ms, bool with_ms)
         text_append(text, "(time out of range)");
         return;
     }
-    text_append(text, "%04d-%02d-%02dT%02d:%02d:%02d", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                utc.tm_hour, utc.tm_min, utc.tm_sec);
+    text_append(text, "%04d-%02d-%02dT%02d:%02d:%02d", utc.tm_year + 1900, utc.tm_mon + 1,
+                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
     if (with_ms)
         text_append(text, ".%03d", (int)ms);
     text_append(text, "+00:00");

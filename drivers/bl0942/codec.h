@@ -3,11 +3,10 @@
  * Bytes of the BL0942's UART protocol and what they mean. Pure: no I/O, no clock, no allocation.
  * Source: BL0942 datasheet V1.10, section 3.2, and captures from the field.
  *
- *   frame            host sends                         chip answers
- *   register read    0x58|a  reg                        d0 d1 d2 ck        ck = ~(0x58|a + reg + d0
- * + d1 + d2) register write   0xA8|a  reg d0 d1 d2 ck            nothing            ck = ~(0xA8|a +
- * reg + d0 + d1 + d2) packet           0x58|a  0xAA                       0x55 ... ck (23)   ck =
- * ~(0x58|a + bytes 0..21)
+ *   frame           host sends             chip answers
+ *   register read   0x58|a reg             d0 d1 d2 ck   ck = ~(0x58|a + reg + d0 + d1 + d2)
+ *   register write  0xA8|a reg d0 d1 d2 ck nothing       ck = ~(0xA8|a + reg + d0 + d1 + d2)
+ *   packet          0x58|a 0xAA            0x55 ... ck   ck = ~(0x58|a + bytes 0..21); 23 bytes
  *
  * a is the chip's address 0..3, data is little-endian. As the command byte is part of every
  * checksum, an answer of a chip at another address never passes.

@@ -11,20 +11,11 @@
 #define DRIVERS_BL0942_LINE_H
 
 #include "drivers/base/log.h"
+#include "drivers/bl0942/session.h"
 #include "drivers/driver.h"
 
 #include <stddef.h>
 #include <uv.h>
-
-#define BL0942_CHIPS_PER_LINE 4
-
-struct bl0942_chip_options {
-    unsigned channel;    /**< the number the sink is called with */
-    unsigned address;    /**< 0..3 */
-    int64_t interval_ms; /**< 50..3600000; the chip itself updates every 800 ms */
-    unsigned mains_hz;   /**< 50 or 60 */
-    int creep;           /**< WA_CREEP register 0..255, or -1 to leave the chip's own */
-};
 
 struct bl0942_line_options {
     const char *port;  /**< device path, may be a by-id symlink; copied */

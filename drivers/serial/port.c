@@ -31,6 +31,7 @@ struct serial_port {
     struct sp_port *libserialport; /* NULL where libserialport cannot serve (ptys) */
     bool pty;
     bool exclusive; /* TIOCEXCL is ours to undo */
+    int64_t holder_search_ms;
     uint32_t baud;
     int64_t idle_ms; /* boot clock: by then the UART has sent all that was written */
 };
@@ -40,8 +41,16 @@ static bool is_gone(int error)
     return error == EIO || error == ENODEV || error == ENXIO || error == EPIPE;
 }
 
+static enum status report_gone(const struct serial_port *port, struct error *error)
+{
+    return error_set(error, STATUS_FAILED, "%s has gone: the adapter was unplugged or lost power.",
+                     port->name);
+}
+
 static enum status fail(const struct serial_port *port, struct error *error, const char *what)
 {
+    if (is_gone(errno))
+        return report_gone(port, error);
     return error_set(error, STATUS_FAILED, "%s: %s failed (%s).", port->name, what,
                      strerror(errno));
 }
@@ -49,7 +58,7 @@ static enum status fail(const struct serial_port *port, struct error *error, con
 static enum status busy(const struct serial_port *port, const char *device, struct error *error)
 {
     char holder[128];
-    if (serial_find_holder(device, holder, sizeof holder))
+    if (serial_find_holder(device, port->holder_search_ms, holder, sizeof holder))
         return error_set(error, STATUS_REFUSED,
                          "%s is in use by %s; stop that program or choose another port.",
                          port->name, holder);
@@ -183,6 +192,7 @@ enum status serial_open(const char *path, const struct serial_options *options,
     struct serial_port *port = memory_new(1, sizeof *port);
     port->name = memory_copy_text(path);
     port->fd = -1;
+    port->holder_search_ms = options->patient ? HOLDER_SEARCH_PATIENT_MS : HOLDER_SEARCH_MS;
     char device[PATH_MAX];
     enum status status = realpath(path, device) == NULL ? explain_open(port, path, error)
                                                         : configure(port, device, options, error);
@@ -224,8 +234,7 @@ static bool hung_up(const struct serial_port *port)
 static enum status unplugged(const struct serial_port *port, bool *gone, struct error *error)
 {
     *gone = true;
-    return error_set(error, STATUS_FAILED, "%s has gone: the adapter was unplugged or lost power.",
-                     port->name);
+    return report_gone(port, error);
 }
 
 enum status serial_read(struct serial_port *port, void *buffer, size_t size, size_t *count,
@@ -314,9 +323,12 @@ enum status serial_set_baud(struct serial_port *port, uint32_t baud, struct erro
         return error_set(error, STATUS_FAILED, "%s: %u is not a baud rate.", port->name, baud);
     bool set =
         port->libserialport != NULL && sp_set_baudrate(port->libserialport, (int)baud) == SP_OK;
-    if (!set && !rate_set(port->fd, baud))
+    if (!set && !rate_set(port->fd, baud)) {
+        if (is_gone(errno))
+            return report_gone(port, error);
         return error_set(error, STATUS_FAILED, "%s: the adapter does not do %u baud (%s).",
                          port->name, baud, strerror(errno));
+    }
     /* Drivers answer a rate they cannot make with the nearest they can; UARTs bear about 3 %. */
     uint32_t real = rate_get(port->fd);
     uint32_t difference = real > baud ? real - baud : baud - real;

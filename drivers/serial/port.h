@@ -22,10 +22,11 @@ enum serial_line_level { SERIAL_LINE_KEEP, SERIAL_LINE_LOW, SERIAL_LINE_HIGH };
 
 struct serial_options {
     uint32_t baud; /**< any rate the adapter can do; 8N1, no flow control */
-    enum serial_line_level
-        dtr; /**< as set right after opening; LOW = asserted on a usual adapter */
+    /** As set right after opening; LOW = asserted on a usual adapter. */
+    enum serial_line_level dtr;
     enum serial_line_level rts;
     bool low_latency; /**< ASYNC_LOW_LATENCY where the adapter has it */
+    bool patient;     /**< a refusal may take a second, to find out who holds the port */
 };
 
 struct serial_port;

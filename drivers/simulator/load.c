@@ -83,8 +83,7 @@ static double wander(const struct moment *moment, enum stream stream, double per
     return 2 * (from + (to - from) * smooth) - 1;
 }
 
-/* 0..1: rises within `edge_s` after from_s, falls within `edge_s` before to_s (seconds of the day).
- */
+/* 0..1: rises within edge_s after from_s, falls within edge_s before to_s (seconds of the day). */
 static double plateau(double of_day_s, double from_s, double to_s, double edge_s)
 {
     double inside = fmin(of_day_s - from_s, to_s - of_day_s);

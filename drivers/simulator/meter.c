@@ -11,6 +11,8 @@
 
 #define LOAD_STEP_MS 200
 #define CHUNK 256
+/* Longer than the first averaging window: the chips already measure when a host meets them. */
+#define POWERED_BEFORE_US 450000
 
 struct device {
     struct simulator_meter_chip options;
@@ -130,20 +132,20 @@ static int64_t local_offset_s(int64_t wall_ms)
     return localtime_r(&now, &local) != NULL ? local.tm_gmtoff : 0;
 }
 
-static void apply_load(struct device *device)
+static void apply_load(struct device *device, int64_t at_us)
 {
     struct chip_load load;
     int64_t wall_ms = clock_wall_ms();
     device->options.load.utc_offset_s = local_offset_s(wall_ms);
     load_at(&device->options.load, wall_ms, &load);
-    chip_set_load(device->chip, now_us(), &load);
+    chip_set_load(device->chip, at_us, &load);
 }
 
 static void on_step(uv_timer_t *timer)
 {
     struct simulator_meter *meter = timer->data;
     for (size_t i = 0; i < meter->device_count; i++)
-        apply_load(&meter->devices[i]);
+        apply_load(&meter->devices[i], now_us());
 }
 
 static void apply_faults(struct device *device)
@@ -219,9 +221,10 @@ enum status simulator_meter_create(uv_loop_t *loop, const struct simulator_meter
     for (size_t i = 0; i < meter->device_count; i++) {
         struct device *device = &meter->devices[i];
         device->options = options->chips[i];
-        device->chip = chip_create(&device->options.chip, now_us());
+        int64_t start_us = now_us() - POWERED_BEFORE_US;
+        device->chip = chip_create(&device->options.chip, start_us);
         apply_faults(device);
-        apply_load(device);
+        apply_load(device, start_us);
     }
     (void)uv_timer_init(loop, &meter->due);
     (void)uv_timer_init(loop, &meter->step);
@@ -271,7 +274,7 @@ void simulator_meter_set_load(struct simulator_meter *meter, size_t chip,
                               const struct load_options *load)
 {
     meter->devices[chip].options.load = *load;
-    apply_load(&meter->devices[chip]);
+    apply_load(&meter->devices[chip], now_us());
 }
 
 void simulator_meter_get_load(const struct simulator_meter *meter, size_t chip,

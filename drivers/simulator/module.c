@@ -349,18 +349,22 @@ static void vanish(struct module *module)
         power_off(module, from_ms(module->faults.vanish_s * 1000));
 }
 
-static bool reached(double limit, uint64_t count)
+/* An n-th strikes once. */
+static bool reached(double *limit, uint64_t count)
 {
-    return limit > 0 && count == (uint64_t)limit;
+    if (*limit <= 0 || count != (uint64_t)*limit)
+        return false;
+    *limit = 0;
+    return true;
 }
 
 void module_count_frame(struct module *module)
 {
     module->counters.frames++;
     module->frames_since++;
-    if (reached(module->faults.hang_at_frame, module->frames_since))
+    if (reached(&module->faults.hang_at_frame, module->frames_since))
         module->hung = true;
-    if (reached(module->faults.vanish_at_frame, module->frames_since))
+    if (reached(&module->faults.vanish_at_frame, module->frames_since))
         vanish(module);
 }
 
@@ -372,7 +376,7 @@ static bool program_slice(struct module *module)
     if (length > PROGRAM_SLICE)
         length = PROGRAM_SLICE;
     module->programs_since++;
-    bool brownout = reached(module->faults.brownout_at_program, module->programs_since) ||
+    bool brownout = reached(&module->faults.brownout_at_program, module->programs_since) ||
                     chance_strikes(&module->chance, module->faults.brownout);
     nor_program(module->nor, (program->address + program->done) & 0xFFFFFFU,
                 program->bytes + program->done, length, brownout ? length / 2 : length);
@@ -382,7 +386,7 @@ static bool program_slice(struct module *module)
         power_off(module, from_ms(module->faults.brownout_ms));
         return false;
     }
-    if (reached(module->faults.vanish_at_program, module->programs_since))
+    if (reached(&module->faults.vanish_at_program, module->programs_since))
         vanish(module);
     return module->state != MODULE_OFF;
 }
@@ -592,7 +596,11 @@ enum module_chip module_chip_of(const struct module *module)
 
 void module_get_faults(const struct module *module, struct module_faults *faults)
 {
+    struct nor_faults flash;
+    nor_get_faults(module->nor, &flash);
     *faults = module->faults;
+    faults->bad_erases = flash.bad_erases;
+    faults->bad_programs = flash.bad_programs;
 }
 
 void module_set_faults(struct module *module, int64_t now_us, const struct module_faults *faults)

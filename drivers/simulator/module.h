@@ -92,8 +92,9 @@ void module_faults_default(enum module_chip chip, struct module_faults *faults);
  *  STATUS_USAGE if there is no such knob or the value is out of its range. */
 enum status module_fault_set(struct module_faults *faults, const char *name, const char *value,
                              struct error *error);
-/** The name of the n-th knob and what it does; false after the last. */
-bool module_fault_describe(size_t n, const char **name, const char **help);
+/** The name of the n-th knob, its value and what it does; false after the last. */
+bool module_fault_describe(size_t n, const struct module_faults *faults, const char **name,
+                           double *value, const char **help);
 
 enum module_state {
     MODULE_OFF,
@@ -113,6 +114,7 @@ struct module *module_create(const struct module_options *options,
 void module_free(struct module *module);
 
 enum module_chip module_chip_of(const struct module *module);
+/** What is left of them: an n-th that has struck is 0, as are failures that have been had. */
 void module_get_faults(const struct module *module, struct module_faults *faults);
 /** The n-th's count from this call. */
 void module_set_faults(struct module *module, int64_t now_us, const struct module_faults *faults);

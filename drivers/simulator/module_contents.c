@@ -217,21 +217,26 @@ static void store_code(uint8_t *stored, const uint8_t *code, uint32_t length, ui
 static void store_raw(uint8_t *stored, uint32_t logical, const uint8_t *bytes, size_t length)
 {
     memcpy(stored + stored_at(logical), bytes, length);
-    frame_block(stored + logical / BLOCK_DATA * BLOCK_STORED);
+    frame_block(stored + (size_t)(logical / BLOCK_DATA) * BLOCK_STORED);
 }
 
+/* An RBL block as it stands behind code in the flash. Its sums are over the code as it is stored,
+ * encrypted, without the CRC16s; neither packed nor encrypted as a whole, so the algorithm is 0. */
 static void store_trailer(uint8_t *stored, const char *name, const char *version,
-                          const uint8_t *code, uint32_t length)
+                          const uint8_t *stored_code, uint32_t length)
 {
-    uint8_t rbl[96] = {'R', 'B', 'L', 0};
-    uint32_t hash = 0x811C9DC5U; /* FNV-1a over the code in the clear */
-    for (uint32_t i = 0; i < length; i++)
+    uint8_t *code memory_auto = memory_new(length, 1);
+    uint32_t hash = 0x811C9DC5U; /* FNV-1a */
+    for (uint32_t i = 0; i < length; i++) {
+        code[i] = stored_code[stored_at(i)];
         hash = (hash ^ code[i]) * 0x01000193U;
-    put32(rbl + 4, 0x102); /* AES256, gzip */
-    put32(rbl + 8, 1767225600);
-    memcpy(rbl + 12, name, strlen(name));
-    memcpy(rbl + 28, version, strlen(version));
-    memcpy(rbl + 52, "00010203040506070809", 20);
+    }
+    uint8_t rbl[96] = {'R', 'B', 'L', 0};
+    put32(rbl + 8, 1767225600); /* 2026-01-01 */
+    static const char serial[20] = "00010203040506070809";
+    memcpy(rbl + 12, name, strnlen(name, 16));
+    memcpy(rbl + 28, version, strnlen(version, 24));
+    memcpy(rbl + 52, serial, sizeof serial);
     put32(rbl + 76, crc32_of(code, length));
     put32(rbl + 80, hash);
     put32(rbl + 84, length);
@@ -254,7 +259,7 @@ static uint8_t *make_code(struct chance *chance, uint32_t length)
  * 32 equations. The CRC16 of their block, which is inside the sum as well, is linear too. */
 static bool bend_crc(uint8_t *flash, size_t length, uint32_t wanted)
 {
-    uint8_t *block = flash + FREE_LOGICAL / BLOCK_DATA * BLOCK_STORED;
+    uint8_t *block = flash + (size_t)(FREE_LOGICAL / BLOCK_DATA) * BLOCK_STORED;
     uint32_t now = crc32_of(flash, length);
     uint32_t effect[64];
     for (unsigned bit = 0; bit < 64; bit++) {
@@ -311,7 +316,7 @@ static void meet_fingerprint(uint8_t *flash, const struct family *family)
         if (crc32_of(flash, 257) == family->crc257)
             break;
     }
-    frame_block(flash + 256 / BLOCK_STORED * BLOCK_STORED);
+    frame_block(flash + (size_t)(256 / BLOCK_STORED) * BLOCK_STORED);
 }
 
 static void fill_bootloader(const struct module_contents_options *options,
@@ -326,9 +331,10 @@ static void fill_bootloader(const struct module_contents_options *options,
     store_raw(flash, 0, family->first, sizeof family->first);
     if (family->marked)
         store_raw(flash, MARKER_LOGICAL, (const uint8_t *)bk7231_marker, sizeof bk7231_marker);
-    store_trailer(flash + BOOTLOADER_TRAILER, "bootloader", family->version, code, BOOTLOADER_CODE);
     if (!options->unknown_bootloader)
         meet_fingerprint(flash, family);
+    store_trailer(flash + BOOTLOADER_TRAILER, "bootloader", family->version, flash,
+                  BOOTLOADER_CODE);
 }
 
 static void put_text(uint8_t *code, uint32_t at, const char *text)
@@ -347,8 +353,8 @@ static void fill_application(const struct module_contents_options *options,
         put_text(code, STRINGS_LOGICAL + 64, family->group);
     store_code(flash + APPLICATION, code, APPLICATION_CODE, APPLICATION_LOGICAL, family->encrypted);
     store_raw(flash + APPLICATION, MARKER_LOGICAL, family->app_marker, sizeof family->app_marker);
-    store_trailer(flash + APPLICATION_TRAILER, "app", openbeken ? "1.18.300" : "1.0.0", code,
-                  APPLICATION_CODE);
+    store_trailer(flash + APPLICATION_TRAILER, "app", openbeken ? "1.18.300" : "1.0.0",
+                  flash + APPLICATION, APPLICATION_CODE);
 }
 
 /* Data regions --------------------------------------------------------------------------------- */
@@ -380,7 +386,8 @@ static void fill_config(const struct family *family, uint8_t *flash)
 {
     uint8_t *config = flash + family->config_address;
     memset(config, 0, 0xE00);
-    memcpy(config, "CFG", 3);
+    static const char magic[3] = "CFG";
+    memcpy(config, magic, sizeof magic);
     put32(config + 4, 5);
     static const char startup[] = "startDriver BL0942";
     memcpy(config + 0x5E0, startup, sizeof startup);

@@ -30,16 +30,16 @@ static const struct knob {
     KNOB(max_clean_baud, "max-clean-baud", 0, COUNT, "above this rate over-baud-loss is added"),
     KNOB(over_baud_loss, "over-baud-loss", 0, PROBABILITY, "loss per byte above max-clean-baud"),
     KNOB(chatter_ms, "chatter-ms", 0, MS, "another controller on the line speaks this often"),
-    KNOB(latency_us, "latency-us", 0, 1000 * MS, "the adapter holds bytes so long"),
-    KNOB(packet_bytes, "packet-bytes", 1, 65536, "... unless it has so many"),
+    KNOB(latency_us, "latency-us", 0, 1000 * MS, "the adapter holds bytes back so long"),
+    KNOB(packet_bytes, "packet-bytes", 1, 65536, "or until it has so many of them"),
     KNOB(late, "late", 0, PROBABILITY, "probability that a packet comes late-ms later"),
-    KNOB(late_ms, "late-ms", 0, MS, "see late"),
+    KNOB(late_ms, "late-ms", 0, MS, "how much later"),
     KNOB(split, "split", 0, PROBABILITY, "probability that a reply is cut by a pause of 20 ms"),
     KNOB(duplicate, "duplicate", 0, PROBABILITY, "probability that a reply comes twice"),
     KNOB(vanish_at_program, "vanish-at-program", 0, COUNT,
          "the adapter is unplugged at the n-th program operation"),
-    KNOB(vanish_at_frame, "vanish-at-frame", 0, COUNT, "... at the n-th frame"),
-    KNOB(vanish_s, "vanish-s", 0, 3600, "... for so long"),
+    KNOB(vanish_at_frame, "vanish-at-frame", 0, COUNT, "the same at the n-th frame"),
+    KNOB(vanish_s, "vanish-s", 0, 3600, "how long it stays away"),
     KNOB(vanish_resets, "vanish-resets", 0, SWITCH, "1: the module is fed by the adapter"),
     KNOB(flash_id, "flash-id", 0, 0xFFFFFF, "capacity << 16 | type << 8 | manufacturer"),
     KNOB(program_us, "program-us", 0, 1000 * MS, "time to program up to 32 bytes"),
@@ -149,11 +149,13 @@ enum status module_fault_set(struct module_faults *faults, const char *name, con
                      name);
 }
 
-bool module_fault_describe(size_t n, const char **name, const char **help)
+bool module_fault_describe(size_t n, const struct module_faults *faults, const char **name,
+                           double *value, const char **help)
 {
     if (n >= KNOBS)
         return false;
     *name = knobs[n].name;
+    memcpy(value, (const char *)faults + knobs[n].offset, sizeof *value);
     *help = knobs[n].help;
     return true;
 }

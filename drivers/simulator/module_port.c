@@ -14,10 +14,11 @@
 #define SECOND_NS 1000000000LL
 #define SLICE_NS 500000LL     /* the timer fires at most so often */
 #define CATCH_UP_NS 1000000LL /* steps in which a late wake-up is made good */
-#define LATE_MAX_NS 500000000LL
-#define LOOK_NS 4000000LL    /* how often the host's settings are looked at when nothing happens */
-#define ABSENT_NS 15000000LL /* how often to see whether somebody opened the pty */
+#define LATE_MAX_NS 5000000LL /* more than this is not made good: the module's time stood still */
+#define LOOK_NS 4000000LL     /* how often the host's settings are looked at when nothing happens */
+#define ABSENT_NS 15000000LL  /* how often to see whether somebody opened the pty */
 #define OFF_US 50000
+#define BACKLOG_LOW 512U  /* refilled from here on, lest bytes be fetched one by one */
 #define BACKLOG_MAX 1024U /* bytes that the adapter takes from the host ahead of the line */
 
 struct module_port {
@@ -32,10 +33,11 @@ struct module_port {
     bool reading;
     bool host_present;
     int64_t start_ns;
-    int64_t model_us; /* the module has been taken so far */
-    int64_t due_us;   /* the timer was set for this */
-    int64_t back_ns;  /* when the adapter comes back */
-    int64_t cycled_ns;
+    int64_t model_us;         /* the module has been taken so far */
+    int64_t due_us;           /* the timer was set for this */
+    int64_t back_ns;          /* when the adapter comes back */
+    bool powered;             /* once at least */
+    int64_t waiting_since_ns; /* 0: the module does not wait for a power cycle */
     uint8_t out[4096];
     size_t out_length;
 };
@@ -100,32 +102,37 @@ static void close_pty(struct module_port *port)
 
 /* One step ------------------------------------------------------------------------------------- */
 
-/* Bytes that were written before the rate was changed go out at the old rate. When both are new, it
- * cannot be seen which came first; then it is the order that makes sense to the chip. */
-static void follow_baud(struct module_port *port, int64_t at_us, bool readable, bool *hold)
+/* True if these bytes ask the module to change to the rate. */
+static bool asks_for(const uint8_t *bytes, size_t length, uint32_t baud)
 {
-    uint32_t before = module_host_baud(port->module);
-    uint32_t baud = pty_host_baud(&port->pty);
-    *hold = false;
-    if (baud == 0 || baud == before)
-        return;
-    uint32_t chip = module_baud(port->module);
-    if (module_backlog(port->module) > 0) {
-        *hold = true;
-        return;
-    }
-    if (readable && chip == before && chip != baud)
-        return;
-    module_set_host_baud(port->module, at_us, baud);
+    const uint8_t frame[] = {0x01,
+                             0xE0,
+                             0xFC,
+                             0x06,
+                             0x0F,
+                             (uint8_t)baud,
+                             (uint8_t)(baud >> 8),
+                             (uint8_t)(baud >> 16),
+                             (uint8_t)(baud >> 24)};
+    return memmem(bytes, length, frame, sizeof frame) != NULL;
 }
 
-static void take_from_host(struct module_port *port, int64_t at_us)
+/* Bytes that the host wrote before it changed its rate go out at the old one. When bytes and a new
+ * rate are found together, it cannot be seen which came first; what asks the module for that very
+ * rate was written before. */
+static void take_from_host(struct module_port *port, int64_t at_us, bool readable)
 {
-    uint8_t bytes[BACKLOG_MAX];
     size_t backlog = module_backlog(port->module);
-    if (backlog >= sizeof bytes)
-        return;
-    ssize_t count = read(port->pty.master, bytes, sizeof bytes - backlog);
+    uint32_t baud = pty_host_baud(&port->pty);
+    bool changed = baud != 0 && baud != module_host_baud(port->module);
+    if (changed && backlog > 0)
+        return; /* when they have left */
+    uint8_t bytes[BACKLOG_MAX];
+    ssize_t count = 0;
+    if (readable && backlog <= BACKLOG_LOW)
+        count = read(port->pty.master, bytes, sizeof bytes - backlog);
+    if (changed && (count <= 0 || !asks_for(bytes, (size_t)count, baud)))
+        module_set_host_baud(port->module, at_us, baud);
     if (count > 0)
         module_receive(port->module, at_us, bytes, (size_t)count);
 }
@@ -152,13 +159,16 @@ static void give_to_host(struct module_port *port, int64_t at_us)
 static void power_cycle(struct module_port *port, int64_t at_us)
 {
     module_power_cycle(port->module, at_us, (int64_t)(OFF_US * port->options.speed));
-    port->cycled_ns = now_ns();
+    port->waiting_since_ns = 0;
+    port->powered = true;
 }
 
 static void host_came(struct module_port *port, int64_t at_us)
 {
     log_info(port->options.log, "The port was opened.");
-    module_set_host_baud(port->module, at_us, pty_host_baud(&port->pty));
+    uint32_t baud = pty_host_baud(&port->pty);
+    if (baud != 0)
+        module_set_host_baud(port->module, at_us, baud);
     if (port->options.power_cycle_on_open)
         power_cycle(port, at_us);
 }
@@ -179,10 +189,7 @@ static void look_at_host(struct module_port *port, int64_t at_us)
     port->host_present = present;
     if (!present)
         return;
-    bool hold;
-    follow_baud(port, at_us, readable, &hold);
-    if (readable && !hold)
-        take_from_host(port, at_us);
+    take_from_host(port, at_us, readable);
 }
 
 static void step(struct module_port *port, int64_t at_us)
@@ -203,6 +210,8 @@ static enum status start_poll(struct module_port *port, struct error *error)
     int result = uv_poll_init(port->loop, port->master_poll, port->pty.master);
     if (result != 0) {
         free(port->master_poll);
+        if (port->link != NULL)
+            pty_unlink(&port->pty, port->link);
         pty_close(&port->pty);
         return error_set(error, STATUS_FAILED, "The pseudo terminal cannot be watched: %s.",
                          uv_strerror(result));
@@ -222,6 +231,23 @@ static void come_back(struct module_port *port)
     log_info(port->options.log, "The adapter is back at %s.", port->pty.path);
 }
 
+/* A module that nobody is linked to gets its power taken away now and then, as by the person whom
+ * the flasher asks to do so. */
+static void cycle_if_waiting(struct module_port *port, int64_t at_ns)
+{
+    enum module_state state = module_state(port->module);
+    int64_t every_ns = port->options.power_cycle_ms * 1000000;
+    bool waits = !port->powered || state == MODULE_APPLICATION || state == MODULE_DEAD;
+    if (!waits || every_ns == 0) {
+        port->waiting_since_ns = 0;
+        return;
+    }
+    if (port->waiting_since_ns == 0)
+        port->waiting_since_ns = at_ns;
+    if (!port->powered || at_ns - port->waiting_since_ns >= every_ns)
+        power_cycle(port, port->model_us);
+}
+
 static void run_errands(struct module_port *port, int64_t at_ns)
 {
     int64_t outage_us;
@@ -229,12 +255,7 @@ static void run_errands(struct module_port *port, int64_t at_ns)
         module_port_vanish(port, outage_us / 1000);
     if (!plugged(port) && at_ns >= port->back_ns)
         come_back(port);
-    enum module_state state = module_state(port->module);
-    bool waits = state == MODULE_APPLICATION || state == MODULE_DEAD ||
-                 (state == MODULE_OFF && module_next_us(port->module) == INT64_MAX);
-    int64_t every_ns = port->options.power_cycle_ms * 1000000;
-    if (waits && every_ns > 0 && (port->cycled_ns == 0 || at_ns - port->cycled_ns >= every_ns))
-        power_cycle(port, port->model_us);
+    cycle_if_waiting(port, at_ns);
 }
 
 static void set_timer(struct module_port *port, int64_t at_ns)
@@ -256,7 +277,8 @@ static void set_timer(struct module_port *port, int64_t at_ns)
 
 static void watch_host(struct module_port *port)
 {
-    bool wanted = plugged(port) && port->host_present && module_backlog(port->module) < BACKLOG_MAX;
+    bool wanted =
+        plugged(port) && port->host_present && module_backlog(port->module) <= BACKLOG_LOW;
     if (!plugged(port) || wanted == port->reading)
         return;
     port->reading = wanted;
@@ -268,18 +290,18 @@ static void watch_host(struct module_port *port)
 
 /* Whatever the host wrote before a late wake-up it wrote in good time: the module must not believe
  * in a silence that was only this process waiting for the processor. So its time goes on from where
- * the timer was due, in steps, reading at each. */
+ * the timer was due, in steps, reading at each; after a long wait its clock is put back. */
 static void turn(struct module_port *port)
 {
     int64_t at_ns = now_ns();
+    int64_t due_ns = real_ns(port, port->due_us);
+    if (port->due_us > 0 && at_ns - due_ns > LATE_MAX_NS)
+        port->start_ns += at_ns - due_ns - LATE_MAX_NS;
     int64_t target_us = model_time_us(port, at_ns);
     int64_t at_us = port->due_us < target_us ? port->due_us : target_us;
     if (at_us < port->model_us)
         at_us = port->model_us;
-    int64_t oldest_us = model_time_us(port, at_ns - LATE_MAX_NS);
-    if (at_us < oldest_us)
-        at_us = oldest_us;
-    int64_t stride_us = (int64_t)(CATCH_UP_NS / 1000 * port->options.speed);
+    int64_t stride_us = (int64_t)((double)CATCH_UP_NS / 1000 * port->options.speed);
     for (;;) {
         step(port, at_us);
         if (at_us >= target_us)

@@ -20,7 +20,7 @@
 struct module_port_options {
     const char *link;         /**< symlink to the pty, replaced if it is one; NULL: none */
     double speed;             /**< module time runs so many times as fast as the clock */
-    int64_t power_cycle_ms;   /**< unless linked, power-cycle so often (clock time); 0: never */
+    int64_t power_cycle_ms;   /**< after so long unlinked, power-cycle (clock time); 0: never */
     bool power_cycle_on_open; /**< power-cycle when a program opens the pty */
     struct log *log;          /**< what happens, at level info; may be NULL */
 };

@@ -7,8 +7,7 @@
 
 /* How the protection bits of a chip are laid out. */
 enum layout {
-    LAYOUT_BP5_CMP, /* BP0..BP2 level, BP3 bottom, BP4 sector-wise, CMP in bit 14: GD25Q16 and kin
-                     */
+    LAYOUT_BP5_CMP, /* BP0..BP2 level, BP3 bottom, BP4 sectors, CMP in bit 14: GD25Q16 and kin */
     LAYOUT_BP4,     /* BP0..BP2 level, BP3 bottom: EN25QH16 */
     LAYOUT_BP4_TB,  /* BP0..BP3 level, TB (bit 12, configuration register) bottom: MX25V1635F */
 };
@@ -77,6 +76,11 @@ void nor_set_id(struct nor *nor, uint32_t id)
 void nor_set_faults(struct nor *nor, const struct nor_faults *faults)
 {
     nor->faults = *faults;
+}
+
+void nor_get_faults(const struct nor *nor, struct nor_faults *faults)
+{
+    *faults = nor->faults;
 }
 
 uint8_t *nor_cells(struct nor *nor)

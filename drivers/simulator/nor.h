@@ -56,6 +56,8 @@ uint32_t nor_size(const struct nor *nor);
 uint32_t nor_id(const struct nor *nor);
 void nor_set_id(struct nor *nor, uint32_t id);
 void nor_set_faults(struct nor *nor, const struct nor_faults *faults);
+/** With what is left of bad_erases and bad_programs. */
+void nor_get_faults(const struct nor *nor, struct nor_faults *faults);
 
 /** The cells themselves, nor_size() bytes, behind the back of protection and counters. */
 uint8_t *nor_cells(struct nor *nor);

@@ -61,11 +61,6 @@ void uart_line_set_baud(struct uart_line *line, uint32_t baud)
     line->baud = baud;
 }
 
-uint32_t uart_line_baud(const struct uart_line *line)
-{
-    return line->baud;
-}
-
 static void grow(struct uart_line *line)
 {
     uint8_t *bigger = memory_new(line->capacity, 2);

@@ -11,7 +11,6 @@
 
 #include "drivers/simulator/chance.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,7 +33,6 @@ void uart_line_free(struct uart_line *line);
 void uart_line_set_noise(struct uart_line *line, const struct uart_line_noise *noise);
 /** The sender's rate, for every byte that has not begun yet. */
 void uart_line_set_baud(struct uart_line *line, uint32_t baud);
-uint32_t uart_line_baud(const struct uart_line *line);
 
 /** Queues bytes behind those still to go. */
 void uart_line_send(struct uart_line *line, int64_t now_ns, const uint8_t *bytes, size_t length);

@@ -39,8 +39,8 @@ def broker(folder):
 
 @pytest.fixture
 def seed(request):
-    """A fresh seed per run unless BL2MQTT_SEED is set; printed, so that a failure can be repeated."""
+    """A fresh seed per run unless TEST_SEED is set; printed, so that a failure can be repeated."""
     import os
-    value = int(os.environ.get("BL2MQTT_SEED", random.randrange(1 << 31)))
-    print(f"seed {value} (repeat with BL2MQTT_SEED={value})")
+    value = int(os.environ.get("TEST_SEED", random.randrange(1 << 31)))
+    print(f"seed {value} (repeat with TEST_SEED={value})")
     return value

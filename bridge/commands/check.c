@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* bl2mqtt check: says whether bridge.yaml can be used, and if not, all that is wrong with it. */
+#include "bridge/commands/command.h"
+#include "bridge/config/config.h"
+#include "bridge/config/defaults.h"
+#include "bridge/config/json.h"
+#include "drivers/base/memory.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define NAME "check"
+
+static void print_help(void)
+{
+    (void)printf(
+        "Usage: bl2mqtt [--config FILE] check [--json]\n"
+        "       bl2mqtt check --print-defaults | --print-schema\n\n"
+        "Checks the configuration and reports all problems at once, each as\n"
+        "file:line:column: message. Exit status 0 if it can be used (there may be\n"
+        "warnings), 2 if not.\n\n"
+        "Options:\n"
+        "  --json             one JSON document: {\"valid\", \"problems\": [...]}\n"
+        "  --print-defaults   print a bridge.yaml with every key, its default and meaning\n"
+        "  --print-schema     print the JSON Schema of bridge.yaml, for editors\n"
+        "  --help             this text\n");
+}
+
+static json_t *problem_json(const struct config_problem *problem)
+{
+    return json_pack("{s:s,s:i,s:i,s:s,s:s}", "file", problem->file, "line", problem->line,
+                     "column", problem->column, "severity",
+                     problem->severity == CONFIG_ERROR ? "error" : "warning", "message",
+                     problem->message);
+}
+
+static enum status answer_json(const struct config *config, const struct config_problems *problems)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < problems->count; i++)
+        json_array_append_new(list, problem_json(&problems->list[i]));
+    json_t *answer = json_pack("{s:b,s:o}", "valid", config != NULL, "problems", list);
+    if (problems->more > 0)
+        json_object_set_new(answer, "more", json_integer((json_int_t)problems->more));
+    return command_print_json(NAME, answer, JSON_INDENT(2));
+}
+
+static void print_count(const char *separator, size_t count, const char *what)
+{
+    (void)printf("%s%zu %s%s", separator, count, what, count == 1 ? "" : "s");
+}
+
+/* No fault of the file, as the adapter may be plugged in at any time: so no warning, only a remark. */
+static void remark_missing_ports(const struct config *config)
+{
+    size_t missing = 0;
+    const char *first = NULL;
+    for (size_t d = 0; d < config->device_count; d++) {
+        const struct config_device *device = &config->devices[d];
+        for (size_t c = 0; device->driver == DRIVER_BL0942 && c < device->channel_count; c++) {
+            if (access(device->channels[c].port, F_OK) == 0)
+                continue;
+            first = first == NULL ? device->channels[c].port : first;
+            missing++;
+        }
+    }
+    if (missing == 1)
+        (void)fprintf(
+            stderr, "Its port %s is not there now; `bl2mqtt ports` lists those that are.\n", first);
+    if (missing > 1)
+        (void)fprintf(stderr,
+                      "%zu of its ports are not there now, the first is %s; `bl2mqtt ports` lists "
+                      "those that are.\n",
+                      missing, first);
+}
+
+static void answer_text(const char *path, const struct config *config,
+                        const struct config_problems *problems)
+{
+    config_problems_print(problems, stderr);
+    if (config == NULL)
+        return;
+    size_t channels = 0;
+    for (size_t i = 0; i < config->device_count; i++)
+        channels += config->devices[i].channel_count;
+    (void)printf("%s is fine:", path);
+    print_count(" ", config->device_count, "device");
+    print_count(", ", channels, "channel");
+    if (problems->warnings > 0)
+        print_count(", ", problems->warnings, "warning");
+    (void)printf(".\n");
+    (void)fflush(stdout);
+    remark_missing_ports(config);
+}
+
+static enum status check(const struct command_context *context, bool json)
+{
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(context->config_path, environ, problems);
+    enum status status = config != NULL ? STATUS_OK : STATUS_USAGE;
+    if (!json)
+        answer_text(context->config_path, config, problems);
+    else if (answer_json(config, problems) != STATUS_OK)
+        status = STATUS_FAILED;
+    config_free(config);
+    return status;
+}
+
+enum status command_check(const struct command_context *context, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"print-defaults", no_argument, NULL, 'd'},
+        {"print-schema", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    bool json = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'j':
+            json = true;
+            break;
+        case 'd':
+            config_print_defaults(stdout);
+            return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+        case 's':
+            return command_print_json(NAME, config_schema(), JSON_INDENT(2));
+        case 'h':
+            print_help();
+            return STATUS_OK;
+        default:
+            return command_bad_option(NAME);
+        }
+    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
+    return check(context, json);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* bl2mqtt run: loads the configuration, runs the service, and again after a reload. */
+#include "bridge/commands/command.h"
+#include "bridge/config/config.h"
+#include "bridge/service/service.h"
+#include "drivers/base/memory.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define NAME "run"
+
+static void print_help(void)
+{
+    (void)printf("Usage: bl2mqtt [--config FILE] run\n\n"
+                 "Runs the bridge until SIGTERM or SIGINT. SIGHUP loads the configuration again.\n"
+                 "See bl2mqtt-run(1).\n");
+}
+
+static struct config *load(const char *path)
+{
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(path, environ, problems);
+    config_problems_print(problems, stderr);
+    return config;
+}
+
+static enum status serve(const char *path, struct config *config, struct log *log)
+{
+    for (;;) {
+        log_set_level(log, config->bridge.log_level);
+        enum service_end end = SERVICE_STOPPED;
+        struct error error = {""};
+        enum status status = service_run(config, path, log, &end, &error);
+        if (status != STATUS_OK) {
+            log_error(log, "%s", error.text);
+            config_free(config);
+            return status;
+        }
+        if (end == SERVICE_STOPPED)
+            break;
+        struct config *again = load(path);
+        if (again == NULL) {
+            log_error(log,
+                      "The configuration in %s is not usable any more; going on with the old one.",
+                      path);
+            continue;
+        }
+        config_free(config);
+        config = again;
+    }
+    config_free(config);
+    return STATUS_OK;
+}
+
+enum status command_run(const struct command_context *context, int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option != 'h')
+            return command_bad_option(NAME);
+        print_help();
+        return STATUS_OK;
+    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
+    struct config *config = load(context->config_path);
+    if (config == NULL)
+        return command_fail(NAME, STATUS_USAGE,
+                            &(struct error){"The configuration has errors; nothing was started."});
+    struct log *log = log_create(config->bridge.log_level);
+    enum status status = serve(context->config_path, config, log);
+    log_free(log);
+    return status;
+}

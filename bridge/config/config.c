@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/config/config.h"
+
+#include "bridge/config/checks.h"
+#include "bridge/config/environment.h"
+#include "bridge/config/reader.h"
+#include "bridge/config/secrets.h"
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct config *load_tree(struct yaml_tree *tree, const struct secrets_source *secrets,
+                                char *const *environment, struct config_problems *problems)
+{
+    struct yaml_node *root = yaml_tree_root(tree);
+    if (root->kind == YAML_BROKEN)
+        return NULL;
+    environment_apply(tree, environment, problems);
+    struct yaml_tree *secret_values = secrets_resolve(tree, secrets, problems);
+
+    struct reader reader = {.problems = problems, .config = memory_new(1, sizeof(struct config))};
+    fields_initialise(SCOPE_FILE, reader.config);
+    reader_read(&reader, root);
+    if (root->kind == YAML_MAPPING || root->kind == YAML_NOTHING)
+        checks_run(reader.config, &reader.file, reader.devices, problems);
+    reader_release(&reader);
+    yaml_tree_free(secret_values);
+    if (problems->errors == 0)
+        return reader.config;
+    config_free(reader.config);
+    return NULL;
+}
+
+static struct config *load_bytes(const char *name, const char *bytes, size_t length,
+                                 const struct secrets_source *secrets, char *const *environment,
+                                 struct config_problems *problems)
+{
+    *problems = (struct config_problems){0};
+    struct yaml_tree *tree = yaml_tree_load(name, bytes, length, problems);
+    struct config *config = load_tree(tree, secrets, environment, problems);
+    yaml_tree_free(tree);
+    problems_sort(problems);
+    return config;
+}
+
+struct config *config_parse(const char *name, const char *bytes, size_t length,
+                            char *const *environment, struct config_problems *problems)
+{
+    return config_parse_with_secrets(name, bytes, length, NULL, 0, environment, problems);
+}
+
+struct config *config_parse_with_secrets(const char *name, const char *bytes, size_t length,
+                                         const char *secrets, size_t secrets_length,
+                                         char *const *environment, struct config_problems *problems)
+{
+    const struct secrets_source source = {.bytes = secrets, .length = secrets_length};
+    return load_bytes(name, bytes, length, &source, environment, problems);
+}
+
+/* secrets.yaml in the folder of path. */
+static char *beside(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+    size_t size = folder + sizeof "secrets.yaml";
+    char *result = memory_new(1, size);
+    struct text text;
+    text_init(&text, result, size);
+    text_append(&text, "%.*ssecrets.yaml", (int)folder, path);
+    return result;
+}
+
+struct config *config_load(const char *path, char *const *environment,
+                           struct config_problems *problems)
+{
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    struct error error = {0};
+    enum status status = file_read(path, YAML_TREE_BYTES_MAX, &bytes, &length, &error);
+    if (status != STATUS_OK) {
+        *problems = (struct config_problems){0};
+        problems_add(problems, CONFIG_ERROR, (struct place){path, 0, 0}, "%s%s", error.text,
+                     status != STATUS_NO_ANSWER
+                         ? ""
+                         : " `bl2mqtt check --print-defaults` prints one to start from; --config "
+                           "names another.");
+        return NULL;
+    }
+    char *secrets memory_auto = beside(path);
+    const struct secrets_source source = {.path = secrets};
+    return load_bytes(path, bytes, length, &source, environment, problems);
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    for (size_t i = 0; i < config->device_count; i++) {
+        struct config_device *device = &config->devices[i];
+        for (size_t j = 0; j < device->channel_count; j++) {
+            fields_release(SCOPE_CHANNEL, &device->channels[j]);
+            free(device->channels[j].name);
+        }
+        free(device->channels);
+        fields_release(SCOPE_DEVICE, device);
+    }
+    free(config->devices);
+    fields_release(SCOPE_FILE, config);
+    free(config);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/config/field_json.h"
+
+json_t *field_choice_json(const struct field *field, const char *name, int64_t value)
+{
+    return field_choices_are_numbers(field) ? json_integer(value) : json_string(name);
+}
+
+json_t *field_number_json(double value)
+{
+    if (value >= -1e15 && value <= 1e15 && (double)(int64_t)value == value)
+        return json_integer((int64_t)value);
+    return json_real(value);
+}
+
+json_t *field_duration_json(int64_t ms)
+{
+    char shown[40];
+    struct text text;
+    text_init(&text, shown, sizeof shown);
+    append_duration(&text, ms);
+    return json_string(shown);
+}
+
+json_t *field_to_json(const struct field *field, const void *target)
+{
+    switch (field->type) {
+    case FIELD_TEXT:
+    case FIELD_WORD: {
+        const char *text = field_load_text(field, target);
+        return text[0] == '\0' ? json_null() : json_string(text);
+    }
+    case FIELD_BOOL:
+        return json_boolean(field_load_integer(field, target) != 0);
+    case FIELD_INTEGER: {
+        int64_t value = field_load_integer(field, target);
+        return value < (int64_t)field->low ? json_null() : json_integer(value);
+    }
+    case FIELD_NUMBER:
+        return field_number_json(field_load_number(field, target));
+    case FIELD_MILLI:
+        return field_number_json((double)field_load_integer(field, target) / 1000);
+    case FIELD_DURATION:
+        return field_duration_json(field_load_integer(field, target));
+    case FIELD_CHOICE: {
+        const struct field_choice *choice =
+            field_choice_of(field, field_load_integer(field, target));
+        return choice == NULL ? json_null() : field_choice_json(field, choice->name, choice->value);
+    }
+    case FIELD_GROUP:
+    case FIELD_DEVICES:
+    case FIELD_CHANNELS:
+        break;
+    }
+    return json_null();
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/config/fields.h"
+
+#include "bridge/config/suggest.h"
+#include "drivers/base/number.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND INT64_C(1000)
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+#define YEAR (365 * DAY)
+
+#define IN_FILE(member)                                                                            \
+    .scope = SCOPE_FILE, .offset = offsetof(struct config, member),                                \
+    .size = sizeof(((struct config *)NULL)->member), .drivers = FOR_ALL
+#define IN_DEVICE(member)                                                                          \
+    .scope = SCOPE_DEVICE, .offset = offsetof(struct config_device, member),                       \
+    .size = sizeof(((struct config_device *)NULL)->member)
+#define IN_CHANNEL(member)                                                                         \
+    .scope = SCOPE_CHANNEL, .offset = offsetof(struct config_channel, member),                     \
+    .size = sizeof(((struct config_channel *)NULL)->member)
+#define GROUP(of_scope) .scope = (of_scope), .type = FIELD_GROUP, .drivers = FOR_ALL
+
+static const struct field_choice log_levels[] = {
+    {"error", LOG_LEVEL_ERROR},
+    {"warning", LOG_LEVEL_WARNING},
+    {"info", LOG_LEVEL_INFO},
+    {"debug", LOG_LEVEL_DEBUG},
+    {NULL, 0},
+};
+static const struct field_choice mqtt_versions[] = {{"3.1.1", 4}, {"5", 5}, {NULL, 0}};
+static const struct field_choice discoveries[] = {
+    {"device", true}, {"component", false}, {NULL, 0}};
+static const struct field_choice drivers[] = {
+    {"bl0942", DRIVER_BL0942},
+    {"openbeken", DRIVER_OPENBEKEN},
+    {"simulator", DRIVER_SIMULATOR},
+    {NULL, 0},
+};
+static const struct field_choice mains_frequencies[] = {{"50", 50}, {"60", 60}, {NULL, 0}};
+static const struct field_choice bauds[] = {
+    {"4800", 4800}, {"9600", 9600}, {"19200", 19200}, {"38400", 38400}, {NULL, 0},
+};
+static const struct field_choice loads[] = {
+    {"household", 0}, {"solar", 0}, {"idle", 0}, {"constant", 0}, {NULL, 0},
+};
+
+/* In the order in which the reference and --print-defaults show them; a group before its keys. */
+const struct field fields[] = {
+    {GROUP(SCOPE_FILE), .path = "bridge", .meaning = "The bridge itself."},
+    {IN_FILE(bridge.id), .type = FIELD_TEXT, .rule = TEXT_ID, .high = 32, .path = "bridge.id",
+     .initial = "home",
+     .meaning =
+         "Tells several bridges on one broker apart. Ids in Home Assistant hang on it, so do "
+         "not change it later."},
+    {IN_FILE(bridge.data_dir), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "bridge.data_dir", .initial = "./data",
+     .meaning = "Folder for the history and the bridge's memory; relative to where bl2mqtt is "
+                "started."},
+    {IN_FILE(bridge.log_level), .type = FIELD_CHOICE, .choices = log_levels,
+     .path = "bridge.log_level", .initial = "info", .meaning = "How much is logged."},
+
+    {GROUP(SCOPE_FILE), .path = "mqtt", .meaning = "The MQTT broker."},
+    {IN_FILE(mqtt.server), .type = FIELD_TEXT, .rule = TEXT_SERVER, .high = 270,
+     .path = "mqtt.server", .initial = "mqtt://127.0.0.1:1883",
+     .meaning = "The broker; mqtts:// for TLS. The port is 1883, with TLS 8883, if none is given. "
+                "An IPv6 address stands in brackets."},
+    {IN_FILE(mqtt.base_topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 100,
+     .path = "mqtt.base_topic", .initial = "bl2mqtt",
+     .meaning = "All topics of this bridge begin with it."},
+    {IN_FILE(mqtt.user), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024, .path = "mqtt.user",
+     .example = "!secret mqtt_user", .otherwise = "no user", .secret = true,
+     .meaning = "User name at the broker."},
+    {IN_FILE(mqtt.password), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024,
+     .path = "mqtt.password", .example = "!secret mqtt_password", .otherwise = "no password",
+     .secret = true, .meaning = "Password at the broker; best kept in secrets.yaml."},
+    {IN_FILE(mqtt.client_id), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 64,
+     .path = "mqtt.client_id", .example = "bl2mqtt_home", .otherwise = "bl2mqtt_, then bridge.id",
+     .meaning = "Client id at the broker; no two clients may have the same."},
+    {IN_FILE(mqtt.keepalive_ms), .type = FIELD_DURATION, .low = 5 * SECOND, .high = 18 * HOUR,
+     .path = "mqtt.keepalive", .initial = "60s",
+     .meaning = "A dead connection is noticed after about one and a half times as long."},
+    {IN_FILE(mqtt.version), .type = FIELD_CHOICE, .choices = mqtt_versions, .path = "mqtt.version",
+     .initial = "3.1.1", .meaning = "The version of MQTT to speak."},
+    {IN_FILE(mqtt.ca), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024, .path = "mqtt.ca",
+     .example = "/etc/ssl/certs/my-ca.pem", .otherwise = "the system's certificates",
+     .meaning = "With TLS: PEM file of the authorities that may have signed the broker's "
+                "certificate."},
+    {IN_FILE(mqtt.cert), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024, .path = "mqtt.cert",
+     .example = "/etc/bl2mqtt/client.pem", .otherwise = "none",
+     .meaning = "With TLS: PEM file of the certificate to show to the broker; needs mqtt.key."},
+    {IN_FILE(mqtt.key), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024, .path = "mqtt.key",
+     .example = "/etc/bl2mqtt/client.key", .otherwise = "none",
+     .meaning = "With TLS: PEM file of the private key that belongs to mqtt.cert."},
+    {IN_FILE(mqtt.insecure), .type = FIELD_BOOL, .path = "mqtt.insecure", .initial = "false",
+     .meaning =
+         "With TLS: accept any certificate. Anybody on the way can then read and change what "
+         "is sent."},
+
+    {GROUP(SCOPE_FILE), .path = "homeassistant", .meaning = "Home Assistant's discovery."},
+    {IN_FILE(homeassistant.enabled), .type = FIELD_BOOL, .path = "homeassistant.enabled",
+     .initial = "true", .meaning = "Announce the devices to Home Assistant."},
+    {IN_FILE(homeassistant.discovery_prefix), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 100,
+     .path = "homeassistant.discovery_prefix", .initial = "homeassistant",
+     .meaning = "Discovery topic as set in Home Assistant's MQTT integration."},
+    {IN_FILE(homeassistant.status_topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 100,
+     .path = "homeassistant.status_topic", .initial = "homeassistant/status",
+     .meaning = "Where Home Assistant says that it has started (its birth message)."},
+    {IN_FILE(homeassistant.device_discovery), .type = FIELD_CHOICE, .choices = discoveries,
+     .path = "homeassistant.discovery", .initial = "device",
+     .meaning = "device: one message per device, Home Assistant 2024.11 and later. component: one "
+                "per entity, for older ones and for other programs that read this format."},
+
+    {GROUP(SCOPE_FILE), .path = "history", .meaning = "The long-term history."},
+    {IN_FILE(history.path), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "history.path", .initial = "history.db",
+     .meaning = "The database's file; in bridge.data_dir unless it begins with /."},
+    {IN_FILE(history.commit_interval_ms), .type = FIELD_DURATION, .low = 200, .high = 60 * SECOND,
+     .path = "history.commit_interval", .initial = "5s",
+     .meaning = "How often what was measured is written to disk; a power cut loses this much at "
+                "most."},
+    {GROUP(SCOPE_FILE), .path = "history.keep",
+     .meaning = "How long what is kept. forever is for ever."},
+    {IN_FILE(history.keep_raw_ms), .type = FIELD_DURATION, .forever = true, .low = HOUR,
+     .high = 100 * YEAR, .path = "history.keep.raw", .initial = "30d",
+     .meaning = "Every reading as it was measured; recalibration of the past works as far back."},
+    {IN_FILE(history.keep_minute_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
+     .high = 100 * YEAR, .path = "history.keep.minute", .initial = "2y",
+     .meaning = "Minutes: minimum, mean, maximum, energy."},
+    {IN_FILE(history.keep_hour_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
+     .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
+     .meaning = "Hours and days: minimum, mean, maximum, energy."},
+
+    {GROUP(SCOPE_FILE), .path = "web", .meaning = "The web view."},
+    {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
+     .path = "web.listen", .initial = "127.0.0.1:8942",
+     .meaning =
+         "Address and port of the web view; off for none. It has no login: 0.0.0.0 shows it to "
+         "everybody on the network."},
+
+    {.scope = SCOPE_FILE,
+     .type = FIELD_DEVICES,
+     .path = "devices",
+     .drivers = FOR_ALL,
+     .required = FOR_ALL,
+     .meaning = "The meters, a list."},
+
+    {IN_DEVICE(id), .type = FIELD_TEXT, .rule = TEXT_ID, .high = 32, .path = "id",
+     .drivers = FOR_ALL, .required = FOR_ALL, .example = "house",
+     .meaning =
+         "Names the device in topics, in the history and in Home Assistant's ids. Choose once, "
+         "never change."},
+    {IN_DEVICE(name), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 64, .path = "name",
+     .drivers = FOR_ALL, .example = "House meter", .otherwise = "the id",
+     .meaning = "The name for people; may change at any time."},
+    {IN_DEVICE(driver), .type = FIELD_CHOICE, .choices = drivers, .path = "driver",
+     .drivers = FOR_ALL, .required = FOR_ALL, .example = "bl0942",
+     .meaning =
+         "How its readings are obtained. bl0942: chips on serial ports of this machine. "
+         "openbeken: a module with OpenBeken firmware on the same broker. simulator: made up, "
+         "to try things out."},
+    {IN_DEVICE(topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 63, .path = "topic",
+     .drivers = FOR_OPENBEKEN, .required = FOR_OPENBEKEN, .example = "utilities/sensor9",
+     .meaning = "The module's MQTT client id, as set on its page; slashes are allowed."},
+    {IN_DEVICE(interval_ms), .type = FIELD_DURATION, .low = 50, .high = HOUR, .path = "interval",
+     .drivers = FOR_BL0942 | FOR_SIMULATOR, .initial = "1s",
+     .meaning = "How often a chip is read. It has a new value every 0.8 s."},
+    {IN_DEVICE(report_interval_ms), .type = FIELD_DURATION, .low = 100, .high = HOUR,
+     .path = "report_interval", .drivers = FOR_ALL, .initial = "5s",
+     .meaning = "The state is published this often at most. Home Assistant stores every state it "
+                "gets."},
+    {IN_DEVICE(retain), .type = FIELD_BOOL, .path = "retain", .drivers = FOR_ALL,
+     .initial = "false",
+     .meaning = "Let the broker keep the last state for clients that come later."},
+    {IN_DEVICE(homeassistant), .type = FIELD_BOOL, .path = "homeassistant", .drivers = FOR_ALL,
+     .initial = "true", .meaning = "Announce this device to Home Assistant."},
+    {GROUP(SCOPE_DEVICE), .path = "mains",
+     .meaning = "The installation, so that impossible values can be told from real ones."},
+    {IN_DEVICE(mains_frequency_hz), .type = FIELD_CHOICE, .choices = mains_frequencies,
+     .path = "mains.frequency", .unit = "Hz", .drivers = FOR_ALL, .initial = "50",
+     .meaning = "Frequency of the mains."},
+    {IN_DEVICE(mains_voltage_v), .type = FIELD_NUMBER, .low = 50, .high = 500,
+     .path = "mains.voltage", .unit = "V", .drivers = FOR_ALL, .initial = "230",
+     .meaning = "Nominal voltage at the meter."},
+    {IN_DEVICE(max_current_a), .type = FIELD_NUMBER, .low = 0.1, .high = 5000,
+     .path = "mains.max_current", .unit = "A", .drivers = FOR_ALL, .initial = "80",
+     .meaning =
+         "The greatest current possible (clamp or main fuse). Energy that would need more is "
+         "not believed."},
+    {.scope = SCOPE_DEVICE,
+     .type = FIELD_CHANNELS,
+     .path = "channels",
+     .drivers = FOR_ALL,
+     .required = FOR_ALL,
+     .meaning = "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, b "
+                "reads the module's *_b topics."},
+
+    {IN_CHANNEL(port), .type = FIELD_TEXT, .rule = TEXT_DEVICE, .high = 1024, .path = "port",
+     .drivers = FOR_BL0942, .required = FOR_BL0942, .example = "/dev/serial/by-id/usb-A",
+     .meaning = "The serial port, best by its name in /dev/serial/by-id, which stays when adapters "
+                "change places. Up to four chips can share one."},
+    {IN_CHANNEL(baud), .type = FIELD_CHOICE, .choices = bauds, .path = "baud",
+     .drivers = FOR_BL0942, .initial = "4800",
+     .meaning = "Tried first; if the chip answers at another rate, that one is used."},
+    {IN_CHANNEL(address), .type = FIELD_INTEGER, .low = 0, .high = 3, .path = "address",
+     .drivers = FOR_BL0942, .initial = "0",
+     .meaning = "The chip's address on the line: pins A1 and A2 of the TSSOP14L "
+                "package; chips in other packages have 0."},
+    {IN_CHANNEL(creep), .type = FIELD_INTEGER, .low = 0, .high = 255, .path = "creep",
+     .drivers = FOR_BL0942, .example = "11", .otherwise = "the chip's own, 11",
+     .meaning = "The chip's no-load threshold (register WA_CREEP): below it the chip shows neither "
+                "power nor current and counts no energy. One step is about 0.04 W with the default "
+                "calibration."},
+    {IN_CHANNEL(load), .type = FIELD_WORD, .choices = loads, .path = "load",
+     .drivers = FOR_SIMULATOR, .initial = "household", .meaning = "What the simulator makes up."},
+    {IN_CHANNEL(invert), .type = FIELD_BOOL, .path = "invert", .drivers = FOR_ALL,
+     .initial = "false",
+     .meaning = "The clamp sits the other way round: turns the sign of power, and energy consumed "
+                "into energy produced."},
+    {IN_CHANNEL(noise_floor_mw), .type = FIELD_MILLI, .low = 0, .high = 1000, .path = "noise_floor",
+     .unit = "W", .drivers = FOR_ALL, .initial = "0",
+     .meaning = "Power smaller than this is shown as 0; energy is not touched."},
+    {GROUP(SCOPE_CHANNEL), .path = "calibration",
+     .meaning =
+         "Factors from `bl2mqtt calibrate`. For bl0942 and simulator: raw counts per unit. For "
+         "openbeken: 1000 leaves the module's own number as it is."},
+    {IN_CHANNEL(calibration.voltage), .type = FIELD_NUMBER, .low = 1, .high = 1e8,
+     .path = "calibration.voltage", .drivers = FOR_ALL, .example = "15883.3",
+     .otherwise = "15883.3 (openbeken: 1000)", .meaning = "Counts per volt."},
+    {IN_CHANNEL(calibration.current), .type = FIELD_NUMBER, .low = 1, .high = 1e8,
+     .path = "calibration.current", .drivers = FOR_ALL, .example = "128118.9",
+     .otherwise = "128118.9 (openbeken: 1000)", .meaning = "Counts per ampere."},
+    {IN_CHANNEL(calibration.power), .type = FIELD_NUMBER, .low = 1, .high = 1e8,
+     .path = "calibration.power", .drivers = FOR_ALL, .example = "317.9",
+     .otherwise = "follows from the other two (openbeken: 1000)",
+     .meaning = "Counts per watt; energy follows from it."},
+};
+
+const char *const channel_names_reserved[] = {"apparent", "reactive", "factor",
+                                              "produced", "flow",     NULL};
+
+const size_t field_count = sizeof fields / sizeof fields[0];
+_Static_assert(sizeof fields / sizeof fields[0] <= 64, "a set of fields must fit into 64 bits");
+
+uint64_t field_bit(const struct field *field)
+{
+    return UINT64_C(1) << (field - fields);
+}
+
+const char *field_key(const struct field *field)
+{
+    const char *dot = strrchr(field->path, '.');
+    return dot != NULL ? dot + 1 : field->path;
+}
+
+bool field_is_child(const struct field *field, enum field_scope scope, const char *prefix)
+{
+    if (field->scope != scope)
+        return false;
+    const char *key = field_key(field);
+    size_t length = strlen(prefix);
+    size_t before = (size_t)(key - field->path); /* with the dot */
+    if (length == 0)
+        return before == 0;
+    return before == length + 1 && strncmp(field->path, prefix, length) == 0;
+}
+
+const struct field *field_find(enum field_scope scope, const char *prefix, const char *key)
+{
+    for (size_t i = 0; i < field_count; i++)
+        if (field_is_child(&fields[i], scope, prefix) && strcmp(field_key(&fields[i]), key) == 0)
+            return &fields[i];
+    return NULL;
+}
+
+const struct field *field_by_path(enum field_scope scope, const char *path)
+{
+    for (size_t i = 0; i < field_count; i++)
+        if (fields[i].scope == scope && strcmp(fields[i].path, path) == 0)
+            return &fields[i];
+    return NULL;
+}
+
+bool field_has_value(const struct field *field)
+{
+    return field->type != FIELD_GROUP && field->type != FIELD_DEVICES &&
+           field->type != FIELD_CHANNELS;
+}
+
+const struct field_choice *field_choice_of(const struct field *field, int64_t value)
+{
+    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++)
+        if (choice->value == value)
+            return choice;
+    return NULL;
+}
+
+bool field_choices_are_numbers(const struct field *field)
+{
+    int64_t value;
+    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++)
+        if (!number_parse_int(choice->name, strlen(choice->name), 0, INT64_MAX, &value))
+            return false;
+    return true;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/config/text_rules.h"
+
+#include "bridge/config/characters.h"
+#include "drivers/base/number.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define HOST_MAX 253 /* RFC 1035 */
+
+static const struct {
+    const char *expectation;
+    const char *pattern;
+} rules[] = {
+    [TEXT_ANY] = {"a text", NULL},
+    [TEXT_NAME] = {"a text", NULL},
+    [TEXT_ID] = {"a short name of a-z, 0-9, _ and -", "^[a-z0-9_-]+$"},
+    [TEXT_TOPIC] = {"an MQTT topic", "^(?!\\$)[^+#/\\u0000-\\u001f]+(/[^+#/\\u0000-\\u001f]+)*$"},
+    [TEXT_SERVER] = {"mqtt://host or mqtts://host, with :port if it is not the usual one",
+                     "^mqtts?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$"},
+    [TEXT_LISTEN] = {"host:port, or off",
+                     "^(off|([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5})$"},
+    [TEXT_PATH] = {"the name of a file or folder", NULL},
+    [TEXT_DEVICE] = {"the path of a serial port", "^/."},
+};
+
+const char *text_rule_expectation(enum text_rule rule)
+{
+    return rules[rule].expectation;
+}
+
+const char *text_rule_pattern(enum text_rule rule)
+{
+    return rules[rule].pattern;
+}
+
+/* Refuses control characters and broken UTF-8, counts characters. */
+static bool check_characters(const char *text, size_t longest, struct text *reason)
+{
+    size_t length = strlen(text);
+    size_t characters = 0;
+    for (size_t at = 0; at < length; characters++) {
+        size_t step = utf8_character(text + at, length - at);
+        if (step == 0) {
+            text_append(reason, "It is not UTF-8.");
+            return false;
+        }
+        if (utf8_is_control(text + at, step)) {
+            text_append(reason, "It contains a control character.");
+            return false;
+        }
+        at += step;
+    }
+    if (characters > longest) {
+        text_append(reason, "It is longer than %zu characters.", longest);
+        return false;
+    }
+    return true;
+}
+
+static bool is_id_character(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+/* Proposes what an id could be: "House Meter" -> house_meter. Nothing if there is nothing left. */
+static void propose_id(const char *text, size_t longest, struct text *reason)
+{
+    char proposal[64] = "";
+    size_t length = 0;
+    for (const char *c = text; *c != '\0' && length < longest && length + 1 < sizeof proposal;
+         c++) {
+        char lower = (char)tolower((unsigned char)*c);
+        if (is_id_character(lower))
+            proposal[length++] = lower;
+        else if (length > 0 && proposal[length - 1] != '_')
+            proposal[length++] = '_';
+    }
+    while (length > 0 && proposal[length - 1] == '_')
+        length--;
+    proposal[length] = '\0';
+    if (length > 0)
+        text_append(reason, "Write %s?", proposal);
+}
+
+static bool check_id(const char *text, size_t longest, struct text *reason)
+{
+    for (const char *c = text; *c != '\0'; c++) {
+        if (!is_id_character(*c)) {
+            propose_id(text, longest, reason);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_topic(const char *text, struct text *reason)
+{
+    size_t length = strlen(text);
+    if (text[0] == '$')
+        text_append(reason, "Topics that begin with $ belong to the broker.");
+    else if (strpbrk(text, "+#") != NULL)
+        text_append(reason, "The wildcards + and # are for subscribing only.");
+    else if (text[0] == '/' || text[length - 1] == '/' || strstr(text, "//") != NULL)
+        text_append(reason, "It must not begin or end with / nor have // in it.");
+    else
+        return true;
+    return false;
+}
+
+/* Splits "host", "host:port", "[v6]" or "[v6]:port". port is NULL where there is none. */
+static bool split_host(char *text, const char **host, const char **port, struct text *reason)
+{
+    char *end;
+    if (text[0] == '[') {
+        end = strchr(text, ']');
+        if (end == NULL) {
+            text_append(reason, "The bracket of the IPv6 address is not closed.");
+            return false;
+        }
+        *end++ = '\0';
+        *host = text + 1;
+        struct in6_addr address;
+        if (inet_pton(AF_INET6, *host, &address) != 1) {
+            text_append(reason, "What is in the brackets is not an IPv6 address.");
+            return false;
+        }
+    } else {
+        if (strchr(text, ':') != strrchr(text, ':')) {
+            text_append(reason, "An IPv6 address must be in brackets: [::1].");
+            return false;
+        }
+        *host = text;
+        end = text + strcspn(text, ":");
+    }
+    *port = NULL;
+    if (*end == '\0')
+        return true;
+    if (*end != ':') {
+        text_append(reason, "Only :port can follow the bracket.");
+        return false;
+    }
+    *end = '\0';
+    *port = end + 1;
+    return true;
+}
+
+static bool check_host_name(const char *host, bool bracketed, struct text *reason)
+{
+    if (host[0] == '\0') {
+        text_append(reason, "The host is missing.");
+        return false;
+    }
+    if (bracketed)
+        return true;
+    if (strlen(host) > HOST_MAX) {
+        text_append(reason, "The host's name is too long.");
+        return false;
+    }
+    for (const char *c = host; *c != '\0'; c++) {
+        if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL) {
+            text_append(reason, "A host's name consists of letters, digits, '.', '-' and '_'.");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_port_number(const char *port, int64_t *number, struct text *reason)
+{
+    if (number_parse_int(port, strlen(port), 1, 65535, number))
+        return true;
+    text_append(reason, "The port must be a number from 1 to 65535.");
+    return false;
+}
+
+/* host[:port] in text (changed) to its normal spelling; default_port 0: there must be one. */
+static bool check_host_and_port(char *text, int64_t default_port, struct text *normal,
+                                struct text *reason)
+{
+    const char *host, *port;
+    bool bracketed = text[0] == '[';
+    if (!split_host(text, &host, &port, reason) || !check_host_name(host, bracketed, reason))
+        return false;
+    int64_t number = default_port;
+    if (port == NULL && default_port == 0) {
+        text_append(reason, "The port is missing.");
+        return false;
+    }
+    if (port != NULL && !check_port_number(port, &number, reason))
+        return false;
+    text_append(normal, bracketed ? "[%s]:%" PRId64 : "%s:%" PRId64, host, number);
+    return true;
+}
+
+/* Says what is wrong with the scheme, or with what people put behind it. */
+static bool check_server(const char *text, struct text *normal, struct text *reason)
+{
+    bool tls = strncmp(text, "mqtts://", 8) == 0;
+    if (!tls && strncmp(text, "mqtt://", 7) != 0) {
+        if (strncmp(text, "ssl://", 6) == 0 || strncmp(text, "tls://", 6) == 0)
+            text_append(reason, "TLS is spelt mqtts:// here.");
+        else if (strncmp(text, "tcp://", 6) == 0)
+            text_append(reason, "Write mqtt:// for tcp://.");
+        else if (strstr(text, "://") == NULL)
+            text_append(reason, "Put mqtt:// in front.");
+        else
+            text_append(reason, "Only mqtt:// and mqtts:// are supported.");
+        return false;
+    }
+    char rest[HOST_MAX + 16];
+    const char *host = text + (tls ? 8 : 7);
+    if (strchr(host, '@') != NULL) {
+        text_append(reason, "User and password go into mqtt.user and mqtt.password.");
+        return false;
+    }
+    size_t length = strlen(host);
+    if (length > 0 && host[length - 1] == '/')
+        length--;
+    if (length >= sizeof rest) {
+        text_append(reason, "The host's name is too long.");
+        return false;
+    }
+    memcpy(rest, host, length);
+    rest[length] = '\0';
+    if (strchr(rest, '/') != NULL) {
+        text_append(reason, "Nothing can follow host and port.");
+        return false;
+    }
+    text_append(normal, tls ? "mqtts://" : "mqtt://");
+    return check_host_and_port(rest, tls ? 8883 : 1883, normal, reason);
+}
+
+static bool check_listen(const char *text, struct text *normal, struct text *reason)
+{
+    char copy[HOST_MAX + 16];
+    struct text builder;
+    if (strcmp(text, "off") == 0) {
+        text_append(normal, "off");
+        return true;
+    }
+    text_init(&builder, copy, sizeof copy);
+    text_append(&builder, "%s", text);
+    if (builder.cut) {
+        text_append(reason, "The host's name is too long.");
+        return false;
+    }
+    return check_host_and_port(copy, 0, normal, reason);
+}
+
+static bool check_device(const char *text, struct text *reason)
+{
+    if (text[0] == '/' && text[1] != '\0')
+        return true;
+    text_append(reason, "It must begin with /; `bl2mqtt ports` lists what is there.");
+    return false;
+}
+
+bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char *normal,
+                     size_t normal_size, struct text *reason)
+{
+    struct text out;
+    text_init(&out, normal, normal_size);
+    if (!check_characters(text, longest, reason))
+        return false;
+    if (text[0] == '\0' && rule != TEXT_ANY) {
+        text_append(reason, "It must not be empty.");
+        return false;
+    }
+    if (rule == TEXT_SERVER)
+        return check_server(text, &out, reason);
+    if (rule == TEXT_LISTEN)
+        return check_listen(text, &out, reason);
+    if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
+        (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
+        (rule == TEXT_DEVICE && !check_device(text, reason)))
+        return false;
+    text_append(&out, "%s", text);
+    return true;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/buckets.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+static time_t seconds_of(int64_t wall_ms)
+{
+    int64_t seconds = wall_ms / 1000;
+    return (time_t)(wall_ms % 1000 < 0 ? seconds - 1 : seconds);
+}
+
+/* Days and months as numbers that grow with time. */
+static int64_t period_of(enum history_bucket bucket, time_t when)
+{
+    struct tm local = {0};
+    (void)localtime_r(&when, &local); /* fails only for years that do not fit into an int */
+    int64_t month = (int64_t)local.tm_year * 12 + local.tm_mon;
+    return bucket == BUCKET_MONTH ? month : month * 31 + local.tm_mday - 1;
+}
+
+/* mktime's answer for midnight, which is the first moment of the period except where midnight does
+ * not exist or exists twice. */
+static time_t midnight_after(enum history_bucket bucket, time_t when)
+{
+    struct tm local = {0};
+    (void)localtime_r(&when, &local);
+    struct tm next = {
+        .tm_year = local.tm_year,
+        .tm_mon = bucket == BUCKET_MONTH ? local.tm_mon + 1 : local.tm_mon,
+        .tm_mday = bucket == BUCKET_MONTH ? 1 : local.tm_mday + 1,
+        .tm_isdst = -1,
+    };
+    return mktime(&next);
+}
+
+static bool is_first_moment(enum history_bucket bucket, time_t candidate, int64_t period)
+{
+    return period_of(bucket, candidate) > period && period_of(bucket, candidate - 1) <= period;
+}
+
+/* The first moment of a later period than the one that holds `when`. */
+static time_t next_period(enum history_bucket bucket, time_t when)
+{
+    int64_t period = period_of(bucket, when);
+    time_t candidate = midnight_after(bucket, when);
+    if (candidate > when && is_first_moment(bucket, candidate, period))
+        return candidate;
+    time_t low = when;
+    time_t high = (candidate > when ? candidate : when) + (time_t)2 * 86400;
+    while (high - low > 1) {
+        time_t middle = low + (high - low) / 2;
+        if (period_of(bucket, middle) > period)
+            high = middle;
+        else
+            low = middle;
+    }
+    return high;
+}
+
+static int64_t next_hour(time_t when)
+{
+    struct tm local = {0};
+    (void)localtime_r(&when, &local);
+    return (int64_t)when + 3600 - (int64_t)local.tm_min * 60 - local.tm_sec;
+}
+
+int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms)
+{
+    time_t when = seconds_of(wall_ms);
+    int64_t next = bucket == BUCKET_HOUR ? next_hour(when) : (int64_t)next_period(bucket, when);
+    return next * 1000;
+}
+
+int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
+{
+    /* From a moment that is certainly before, step by step: at most two or three steps. */
+    static const int64_t back_ms[] = {
+        [BUCKET_HOUR] = 2LL * 3600 * 1000,
+        [BUCKET_DAY] = 2LL * 86400 * 1000,
+        [BUCKET_MONTH] = 32LL * 86400 * 1000,
+    };
+    int64_t start = bucket_next(bucket, wall_ms - back_ms[bucket]);
+    for (;;) {
+        int64_t next = bucket_next(bucket, start);
+        if (next > wall_ms)
+            return start;
+        start = next;
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Where hours, days and months begin in the process's time zone (TZ). Pure but for the zone.
+ *
+ * An hour ends at the next full hour of the local clock: one of Lord Howe Island's that loses half
+ * an hour to summer time lasts 30 minutes. A day begins at the first moment of its date, which is
+ * 01:00 where summer time skips midnight, and lasts 23, 23.5, 24, 24.5 or 25 hours. Dates a zone
+ * never had (Samoa's 30 December 2011) have no bucket.
+ */
+#ifndef BRIDGE_HISTORY_BUCKETS_H
+#define BRIDGE_HISTORY_BUCKETS_H
+
+#include "bridge/history/query.h"
+
+#include <stdint.h>
+
+/** Times that buckets are made for: 1970 to the end of 9999. */
+#define BUCKET_TIME_MAX_MS 253402300799999LL
+
+/** The first moment of the bucket that holds wall_ms. */
+int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms);
+
+/** The first moment of the bucket after that one; always greater than wall_ms. */
+int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms);
+
+#endif

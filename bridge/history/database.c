@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/database.h"
+
+#include "bridge/history/migrate.h"
+#include "bridge/history/rescue.h"
+#include "bridge/history/sql.h"
+#include "bridge/history/totals_file.h"
+#include "drivers/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Read whole by the check after an unclean stop: some seconds even from an SD card. */
+#define CHECK_WHOLE_MAX (256LL * 1024 * 1024)
+
+struct database {
+    char *path;
+    struct log *log; /* only while database_open runs; NULL after it */
+    int lock;
+    sqlite3 *db; /* NULL: there is no usable file at the moment */
+    struct rows *rows;
+    char set_aside[PATH_MAX];
+    bool exclusive;        /* nobody else can read it; see attach */
+    bool damaged_in_place; /* is to be set aside before anything else */
+    bool lost;             /* the file is gone: a fresh one is to be begun */
+    bool salvage_due;      /* from set_aside, once the channels in memory are stored */
+    bool may_lag;          /* what was loaded may be older than what was known before the stop */
+};
+
+/* What came of trying to open the file. */
+enum verdict {
+    SOUND,
+    DAMAGED,
+    UNUSABLE, /* status and error say why */
+};
+
+static enum verdict judge(int code, sqlite3 *db, const char *path, struct error *error,
+                          enum status *status)
+{
+    *status = STATUS_OK;
+    if (code == SQLITE_OK)
+        return SOUND;
+    *status = sql_explain(code, db, path, error);
+    if (sql_is_damage(code))
+        return DAMAGED;
+    int primary = code & 0xff;
+    if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)
+        *status = STATUS_USAGE;
+    return UNUSABLE;
+}
+
+struct identity {
+    int64_t application;
+    int64_t version;
+    int64_t objects; /* tables and indexes */
+};
+
+static int identify(sqlite3 *db, struct identity *identity)
+{
+    int code = sql_integer(db, "PRAGMA application_id", &identity->application);
+    if (code == SQLITE_OK)
+        code = sql_integer(db, "PRAGMA user_version", &identity->version);
+    if (code == SQLITE_OK)
+        code = sql_integer(db, "SELECT count(*) FROM sqlite_schema", &identity->objects);
+    return code;
+}
+
+static bool is_blank(const struct identity *identity)
+{
+    return identity->version == 0 && identity->objects == 0;
+}
+
+static enum status check_identity(const struct identity *identity, const char *path,
+                                  struct error *error)
+{
+    if (is_blank(identity))
+        return STATUS_OK;
+    if (identity->application != HISTORY_APPLICATION_ID)
+        return error_set(error, STATUS_USAGE,
+                         "%s is a database of another program, not a history of bl2mqtt. Name "
+                         "another file.",
+                         path);
+    if (identity->version > migrations_newest())
+        return error_set(error, STATUS_USAGE,
+                         "The history %s was written by a newer bl2mqtt (its format is %lld, this "
+                         "program knows up to %d). Install that version again, or name another "
+                         "file.",
+                         path, (long long)identity->version, migrations_newest());
+    return STATUS_OK;
+}
+
+/* Runs a check that answers one row "ok" or rows that say what is wrong. */
+static int run_check(sqlite3 *db, const char *query, bool *sound)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, query, -1, &statement, NULL);
+    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const unsigned char *text = sqlite3_column_text(statement, 0);
+        *sound = text != NULL && strcmp((const char *)text, "ok") == 0;
+        code = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(statement);
+    return code;
+}
+
+/* A power cut can only hurt pages that were being written. The small tables are rewritten all the
+ * time and checked whatever the size; of a big table of readings, the end that was appended to. */
+static int check_contents(sqlite3 *db, const char *path, bool *sound)
+{
+    static const char *const small[] = {
+        "PRAGMA quick_check(meta)",
+        "PRAGMA quick_check(channel)",
+        "PRAGMA quick_check(calibration)",
+        "PRAGMA quick_check(total)",
+    };
+    *sound = true;
+    struct stat status;
+    if (stat(path, &status) == 0 && status.st_size <= CHECK_WHOLE_MAX)
+        return run_check(db, "PRAGMA quick_check(1)", sound);
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < sizeof small / sizeof small[0] && code == SQLITE_OK && *sound; i++)
+        code = run_check(db, small[i], sound);
+    int64_t unused;
+    if (code == SQLITE_OK && *sound)
+        code = sql_integer(db,
+                           "SELECT sum(flags) FROM (SELECT flags FROM reading ORDER BY key DESC "
+                           "LIMIT 100000)",
+                           &unused);
+    return code;
+}
+
+static int check_after_unclean_stop(struct database *database)
+{
+    bool clean;
+    int code = rows_was_clean(database->db, &clean);
+    if (code != SQLITE_OK || clean)
+        return code;
+    database->may_lag = true;
+    bool sound;
+    code = check_contents(database->db, database->path, &sound);
+    if (code == SQLITE_OK && sound)
+        log_info(database->log,
+                 "The history %s was not closed in order; it was checked and is sound.",
+                 database->path);
+    return code == SQLITE_OK && !sound ? SQLITE_CORRUPT : code;
+}
+
+static int set_modes(sqlite3 *db)
+{
+    /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
+     * that a long reader's swelling does not stay. */
+    int code = sql_run(db, "PRAGMA journal_mode = WAL");
+    if (code == SQLITE_OK)
+        code = sql_run(db, "PRAGMA synchronous = FULL;"
+                           "PRAGMA wal_autocheckpoint = 1000;"
+                           "PRAGMA journal_size_limit = 4194304;");
+    return code;
+}
+
+static void detach(struct database *database, bool damaged)
+{
+    rows_close(database->rows);
+    database->rows = NULL;
+    if (damaged && database->db != NULL) /* leave it and its log as they were found */
+        (void)sqlite3_db_config(database->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    (void)sqlite3_close(database->db);
+    database->db = NULL;
+}
+
+/* What the file is opened for. */
+enum purpose {
+    TO_LOAD,  /* the first time: check it, bring it up to date, load channels */
+    TO_RENEW, /* it must be blank, as memory knows more than any other file could */
+    TO_GO_ON, /* the file that was loaded before */
+};
+
+static enum verdict attach_migrated(struct database *database, enum purpose purpose,
+                                    struct channels *channels, const struct identity *identity,
+                                    struct error *error, enum status *status)
+{
+    size_t count;
+    const struct migration *list = migrations(&count);
+    int code = SQLITE_OK;
+    if (purpose == TO_LOAD && identity->version > 0)
+        code = check_after_unclean_stop(database);
+    if (code == SQLITE_OK)
+        code = set_modes(database->db);
+    if (code != SQLITE_OK)
+        return judge(code, database->db, database->path, error, status);
+    *status = migrate(database->db, database->path, (int)identity->version, list, count,
+                      database->log, error);
+    if (*status != STATUS_OK)
+        return UNUSABLE;
+    if (purpose == TO_LOAD)
+        code = rows_load(database->db, channels);
+    if (code == SQLITE_OK)
+        code = rows_open(database->db, &database->rows);
+    return judge(code, database->db, database->path, error, status);
+}
+
+static enum verdict attach_as(struct database *database, enum purpose purpose,
+                              struct channels *channels, struct error *error, enum status *status)
+{
+    const char *path = database->path;
+    struct identity identity = {0};
+    int code = sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, database->exclusive,
+                        &database->db);
+    if (code == SQLITE_OK && sqlite3_db_readonly(database->db, "main") == 1)
+        code = SQLITE_READONLY;
+    if (code == SQLITE_OK)
+        code = identify(database->db, &identity);
+    if (code != SQLITE_OK)
+        return judge(code, database->db, path, error, status);
+    bool blank = is_blank(&identity);
+    *status = check_identity(&identity, path, error);
+    if (*status == STATUS_OK && purpose == TO_GO_ON && blank) {
+        *status = error_set(error, STATUS_FAILED, "The history %s was deleted while in use.", path);
+        database->lost = true;
+    }
+    if (*status == STATUS_OK && purpose == TO_RENEW && !blank)
+        *status = error_set(error, STATUS_FAILED,
+                            "Another file has taken the place of the history %s while it was in "
+                            "use. Restart the service to go on with that file.",
+                            path);
+    if (*status != STATUS_OK)
+        return UNUSABLE;
+    return attach_migrated(database, purpose, channels, &identity, error, status);
+}
+
+/*
+ * Opens the file and brings database->db and rows to life. Readers of the file share an index of
+ * the log with the writer, in a file of its own, which cannot be made on a full disk. The history
+ * can still be had then, with the index in memory and nobody else reading it until there is room.
+ */
+static enum verdict attach(struct database *database, enum purpose purpose,
+                           struct channels *channels, struct error *error, enum status *status)
+{
+    bool exists = access(database->path, F_OK) == 0;
+    database->exclusive = false;
+    enum verdict verdict = attach_as(database, purpose, channels, error, status);
+    int reason = sqlite3_errcode(database->db) & 0xff;
+    bool no_room = reason == SQLITE_FULL || reason == SQLITE_IOERR || reason == SQLITE_CANTOPEN;
+    if (verdict != UNUSABLE || !exists || !no_room)
+        return verdict;
+    detach(database, false);
+    if (channels != NULL)
+        channels_free(channels);
+    database->exclusive = true;
+    struct error first = *error;
+    verdict = attach_as(database, purpose, channels, error, status);
+    if (verdict == UNUSABLE)
+        *error = first;
+    return verdict;
+}
+
+static enum status attach_fresh(struct database *database, struct error *error)
+{
+    enum status status = STATUS_FAILED;
+    if (attach(database, TO_RENEW, NULL, error, &status) == SOUND)
+        return STATUS_OK;
+    detach(database, false);
+    return status;
+}
+
+/* At once, because a service that fails to start, or is killed, would leave a file that looks as if it
+ * had never had more. If it does not work, the writer does it later. */
+static void store_seeds(struct database *database, struct channels *channels)
+{
+    struct batch batch = {.totals = memory_new(channels->count, sizeof *batch.totals)};
+    for (size_t i = 0; i < channels->count; i++) {
+        const struct known_channel *channel = &channels->list[i];
+        if (channel->dirty)
+            batch.totals[batch.total_count++] = (struct total_row){
+                .number = channel->number, .state = channel->state, .counted = channel->counted};
+    }
+    (void)rows_write(database->rows, channels, &batch);
+    free(batch.totals);
+}
+
+static void seed_totals(struct database *database, struct channels *channels)
+{
+    struct error error = {""};
+    unsigned taken;
+    char *path memory_auto = totals_file_path(database->path);
+    if (totals_file_merge(path, channels, &taken, &error) != STATUS_OK)
+        log_warning(database->log, "%s", error.text);
+    if (taken == 0)
+        return;
+    log_warning(database->log,
+                "The totals of %u channels come from %s, as the history does not have them. "
+                "To begin at zero, stop the service and delete that file and the history.",
+                taken, path);
+    store_seeds(database, channels);
+}
+
+/* The set-aside file's small tables come into the fresh one before it is loaded. */
+static enum status replace_at_open(struct database *database, struct channels *channels,
+                                   struct error *error)
+{
+    detach(database, true);
+    channels_free(channels);
+    log_error(database->log, "%s", error->text);
+    enum status status =
+        rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside, error);
+    if (status != STATUS_OK)
+        return status;
+    status = attach_fresh(database, error);
+    if (status != STATUS_OK)
+        return status;
+    struct rescued rescued = rescue_salvage(database->set_aside, database->db);
+    log_warning(database->log,
+                "The damaged history was set aside as %s and a fresh one begun; %u channels, %u "
+                "calibrations and %u totals could be brought over. Its readings are still in that "
+                "file (\".recover\" of sqlite3(1) reads them).",
+                database->set_aside, rescued.channels, rescued.calibrations, rescued.totals);
+    int code = rows_load(database->db, channels);
+    if (code == SQLITE_OK)
+        return STATUS_OK;
+    return sql_explain(code, database->db, database->path, error);
+}
+
+static enum status lock_file(struct database *database, struct error *error)
+{
+    size_t size = strlen(database->path) + sizeof ".lock";
+    char *path memory_auto = memory_new(size, 1);
+    (void)snprintf(path, size, "%s.lock", database->path);
+    database->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (database->lock < 0)
+        return error_set(error, STATUS_USAGE,
+                         "The history %s cannot be opened: %s. Check that its folder exists and "
+                         "that this user may write there.",
+                         database->path, strerror(errno));
+    if (flock(database->lock, LOCK_EX | LOCK_NB) == 0)
+        return STATUS_OK;
+    /* Not a matter of usage: it may be this service itself, stopped or reloading while the disk hangs.
+     * Whoever supervises it shall try again. */
+    return error_set(error, STATUS_FAILED,
+                     "The history %s is in use by another bl2mqtt. Stop that one, or give this one "
+                     "another history.path.",
+                     database->path);
+}
+
+static enum status open_locked(struct database *database, struct channels *channels,
+                               struct error *error)
+{
+    enum status status = STATUS_FAILED;
+    struct error damage = {""};
+    enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
+    if (verdict == UNUSABLE)
+        return error_set(error, status, "%s", damage.text);
+    database->may_lag = database->may_lag || verdict == DAMAGED;
+    if (verdict == DAMAGED)
+        status = replace_at_open(database, channels, &damage);
+    if (status != STATUS_OK)
+        return error_set(error, status, "%s", damage.text);
+    bool used;
+    if (rows_was_used(database->db, &used) == SQLITE_OK && !used) {
+        seed_totals(database, channels);
+        database->may_lag = true;
+    }
+    return STATUS_OK;
+}
+
+enum status database_open(const char *path, struct channels *channels, struct log *log,
+                          struct database **database, struct error *error)
+{
+    struct database *made = memory_new(1, sizeof *made);
+    made->path = memory_copy_text(path);
+    made->log = log;
+    enum status status = lock_file(made, error);
+    if (status == STATUS_OK)
+        status = open_locked(made, channels, error);
+    made->log = NULL;
+    if (status == STATUS_OK) {
+        *database = made;
+        return STATUS_OK;
+    }
+    channels_free(channels);
+    database_close(made, false);
+    return status;
+}
+
+/* Gets a fresh file under way after the old one was lost. */
+static enum database_result renew(struct database *database, struct error *error)
+{
+    struct error reason = *error;
+    if (database->damaged_in_place) {
+        if (rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside,
+                             error) != STATUS_OK)
+            return DATABASE_RETRY;
+        database->damaged_in_place = false;
+        database->salvage_due = true;
+        database->lost = true;
+    }
+    if (attach_fresh(database, error) != STATUS_OK)
+        return DATABASE_RETRY;
+    database->lost = false;
+    if (reason.text[0] != '\0')
+        *error = reason;
+    else
+        (void)error_set(error, STATUS_FAILED, "A fresh history %s is begun.", database->path);
+    return DATABASE_RENEWED;
+}
+
+static bool file_is_gone(const struct database *database)
+{
+    int moved = 0;
+    int code = sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return code == SQLITE_OK && moved != 0;
+}
+
+/* There is room now: the file is opened again so that others can read it. */
+static void attach_shared(struct database *database)
+{
+    struct error error = {""};
+    enum status status;
+    detach(database, false);
+    if (attach(database, TO_GO_ON, NULL, &error, &status) != SOUND)
+        detach(database, false); /* the next write tries again, and tells */
+}
+
+static enum database_result attach_again(struct database *database, struct error *error)
+{
+    enum status status;
+    switch (attach(database, TO_GO_ON, NULL, error, &status)) {
+    case SOUND:
+        return DATABASE_DONE;
+    case UNUSABLE:
+        detach(database, false);
+        return DATABASE_RETRY;
+    case DAMAGED:
+        break;
+    }
+    detach(database, true);
+    database->damaged_in_place = true;
+    return renew(database, error);
+}
+
+static enum database_result bring_to_life(struct database *database, struct error *error)
+{
+    if (database->lost || database->damaged_in_place)
+        return renew(database, error);
+    return attach_again(database, error);
+}
+
+enum database_result database_write(struct database *database, struct channels *channels,
+                                    const struct batch *batch, struct error *error)
+{
+    *error = (struct error){""};
+    if (database->db != NULL && file_is_gone(database)) {
+        (void)error_set(error, STATUS_FAILED,
+                        "The history %s was moved or deleted while in use; a fresh one is begun.",
+                        database->path);
+        detach(database, false);
+        database->lost = true;
+    }
+    if (database->db == NULL) {
+        enum database_result result = bring_to_life(database, error);
+        if (result != DATABASE_DONE)
+            return result;
+    }
+    int code = rows_write(database->rows, channels, batch);
+    if (code == SQLITE_OK) {
+        if (database->salvage_due)
+            (void)rescue_salvage(database->set_aside, database->db);
+        database->salvage_due = false;
+        if (database->exclusive)
+            attach_shared(database);
+        return DATABASE_DONE;
+    }
+    (void)sql_explain(code, database->db, database->path, error);
+    if (!sql_is_damage(code))
+        return DATABASE_RETRY;
+    detach(database, true);
+    database->damaged_in_place = true;
+    return renew(database, error);
+}
+
+const char *database_set_aside(const struct database *database)
+{
+    return database->set_aside;
+}
+
+bool database_may_lag(const struct database *database)
+{
+    return database->may_lag;
+}
+
+void database_close(struct database *database, bool clean)
+{
+    if (database == NULL)
+        return;
+    if (clean && database->db != NULL)
+        (void)rows_mark_clean(database->db, true); /* if not, the next opening checks */
+    detach(database, false);
+    if (database->lock >= 0)
+        (void)close(database->lock);
+    free(database->path);
+    free(database);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The history file through its life: opened, created, migrated, checked after an unclean stop, set
+ * aside when it is damaged and replaced by a fresh one. One thread at a time.
+ */
+#ifndef BRIDGE_HISTORY_DATABASE_H
+#define BRIDGE_HISTORY_DATABASE_H
+
+#include "bridge/history/channels.h"
+#include "bridge/history/rows.h"
+#include "drivers/base/log.h"
+#include "drivers/base/status.h"
+
+#include <stdbool.h>
+
+struct database;
+
+/**
+ * Opens the file, so that no other service can, and loads channels (empty before). A damaged file
+ * is set aside and what can be saved comes into the fresh one; then, and when there was no file,
+ * totals come from the totals file if it knows more. After an unclean stop the small tables are
+ * checked, and all of it up to 256 MiB: some seconds at most.
+ *
+ * STATUS_USAGE: it is not a history, of a newer version, or cannot be written or created.
+ * STATUS_FAILED: the disk or another process is in the way.
+ */
+enum status database_open(const char *path, struct channels *channels, struct log *log,
+                          struct database **database, struct error *error);
+
+enum database_result {
+    DATABASE_DONE,    /**< committed */
+    DATABASE_RETRY,   /**< nothing was written; the same batch can be tried later */
+    DATABASE_RENEWED, /**< nothing was written, and a fresh file is open that needs everything:
+                           call channels_forget_stored, then write again */
+};
+
+/** One transaction. error says why it is not DATABASE_DONE. */
+enum database_result database_write(struct database *database, struct channels *channels,
+                                    const struct batch *batch, struct error *error);
+
+/** The damaged file that was set aside last, "" if none was. Borrowed. */
+const char *database_set_aside(const struct database *database);
+
+/** The totals that were loaded may be older than those known before the stop: it was not a clean one,
+ *  or they come from a damaged file or from the totals file. */
+bool database_may_lag(const struct database *database);
+
+/** clean: everything was written, so the next opening needs no check. NULL is allowed. */
+void database_close(struct database *database, bool clean);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/migrate.h"
+
+#include "bridge/history/sql.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+extern const unsigned char migration_0001_first[];
+
+const struct migration *migrations(size_t *count)
+{
+    static const struct migration list[] = {
+        {1, "0001_first", (const char *)migration_0001_first},
+    };
+    *count = sizeof list / sizeof list[0];
+    return list;
+}
+
+int migrations_newest(void)
+{
+    size_t count;
+    const struct migration *list = migrations(&count);
+    return list[count - 1].version;
+}
+
+/* VACUUM INTO takes a consistent copy whatever is in the write-ahead log, but does not sync it. */
+static int copy_into(sqlite3 *db, const char *copy)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "VACUUM INTO ?1", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(statement, 1, copy, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static bool sync_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool good = fsync(fd) == 0;
+    return close(fd) == 0 && good;
+}
+
+static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct log *log,
+                             struct error *error)
+{
+    char word[32];
+    char copy[PATH_MAX];
+    (void)snprintf(word, sizeof word, "before-%d", newest);
+    if (!sql_beside(path, word, copy, sizeof copy))
+        return error_set(error, STATUS_FAILED, "The path %s is too long for a copy beside it.",
+                         path);
+    int code = copy_into(db, copy);
+    if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy)) {
+        log_info(log, "The history %s is brought to format %d; as it was before it is kept as %s.",
+                 path, newest, copy);
+        return STATUS_OK;
+    }
+    if (code == SQLITE_OK)
+        code = SQLITE_IOERR_FSYNC;
+    (void)sql_explain(code, db, copy, error);
+    (void)unlink(copy); /* a partial copy is none */
+    return error_prefix(error, STATUS_FAILED,
+                        "The history %s is of an older version and was not changed, because the "
+                        "copy that is kept before that could not be made. ",
+                        path);
+}
+
+static int apply(sqlite3 *db, const struct migration *migration)
+{
+    char version[64];
+    (void)snprintf(version, sizeof version, "PRAGMA user_version = %d", migration->version);
+    int code = sql_run(db, "BEGIN IMMEDIATE");
+    if (code == SQLITE_OK)
+        code = sql_run(db, migration->sql);
+    if (code == SQLITE_OK)
+        code = sql_run(db, version);
+    if (code == SQLITE_OK)
+        code = sql_run(db, "COMMIT");
+    return code;
+}
+
+enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
+                    size_t count, struct log *log, struct error *error)
+{
+    int newest = list[count - 1].version;
+    if (from >= newest)
+        return STATUS_OK;
+    if (from > 0) {
+        enum status status = keep_copy(db, path, newest, log, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].version <= from)
+            continue;
+        int code = apply(db, &list[i]);
+        if (code == SQLITE_OK)
+            continue;
+        (void)sql_explain(code, db, path, error);
+        if (!sqlite3_get_autocommit(db))
+            (void)sql_run(db, "ROLLBACK"); /* an error is already being reported */
+        return error_prefix(error, STATUS_FAILED, "Migration %s of the history did not work. ",
+                            list[i].name);
+    }
+    return STATUS_OK;
+}

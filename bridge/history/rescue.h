@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A damaged history file: kept out of the way, never deleted, and what its small tables still hold
+ * brought into a fresh one.
+ */
+#ifndef BRIDGE_HISTORY_RESCUE_H
+#define BRIDGE_HISTORY_RESCUE_H
+
+#include "drivers/base/status.h"
+
+#include <sqlite3.h>
+#include <stddef.h>
+
+/**
+ * Renames path, path-wal and path-shm to NAME, NAME-wal and NAME-shm with NAME =
+ * PATH.damaged-<UTC time>, which still is a database to SQLite's tools. No connection to it may be
+ * open. name receives NAME.
+ */
+enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error);
+
+struct rescued {
+    unsigned channels;
+    unsigned calibrations;
+    unsigned totals;
+};
+
+/**
+ * Copies channels, calibrations and totals row by row from the damaged file into db, which has the
+ * schema of this program's version: from both ends of each table until a row cannot be read. Rows
+ * that db has already, and rows that break its rules, are left out. Never fails: what cannot be
+ * read is not counted.
+ */
+struct rescued rescue_salvage(const char *damaged, sqlite3 *db);
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/rows.h"
+
+#include "bridge/history/sql.h"
+#include "drivers/base/memory.h"
+
+#include <string.h>
+
+/* How far a taken key is moved before the row is given up: 17 minutes in one millisecond steps.
+ * Only a clock that stands still for a million readings gets there. */
+#define KEY_TRIES 1000000
+
+enum statement {
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    PUT_CHANNEL,
+    PUT_CALIBRATION,
+    PUT_READING,
+    PUT_EVENT,
+    PUT_TOTAL,
+    STATEMENTS,
+};
+
+static const char *const texts[STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [PUT_CHANNEL] = "INSERT INTO channel (number, device, channel, kind) VALUES (?1, ?2, ?3, ?4) "
+                    "ON CONFLICT (number) DO NOTHING",
+    [PUT_CALIBRATION] = "INSERT INTO calibration (id, channel, valid_from_ms, voltage, current, "
+                        "power, invert) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                        "ON CONFLICT (id) DO NOTHING",
+    [PUT_READING] = "INSERT INTO reading (key, voltage, current, power, energy, frequency, flags, "
+                    "imported, exported) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PUT_EVENT] = "INSERT INTO event (key, kind, message) VALUES (?1, ?2, ?3)",
+    [PUT_TOTAL] = "INSERT OR REPLACE INTO total (channel, calibration, known, counter, "
+                  "counter_wall_ms, counter_boot_ms, boot_id, imported, exported, "
+                  "base_imported_uwh, base_exported_uwh) "
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+};
+
+struct rows {
+    sqlite3 *db;
+    bool marked; /* this connection has said that the file is in use */
+    sqlite3_stmt *statements[STATEMENTS];
+};
+
+int64_t rows_key(int64_t wall_ms, unsigned number)
+{
+    const int64_t last = ((int64_t)1 << (63 - CHANNEL_NUMBER_BITS)) - 1;
+    int64_t ms = wall_ms < 0 ? 0 : wall_ms > last ? last : wall_ms;
+    return (int64_t)((uint64_t)ms << CHANNEL_NUMBER_BITS) | (int64_t)number;
+}
+
+int rows_open(sqlite3 *db, struct rows **rows)
+{
+    *rows = NULL;
+    struct rows *made = memory_new(1, sizeof *made);
+    made->db = db;
+    for (int i = 0; i < STATEMENTS; i++) {
+        int code = sql_prepare(db, texts[i], &made->statements[i]);
+        if (code == SQLITE_OK)
+            continue;
+        rows_close(made);
+        return code;
+    }
+    *rows = made;
+    return SQLITE_OK;
+}
+
+void rows_close(struct rows *rows)
+{
+    if (rows == NULL)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        (void)sqlite3_finalize(rows->statements[i]);
+    free(rows);
+}
+
+/* Runs a statement to its end and makes it ready for the next time. */
+static int run(struct rows *rows, enum statement which)
+{
+    sqlite3_stmt *statement = rows->statements[which];
+    int code = sqlite3_step(statement);
+    (void)sqlite3_reset(statement); /* repeats the code of the step */
+    return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+static bool is_key_taken(int code)
+{
+    return code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID;
+}
+
+/* The statement's first parameter is a key; everything else is bound. */
+static int run_at_free_key(struct rows *rows, enum statement which, int64_t key)
+{
+    sqlite3_stmt *statement = rows->statements[which];
+    int code = SQLITE_OK;
+    for (int tries = 0; tries < KEY_TRIES; tries++) {
+        code = sqlite3_bind_int64(statement, 1, key);
+        if (code != SQLITE_OK)
+            return code;
+        code = run(rows, which);
+        if (!is_key_taken(code) ||
+            __builtin_add_overflow(key, (int64_t)1 << CHANNEL_NUMBER_BITS, &key))
+            return code;
+    }
+    return code;
+}
+
+/* Binds cannot fail but for lack of memory and a wrong index; both would show in the next step. */
+static void bind_integer(sqlite3_stmt *statement, int index, bool present, int64_t value)
+{
+    if (present)
+        (void)sqlite3_bind_int64(statement, index, value);
+    else
+        (void)sqlite3_bind_null(statement, index);
+}
+
+static void bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+}
+
+static int put_reading(struct rows *rows, const struct queued_reading *item)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_READING];
+    const struct reading *reading = &item->reading;
+    bind_integer(statement, 2, (reading->present & READING_VOLTAGE) != 0, reading->voltage);
+    bind_integer(statement, 3, (reading->present & READING_CURRENT) != 0, reading->current);
+    bind_integer(statement, 4, (reading->present & READING_POWER) != 0, reading->power);
+    bind_integer(statement, 5, (reading->present & READING_ENERGY) != 0, reading->energy);
+    bind_integer(statement, 6, (reading->present & READING_FREQUENCY) != 0, reading->frequency);
+    bind_integer(statement, 7, true, reading->flags);
+    bind_integer(statement, 8, true, item->imported);
+    bind_integer(statement, 9, true, item->exported);
+    return run_at_free_key(rows, PUT_READING, rows_key(reading->wall_ms, item->number));
+}
+
+static int put_event(struct rows *rows, const struct queued_event *event)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_EVENT];
+    bind_text(statement, 2, event->kind);
+    bind_text(statement, 3, event->message);
+    return run_at_free_key(rows, PUT_EVENT, rows_key(event->wall_ms, event->number));
+}
+
+static int put_channel(struct rows *rows, const struct known_channel *channel)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_CHANNEL];
+    bind_integer(statement, 1, true, channel->number);
+    bind_text(statement, 2, channel->device);
+    bind_text(statement, 3, channel->channel);
+    bind_integer(statement, 4, true, channel->kind);
+    return run(rows, PUT_CHANNEL);
+}
+
+/* Two calibrations cannot hold from the same millisecond: the later recorded moves on by one. */
+static int put_calibration(struct rows *rows, unsigned number,
+                           const struct known_calibration *calibration)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_CALIBRATION];
+    bind_integer(statement, 1, true, calibration->id);
+    bind_integer(statement, 2, true, number);
+    (void)sqlite3_bind_double(statement, 4, calibration->factors.voltage);
+    (void)sqlite3_bind_double(statement, 5, calibration->factors.current);
+    (void)sqlite3_bind_double(statement, 6, calibration->factors.power);
+    bind_integer(statement, 7, true, calibration->invert ? 1 : 0);
+    int code = SQLITE_OK;
+    for (int64_t later = 0; later < 1000; later++) {
+        bind_integer(statement, 3, true, calibration->valid_from_ms + later);
+        code = run(rows, PUT_CALIBRATION);
+        if (code != SQLITE_CONSTRAINT_UNIQUE)
+            return code;
+    }
+    return code;
+}
+
+static int put_total(struct rows *rows, const struct total_row *total)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_TOTAL];
+    const struct energy_state *state = &total->state;
+    if (!rows->marked && total->counted.id != 0) { /* a fresh file does not have it */
+        int code = put_calibration(rows, total->number, &total->counted);
+        if (code != SQLITE_OK)
+            return code;
+    }
+    bind_integer(statement, 1, true, total->number);
+    bind_integer(statement, 2, total->counted.id != 0, total->counted.id);
+    bind_integer(statement, 3, true, state->known ? 1 : 0);
+    bind_integer(statement, 4, true, state->counter);
+    bind_integer(statement, 5, true, state->counter_wall_ms);
+    bind_integer(statement, 6, true, state->counter_boot_ms);
+    bind_text(statement, 7, state->boot_id);
+    bind_integer(statement, 8, true, state->imported);
+    bind_integer(statement, 9, true, state->exported);
+    bind_integer(statement, 10, true, state->base_imported_uwh);
+    bind_integer(statement, 11, true, state->base_exported_uwh);
+    return run(rows, PUT_TOTAL);
+}
+
+static int put_all(struct rows *rows, struct channels *channels, const struct batch *batch)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < channels->count && code == SQLITE_OK; i++) {
+        const struct known_channel *channel = &channels->list[i];
+        if (!channel->stored)
+            code = put_channel(rows, channel);
+        if (code == SQLITE_OK && !channel->recorded_stored && channel->recorded.id != 0)
+            code = put_calibration(rows, channel->number, &channel->recorded);
+    }
+    for (size_t i = 0; i < batch->readings.count && code == SQLITE_OK; i++)
+        code = put_reading(rows, ring_at(&batch->readings, i));
+    for (size_t i = 0; i < batch->events.count && code == SQLITE_OK; i++)
+        code = put_event(rows, &batch->events.items[i]);
+    for (size_t i = 0; i < batch->total_count && code == SQLITE_OK; i++)
+        code = put_total(rows, &batch->totals[i]);
+    return code;
+}
+
+int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch)
+{
+    int code = run(rows, BEGIN);
+    if (code != SQLITE_OK)
+        return code;
+    if (!rows->marked)
+        code = rows_mark_clean(rows->db, false);
+    if (code == SQLITE_OK)
+        code = put_all(rows, channels, batch);
+    if (code == SQLITE_OK)
+        code = run(rows, COMMIT);
+    if (code != SQLITE_OK) {
+        /* Some errors roll back by themselves; the first code is the one to report. */
+        if (!sqlite3_get_autocommit(rows->db))
+            (void)run(rows, ROLLBACK);
+        return code;
+    }
+    rows->marked = true;
+    for (size_t i = 0; i < channels->count; i++) {
+        channels->list[i].stored = true;
+        channels->list[i].recorded_stored = true;
+    }
+    return SQLITE_OK;
+}
+
+int rows_mark_clean(sqlite3 *db, bool clean)
+{
+    return sql_run(db, clean ? "INSERT OR REPLACE INTO meta VALUES ('stopped_clean', '1')"
+                             : "INSERT OR REPLACE INTO meta VALUES ('stopped_clean', '0')");
+}
+
+int rows_was_clean(sqlite3 *db, bool *clean)
+{
+    int64_t unclean;
+    int code = sql_integer(
+        db, "SELECT count(*) FROM meta WHERE name = 'stopped_clean' AND value <> '1'", &unclean);
+    *clean = unclean == 0;
+    return code;
+}
+
+int rows_was_used(sqlite3 *db, bool *used)
+{
+    int64_t marks;
+    int code = sql_integer(db, "SELECT count(*) FROM meta WHERE name = 'stopped_clean'", &marks);
+    *used = marks > 0;
+    return code;
+}
+
+static bool copy_text(sqlite3_stmt *statement, int column, char *text, size_t size)
+{
+    const unsigned char *found = sqlite3_column_text(statement, column);
+    int length = sqlite3_column_bytes(statement, column);
+    if (found == NULL || length < 0 || (size_t)length >= size)
+        return false;
+    memcpy(text, found, (size_t)length);
+    text[length] = '\0';
+    return true;
+}
+
+static int load_channels(sqlite3 *db, struct channels *channels)
+{
+    sqlite3_stmt *statement = NULL;
+    int code =
+        sqlite3_prepare_v2(db, "SELECT number, device, channel, kind FROM channel ORDER BY number",
+                           -1, &statement, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        char device[CHANNEL_TEXT_MAX];
+        char name[CHANNEL_TEXT_MAX];
+        int64_t number = sqlite3_column_int64(statement, 0);
+        code = SQLITE_OK;
+        if (number < 1 || number > CHANNEL_NUMBER_MAX ||
+            !copy_text(statement, 1, device, sizeof device) ||
+            !copy_text(statement, 2, name, sizeof name)) {
+            code = SQLITE_CORRUPT; /* this program never wrote such a row */
+            continue;
+        }
+        struct known_channel *channel =
+            channels_add(channels, (unsigned)number, device, name,
+                         (enum reading_kind)sqlite3_column_int(statement, 3));
+        if (channel == NULL || channel->number != (unsigned)number)
+            code = SQLITE_CORRUPT;
+        else
+            channel->stored = true;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Columns from `first` on: id, valid_from_ms, voltage, current, power, invert. */
+static struct known_calibration calibration_row(sqlite3_stmt *statement, int first)
+{
+    return (struct known_calibration){
+        .id = sqlite3_column_int64(statement, first),
+        .valid_from_ms = sqlite3_column_int64(statement, first + 1),
+        .factors = {.voltage = sqlite3_column_double(statement, first + 2),
+                    .current = sqlite3_column_double(statement, first + 3),
+                    .power = sqlite3_column_double(statement, first + 4)},
+        .invert = sqlite3_column_int(statement, first + 5) != 0,
+    };
+}
+
+static int load_calibrations(sqlite3 *db, struct channels *channels)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(
+        db,
+        "SELECT channel, id, valid_from_ms, voltage, current, power, invert FROM calibration "
+        "ORDER BY id",
+        -1, &statement, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct known_channel *channel =
+            channels_find(channels, (unsigned)sqlite3_column_int(statement, 0));
+        code = SQLITE_OK;
+        channels->last_calibration_id = sqlite3_column_int64(statement, 1);
+        if (channel == NULL)
+            continue; /* the channel's row was lost with an earlier, damaged file */
+        channel->recorded = calibration_row(statement, 1); /* the last one stays */
+        channel->recorded_stored = true;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int load_totals(sqlite3 *db, struct channels *channels)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(
+        db,
+        "SELECT total.channel, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
+        "imported, exported, base_imported_uwh, base_exported_uwh, "
+        "id, valid_from_ms, voltage, current, power, invert "
+        "FROM total LEFT JOIN calibration ON calibration.id = total.calibration",
+        -1, &statement, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct energy_state state = {
+            .known = sqlite3_column_int(statement, 1) != 0,
+            .counter = sqlite3_column_int64(statement, 2),
+            .counter_wall_ms = sqlite3_column_int64(statement, 3),
+            .counter_boot_ms = sqlite3_column_int64(statement, 4),
+            .imported = sqlite3_column_int64(statement, 6),
+            .exported = sqlite3_column_int64(statement, 7),
+            .base_imported_uwh = sqlite3_column_int64(statement, 8),
+            .base_exported_uwh = sqlite3_column_int64(statement, 9),
+        };
+        struct known_channel *channel =
+            channels_find(channels, (unsigned)sqlite3_column_int(statement, 0));
+        code = SQLITE_OK;
+        if (!copy_text(statement, 5, state.boot_id, sizeof state.boot_id) ||
+            !channels_state_plausible(&state))
+            code = SQLITE_CORRUPT;
+        if (channel == NULL || code != SQLITE_OK)
+            continue;
+        channel->state = state;
+        channel->has_state = true;
+        channel->counted = calibration_row(statement, 10);
+        channels_totals_uwh(&channel->state, &channel->counted, channel->kind,
+                            &channel->stored_imported_uwh, &channel->stored_exported_uwh);
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int rows_load(sqlite3 *db, struct channels *channels)
+{
+    int code = load_channels(db, channels);
+    if (code == SQLITE_OK)
+        code = load_calibrations(db, channels);
+    if (code == SQLITE_OK)
+        code = load_totals(db, channels);
+    return code;
+}

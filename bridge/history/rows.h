@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The tables of a history file: what is loaded when it is opened, and the one transaction that
+ * writes. The statements are prepared once per connection.
+ */
+#ifndef BRIDGE_HISTORY_ROWS_H
+#define BRIDGE_HISTORY_ROWS_H
+
+#include "bridge/history/channels.h"
+#include "bridge/history/queue.h"
+
+#include <sqlite3.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** A reading's or an event's key; times outside 0..2^48 ms are brought into it. */
+int64_t rows_key(int64_t wall_ms, unsigned number);
+
+static inline int64_t rows_key_ms(int64_t key)
+{
+    return key >> CHANNEL_NUMBER_BITS;
+}
+
+static inline unsigned rows_key_number(int64_t key)
+{
+    return (unsigned)(key & CHANNEL_NUMBER_MAX);
+}
+
+/** One channel's total as of the readings it is written with. */
+struct total_row {
+    unsigned number;
+    struct energy_state state;
+    struct known_calibration counted; /**< under which its counts were counted; id 0: none */
+};
+
+/** What one transaction writes, beside channels and calibrations not yet stored. */
+struct batch {
+    struct reading_ring readings;
+    struct event_list events;
+    struct total_row *totals;
+    size_t total_count;
+};
+
+struct rows;
+
+/** Returns SQLite's code; *rows is NULL unless it is SQLITE_OK. The connection is borrowed. */
+int rows_open(sqlite3 *db, struct rows **rows);
+void rows_close(struct rows *rows);
+
+/**
+ * One transaction, all or nothing. Of `channels` it reads only what never changes while the writer
+ * runs (names, numbers, last calibrations) and the `stored` marks, which it sets once committed.
+ * Each reading and event that finds its key taken gets the next free millisecond.
+ */
+int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);
+
+/** Sets meta.stopped_clean: false is written by rows_write itself, at its first transaction. */
+int rows_mark_clean(sqlite3 *db, bool clean);
+/** true also when the file does not say (a fresh one). */
+int rows_was_clean(sqlite3 *db, bool *clean);
+/** Whether a service has ever written to the file. */
+int rows_was_used(sqlite3 *db, bool *used);
+
+/** Loads channels, last calibrations and totals into channels (empty before). */
+int rows_load(sqlite3 *db, struct channels *channels);
+
+#endif

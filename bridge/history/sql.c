@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/sql.h"
+
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Another process may hold a lock for a moment (the end of a reader, a recovery). */
+#define BUSY_MS 3000
+
+int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
+{
+    int code = sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    (void)sqlite3_busy_timeout(*db, BUSY_MS);
+    (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+    (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    /* A reader must not write a log that a killed writer left back into the file, nor delete it. */
+    bool reader = (flags & SQLITE_OPEN_READONLY) != 0;
+    (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, reader ? 1 : 0, NULL);
+    if (exclusive) /* before anything reads the file */
+        code = sql_run(*db, "PRAGMA locking_mode = EXCLUSIVE");
+    if (code != SQLITE_OK)
+        return code;
+    return sql_run(*db, "PRAGMA cell_size_check = ON;"
+                        "PRAGMA temp_store = MEMORY;"
+                        "PRAGMA cache_size = -512;");
+}
+
+int sql_run(sqlite3 *db, const char *text)
+{
+    return sqlite3_exec(db, text, NULL, NULL, NULL);
+}
+
+int sql_integer(sqlite3 *db, const char *query, int64_t *value)
+{
+    *value = 0;
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, query, -1, &statement, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *value = sqlite3_column_int64(statement, 0);
+        code = SQLITE_OK;
+    } else if (code == SQLITE_DONE) {
+        code = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(statement); /* repeats the code of the step */
+    return code;
+}
+
+int sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **statement)
+{
+    return sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+}
+
+bool sql_is_damage(int code)
+{
+    int primary = code & 0xff;
+    return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+}
+
+enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *error)
+{
+    const char *words = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return error_set(error, STATUS_FAILED,
+                         "There is no room on the disk for the history %s. Free some space.", path);
+    case SQLITE_READONLY:
+        return error_set(error, STATUS_FAILED,
+                         "The history %s cannot be written (%s). Check the permissions of the file "
+                         "and its folder, and whether the disk has become read-only.",
+                         path, words);
+    case SQLITE_IOERR:
+        return error_set(error, STATUS_FAILED,
+                         "The disk reported an error with the history %s (%s, code %d). Check the "
+                         "disk and its free space.",
+                         path, words, code);
+    case SQLITE_CANTOPEN:
+        return error_set(error, STATUS_FAILED,
+                         "The history %s cannot be opened. Check that its folder exists and that "
+                         "this user may write there.",
+                         path);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return error_set(error, STATUS_FAILED,
+                         "The history %s is locked by another process. Stop whatever else writes "
+                         "to it.",
+                         path);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return error_set(error, STATUS_FAILED, "The history %s is damaged (%s).", path, words);
+    default:
+        return error_set(error, STATUS_FAILED, "The history %s failed: %s (code %d).", path, words,
+                         code);
+    }
+}
+
+bool sql_beside(const char *path, const char *word, char *name, size_t size)
+{
+    time_t now = (time_t)(clock_wall_ms() / 1000);
+    struct tm utc;
+    char stamp[32];
+    if (gmtime_r(&now, &utc) == NULL || strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc) == 0)
+        return false;
+    for (int i = 1; i < 1000; i++) {
+        int length = i == 1 ? snprintf(name, size, "%s.%s-%s", path, word, stamp)
+                            : snprintf(name, size, "%s.%s-%s-%d", path, word, stamp, i);
+        if (length < 0 || (size_t)length >= size)
+            return false;
+        if (access(name, F_OK) != 0)
+            return true;
+    }
+    return false;
+}
+
+bool sql_sync_folder(const char *path)
+{
+    char *folder memory_auto = memory_copy_text(path);
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL)
+        slash[slash == folder ? 1 : 0] = '\0';
+    int fd = open(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool good = fsync(fd) == 0;
+    return close(fd) == 0 && good;
+}

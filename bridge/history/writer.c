@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/writer.h"
+
+#include "bridge/history/totals_file.h"
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define COMMIT_INTERVAL_MS 5000
+#define COMMIT_INTERVAL_MIN_MS 200
+#define COMMIT_INTERVAL_MAX_MS 60000
+#define QUEUE_LIMIT 65536
+#define TURN_MS 5000
+#define RETRY_MIN_MS 1000
+#define RETRY_MAX_MS 30000
+#define TOTALS_FILE_INTERVAL_MS 600000
+
+struct writer {
+    int64_t commit_interval_ms;
+    char *totals_path;
+    pthread_t thread;
+    bool started;
+
+    /* The voice is taken away when close gives up on a thread that the disk holds: the log and the
+     * loop may then be gone before it wakes. */
+    pthread_mutex_t voice;
+    struct log *log;
+    void (*wake)(void *context);
+    void *wake_context;
+
+    pthread_mutex_t mutex; /* guards what follows, up to the thread's own */
+    pthread_cond_t changed;
+    struct queue queue;
+    struct channels channels; /* names and numbers never change; the rest is guarded */
+    struct history_health health;
+    size_t in_flight; /* readings the thread has taken and not yet settled */
+    int64_t due_ms;   /* boot clock: next commit, or next try */
+    bool urgent;
+    bool totals_due; /* the user has set some: the file must not keep the old */
+    bool stopping;
+    int64_t stop_deadline_ms;
+    bool finished;
+    bool abandoned; /* the thread frees the writer */
+
+    /* The thread's own. */
+    struct database *database;
+    struct batch batch;
+    int64_t retry_delay_ms; /* 0: the last commit worked */
+    unsigned renewals;      /* fresh files begun since the last commit that worked */
+    int64_t totals_written_ms;
+    bool totals_failing;
+    uint64_t dropped_before; /* the outage began */
+    bool drops_reported;
+};
+
+/* What a turn has to say, collected under the lock and said after it. */
+struct report {
+    bool wake;
+    char fault[ERROR_TEXT_SIZE];
+    char recovery[300];
+    const char *drops;
+};
+
+static int64_t bounded(int64_t value, int64_t standard, int64_t low, int64_t high)
+{
+    if (value == 0)
+        return standard;
+    return value < low ? low : value > high ? high : value;
+}
+
+/* With the mutex held. */
+static void queue_event(struct writer *writer, const char *kind, const char *message)
+{
+    struct queued_event event = {.wall_ms = clock_wall_ms()};
+    (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
+    (void)snprintf(event.message, sizeof event.message, "%.*s", (int)sizeof event.message - 1,
+                   message);
+    queue_put_event(&writer->queue, &event);
+}
+
+struct writer *writer_create(const struct history_options *options, struct database *database,
+                             const struct channels *channels)
+{
+    struct writer *writer = memory_new(1, sizeof *writer);
+    writer->commit_interval_ms = bounded(options->commit_interval_ms, COMMIT_INTERVAL_MS,
+                                         COMMIT_INTERVAL_MIN_MS, COMMIT_INTERVAL_MAX_MS);
+    writer->totals_path = totals_file_path(options->path);
+    writer->log = options->log;
+    writer->wake = options->wake;
+    writer->wake_context = options->wake_context;
+    writer->database = database;
+    writer->channels = *channels;
+    writer->health.writing = true;
+    (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
+                   database_set_aside(database));
+    writer->health.may_lag = database_may_lag(database);
+    queue_init(&writer->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
+
+    if (writer->health.set_aside[0] != '\0') {
+        char message[EVENT_MESSAGE_SIZE];
+        (void)snprintf(message, sizeof message, "The history was damaged and set aside as %.200s.",
+                       writer->health.set_aside);
+        queue_event(writer, "history_renewed", message);
+    }
+
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&writer->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_mutex_init(&writer->mutex, NULL);
+    (void)pthread_mutex_init(&writer->voice, NULL);
+    return writer;
+}
+
+struct channels *writer_channels(struct writer *writer)
+{
+    return &writer->channels;
+}
+
+static void writer_free(struct writer *writer)
+{
+    free(writer->batch.readings.items);
+    free(writer->batch.events.items);
+    free(writer->batch.totals);
+    queue_free(&writer->queue);
+    channels_free(&writer->channels);
+    (void)pthread_cond_destroy(&writer->changed);
+    (void)pthread_mutex_destroy(&writer->mutex);
+    (void)pthread_mutex_destroy(&writer->voice);
+    free(writer->totals_path);
+    free(writer);
+}
+
+static void say(struct writer *writer, enum log_level level, const char *text)
+{
+    (void)pthread_mutex_lock(&writer->voice);
+    if (level == LOG_LEVEL_ERROR)
+        log_error(writer->log, "%s", text);
+    else if (level == LOG_LEVEL_WARNING)
+        log_warning(writer->log, "%s", text);
+    else
+        log_info(writer->log, "%s", text);
+    (void)pthread_mutex_unlock(&writer->voice);
+}
+
+static void wake_owner(struct writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->voice);
+    if (writer->wake != NULL)
+        writer->wake(writer->wake_context);
+    (void)pthread_mutex_unlock(&writer->voice);
+}
+
+/* Waits for a change, at most for_ms. With the mutex held. */
+static void wait_for(struct writer *writer, int64_t for_ms)
+{
+    struct timespec until = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
+    int64_t ms = (int64_t)until.tv_sec * 1000 + until.tv_nsec / 1000000 + for_ms;
+    until.tv_sec = (time_t)(ms / 1000);
+    until.tv_nsec = (long)(ms % 1000) * 1000000;
+    (void)pthread_cond_timedwait(&writer->changed, &writer->mutex, &until);
+}
+
+/* Until it is time to write. With the mutex held. A stop and a total set by the user do not wait
+ * for the interval; but neither does the latter hurry a disk that has just refused. */
+static void wait_until_due(struct writer *writer)
+{
+    for (;;) {
+        writer->health.progress++;
+        int64_t left = writer->due_ms - clock_boot_ms();
+        if (writer->stopping || left <= 0 || (writer->urgent && writer->retry_delay_ms == 0))
+            return;
+        wait_for(writer, left < TURN_MS ? left : TURN_MS);
+    }
+}
+
+/* With the mutex held. */
+static void take(struct writer *writer)
+{
+    struct batch *batch = &writer->batch;
+    queue_take(&writer->queue, &batch->readings, &batch->events);
+    writer->in_flight = batch->readings.count;
+    writer->urgent = false;
+    batch->total_count = 0;
+    free(batch->totals);
+    batch->totals = memory_new(writer->channels.count, sizeof *batch->totals);
+    for (size_t i = 0; i < writer->channels.count; i++) {
+        struct known_channel *channel = &writer->channels.list[i];
+        if (!channel->dirty)
+            continue;
+        channel->dirty = false;
+        batch->totals[batch->total_count++] = (struct total_row){
+            .number = channel->number,
+            .state = channel->state,
+            .counted = channel->counted,
+        };
+    }
+}
+
+static bool nothing_to_write(const struct writer *writer)
+{
+    const struct batch *batch = &writer->batch;
+    if (batch->readings.count > 0 || batch->events.count > 0 || batch->total_count > 0)
+        return false;
+    for (size_t i = 0; i < writer->channels.count; i++)
+        if (!writer->channels.list[i].stored || !writer->channels.list[i].recorded_stored)
+            return false;
+    return true;
+}
+
+static void settle_done(struct writer *writer, int64_t began_ms)
+{
+    struct batch *batch = &writer->batch;
+    writer->health.committed_rows += batch->readings.count + batch->events.count;
+    writer->health.last_commit_boot_ms = clock_boot_ms();
+    writer->health.writing = true;
+    writer->health.problem[0] = '\0';
+    for (size_t i = 0; i < batch->total_count; i++) {
+        const struct total_row *total = &batch->totals[i];
+        struct known_channel *channel = channels_find(&writer->channels, total->number);
+        channels_totals_uwh(&total->state, &total->counted, channel->kind,
+                            &channel->stored_imported_uwh, &channel->stored_exported_uwh);
+    }
+    ring_clear(&batch->readings);
+    events_clear(&batch->events);
+    writer->retry_delay_ms = 0;
+    writer->renewals = 0;
+    writer->due_ms = began_ms + writer->commit_interval_ms;
+}
+
+/* What was taken goes back; a total that changed meanwhile is dirty anyway, in its later state. */
+static void settle_kept(struct writer *writer, enum database_result result,
+                        const struct error *error)
+{
+    struct batch *batch = &writer->batch;
+    queue_return(&writer->queue, &batch->readings, &batch->events);
+    for (size_t i = 0; i < batch->total_count; i++)
+        channels_find(&writer->channels, batch->totals[i].number)->dirty = true;
+    writer->health.writing = false;
+    (void)snprintf(writer->health.problem, sizeof writer->health.problem, "%.*s",
+                   (int)sizeof writer->health.problem - 1, error->text);
+    int64_t delay_ms =
+        bounded(writer->retry_delay_ms * 2, RETRY_MIN_MS, RETRY_MIN_MS, RETRY_MAX_MS);
+    if (result == DATABASE_RENEWED) {
+        /* The fresh file is written at once. If it is damaged too, the disk is broken: then not one
+         * file after another is set aside, but ever fewer. */
+        channels_forget_stored(&writer->channels);
+        queue_event(writer, "history_renewed", error->text);
+        writer->renewals++;
+        delay_ms = writer->renewals == 1 ? 0 : bounded(writer->renewals, 1, 1, 60) * 60000;
+    }
+    writer->retry_delay_ms = delay_ms;
+    writer->due_ms = clock_boot_ms() + delay_ms;
+}
+
+static void describe_recovery(struct writer *writer, size_t rows, struct report *report)
+{
+    uint64_t lost = writer->queue.dropped - writer->dropped_before;
+    (void)snprintf(report->recovery, sizeof report->recovery,
+                   "The history is written again; %zu readings that waited in memory are stored, "
+                   "%llu did not fit and are lost (their energy is counted).",
+                   rows, (unsigned long long)lost);
+    queue_event(writer, "history_resumed", report->recovery);
+}
+
+/* With the mutex held. Both edges of an outage are told, with what they mean for the data. */
+static void settle(struct writer *writer, enum database_result result, const struct error *error,
+                   int64_t began_ms, struct report *report)
+{
+    bool was_writing = writer->health.writing;
+    size_t rows = writer->batch.readings.count;
+    writer->in_flight = 0;
+    if (result == DATABASE_DONE)
+        settle_done(writer, began_ms);
+    else
+        settle_kept(writer, result, error);
+    (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
+                   database_set_aside(writer->database));
+
+    bool writing = writer->health.writing;
+    report->wake = was_writing != writing || result == DATABASE_RENEWED;
+    if (report->wake && !writing)
+        (void)snprintf(report->fault, sizeof report->fault, "%s", error->text);
+    if (writing && !was_writing)
+        describe_recovery(writer, rows, report);
+    if (writing) {
+        writer->dropped_before = writer->queue.dropped;
+        writer->drops_reported = false;
+    } else if (!writer->drops_reported && writer->queue.dropped != writer->dropped_before) {
+        writer->drops_reported = true;
+        report->drops = "Memory for readings is full while the history cannot be written; the "
+                        "oldest are now lost, their energy stays counted.";
+    }
+}
+
+static void tell(struct writer *writer, const struct report *report)
+{
+    if (report->fault[0] != '\0')
+        say(writer, LOG_LEVEL_ERROR, report->fault);
+    if (report->drops != NULL)
+        say(writer, LOG_LEVEL_WARNING, report->drops);
+    if (report->recovery[0] != '\0')
+        say(writer, LOG_LEVEL_INFO, report->recovery);
+    if (report->wake)
+        wake_owner(writer);
+}
+
+/* A copy of the list, so that the file is written without the lock; the texts are shared. */
+static void write_totals(struct writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    struct channels snapshot = writer->channels;
+    size_t size = snapshot.count * sizeof *snapshot.list;
+    struct known_channel *list memory_auto = memory_new(snapshot.count, sizeof *snapshot.list);
+    if (size > 0)
+        memcpy(list, snapshot.list, size);
+    snapshot.list = list;
+    writer->totals_due = false;
+    (void)pthread_mutex_unlock(&writer->mutex);
+
+    struct error error = {""};
+    bool good = totals_file_write(writer->totals_path, &snapshot, &error) == STATUS_OK;
+    if (!good && !writer->totals_failing)
+        say(writer, LOG_LEVEL_WARNING, error.text);
+    writer->totals_failing = !good;
+    writer->totals_written_ms = clock_boot_ms();
+}
+
+/* With the mutex held: whether another turn is wanted, and if a refusing disk is to be asked again
+ * before a stop, the pause before that. */
+static bool wants_turn(struct writer *writer, enum database_result result, bool *clean)
+{
+    bool empty = writer->queue.readings.count == 0 && writer->queue.events.count == 0;
+    for (size_t i = 0; i < writer->channels.count; i++)
+        empty = empty && !writer->channels.list[i].dirty;
+    *clean = empty && result == DATABASE_DONE;
+    if (!writer->stopping)
+        return true;
+    int64_t left = writer->stop_deadline_ms - clock_boot_ms();
+    if (*clean || left <= 0)
+        return false;
+    if (result == DATABASE_RETRY)
+        wait_for(writer, left < RETRY_MIN_MS ? left : RETRY_MIN_MS);
+    return true;
+}
+
+/* Waits, writes, settles. False when the thread is to end; *clean: nothing is left unwritten. */
+static bool turn(struct writer *writer, bool *clean)
+{
+    struct report report = {0};
+    struct error error = {""};
+    (void)pthread_mutex_lock(&writer->mutex);
+    wait_until_due(writer);
+    take(writer);
+    (void)pthread_mutex_unlock(&writer->mutex);
+
+    int64_t began_ms = clock_boot_ms();
+    bool idle = writer->retry_delay_ms == 0 && nothing_to_write(writer);
+    enum database_result result = DATABASE_DONE;
+    if (!idle)
+        result = database_write(writer->database, &writer->channels, &writer->batch, &error);
+
+    (void)pthread_mutex_lock(&writer->mutex);
+    if (idle)
+        writer->due_ms = began_ms + writer->commit_interval_ms;
+    else
+        settle(writer, result, &error, began_ms, &report);
+    bool totals_due = result == DATABASE_DONE && writer->totals_due;
+    bool more = wants_turn(writer, result, clean);
+    (void)pthread_mutex_unlock(&writer->mutex);
+
+    tell(writer, &report);
+    if (more && (totals_due || writer->totals_written_ms == 0 ||
+                 began_ms - writer->totals_written_ms >= TOTALS_FILE_INTERVAL_MS))
+        write_totals(writer);
+    return more;
+}
+
+static void *run(void *argument)
+{
+    struct writer *writer = argument;
+    bool clean = false;
+    while (turn(writer, &clean))
+        continue;
+    database_close(writer->database, clean); /* first: the file below is only its shadow */
+    write_totals(writer);
+
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool abandoned = writer->abandoned;
+    writer->finished = !abandoned;
+    (void)pthread_cond_broadcast(&writer->changed);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    if (abandoned) /* else the one who closes joins and frees, perhaps already */
+        writer_free(writer);
+    return NULL;
+}
+
+enum status writer_start(struct writer *writer, struct error *error)
+{
+    /* Signals are for the loop's thread. */
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int reason = pthread_create(&writer->thread, NULL, run, writer);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (reason != 0)
+        return error_set(error, STATUS_FAILED, "The history's thread could not be started: %s.",
+                         strerror(reason));
+    writer->started = true;
+    (void)pthread_setname_np(writer->thread, "history");
+    return STATUS_OK;
+}
+
+void writer_put_reading(struct writer *writer, const struct queued_reading *item,
+                        const struct energy_state *state)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    queue_put_reading(&writer->queue, item);
+    channels_put_state(channels_find(&writer->channels, item->number), state);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_put_state(struct writer *writer, unsigned number, const struct energy_state *state)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    channels_put_state(channels_find(&writer->channels, number), state);
+    writer->urgent = true;
+    writer->totals_due = true; /* or the old, higher totals would come back after a damage */
+    (void)pthread_cond_broadcast(&writer->changed);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_put_event(struct writer *writer, const struct queued_event *event)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    queue_put_event(&writer->queue, event);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_stored_totals(struct writer *writer, unsigned number, int64_t *imported_uwh,
+                          int64_t *exported_uwh)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    const struct known_channel *channel = channels_find(&writer->channels, number);
+    *imported_uwh = channel->stored_imported_uwh;
+    *exported_uwh = channel->stored_exported_uwh;
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_health(struct writer *writer, struct history_health *health)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    *health = writer->health;
+    health->queued = writer->queue.readings.count + writer->in_flight;
+    health->dropped_rows = writer->queue.dropped;
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+static void silence(struct writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->voice);
+    writer->log = NULL;
+    writer->wake = NULL;
+    (void)pthread_mutex_unlock(&writer->voice);
+}
+
+/* The thread keeps to the deadline by itself; this waits a little longer for its last words. */
+static bool wait_until_finished(struct writer *writer, int64_t timeout_ms)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    writer->stopping = true;
+    writer->stop_deadline_ms = clock_boot_ms() + timeout_ms;
+    int64_t give_up_ms = writer->stop_deadline_ms + 500;
+    (void)pthread_cond_broadcast(&writer->changed);
+    int64_t left;
+    while (!writer->finished && (left = give_up_ms - clock_boot_ms()) > 0)
+        wait_for(writer, left);
+    bool finished = writer->finished;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return finished;
+}
+
+/* Once `abandoned` is set and the lock is let go, the writer belongs to its thread. */
+static bool abandon(struct writer *writer)
+{
+    silence(writer);
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool finished = writer->finished;
+    writer->abandoned = !finished;
+    if (!finished)
+        (void)pthread_detach(writer->thread);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return !finished;
+}
+
+void writer_close(struct writer *writer, int64_t timeout_ms)
+{
+    if (!writer->started) {
+        database_close(writer->database, false); /* as clean or not as it was found */
+        writer_free(writer);
+        return;
+    }
+    if (!wait_until_finished(writer, timeout_ms)) {
+        say(writer, LOG_LEVEL_ERROR,
+            "The disk did not take the last readings in time; they are lost (their energy is "
+            "counted by the next start), and the history will be checked then.");
+        if (abandon(writer))
+            return;
+    }
+    (void)pthread_join(writer->thread, NULL);
+    writer_free(writer);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The thread that writes the history: everything queued in one transaction per commit interval,
+ * tried again after 1 to 30 s when the disk is not writable. The lock around the queue is never
+ * held while the disk is used, so putting never waits for it.
+ */
+#ifndef BRIDGE_HISTORY_WRITER_H
+#define BRIDGE_HISTORY_WRITER_H
+
+#include "bridge/history/channels.h"
+#include "bridge/history/database.h"
+#include "bridge/history/history.h"
+
+struct writer;
+
+/** Takes over the database and what channels holds. */
+struct writer *writer_create(const struct history_options *options, struct database *database,
+                             const struct channels *channels);
+
+/** To be used only before writer_start. Borrowed. */
+struct channels *writer_channels(struct writer *writer);
+
+enum status writer_start(struct writer *writer, struct error *error);
+
+/** As the functions of history.h with the same names. */
+void writer_put_reading(struct writer *writer, const struct queued_reading *item,
+                        const struct energy_state *state);
+void writer_put_state(struct writer *writer, unsigned number, const struct energy_state *state);
+void writer_put_event(struct writer *writer, const struct queued_event *event);
+void writer_stored_totals(struct writer *writer, unsigned number, int64_t *imported_uwh,
+                          int64_t *exported_uwh);
+void writer_health(struct writer *writer, struct history_health *health);
+void writer_close(struct writer *writer, int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/meter/energy.h"
+
+#include "bridge/meter/direction.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const int64_t bl0942_size = INT64_C(1) << 24;
+static const int64_t openbeken_size = INT64_C(1) << 53; /* what a double holds exactly */
+static const double bl0942_greatest_rate = 20.0;
+static const double bl0942_slack_counts = 3.0;      /* jitter of a reading's stamp */
+static const double openbeken_slack_seconds = 60.0; /* it may publish as seldom as that */
+static const int64_t openbeken_rollback_mwh = 10000;
+
+static const int64_t believable_wall_ms = INT64_C(1704067200000); /* 2024-01-01 */
+static const int64_t clock_settles_ms = INT64_C(600000);
+static const int64_t unknown_gap_ms = INT64_C(5) * 86400 * 1000;
+static const int64_t missing_readings_ms = INT64_C(60000);
+static const unsigned agreeing_needed = 3;
+static const unsigned disputes_told = 3;
+
+/** A counter reading that is not credited yet. */
+struct point {
+    int64_t counter;
+    int64_t wall_ms;
+    int64_t boot_ms;
+    bool restarted; /**< the driver reported a restart somewhere between the baseline and here */
+    bool reverse;
+};
+
+struct energy_counter {
+    enum reading_kind kind;
+    double counts_per_second;
+    char boot_id[40];
+    struct energy_state state; /**< the baseline is in here */
+    bool baseline_in_this_boot;
+
+    unsigned agreeing; /**< readings in a row, up to pending, that agree; 0: none pending */
+    struct point pending;
+    unsigned disputes; /**< readings that agreed with nothing since the last credit */
+
+    bool power_known;
+    double power;
+    int64_t power_boot_ms;
+    struct direction before_pending; /**< since the baseline */
+    struct direction after_pending;
+};
+
+/** How much time lies between the baseline and a point. */
+struct gap {
+    int64_t ms;
+    bool assumed; /**< nobody knows; ms is a bound that was chosen */
+    bool settled; /**< it will not be known better later */
+};
+
+enum move { MOVE_FORWARD, MOVE_RESTART, MOVE_ROLLBACK, MOVE_IMPOSSIBLE, MOVE_UNDECIDED };
+
+static int64_t add_saturating(int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (__builtin_add_overflow(a, b, &sum))
+        return a < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
+}
+
+void energy_totals_uwh(const struct energy_state *state, const struct calibration *calibration,
+                       enum reading_kind kind, int64_t *imported_uwh, int64_t *exported_uwh)
+{
+    *imported_uwh = add_saturating(state->base_imported_uwh,
+                                   calibration_energy_uwh(calibration, kind, state->imported));
+    *exported_uwh = add_saturating(state->base_exported_uwh,
+                                   calibration_energy_uwh(calibration, kind, state->exported));
+}
+
+void energy_fold(struct energy_state *state, const struct calibration *calibration,
+                 enum reading_kind kind)
+{
+    energy_totals_uwh(state, calibration, kind, &state->base_imported_uwh,
+                      &state->base_exported_uwh);
+    state->imported = 0;
+    state->exported = 0;
+}
+
+static bool counter_possible(enum reading_kind kind, int64_t counter)
+{
+    return counter >= 0 && counter < (kind == READING_BL0942 ? bl0942_size : openbeken_size);
+}
+
+static void adopt_state(struct energy_counter *counter, const struct energy_state *state)
+{
+    counter->state = *state;
+    struct energy_state *own = &counter->state;
+    own->boot_id[sizeof own->boot_id - 1] = '\0';
+    own->known = own->known && counter_possible(counter->kind, own->counter);
+    own->imported = own->imported < 0 ? 0 : own->imported;
+    own->exported = own->exported < 0 ? 0 : own->exported;
+    counter->baseline_in_this_boot = own->counter_boot_ms >= 0 && counter->boot_id[0] != '\0' &&
+                                     strcmp(own->boot_id, counter->boot_id) == 0;
+}
+
+struct energy_counter *energy_counter_create(enum reading_kind kind, double counts_per_second,
+                                             const char *boot_id, const struct energy_state *state)
+{
+    struct energy_counter *counter = memory_new(1, sizeof *counter);
+    counter->kind = kind;
+    (void)snprintf(counter->boot_id, sizeof counter->boot_id, "%s", boot_id);
+    energy_counter_set_rate(counter, counts_per_second);
+    if (state != NULL)
+        adopt_state(counter, state);
+    return counter;
+}
+
+void energy_counter_free(struct energy_counter *counter)
+{
+    free(counter);
+}
+
+void energy_counter_set_rate(struct energy_counter *counter, double counts_per_second)
+{
+    bool capped = counter->kind == READING_BL0942 && !(counts_per_second < bl0942_greatest_rate);
+    counter->counts_per_second = capped ? bl0942_greatest_rate : counts_per_second;
+}
+
+struct energy_state *energy_counter_state(struct energy_counter *counter)
+{
+    return &counter->state;
+}
+
+/* ---- What is possible ---------------------------------------------------------------------- */
+
+static double greatest_step(const struct energy_counter *counter, int64_t ms)
+{
+    double rate = counter->counts_per_second;
+    double slack =
+        counter->kind == READING_BL0942 ? bl0942_slack_counts : openbeken_slack_seconds * rate;
+    return rate * (double)(ms < 0 ? 0 : ms) / 1000.0 + slack;
+}
+
+/** Counts from one counter value to a later one if it ran forward; -1 if it cannot have. */
+static int64_t forward_step(enum reading_kind kind, int64_t from, int64_t to)
+{
+    if (to >= from)
+        return to - from;
+    return kind == READING_BL0942 ? to - from + bl0942_size : -1;
+}
+
+static bool forward_possible(const struct energy_counter *counter, int64_t from, int64_t to,
+                             const struct gap *gap)
+{
+    double limit = greatest_step(counter, gap->ms);
+    int64_t step = forward_step(counter->kind, from, to);
+    if (step < 0 || (double)step > limit)
+        return false;
+    bool wrapped = to < from;
+    return !wrapped || (!gap->assumed && limit < (double)bl0942_size / 2);
+}
+
+/** When `now` was read the clock knew best, so the point's wall time is counted back from there. */
+static int64_t wall_of(const struct point *point, const struct point *now)
+{
+    return now->wall_ms - (now->boot_ms - point->boot_ms);
+}
+
+static struct gap gap_to(const struct energy_counter *counter, const struct point *point,
+                         const struct point *now)
+{
+    const struct energy_state *baseline = &counter->state;
+    if (counter->baseline_in_this_boot && point->boot_ms >= baseline->counter_boot_ms)
+        return (struct gap){.ms = point->boot_ms - baseline->counter_boot_ms, .settled = true};
+
+    int64_t wall_ms = wall_of(point, now);
+    struct gap gap = {.ms = point->boot_ms, .settled = now->boot_ms >= clock_settles_ms};
+    bool believable =
+        baseline->counter_wall_ms >= believable_wall_ms && wall_ms >= baseline->counter_wall_ms;
+    int64_t wall_gap_ms = believable ? wall_ms - baseline->counter_wall_ms : 0;
+    if (wall_gap_ms > gap.ms)
+        gap.ms = wall_gap_ms;
+    if (!believable && gap.settled && gap.ms < unknown_gap_ms) {
+        gap.ms = unknown_gap_ms;
+        gap.assumed = true;
+    }
+    return gap;
+}
+
+/** How the counter got from the baseline to the point, judged with what is known at `now`. */
+static enum move judge(const struct energy_counter *counter, const struct point *point,
+                       const struct point *now)
+{
+    const struct energy_state *baseline = &counter->state;
+    struct gap gap = gap_to(counter, point, now);
+    bool counted_since_restart = (double)point->counter <= greatest_step(counter, gap.ms);
+    if (point->restarted && counted_since_restart)
+        return MOVE_RESTART;
+    if (point->restarted && !gap.settled)
+        return MOVE_UNDECIDED;
+    if (forward_possible(counter, baseline->counter, point->counter, &gap))
+        return MOVE_FORWARD;
+    int64_t drop = baseline->counter - point->counter;
+    if (counter->kind == READING_OPENBEKEN && drop > 0 && drop <= openbeken_rollback_mwh)
+        return MOVE_ROLLBACK;
+    if (counted_since_restart)
+        return MOVE_RESTART;
+    return gap.settled ? MOVE_IMPOSSIBLE : MOVE_UNDECIDED;
+}
+
+static bool follows_baseline(const struct energy_counter *counter, const struct point *point)
+{
+    return counter->state.known && judge(counter, point, point) == MOVE_FORWARD;
+}
+
+static bool follows_pending(const struct energy_counter *counter, const struct point *now)
+{
+    struct gap gap = {.ms = now->boot_ms - counter->pending.boot_ms, .settled = true};
+    return forward_possible(counter, counter->pending.counter, now->counter, &gap);
+}
+
+/* ---- What is done about it ----------------------------------------------------------------- */
+
+static void replace_pending(struct energy_counter *counter, const struct point *now,
+                            unsigned agreeing)
+{
+    counter->pending = *now;
+    counter->agreeing = agreeing;
+    direction_join(&counter->before_pending, &counter->after_pending);
+    counter->after_pending = (struct direction){0};
+}
+
+/** The pending reading becomes the baseline, and the one that confirmed it pending. */
+static void advance_baseline(struct energy_counter *counter, const struct point *now,
+                             bool now_restarted)
+{
+    struct energy_state *state = &counter->state;
+    state->known = true;
+    state->counter = counter->pending.counter;
+    state->counter_wall_ms = wall_of(&counter->pending, now);
+    state->counter_boot_ms = counter->pending.boot_ms;
+    memcpy(state->boot_id, counter->boot_id, sizeof state->boot_id);
+    counter->baseline_in_this_boot = true;
+    counter->disputes = 0;
+    counter->before_pending = (struct direction){0};
+    replace_pending(counter, now, counter->agreeing + 1);
+    counter->pending.restarted = now_restarted;
+}
+
+static void add_counts(struct energy_counter *counter, int64_t counts,
+                       struct energy_outcome *outcome)
+{
+    direction_split(&counter->before_pending, counter->pending.reverse, counts, &outcome->imported,
+                    &outcome->exported);
+    counter->state.imported = add_saturating(counter->state.imported, outcome->imported);
+    counter->state.exported = add_saturating(counter->state.exported, outcome->exported);
+}
+
+static void describe_gap(const struct energy_counter *counter, const struct point *now,
+                         int64_t counts, struct energy_outcome *outcome)
+{
+    struct gap gap = gap_to(counter, &counter->pending, now);
+    int64_t usual_ms = now->boot_ms - counter->pending.boot_ms;
+    outcome->gap_known = !gap.assumed;
+    outcome->gap_ms = gap.ms;
+    outcome->after_gap = counts > 0 && gap.ms > missing_readings_ms && gap.ms / 3 > usual_ms;
+}
+
+/** Settles the step to the pending reading, which `now` has confirmed. */
+static void settle(struct energy_counter *counter, enum move move, const struct point *now,
+                   bool now_restarted, struct energy_outcome *outcome)
+{
+    int64_t counts = 0;
+    outcome->old_counter = counter->state.counter;
+    outcome->new_counter = counter->pending.counter;
+    switch (move) {
+    case MOVE_FORWARD:
+        counts = forward_step(counter->kind, outcome->old_counter, outcome->new_counter);
+        if (outcome->new_counter < outcome->old_counter)
+            outcome->verdict = ENERGY_WRAPPED;
+        break;
+    case MOVE_RESTART:
+        counts = outcome->new_counter;
+        outcome->verdict = ENERGY_RESTARTED;
+        break;
+    case MOVE_ROLLBACK:
+        outcome->verdict = ENERGY_RESTARTED;
+        break;
+    case MOVE_IMPOSSIBLE:
+    case MOVE_UNDECIDED:
+        outcome->verdict = ENERGY_REJECTED;
+        break;
+    }
+    describe_gap(counter, now, counts, outcome);
+    add_counts(counter, counts, outcome);
+    advance_baseline(counter, now, now_restarted);
+}
+
+/** The baseline and `now` agree and jump over what was pending between them. */
+static void drop_pending(struct energy_counter *counter, const struct point *now,
+                         struct energy_outcome *outcome)
+{
+    outcome->verdict = ENERGY_GLITCH;
+    outcome->old_counter = counter->state.counter;
+    outcome->new_counter = counter->pending.counter;
+    counter->disputes = 0;
+    replace_pending(counter, now, 1);
+}
+
+/** `now` is possible after the pending reading. */
+static void accept_agreeing(struct energy_counter *counter, const struct point *now,
+                            bool now_restarted, struct energy_outcome *outcome)
+{
+    bool three = counter->agreeing + 1 >= agreeing_needed;
+    if (!counter->state.known) {
+        if (three)
+            advance_baseline(counter, now, now_restarted);
+        else
+            replace_pending(counter, now, counter->agreeing + 1);
+        return;
+    }
+    enum move move = judge(counter, &counter->pending, now);
+    if (move == MOVE_FORWARD) {
+        settle(counter, move, now, now_restarted, outcome);
+        return;
+    }
+    if (follows_baseline(counter, now)) {
+        drop_pending(counter, now, outcome);
+        return;
+    }
+    if (three && move != MOVE_UNDECIDED) {
+        settle(counter, move, now, now_restarted, outcome);
+        return;
+    }
+    counter->disputes = 0;
+    replace_pending(counter, now, counter->agreeing + 1);
+}
+
+static void accept_disagreeing(struct energy_counter *counter, const struct point *now,
+                               struct energy_outcome *outcome)
+{
+    if (follows_baseline(counter, now)) {
+        drop_pending(counter, now, outcome);
+        return;
+    }
+    outcome->old_counter = counter->state.counter;
+    outcome->new_counter = now->counter;
+    counter->disputes++;
+    if (counter->disputes == disputes_told)
+        outcome->verdict = ENERGY_DISPUTED;
+    replace_pending(counter, now, 1);
+}
+
+static void accept_counter(struct energy_counter *counter, const struct energy_sample *sample,
+                           struct energy_outcome *outcome)
+{
+    struct point now = {
+        .counter = sample->counter,
+        .wall_ms = sample->wall_ms,
+        .boot_ms = sample->boot_ms,
+        .restarted = sample->restarted || (counter->agreeing > 0 && counter->pending.restarted),
+        .reverse = sample->reverse,
+    };
+    if (counter->agreeing == 0)
+        replace_pending(counter, &now, 1);
+    else if (follows_pending(counter, &now))
+        accept_agreeing(counter, &now, sample->restarted, outcome);
+    else
+        accept_disagreeing(counter, &now, outcome);
+    if (sample->restarted) /* what was read before a restart cannot agree with what comes after */
+        counter->agreeing = 1;
+}
+
+static void follow_power(struct energy_counter *counter, const struct energy_sample *sample)
+{
+    if (!sample->power_known && !counter->power_known)
+        return;
+    double power = sample->power_known ? sample->power : counter->power;
+    if (counter->power_known)
+        direction_add(&counter->after_pending, counter->power, power,
+                      (double)(sample->boot_ms - counter->power_boot_ms));
+    else
+        direction_add(&counter->after_pending, power, power, 1.0); /* all there is: its sign */
+    counter->power_known = true;
+    counter->power = power;
+    counter->power_boot_ms = sample->boot_ms;
+}
+
+void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,
+                           struct energy_outcome *outcome)
+{
+    *outcome = (struct energy_outcome){.verdict = ENERGY_NOTHING};
+    follow_power(counter, sample);
+    if (sample->counter_known && counter_possible(counter->kind, sample->counter))
+        accept_counter(counter, sample, outcome);
+}

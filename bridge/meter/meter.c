@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/meter/meter.h"
+
+#include "bridge/meter/diagnosis.h"
+#include "bridge/meter/values.h"
+#include "drivers/base/memory.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static const int doubtful_readings = 3;
+static const int64_t doubtful_ms = 2000;
+static const int64_t flow_least_mw = 5000;
+
+struct meter {
+    struct meter_options options;
+    char boot_id[40];
+    struct energy_counter *energy;
+    struct channel_values values; /**< energy is filled in when asked for */
+    int doubtful;                 /**< readings in a row whose values are doubtful */
+    int64_t doubtful_since_boot_ms;
+    struct diagnosis diagnosis;
+    unsigned problems;
+};
+
+static double greatest_rate(const struct meter_options *options)
+{
+    double greatest_power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
+    return calibration_counts_per_second(&options->calibration, options->kind, greatest_power_w);
+}
+
+struct meter *meter_create(const struct meter_options *options, const struct energy_state *state)
+{
+    struct meter *meter = memory_new(1, sizeof *meter);
+    meter->options = *options;
+    const char *boot_id = options->boot_id == NULL ? "" : options->boot_id;
+    (void)snprintf(meter->boot_id, sizeof meter->boot_id, "%s", boot_id);
+    meter->options.boot_id = meter->boot_id;
+    meter->energy =
+        energy_counter_create(options->kind, greatest_rate(options), meter->boot_id, state);
+    return meter;
+}
+
+void meter_free(struct meter *meter)
+{
+    if (meter == NULL)
+        return;
+    energy_counter_free(meter->energy);
+    free(meter);
+}
+
+/* ---- Events -------------------------------------------------------------------------------- */
+
+static struct meter_event *add_event(struct meter_result *result, enum meter_event_kind kind)
+{
+    if (result->event_count == METER_EVENTS_MAX) /* cannot be: see METER_EVENTS_MAX */
+        return &result->events[METER_EVENTS_MAX - 1];
+    struct meter_event *event = &result->events[result->event_count++];
+    *event = (struct meter_event){.kind = kind};
+    return event;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+say(struct meter_event *event, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(event->text, sizeof event->text, format, arguments);
+    va_end(arguments);
+}
+
+static enum meter_event_kind event_of(enum energy_verdict verdict)
+{
+    switch (verdict) {
+    case ENERGY_NOTHING:
+        return METER_EVENT_NONE;
+    case ENERGY_WRAPPED:
+        return METER_EVENT_COUNTER_WRAPPED;
+    case ENERGY_RESTARTED:
+        return METER_EVENT_COUNTER_RESET;
+    case ENERGY_REJECTED:
+        return METER_EVENT_STEP_REJECTED;
+    case ENERGY_GLITCH:
+    case ENERGY_DISPUTED:
+        return METER_EVENT_GLITCH_DROPPED;
+    }
+    return METER_EVENT_NONE;
+}
+
+static void say_counter(struct meter_event *event, enum energy_verdict verdict)
+{
+    int64_t old = event->old_counter;
+    int64_t new = event->new_counter;
+    int64_t added = event->credited;
+    if (verdict == ENERGY_WRAPPED)
+        say(event,
+            "The energy counter wrapped from %" PRId64 " to %" PRId64 "; %" PRId64
+            " counts were added.",
+            old, new, added);
+    else if (verdict == ENERGY_RESTARTED)
+        say(event,
+            "The energy counter restarted: it was %" PRId64 " and is %" PRId64 " now. %" PRId64
+            " counts were added; what it counted just before the restart is lost.",
+            old, new, added);
+    else if (verdict == ENERGY_REJECTED)
+        say(event,
+            "The energy counter went from %" PRId64 " to %" PRId64 ", more than the greatest "
+            "load could do; nothing was added. Check mains.max_current, and whether the meter "
+            "was exchanged.",
+            old, new);
+    else if (verdict == ENERGY_GLITCH)
+        say(event,
+            "A reading with energy counter %" PRId64 " disagreed with those around it (%" PRId64
+            ") and was ignored.",
+            new, old);
+    else
+        say(event,
+            "The energy counter's readings disagree with each other (%" PRId64 ", %" PRId64
+            "); energy waits until they agree. Check the cable and mains.max_current.",
+            old, new);
+}
+
+static void report_counter(const struct energy_outcome *outcome, struct meter_result *result)
+{
+    enum meter_event_kind kind = event_of(outcome->verdict);
+    if (kind == METER_EVENT_NONE)
+        return;
+    struct meter_event *event = add_event(result, kind);
+    event->old_counter = outcome->old_counter;
+    event->new_counter = outcome->new_counter;
+    event->credited = outcome->imported + outcome->exported;
+    say_counter(event, outcome->verdict);
+}
+
+static void report_downtime(const struct energy_outcome *outcome, struct meter_result *result)
+{
+    if (!outcome->after_gap)
+        return;
+    struct meter_event *event = add_event(result, METER_EVENT_DOWNTIME_COUNTED);
+    event->old_counter = outcome->old_counter;
+    event->new_counter = outcome->new_counter;
+    event->credited = outcome->imported + outcome->exported;
+    if (outcome->gap_known)
+        say(event,
+            "%" PRId64 " counts were added for %" PRId64 " minutes in which the meter was not "
+            "read.",
+            event->credited, outcome->gap_ms / 60000);
+    else
+        say(event,
+            "%" PRId64 " counts were added for the time in which the meter was not read; the "
+            "clock does not tell how long that was.",
+            event->credited);
+}
+
+static void report_problems(unsigned before, unsigned now, struct meter_result *result)
+{
+    for (unsigned bit = 1; bit <= (before | now); bit <<= 1) {
+        if (((before ^ now) & bit) == 0)
+            continue;
+        bool began = (now & bit) != 0;
+        struct meter_event *event =
+            add_event(result, began ? METER_EVENT_PROBLEM_BEGAN : METER_EVENT_PROBLEM_ENDED);
+        event->problem = bit;
+        if (began)
+            say(event, "%s", meter_problem_text(bit));
+        else
+            say(event, "The problem \"%s\" is over.", meter_problem_name(bit));
+    }
+}
+
+/* ---- Values -------------------------------------------------------------------------------- */
+
+static void fill_energy(const struct meter *meter, struct channel_values *values)
+{
+    const struct energy_state *state = energy_counter_state(meter->energy);
+    int64_t imported_uwh;
+    int64_t exported_uwh;
+    energy_totals_uwh(state, &meter->options.calibration, meter->options.kind, &imported_uwh,
+                      &exported_uwh);
+    bool known = state->known || imported_uwh != 0 || exported_uwh != 0;
+    values->energy_uwh = (struct amount){.known = known, .value = imported_uwh};
+    values->energy_produced_uwh = (struct amount){.known = known, .value = exported_uwh};
+}
+
+/** What is below the noise floor is 0 here, so it does not turn the flow either. */
+static void follow_flow(struct channel_values *values)
+{
+    if (!values->power_mw.known)
+        return;
+    if (values->power_mw.value >= flow_least_mw)
+        values->flow = FLOW_CONSUMING;
+    else if (values->power_mw.value <= -flow_least_mw)
+        values->flow = FLOW_PRODUCING;
+}
+
+/** True if doubtful values have lasted long enough to be the truth. */
+static bool doubt_lasts(struct meter *meter, enum values_verdict verdict, int64_t boot_ms)
+{
+    if (verdict == VALUES_GOOD) {
+        meter->doubtful = 0;
+        return false;
+    }
+    if (meter->doubtful == 0)
+        meter->doubtful_since_boot_ms = boot_ms;
+    if (meter->doubtful < doubtful_readings)
+        meter->doubtful++;
+    return meter->doubtful == doubtful_readings &&
+           boot_ms - meter->doubtful_since_boot_ms >= doubtful_ms;
+}
+
+/**
+ * Takes the reading's values over, unless they are doubtful: then the values before stay for a
+ * moment. If the doubt lasts, absurd values become unknown and unlikely ones are shown as they are.
+ * Returns whether the reading's power can be believed.
+ */
+static bool take_values(struct meter *meter, const struct reading *reading, struct finding *finding)
+{
+    struct channel_values values = {.flow = meter->values.flow};
+    enum values_verdict verdict = values_measure(&meter->options, reading, &values);
+    bool lasts = doubt_lasts(meter, verdict, reading->boot_ms);
+    finding->no_voltage = verdict == VALUES_NO_VOLTAGE;
+    finding->implausible = verdict == VALUES_ABSURD && lasts;
+    if (finding->implausible) {
+        meter->values = (struct channel_values){0};
+        return false;
+    }
+    if (verdict != VALUES_GOOD && !lasts)
+        return false;
+    follow_flow(&values);
+    meter->values = values;
+    return true;
+}
+
+static void count_energy(struct meter *meter, const struct reading *reading, bool believable,
+                         struct meter_result *result)
+{
+    bool inverted = meter->options.invert;
+    struct energy_sample sample = {
+        .wall_ms = reading->wall_ms,
+        .boot_ms = reading->boot_ms,
+        .counter_known = (reading->present & READING_ENERGY) != 0,
+        .counter = reading->energy,
+        .restarted = (reading->flags & READING_CHIP_RESET) != 0,
+        .reverse = ((reading->flags & READING_REVERSE) != 0) != inverted,
+    };
+    sample.power_known = values_power_mw(&meter->options, reading, &sample.power) && believable;
+    if (meter->options.kind != READING_BL0942)
+        sample.reverse = false;
+    struct energy_outcome outcome;
+    energy_counter_accept(meter->energy, &sample, &outcome);
+    result->imported_counts = outcome.imported;
+    result->exported_counts = outcome.exported;
+    report_counter(&outcome, result);
+    report_downtime(&outcome, result);
+}
+
+void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result)
+{
+    *result = (struct meter_result){0};
+    struct finding finding = {
+        .boot_ms = reading->boot_ms,
+        .max_current_a = meter->options.max_current_a,
+    };
+    bool believable = take_values(meter, reading, &finding);
+    count_energy(meter, reading, believable, result);
+    fill_energy(meter, &meter->values);
+
+    finding.values = meter->values;
+    unsigned problems = diagnosis_update(&meter->diagnosis, &finding);
+    report_problems(meter->problems, problems, result);
+    meter->problems = problems;
+    result->problems = problems;
+    result->values = meter->values;
+}
+
+const struct energy_state *meter_state(const struct meter *meter)
+{
+    return energy_counter_state(meter->energy);
+}
+
+void meter_values(const struct meter *meter, bool stale, struct channel_values *values)
+{
+    *values = meter->values;
+    if (stale)
+        *values = (struct channel_values){0};
+    fill_energy(meter, values);
+}
+
+void meter_set_calibration(struct meter *meter, const struct calibration *calibration)
+{
+    energy_fold(energy_counter_state(meter->energy), &meter->options.calibration,
+                meter->options.kind);
+    meter->options.calibration = *calibration;
+    energy_counter_set_rate(meter->energy, greatest_rate(&meter->options));
+}
+
+void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exported_uwh)
+{
+    struct energy_state *state = energy_counter_state(meter->energy);
+    energy_fold(state, &meter->options.calibration, meter->options.kind);
+    if (imported_uwh >= 0)
+        state->base_imported_uwh = imported_uwh;
+    if (exported_uwh >= 0)
+        state->base_exported_uwh = exported_uwh;
+}

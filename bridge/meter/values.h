@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * From one reading to volts, amperes and watts, and a judgement whether they can be true. Pure, and
+ * without memory: what is done about a doubtful reading is the meter's business.
+ */
+#ifndef BRIDGE_METER_VALUES_H
+#define BRIDGE_METER_VALUES_H
+
+#include "bridge/meter/meter.h"
+
+enum values_verdict {
+    VALUES_GOOD,
+    VALUES_NO_VOLTAGE, /**< true if it lasts; for a moment also after the chip restarted */
+    VALUES_UNLIKELY,   /**< more active than apparent power: damage, or factors that do not fit */
+    VALUES_ABSURD,     /**< outside what the installation can have: voltage over 1.5 times nominal,
+                            current over 1.5 times or power over 1.2 times the greatest, frequency
+                            outside 40..70 Hz */
+};
+
+/**
+ * Fills everything but energy and flow. Fields that the reading does not have are unknown, and so
+ * is what follows from them. Rounded to the nearest milli-unit; nothing is filled if absurd.
+ *
+ *   apparent S = V * I, reactive Q = sqrt(S^2 - P^2) or 0 (its sign is not measured),
+ *   power factor = P / S, limited to -1..1, unknown if S is under 1 VA or the noise floor.
+ */
+enum values_verdict values_measure(const struct meter_options *options,
+                                   const struct reading *reading, struct channel_values *values);
+
+/** Signed power in milliwatts as measured, before the noise floor; false if not measured. */
+bool values_power_mw(const struct meter_options *options, const struct reading *reading,
+                     double *power_mw);
+
+#endif

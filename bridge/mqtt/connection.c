@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paho MQTT C 1.3.12 (MQTTAsync, with TLS), and what is done about its habits:
+ *
+ * - Its sender thread resolves names with getaddrinfo while holding the lock that nearly every call
+ *   takes. Hence one thread calls Paho, and calls nothing between connection_open and its outcome.
+ * - Its automatic reconnect looks at the clock every 3 s, loses the reason of a failure, keeps messages
+ *   queued before a loss and sends them first afterwards, and calls failure callbacks twice. Hence it
+ *   is not used: each attempt is a new handle, and the publisher decides when.
+ * - Destroying the last handle stops Paho's threads, and each of them leaves OpenSSL's per-thread data
+ *   behind (fixed in 1.3.13). Hence a spare handle, never connected, is kept as long as the publisher.
+ * - With MQTTVERSION_DEFAULT it falls back to MQTT 3.1 after a loss. Hence the version is explicit.
+ * - With the default options the host name in the certificate is not checked. Hence verify = 1.
+ * - It obeys http_proxy and https_proxy from the environment also for plain MQTT. Hence
+ *   publisher_create takes them out of this process's environment.
+ * - It keeps no messages on disk here (its file persistence crashes on a damaged file) and buffers
+ *   none while offline: latest.c does that.
+ */
+#include "bridge/mqtt/connection.h"
+
+#include "drivers/base/memory.h"
+#include "drivers/base/text.h"
+
+#include <MQTTAsync.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The resolver's own patience is 30 s in the worst common case (three servers, two tries of 5 s each);
+ * Paho counts it as part of this, and the handshakes need theirs. */
+#define CONNECT_TIMEOUT_S 60
+#define THREADS_GONE_TRIES 250 /* of 2 ms */
+
+struct slot {
+    struct connection *connection;
+    unsigned index;
+};
+
+struct connection {
+    MQTTAsync handle;
+    struct connection_events events;
+    bool version_5;
+    bool was_connected; /* these three: only touched with Paho's lock held */
+    bool has_ended;
+    struct connection_end end;
+    struct slot slots[CONNECTION_SLOTS];
+};
+
+struct connection_library {
+    MQTTAsync spare;
+};
+
+struct connection_library *connection_library_open(struct error *error)
+{
+    struct connection_library *library = memory_new(1, sizeof *library);
+    int rc = MQTTAsync_create(&library->spare, "tcp://localhost:1", "spare",
+                              MQTTCLIENT_PERSISTENCE_NONE, NULL);
+    if (rc == MQTTASYNC_SUCCESS)
+        return library;
+    (void)error_set(error, STATUS_FAILED, "The MQTT library could not be started (%s).",
+                    MQTTAsync_strerror(rc));
+    free(library);
+    return NULL;
+}
+
+static bool is_paho_thread(const char *task)
+{
+    char path[64];
+    char name[16] = "";
+    struct text text;
+    text_init(&text, path, sizeof path);
+    text_append(&text, "/proc/self/task/%s/comm", task);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false; /* it ended meanwhile */
+    ssize_t got = read(fd, name, sizeof name - 1);
+    (void)close(fd);
+    return got > 0 && strncmp(name, "MQTTAsync_", 10) == 0;
+}
+
+static bool paho_threads_left(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    if (tasks == NULL)
+        return false;
+    bool left = false;
+    const struct dirent *entry;
+    while (!left && (entry = readdir(tasks)) != NULL)
+        left = is_paho_thread(entry->d_name);
+    (void)closedir(tasks);
+    return left;
+}
+
+/* Destroying the last handle waits until Paho's threads say that they stop, but they are detached and
+ * then still clean up after OpenSSL. If the process ended at that moment, both would clean up at once. */
+void connection_library_close(struct connection_library *library)
+{
+    if (library == NULL)
+        return;
+    MQTTAsync_destroy(&library->spare);
+    free(library);
+    for (int tries = 0; tries < THREADS_GONE_TRIES && paho_threads_left(); tries++) {
+        const struct timespec pause = {.tv_nsec = 2000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static void report_end(struct connection *connection, enum connection_end_kind kind, int code)
+{
+    if (connection->has_ended)
+        return;
+    connection->has_ended = true;
+    connection->end.kind = kind;
+    connection->end.code = code;
+    connection->events.ended(connection->events.context, &connection->end);
+}
+
+static void on_connected(struct connection *connection)
+{
+    if (connection->has_ended || connection->was_connected)
+        return;
+    connection->was_connected = true;
+    connection->events.connected(connection->events.context);
+}
+
+/* The codes of a CONNACK are positive; Paho's own are negative, with a text where it knows more. */
+static void on_connect_failure(struct connection *connection, int code, const char *message)
+{
+    if (code > 0)
+        report_end(connection, CONNECTION_REFUSED, code);
+    else if (connection->end.words[0] != '\0')
+        report_end(connection, CONNECTION_TLS_FAILED, code);
+    else if (message != NULL && strstr(message, "timeout") != NULL)
+        report_end(connection, CONNECTION_SILENT, code);
+    else if (message != NULL && strstr(message, "completion") != NULL)
+        report_end(connection, CONNECTION_DROPPED, code); /* between CONNECT and CONNACK */
+    else
+        report_end(connection, CONNECTION_UNREACHABLE, code);
+}
+
+static void connect_success(void *context, MQTTAsync_successData *response)
+{
+    (void)response;
+    on_connected(context);
+}
+
+static void connect_success5(void *context, MQTTAsync_successData5 *response)
+{
+    (void)response;
+    on_connected(context);
+}
+
+static void connect_failure(void *context, MQTTAsync_failureData *response)
+{
+    on_connect_failure(context, response->code, response->message);
+}
+
+static void connect_failure5(void *context, MQTTAsync_failureData5 *response)
+{
+    /* The reason code of the CONNACK is in code; reasonCode is not always set. */
+    on_connect_failure(context, response->code, response->message);
+}
+
+static void connection_lost(void *context, char *cause)
+{
+    (void)cause; /* always NULL in this version */
+    report_end(context, CONNECTION_LOST, 0);
+}
+
+/* MQTT 5: the broker says why, just before it closes. */
+static void server_disconnected(void *context, MQTTProperties *properties,
+                                enum MQTTReasonCodes reason)
+{
+    (void)properties;
+    report_end(context, CONNECTION_LOST, (int)reason);
+}
+
+static void disconnected(void *context, MQTTAsync_successData *response)
+{
+    (void)response;
+    report_end(context, CONNECTION_CLOSED, 0);
+}
+
+static void disconnected5(void *context, MQTTAsync_successData5 *response)
+{
+    (void)response;
+    report_end(context, CONNECTION_CLOSED, 0);
+}
+
+static int message_arrived(void *context, char *topic, int topic_length, MQTTAsync_message *message)
+{
+    struct connection *connection = context;
+    /* The topic is NUL-terminated; a NUL inside, which MQTT forbids, shows in the length (which is 0
+     * or not, depending on the path through Paho). */
+    bool whole = topic_length <= 0 || strlen(topic) == (size_t)topic_length;
+    if (whole && message->payloadlen >= 0)
+        connection->events.message(connection->events.context, topic, message->payload,
+                                   (size_t)message->payloadlen, message->retained != 0);
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1;
+}
+
+static void end_slot(void *context, enum connection_outcome outcome)
+{
+    struct slot *slot = context;
+    struct connection *connection = slot->connection;
+    connection->events.done(connection->events.context, slot->index, outcome);
+}
+
+static void operation_success(void *context, MQTTAsync_successData *response)
+{
+    (void)response;
+    end_slot(context, CONNECTION_DELIVERED);
+}
+
+static void operation_success5(void *context, MQTTAsync_successData5 *response)
+{
+    (void)response;
+    end_slot(context, CONNECTION_DELIVERED);
+}
+
+/* 0x80 and above is the broker's answer, all else is Paho giving up. */
+static enum connection_outcome failure_outcome(int code)
+{
+    return code >= 0x80 ? CONNECTION_DENIED : CONNECTION_INCOMPLETE;
+}
+
+static void operation_failure(void *context, MQTTAsync_failureData *response)
+{
+    end_slot(context, failure_outcome(response->code));
+}
+
+/* Paho leaves reasonCode unset in some of these and negative code in others: only a code of its own
+ * (negative) is telling. */
+static void operation_failure5(void *context, MQTTAsync_failureData5 *response)
+{
+    end_slot(context, response->code < 0 ? CONNECTION_INCOMPLETE
+                                         : failure_outcome((int)response->reasonCode));
+}
+
+/* OpenSSL's line is "thread:error:code:library:function:reason:file:line:...". Only the first is kept:
+ * later ones are consequences. */
+static int tls_error(const char *line, size_t length, void *context)
+{
+    struct connection *connection = context;
+    if (connection->end.words[0] != '\0')
+        return 1;
+    const char *from = line;
+    const char *end = line + length;
+    for (int field = 0; field < 5; field++) {
+        const char *colon = memchr(from, ':', (size_t)(end - from));
+        if (colon == NULL) {
+            from = line; /* of another kind: kept whole */
+            break;
+        }
+        from = colon + 1;
+    }
+    const char *to = memchr(from, ':', (size_t)(end - from));
+    size_t kept = (size_t)((to != NULL ? to : end) - from);
+    if (kept >= sizeof connection->end.words)
+        kept = sizeof connection->end.words - 1;
+    memcpy(connection->end.words, from, kept);
+    connection->end.words[kept] = '\0';
+    return 1;
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text != NULL && *text != '\0' ? text : NULL;
+}
+
+static void fill_tls(MQTTAsync_SSLOptions *tls, const struct connection_options *options,
+                     struct connection *connection)
+{
+    tls->trustStore = text_or_null(options->ca); /* NULL: the system's certificates */
+    tls->keyStore = text_or_null(options->cert);
+    tls->privateKey = text_or_null(options->key);
+    tls->enableServerCertAuth = options->insecure ? 0 : 1;
+    tls->verify = options->insecure ? 0 : 1;
+    tls->ssl_error_cb = tls_error;
+    tls->ssl_error_context = connection;
+}
+
+static int create_handle(struct connection *connection, const struct connection_options *options)
+{
+    MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
+    create.MQTTVersion = options->version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+    create.sendWhileDisconnected = 0;
+    create.maxBufferedMessages = 2 * CONNECTION_SLOTS;
+    return MQTTAsync_createWithOptions(&connection->handle, options->uri, options->client_id,
+                                       MQTTCLIENT_PERSISTENCE_NONE, NULL, &create);
+}
+
+static int start_connect(struct connection *connection, const struct connection_options *options)
+{
+    MQTTAsync_connectOptions three = MQTTAsync_connectOptions_initializer;
+    MQTTAsync_connectOptions five = MQTTAsync_connectOptions_initializer5;
+    MQTTAsync_connectOptions connect = connection->version_5 ? five : three;
+    MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
+    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+    MQTTProperties properties = MQTTProperties_initializer;
+
+    will.topicName = options->will_topic;
+    will.message = options->will_payload;
+    will.retained = 1;
+    will.qos = 1;
+    connect.will = &will;
+    connect.keepAliveInterval = options->keepalive_s;
+    connect.connectTimeout = CONNECT_TIMEOUT_S;
+    connect.username = text_or_null(options->user);
+    connect.password = text_or_null(options->password);
+    connect.context = connection;
+    if (strncmp(options->uri, "mqtts://", 8) == 0) {
+        fill_tls(&tls, options, connection);
+        connect.ssl = &tls;
+    }
+    if (connection->version_5) {
+        MQTTProperty limit = {.identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE};
+        limit.value.integer4 = (unsigned int)options->packet_max;
+        (void)MQTTProperties_add(&properties, &limit);
+        connect.connectProperties = &properties;
+        connect.onSuccess5 = connect_success5;
+        connect.onFailure5 = connect_failure5;
+    } else {
+        connect.MQTTVersion = MQTTVERSION_3_1_1;
+        connect.onSuccess = connect_success;
+        connect.onFailure = connect_failure;
+    }
+    int rc = MQTTAsync_connect(connection->handle, &connect);
+    MQTTProperties_free(&properties);
+    return rc;
+}
+
+struct connection *connection_open(const struct connection_options *options,
+                                   const struct connection_events *events, struct error *error)
+{
+    struct connection *connection = memory_new(1, sizeof *connection);
+    connection->events = *events;
+    connection->version_5 = options->version == 5;
+    for (unsigned i = 0; i < CONNECTION_SLOTS; i++)
+        connection->slots[i] = (struct slot){.connection = connection, .index = i};
+
+    int rc = create_handle(connection, options);
+    if (rc == MQTTASYNC_SUCCESS)
+        rc = MQTTAsync_setCallbacks(connection->handle, connection, connection_lost,
+                                    message_arrived, NULL);
+    if (rc == MQTTASYNC_SUCCESS && connection->version_5)
+        rc = MQTTAsync_setDisconnected(connection->handle, connection, server_disconnected);
+    if (rc == MQTTASYNC_SUCCESS)
+        rc = start_connect(connection, options);
+    if (rc == MQTTASYNC_SUCCESS)
+        return connection;
+    (void)error_set(error, STATUS_FAILED, "The connection could not be started (%s).",
+                    MQTTAsync_strerror(rc));
+    connection_destroy(connection);
+    return NULL;
+}
+
+static MQTTAsync_responseOptions response_options(struct connection *connection, unsigned slot)
+{
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    response.context = &connection->slots[slot];
+    if (connection->version_5) {
+        response.onSuccess5 = operation_success5;
+        response.onFailure5 = operation_failure5;
+    } else {
+        response.onSuccess = operation_success;
+        response.onFailure = operation_failure;
+    }
+    return response;
+}
+
+static enum connection_sent sent(int rc)
+{
+    if (rc == MQTTASYNC_SUCCESS)
+        return CONNECTION_ACCEPTED;
+    if (rc == MQTTASYNC_BAD_UTF8_STRING || rc == MQTTASYNC_BAD_QOS)
+        return CONNECTION_NEVER;
+    return CONNECTION_LATER;
+}
+
+enum connection_sent connection_send(struct connection *connection, unsigned slot,
+                                     const char *topic, const char *payload, size_t length, int qos,
+                                     bool retained)
+{
+    MQTTAsync_responseOptions response = response_options(connection, slot);
+    return sent(MQTTAsync_send(connection->handle, topic, (int)length, payload, qos,
+                               retained ? 1 : 0, &response));
+}
+
+enum connection_sent connection_subscribe(struct connection *connection, unsigned slot,
+                                          const char *filter, int qos)
+{
+    MQTTAsync_responseOptions response = response_options(connection, slot);
+    return sent(MQTTAsync_subscribe(connection->handle, filter, qos, &response));
+}
+
+bool connection_disconnect(struct connection *connection)
+{
+    MQTTAsync_disconnectOptions three = MQTTAsync_disconnectOptions_initializer;
+    MQTTAsync_disconnectOptions five = MQTTAsync_disconnectOptions_initializer5;
+    MQTTAsync_disconnectOptions options = connection->version_5 ? five : three;
+    options.context = connection;
+    if (connection->version_5)
+        options.onSuccess5 = disconnected5;
+    else
+        options.onSuccess = disconnected;
+    return MQTTAsync_disconnect(connection->handle, &options) == MQTTASYNC_SUCCESS;
+}
+
+void connection_destroy(struct connection *connection)
+{
+    if (connection == NULL)
+        return;
+    if (connection->handle != NULL)
+        MQTTAsync_destroy(&connection->handle);
+    free(connection);
+}
+
+const char *connection_refusal_text(int code)
+{
+    switch (code) {
+    case 1:
+    case MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION:
+        return "it does not speak this MQTT version; set mqtt.version to 3.1.1";
+    case 2:
+    case MQTTREASONCODE_CLIENT_IDENTIFIER_NOT_VALID:
+        return "it does not accept the client id; set another mqtt.client_id";
+    case 3:
+    case MQTTREASONCODE_SERVER_UNAVAILABLE:
+    case MQTTREASONCODE_SERVER_BUSY:
+        return "it says it is unavailable; look at the broker's log";
+    case 4:
+    case MQTTREASONCODE_BAD_USER_NAME_OR_PASSWORD:
+        return "user or password is wrong; check mqtt.user and mqtt.password";
+    case 5:
+    case MQTTREASONCODE_NOT_AUTHORIZED:
+        return "this user is not allowed in; check mqtt.user, mqtt.password and the broker's "
+               "access rules";
+    case MQTTREASONCODE_BANNED:
+        return "this client is banned; look at the broker's log";
+    default:
+        return "it did not say why; look at the broker's log";
+    }
+}

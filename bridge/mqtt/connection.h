@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One connection to the broker, from the attempt to its end: the only file that knows Paho. Used by
+ * the publisher's thread alone, which holds no lock while it calls in here; the events come on Paho's
+ * threads, with Paho's own lock held, so they may only note what happened and must not call back.
+ *
+ * A connection is made once and destroyed when it ended; the next attempt is a new one. So nothing of
+ * an earlier attempt (a message still queued inside Paho, a callback called twice) can reach a later
+ * one, and "online" really is the first message of each.
+ */
+#ifndef BRIDGE_MQTT_CONNECTION_H
+#define BRIDGE_MQTT_CONNECTION_H
+
+#include "drivers/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** Keeps Paho's two threads and its state between attempts. Holding it costs nothing; letting it go
+ *  waits up to about a second for the threads. NULL with *error filled if Paho fails. */
+struct connection_library;
+struct connection_library *connection_library_open(struct error *error);
+void connection_library_close(struct connection_library *library);
+
+enum connection_end_kind {
+    CONNECTION_LOST,        /**< it stood, and broke or was closed by the broker */
+    CONNECTION_CLOSED,      /**< by connection_disconnect */
+    CONNECTION_UNREACHABLE, /**< no TCP connection, or none that got as far as MQTT */
+    CONNECTION_SILENT,      /**< the broker did not answer in time */
+    CONNECTION_DROPPED,     /**< it closed the connection instead of answering */
+    CONNECTION_TLS_FAILED,  /**< words say why */
+    CONNECTION_REFUSED,     /**< by the broker; code is MQTT's return or reason code */
+};
+
+struct connection_end {
+    enum connection_end_kind kind;
+    int code;
+    char words[200]; /**< from the TLS library, or "" */
+};
+
+enum connection_outcome {
+    CONNECTION_DELIVERED,
+    CONNECTION_INCOMPLETE, /**< the connection ended first */
+    CONNECTION_DENIED,     /**< the broker said no */
+};
+
+struct connection_events {
+    void *context;
+    void (*connected)(void *context);
+    /** At most once; nothing more happens on this connection. */
+    void (*ended)(void *context, const struct connection_end *end);
+    /** topic is NUL-terminated. */
+    void (*message)(void *context, const char *topic, const char *payload, size_t length,
+                    bool retained);
+    /** What connection_send or connection_subscribe accepted under this slot came to its end. */
+    void (*done)(void *context, unsigned slot, enum connection_outcome outcome);
+};
+
+#define CONNECTION_SLOTS 32
+
+struct connection_options {
+    const char *uri; /**< mqtt:// or mqtts://, host and port */
+    const char *client_id;
+    const char *user, *password; /**< "" none */
+    int keepalive_s;
+    int version;                 /**< 4 or 5 */
+    const char *ca, *cert, *key; /**< "" none; ca "": the system's */
+    bool insecure;
+    const char *will_topic, *will_payload; /**< retained, QoS 1 */
+    size_t packet_max; /**< bytes the broker is asked not to exceed (MQTT 5 only) */
+};
+
+/** Starts the attempt; its outcome comes as an event. NULL if it could not even be started. */
+struct connection *connection_open(const struct connection_options *options,
+                                   const struct connection_events *events, struct error *error);
+
+enum connection_sent {
+    CONNECTION_ACCEPTED, /**< done will be called for the slot */
+    CONNECTION_LATER,    /**< not now: ended, or Paho has no room */
+    CONNECTION_NEVER,    /**< the topic is not valid in MQTT */
+};
+enum connection_sent connection_send(struct connection *connection, unsigned slot,
+                                     const char *topic, const char *payload, size_t length, int qos,
+                                     bool retained);
+enum connection_sent connection_subscribe(struct connection *connection, unsigned slot,
+                                          const char *filter, int qos);
+
+/** Says goodbye; ended follows. False if there is nothing to say goodbye to. */
+bool connection_disconnect(struct connection *connection);
+
+/** Calls done for every open slot; afterwards no event comes any more. Blocks while Paho's sender is
+ *  inside a name lookup, so it is called after ended, or when nothing is left to lose. */
+void connection_destroy(struct connection *connection);
+
+/** The sentence for a broker's refusal: what it means and what to do. */
+const char *connection_refusal_text(int code);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The latest payload per topic and the order in which they are to be sent: the publisher's whole
+ * memory of what the broker should know. A new value replaces an unsent old one in its place in the
+ * order, so that an outage of any length leaves one message per topic. Pure and not thread-safe; the
+ * publisher holds its lock around every call.
+ */
+#ifndef BRIDGE_MQTT_LATEST_H
+#define BRIDGE_MQTT_LATEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Immutable bytes shared between the table and a message on its way. */
+struct payload {
+    size_t references;
+    size_t length;
+    char bytes[];
+};
+
+struct payload *payload_new(const char *bytes, size_t length);
+/** Drops one reference; NULL is allowed. */
+void payload_release(struct payload *payload);
+
+struct latest;
+struct latest_item;
+
+/** One message to send; to be ended with latest_done. topic lives until then. */
+struct latest_message {
+    struct latest_item *item;
+    uint64_t version;
+    const char *topic;
+    struct payload *payload; /**< the caller's reference */
+    bool retained;
+    int qos;
+};
+
+enum latest_outcome {
+    LATEST_DELIVERED,
+    LATEST_FAILED, /**< not known to have arrived: sent again unless a newer value takes its place */
+    LATEST_REFUSED, /**< the broker does not want it; trying again would change nothing */
+};
+
+/** Bounds: number of topics, and bytes of topics and payloads together. */
+struct latest *latest_create(size_t topics_max, size_t bytes_max);
+void latest_free(struct latest *latest);
+
+/** False if there is no room for it; an older value of the topic then stays. */
+bool latest_put(struct latest *latest, const char *topic, const char *bytes, size_t length,
+                bool retained, int qos);
+
+/** The message that has waited longest. False if nothing waits. */
+bool latest_take(struct latest *latest, struct latest_message *message);
+void latest_done(struct latest *latest, struct latest_message *message,
+                 enum latest_outcome outcome);
+
+/** A new connection: every retained value is to be sent again, behind what already waits. */
+void latest_resend(struct latest *latest);
+
+bool latest_waiting(const struct latest *latest);
+/** True unless the topic's latest value waits or is on its way. */
+bool latest_settled(const struct latest *latest, const char *topic);
+size_t latest_topics(const struct latest *latest);
+size_t latest_bytes(const struct latest *latest);
+
+#endif

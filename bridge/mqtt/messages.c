@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/mqtt/messages.h"
+
+#include "bridge/device/exposes.h"
+#include "drivers/base/memory.h"
+
+#include <string.h>
+
+static json_t *time_json(int64_t wall_ms)
+{
+    if (wall_ms <= 0)
+        return json_null();
+    char buffer[40];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append_time(&text, wall_ms, false);
+    return json_string(buffer);
+}
+
+/* Log lines and error texts may be cut in the middle of a UTF-8 character; the rest of the message is
+ * worth more than that character. */
+static json_t *text_json(const char *text)
+{
+    if (text == NULL)
+        return json_null();
+    size_t length = strlen(text);
+    for (size_t cut = 0; cut < 4 && cut <= length; cut++) {
+        json_t *json = json_stringn(text, length - cut);
+        if (json != NULL)
+            return json;
+    }
+    return json_string("(not UTF-8)");
+}
+
+static json_t *count_json(uint64_t count)
+{
+    return json_integer((json_int_t)(count > INT64_MAX ? INT64_MAX : count));
+}
+
+static char *dump(json_t *message)
+{
+    char *text = json_dumps(message, JSON_COMPACT);
+    json_decref(message);
+    return text != NULL ? text : memory_copy_text("{}");
+}
+
+static bool names_secret(const char *key)
+{
+    static const char *const words[] = {"password", "secret", "token", "passphrase"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasestr(key, words[i]) != NULL)
+            return true;
+    return strcmp(key, "user") == 0;
+}
+
+/* The caller leaves secrets out; what goes to every client of the broker is worth a second look. The
+ * configuration's depth is bounded by its parser. */
+static void mask_secrets(json_t *json)
+{
+    const char *key;
+    json_t *value;
+    size_t index;
+    void *next;
+    json_object_foreach_safe(json, next, key, value)
+    {
+        if (names_secret(key) && !json_is_object(value))
+            json_object_set_new(json, key, json_string("***"));
+        else
+            mask_secrets(value);
+    }
+    json_array_foreach(json, index, value)
+    {
+        mask_secrets(value);
+    }
+}
+
+char *message_bridge_info(const struct message_info *info)
+{
+    json_t *config = info->config != NULL ? json_deep_copy(info->config) : json_object();
+    mask_secrets(config);
+    return dump(json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}", "version", info->version, "bridge_id",
+                          info->bridge_id, "started", time_json(info->started_wall_ms), "time",
+                          time_json(info->now_wall_ms), "log_level",
+                          log_level_name(info->log_level), "config", config));
+}
+
+static json_t *device_json(const struct device_description *device)
+{
+    json_t *channels = json_array();
+    for (size_t i = 0; i < device->channel_count; i++)
+        json_array_append_new(channels, json_string(device->channel_names[i]));
+    return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o,s:b,s:b,s:o}", "id", device->id, "friendly_name",
+                     text_json(device->name), "driver", device->driver, "manufacturer",
+                     text_json(device->manufacturer), "model", text_json(device->model), "channels",
+                     channels, "retain", device->retain, "homeassistant", device->homeassistant,
+                     "exposes", exposes_list(device));
+}
+
+char *message_bridge_devices(const struct device_description *const *devices, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, device_json(devices[i]));
+    return dump(list);
+}
+
+static json_t *problem_names(unsigned problems)
+{
+    json_t *names = json_array();
+    for (unsigned bit = 0; bit < 16; bit++)
+        if ((problems & (1U << bit)) != 0)
+            json_array_append_new(names,
+                                  json_string(meter_problem_name((enum meter_problem)(1U << bit))));
+    return names;
+}
+
+char *message_bridge_health(const struct message_health *health)
+{
+    json_t *problems = json_array();
+    for (size_t i = 0; i < health->problem_count; i++)
+        json_array_append_new(problems, text_json(health->problems[i]));
+
+    json_t *devices = json_object();
+    for (size_t i = 0; i < health->device_count; i++) {
+        const struct message_device_health *device = &health->devices[i];
+        json_object_set_new(devices, device->id,
+                            json_pack("{s:b,s:o,s:o,s:o,s:o}", "online", device->online, "readings",
+                                      count_json(device->readings), "frame_errors",
+                                      count_json(device->frame_errors), "last_seen",
+                                      time_json(device->last_seen_wall_ms), "problems",
+                                      problem_names(device->problems)));
+    }
+
+    json_t *mqtt =
+        json_pack("{s:b,s:o,s:o,s:o,s:o}", "connected", health->mqtt_connected, "published",
+                  count_json(health->mqtt_published), "received", count_json(health->mqtt_received),
+                  "dropped", count_json(health->mqtt_dropped), "reconnects",
+                  count_json(health->mqtt_reconnects));
+    return dump(
+        json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o}", "time", time_json(health->now_wall_ms),
+                  "problem", health->problem_count > 0, "problems", problems, "process", "uptime_s",
+                  (json_int_t)(health->uptime_ms / 1000), "memory_kb",
+                  (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "devices", devices));
+}
+
+char *message_bridge_event(const struct message_event *event)
+{
+    return dump(json_pack("{s:s,s:o,s:o,s:o,s:o,s:o}", "type", event->type, "time",
+                          time_json(event->wall_ms), "device", text_json(event->device), "channel",
+                          text_json(event->channel), "message", text_json(event->message), "data",
+                          event->data != NULL ? json_deep_copy(event->data) : json_object()));
+}
+
+char *message_bridge_logging(enum log_level level, const char *message)
+{
+    return dump(
+        json_pack("{s:s,s:o}", "level", log_level_name(level), "message", text_json(message)));
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The bridge's own messages below <base>/bridge/, as JSON texts. Pure. Their shapes are fixed by the
+ * JSON Schemas in schema/mqtt/ and described in docs/mqtt.md. All functions returning char * return
+ * text to be freed.
+ */
+#ifndef BRIDGE_MQTT_MESSAGES_H
+#define BRIDGE_MQTT_MESSAGES_H
+
+#include "bridge/device/properties.h"
+#include "drivers/base/log.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** bridge/state and <device>/availability. */
+#define MESSAGE_ONLINE "{\"state\":\"online\"}"
+#define MESSAGE_OFFLINE "{\"state\":\"offline\"}"
+
+struct message_info {
+    const char *version;
+    const char *bridge_id;
+    int64_t started_wall_ms;
+    int64_t now_wall_ms;
+    enum log_level log_level;
+    /** The configuration as JSON; NULL: {}. Values of keys that name a secret (password, key,
+     *  token...) are replaced by "***" here once more. */
+    const json_t *config;
+};
+char *message_bridge_info(const struct message_info *info);
+
+/** An array: id, friendly_name, driver, manufacturer, model, channels, homeassistant, exposes. */
+char *message_bridge_devices(const struct device_description *const *devices, size_t count);
+
+struct message_device_health {
+    const char *id;
+    bool online;
+    uint64_t readings; /**< good ones since the service started */
+    uint64_t frame_errors;
+    int64_t last_seen_wall_ms; /**< 0: never */
+    unsigned problems;         /**< enum meter_problem bits */
+};
+
+struct message_health {
+    int64_t now_wall_ms;
+    int64_t uptime_ms;
+    int64_t memory_bytes; /**< resident */
+    bool mqtt_connected;
+    uint64_t mqtt_published, mqtt_received, mqtt_dropped, mqtt_reconnects;
+    const char *const *problems; /**< sentences about the bridge itself (history, disk, ...) */
+    size_t problem_count;
+    const struct message_device_health *devices;
+    size_t device_count;
+};
+char *message_bridge_health(const struct message_health *health);
+
+struct message_event {
+    const char *type; /**< "device_online", "chip_reset", "problem_began", ... */
+    int64_t wall_ms;
+    const char *device;  /**< id, NULL: about the bridge */
+    const char *channel; /**< NULL: about the whole device */
+    const char *message; /**< a sentence */
+    const json_t *data;  /**< more, type dependent; borrowed; NULL: {} */
+};
+char *message_bridge_event(const struct message_event *event);
+
+char *message_bridge_logging(enum log_level level, const char *message);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/service/requests.h"
+#include "bridge/mqtt/requests.h"
+#include "drivers/base/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
+
+typedef enum status (*handler)(const struct service_requests *requests,
+                               const struct request *request, json_t **data, struct error *error);
+
+static struct service_device *find_device(const struct service_requests *requests, const char *id)
+{
+    for (size_t i = 0; i < requests->device_count; i++)
+        if (strcmp(service_device_config(requests->devices[i])->id, id) == 0)
+            return requests->devices[i];
+    return NULL;
+}
+
+static enum status health_check(const struct service_requests *requests,
+                                const struct request *request, json_t **data, struct error *error)
+{
+    (void)requests;
+    (void)request;
+    (void)error;
+    *data = json_pack("{s:b}", "healthy", 1);
+    return STATUS_OK;
+}
+
+static enum status restart(const struct service_requests *requests, const struct request *request,
+                           json_t **data, struct error *error)
+{
+    (void)request;
+    (void)data;
+    log_info(requests->log, "Loading the configuration again on request.");
+    return requests->reload(requests->context, error);
+}
+
+static enum status set_log_level(const struct service_requests *requests,
+                                 const struct request *request, json_t **data, struct error *error)
+{
+    char name[16];
+    enum status status = request_text(request, "level", name, sizeof name, error);
+    if (status != STATUS_OK)
+        return status;
+    enum log_level level;
+    if (!log_level_parse(name, &level))
+        return error_set(error, STATUS_USAGE, "level must be error, warning, info or debug.");
+    log_set_level(requests->log, level);
+    requests->changed(requests->context);
+    *data = json_pack("{s:s}", "level", log_level_name(level));
+    return STATUS_OK;
+}
+
+/* A missing key leaves that total alone; one of the two must be there. */
+static enum status read_energy(const struct request *request, const char *key, int64_t *uwh,
+                               struct error *error)
+{
+    *uwh = -1;
+    if (json_object_get(request->body, key) == NULL)
+        return STATUS_OK;
+    double kwh = 0;
+    enum status status = request_number(request, key, 0, ENERGY_KWH_MAX, &kwh, error);
+    if (status == STATUS_OK)
+        *uwh = (int64_t)llround(kwh * 1e9);
+    return status;
+}
+
+static enum status set_energy(const struct service_requests *requests,
+                              const struct request *request, json_t **data, struct error *error)
+{
+    char id[64], channel[16];
+    int64_t imported_uwh = -1, exported_uwh = -1;
+    enum status status = request_text(request, "id", id, sizeof id, error);
+    if (status == STATUS_OK)
+        status = request_text(request, "channel", channel, sizeof channel, error);
+    if (status == STATUS_OK)
+        status = read_energy(request, "energy", &imported_uwh, error);
+    if (status == STATUS_OK)
+        status = read_energy(request, "energy_produced", &exported_uwh, error);
+    if (status != STATUS_OK)
+        return status;
+    if (imported_uwh < 0 && exported_uwh < 0)
+        return error_set(error, STATUS_USAGE,
+                         "Say what to set: energy or energy_produced, in kilowatt hours.");
+    struct service_device *device = find_device(requests, id);
+    if (device == NULL)
+        return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
+    status = service_device_set_totals(device, channel, imported_uwh, exported_uwh, error);
+    if (status == STATUS_OK)
+        *data = json_pack("{s:s, s:s}", "id", id, "channel", channel);
+    return status;
+}
+
+#define HANDLER_KEYS_MAX 8
+
+static const struct {
+    const char *name;
+    handler handle;
+    const char *keys[HANDLER_KEYS_MAX]; /* what the body may hold beside "transaction" */
+} handlers[] = {
+    {"health_check", health_check, {NULL}},
+    {"restart", restart, {NULL}},
+    {"log_level", set_log_level, {"level"}},
+    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}},
+};
+
+/* A misspelt key would otherwise be an order that is silently not carried out. */
+static enum status only_known_keys(const struct request *request, const char *const *keys,
+                                   struct error *error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(request->body, key, value)
+    {
+        bool known = strcmp(key, "transaction") == 0;
+        for (size_t i = 0; !known && i < HANDLER_KEYS_MAX && keys[i] != NULL; i++)
+            known = strcmp(key, keys[i]) == 0;
+        if (!known)
+            return error_set(error, STATUS_USAGE, "The request %s has no key \"%.40s\".",
+                             request->name, key);
+    }
+    return STATUS_OK;
+}
+
+static enum status handle(const struct service_requests *requests, const struct request *request,
+                          json_t **data, struct error *error)
+{
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+        if (strcmp(handlers[i].name, request->name) != 0)
+            continue;
+        enum status status = only_known_keys(request, handlers[i].keys, error);
+        return status == STATUS_OK ? handlers[i].handle(requests, request, data, error) : status;
+    }
+    return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+}
+
+static void answer(const struct service_requests *requests, const char *name,
+                   const struct publisher_incoming *message)
+{
+    struct request request;
+    json_t *data = NULL; /* new reference or NULL */
+    struct error error = {""};
+    enum status status =
+        request_parse(name, message->payload, message->payload_length, &request, &error);
+    if (status == STATUS_OK)
+        status = handle(requests, &request, &data, &error);
+    if (status != STATUS_OK)
+        log_warning(requests->log, "The request %s was refused: %s", name, error.text);
+
+    char topic[256 + REQUEST_NAME_SIZE];
+    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", requests->base_topic, name);
+    char *text memory_auto = response_format(&request, status, data, &error);
+    if (text != NULL)
+        publisher_event(requests->publisher, topic, text, strlen(text), 1);
+    json_decref(data);
+    request_free(&request);
+}
+
+/* <base>/<device>/set: no response topic in this protocol, so a refusal is a log line (which is
+ * published as well). */
+static void set_device(const struct service_requests *requests, struct service_device *device,
+                       const struct publisher_incoming *message)
+{
+    struct settings settings;
+    struct error error = {""};
+    enum status status =
+        settings_parse(message->payload, message->payload_length, &settings, &error);
+    if (status == STATUS_OK && settings.has_report_interval)
+        status = service_device_set_report_interval(device, settings.report_interval_ms, &error);
+    if (status != STATUS_OK)
+        log_warning(requests->log, "The message on %s was refused: %s", message->topic, error.text);
+}
+
+static struct service_device *device_of_set_topic(const struct service_requests *requests,
+                                                  const char *topic)
+{
+    size_t base = strlen(requests->base_topic);
+    if (strncmp(topic, requests->base_topic, base) != 0 || topic[base] != '/')
+        return NULL;
+    const char *id = topic + base + 1;
+    const char *slash = strchr(id, '/');
+    char copy[64];
+    if (slash == NULL || strcmp(slash, "/set") != 0 || (size_t)(slash - id) >= sizeof copy)
+        return NULL;
+    (void)snprintf(copy, sizeof copy, "%.*s", (int)(slash - id), id);
+    return find_device(requests, copy);
+}
+
+void service_request(const struct service_requests *requests,
+                     const struct publisher_incoming *message)
+{
+    char name[REQUEST_NAME_SIZE];
+    if (message->retained) { /* it would be carried out again at every start */
+        log_warning(requests->log,
+                    "The retained message on %s is ignored; requests must not be retained.",
+                    message->topic);
+        return;
+    }
+    if (request_topic(requests->base_topic, message->topic, name)) {
+        answer(requests, name, message);
+        return;
+    }
+    struct service_device *device = device_of_set_topic(requests, message->topic);
+    if (device != NULL)
+        set_device(requests, device, message);
+    else
+        log_warning(requests->log, "The message on %s is for no device of this bridge.",
+                    message->topic);
+}

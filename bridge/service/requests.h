@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Does what others ask for on <base>/bridge/request/X and <base>/<device>/set, and answers. Each
+ * request is one row of the table in requests.c; docs/mqtt.md describes them.
+ */
+#ifndef BRIDGE_SERVICE_REQUESTS_H
+#define BRIDGE_SERVICE_REQUESTS_H
+
+#include "bridge/mqtt/publisher.h"
+#include "bridge/service/service_device.h"
+
+struct service_requests {
+    const char *base_topic;
+    struct publisher *publisher;
+    struct log *log;
+    struct service_device **devices;
+    size_t device_count;
+    /** Checks the configuration; if it is good, the service will end and begin again with it. */
+    enum status (*reload)(void *context, struct error *error);
+    /** Something in bridge/info has changed. */
+    void (*changed)(void *context);
+    void *context;
+};
+
+void service_request(const struct service_requests *requests,
+                     const struct publisher_incoming *message);
+
+#endif

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/service/service.h"
+#include "bridge/config/json.h"
+#include "bridge/mqtt/announcer.h"
+#include "bridge/service/log_relay.h"
+#include "bridge/service/requests.h"
+#include "bridge/service/roster.h"
+#include "bridge/service/service_device.h"
+#include "bridge/service/sources.h"
+#include "bridge/service/watchdog.h"
+#include "drivers/base/clock.h"
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS 1000
+#define HEALTH_MS 60000
+#define HISTORY_CLOSE_MS 10000
+#define PUBLISHER_CLOSE_MS 3000
+#define QUEUE_LIMIT 65536 /* readings; some 6 MB, nine hours of two channels at 1 Hz */
+
+struct service {
+    const struct config *config;
+    struct log *log;
+    enum service_end end;
+    int64_t started_wall_ms;
+    int64_t started_boot_ms;
+    char boot_id[40];
+
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t tick, health, watchdog_timer;
+    uv_signal_t stop_signals[2], reload_signal;
+    bool loop_ready;
+
+    struct preferences *preferences;
+    struct history *history;
+    struct publisher *publisher;
+    struct announcer *announcer;
+    struct sources *sources;
+    struct log_relay *relay;
+    struct watchdog watchdog;
+    struct service_outlets outlets;
+    struct service_device **devices;
+    size_t device_count;
+    const struct device_description **descriptions;
+    char history_problem[256]; /* as last reported */
+    char set_aside[256];       /* the damaged history that was last reported */
+    bool health_due;           /* something in bridge/health has changed */
+    const char *config_path;
+};
+
+/* ---- messages about the bridge itself ---- */
+
+static char *bridge_topic(const struct service *service, const char *leaf, char *topic, size_t size)
+{
+    (void)snprintf(topic, size, "%s/bridge/%s", service->config->mqtt.base_topic, leaf);
+    return topic;
+}
+
+/* Takes the text. */
+static void publish_bridge(struct service *service, const char *leaf, char *text, bool retained)
+{
+    char topic[256];
+    if (text == NULL) {
+        log_error(service->log, "The message bridge/%s could not be made; it is not published.",
+                  leaf);
+        return;
+    }
+    bridge_topic(service, leaf, topic, sizeof topic);
+    if (retained)
+        publisher_publish(service->publisher, topic, text, strlen(text), true, 1);
+    else
+        publisher_event(service->publisher, topic, text, strlen(text), 0);
+    free(text);
+}
+
+static void publish_info(struct service *service)
+{
+    json_t *config = config_to_json(service->config, true);
+    const struct message_info info = {
+        .version = BL2MQTT_VERSION,
+        .bridge_id = service->config->bridge.id,
+        .started_wall_ms = service->started_wall_ms,
+        .now_wall_ms = clock_wall_ms(),
+        .log_level = log_level(service->log),
+        .config = config,
+    };
+    publish_bridge(service, "info", message_bridge_info(&info), true);
+    json_decref(config);
+}
+
+static int64_t resident_bytes(void)
+{
+    size_t bytes = 0;
+    return uv_resident_set_memory(&bytes) == 0 ? (int64_t)bytes : 0;
+}
+
+static const char *set_aside_sentence(const struct history_health *history, char *text, size_t size)
+{
+    (void)snprintf(text, size, "The history was damaged and set aside as %s.", history->set_aside);
+    return text;
+}
+
+static void publish_health(struct service *service)
+{
+    struct history_health history;
+    struct publisher_health mqtt;
+    history_health(service->history, &history);
+    publisher_health(service->publisher, &mqtt);
+    struct message_device_health *devices memory_auto =
+        memory_new(service->device_count, sizeof *devices);
+    for (size_t i = 0; i < service->device_count; i++)
+        service_device_health(service->devices[i], &devices[i]);
+    const char *problems[2];
+    char set_aside[320];
+    size_t problem_count = 0;
+    if (history.problem[0] != '\0')
+        problems[problem_count++] = history.problem;
+    if (history.set_aside[0] != '\0')
+        problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
+    const struct message_health health = {
+        .now_wall_ms = clock_wall_ms(),
+        .uptime_ms = clock_boot_ms() - service->started_boot_ms,
+        .memory_bytes = resident_bytes(),
+        .mqtt_connected = mqtt.connected,
+        .mqtt_published = mqtt.published,
+        .mqtt_received = mqtt.received,
+        .mqtt_dropped = mqtt.dropped,
+        .mqtt_reconnects = mqtt.reconnects,
+        .problems = problems,
+        .problem_count = problem_count,
+        .devices = devices,
+        .device_count = service->device_count,
+    };
+    publish_bridge(service, "health", message_bridge_health(&health), true);
+    service->health_due = false;
+}
+
+static void publish_event(void *context, const char *kind, const char *device, const char *channel,
+                          const char *message)
+{
+    struct service *service = context;
+    const struct message_event event = {
+        .type = kind,
+        .wall_ms = clock_wall_ms(),
+        .device = device,
+        .channel = channel,
+        .message = message,
+    };
+    publish_bridge(service, "event", message_bridge_event(&event), false);
+    service->health_due = true;
+}
+
+static void publish_log_line(void *context, enum log_level level, const char *message)
+{
+    publish_bridge(context, "logging", message_bridge_logging(level, message), false);
+}
+
+static void publish_devices(void *context)
+{
+    struct service *service = context;
+    for (size_t i = 0; i < service->device_count; i++)
+        service_device_publish(service->devices[i]);
+}
+
+/* ---- what comes from the drivers ---- */
+
+static void on_reading(void *context, size_t device, size_t channel, const struct reading *reading)
+{
+    struct service *service = context;
+    service_device_reading(service->devices[device], channel, reading);
+}
+
+static void on_availability(void *context, size_t device, size_t channel, bool online,
+                            const char *reason)
+{
+    struct service *service = context;
+    service_device_availability(service->devices[device], channel, online, reason);
+}
+
+static void on_driver_event(void *context, size_t device, size_t channel, enum driver_event event,
+                            const char *message)
+{
+    struct service *service = context;
+    service_device_driver_event(service->devices[device], channel, event, message);
+}
+
+static bool statistics_of(void *context, const struct config_device *device, size_t channel,
+                          struct driver_statistics *statistics)
+{
+    const struct service *service = context;
+    return service->sources != NULL &&
+           sources_statistics(service->sources, device, channel, statistics);
+}
+
+/* ---- what comes from other threads ---- */
+
+/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
+static void report_set_aside(struct service *service, const struct history_health *history)
+{
+    struct publisher_health mqtt;
+    publisher_health(service->publisher, &mqtt);
+    if (!mqtt.connected || strcmp(history->set_aside, service->set_aside) == 0)
+        return;
+    char sentence[320];
+    (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
+    publish_event(service, "history_renewed", NULL, NULL,
+                  set_aside_sentence(history, sentence, sizeof sentence));
+    publish_health(service);
+}
+
+static void report_history(struct service *service)
+{
+    struct history_health health;
+    history_health(service->history, &health);
+    report_set_aside(service, &health);
+    if (strcmp(health.problem, service->history_problem) == 0)
+        return;
+    (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", health.problem);
+    if (health.problem[0] != '\0')
+        publish_event(service, "history_problem", NULL, NULL, health.problem);
+    else
+        publish_event(service, "history_recovered", NULL, NULL, "The history is written again.");
+    publish_health(service);
+}
+
+static void stop(struct service *service, enum service_end end)
+{
+    service->end = end;
+    uv_stop(&service->loop);
+}
+
+/* Looks before leaping: with a broken file nothing is stopped. */
+static enum status reload(void *context, struct error *error)
+{
+    struct service *service = context;
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(service->config_path, environ, problems);
+    if (config == NULL) {
+        const struct config_problem *first = &problems->list[0];
+        return error_set(error, STATUS_USAGE,
+                         "%s:%d:%d: %s The running configuration stays in force; `bl2mqtt "
+                         "check` lists all problems.",
+                         first->file, first->line, first->column, first->message);
+    }
+    config_free(config);
+    watchdog_reloading();
+    stop(service, SERVICE_RELOAD);
+    return STATUS_OK;
+}
+
+static void on_info_changed(void *context)
+{
+    publish_info(context);
+}
+
+static void on_incoming(void *context, const struct publisher_incoming *incoming)
+{
+    struct service *service = context;
+    if (incoming->kind == PUBLISHER_CONNECTED)
+        publish_health(service);
+    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE)
+        return;
+    const struct service_requests requests = {
+        .base_topic = service->config->mqtt.base_topic,
+        .publisher = service->publisher,
+        .log = service->log,
+        .devices = service->devices,
+        .device_count = service->device_count,
+        .reload = reload,
+        .changed = on_info_changed,
+        .context = service,
+    };
+    service_request(&requests, incoming);
+}
+
+static void wake_up(void *context)
+{
+    struct service *service = context;
+    (void)uv_async_send(&service->wake);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct service *service = async->data;
+    publisher_poll(service->publisher, on_incoming, service);
+    log_relay_take(service->relay, publish_log_line, service);
+    report_history(service);
+}
+
+/* ---- timers and signals ---- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+    report_history(service);
+    if (service->health_due)
+        publish_health(service);
+    for (size_t i = 0; i < service->device_count; i++)
+        service_device_tick(service->devices[i], clock_boot_ms());
+}
+
+static void on_health(uv_timer_t *timer)
+{
+    publish_health(timer->data);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+    struct history_health history;
+    struct publisher_health mqtt;
+    history_health(service->history, &history);
+    publisher_health(service->publisher, &mqtt);
+    watchdog_feed(&service->watchdog, history.progress, mqtt.progress);
+}
+
+static void on_stop_signal(uv_signal_t *signal, int number)
+{
+    struct service *service = signal->data;
+    log_info(service->log, "Stopping on %s.", number == SIGINT ? "SIGINT" : "SIGTERM");
+    stop(service, SERVICE_STOPPED);
+}
+
+static void on_reload_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    struct service *service = signal->data;
+    struct error error = {""};
+    log_info(service->log, "Loading the configuration again on SIGHUP.");
+    if (reload(service, &error) != STATUS_OK)
+        log_error(service->log, "The configuration was not loaded: %s", error.text);
+}
+
+static enum status start_loop(struct service *service, struct error *error)
+{
+    static const int stop_numbers[] = {SIGTERM, SIGINT};
+    int result = uv_loop_init(&service->loop);
+    if (result != 0)
+        return error_set(error, STATUS_FAILED, "The event loop could not be created: %s.",
+                         uv_strerror(result));
+    service->loop_ready = true;
+    (void)uv_async_init(&service->loop, &service->wake, on_wake);
+    (void)uv_timer_init(&service->loop, &service->tick);
+    (void)uv_timer_init(&service->loop, &service->health);
+    (void)uv_timer_init(&service->loop, &service->watchdog_timer);
+    service->wake.data = service->tick.data = service->health.data = service;
+    service->watchdog_timer.data = service;
+    for (size_t i = 0; i < 2; i++) {
+        (void)uv_signal_init(&service->loop, &service->stop_signals[i]);
+        service->stop_signals[i].data = service;
+        (void)uv_signal_start(&service->stop_signals[i], on_stop_signal, stop_numbers[i]);
+    }
+    (void)uv_signal_init(&service->loop, &service->reload_signal);
+    service->reload_signal.data = service;
+    (void)uv_signal_start(&service->reload_signal, on_reload_signal, SIGHUP);
+    return STATUS_OK;
+}
+
+/* ---- from configuration to a running service ---- */
+
+/* Paths in the configuration are relative to the data directory. */
+static enum status in_data_dir(const struct service *service, const char *name, char path[PATH_MAX],
+                               struct error *error)
+{
+    int length = name[0] == '/'
+                     ? snprintf(path, PATH_MAX, "%s", name)
+                     : snprintf(path, PATH_MAX, "%s/%s", service->config->bridge.data_dir, name);
+    if (length < 0 || length >= PATH_MAX)
+        return error_set(error, STATUS_USAGE, "The path of %s in bridge.data_dir is too long.",
+                         name);
+    return STATUS_OK;
+}
+
+static void read_boot_id(char boot_id[40])
+{
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    boot_id[0] = '\0'; /* then every start counts as a reboot: safe, only less exact */
+    if (file_read("/proc/sys/kernel/random/boot_id", 64, &bytes, &length, NULL) == STATUS_OK)
+        (void)snprintf(boot_id, 40, "%.*s", (int)strcspn(bytes, "\n"), bytes);
+}
+
+static enum status open_history(struct service *service, struct error *error)
+{
+    char path[PATH_MAX];
+    enum status status = file_make_folder(service->config->bridge.data_dir, error);
+    if (status == STATUS_OK)
+        status = in_data_dir(service, "preferences.json", path, error);
+    if (status != STATUS_OK)
+        return status;
+    service->preferences = preferences_open(path, service->log);
+
+    status = in_data_dir(service, service->config->history.path, path, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct history_options options = {
+        .path = path,
+        .commit_interval_ms = service->config->history.commit_interval_ms,
+        .queue_limit = QUEUE_LIMIT,
+        .log = service->log,
+        .wake = wake_up,
+        .wake_context = service,
+    };
+    return history_open(&options, &service->history, error);
+}
+
+static enum status create_publisher(struct service *service, struct error *error)
+{
+    const struct config_mqtt *mqtt = &service->config->mqtt;
+    char will_topic[256], client_id[64];
+    (void)snprintf(client_id, sizeof client_id, "bl2mqtt_%s", service->config->bridge.id);
+    const struct publisher_options options = {
+        .server = mqtt->server,
+        .client_id = mqtt->client_id[0] != '\0' ? mqtt->client_id : client_id,
+        .user = mqtt->user,
+        .password = mqtt->password,
+        .keepalive_ms = mqtt->keepalive_ms,
+        .version = mqtt->version,
+        .ca = mqtt->ca,
+        .cert = mqtt->cert,
+        .key = mqtt->key,
+        .insecure = mqtt->insecure,
+        .will_topic = bridge_topic(service, "state", will_topic, sizeof will_topic),
+        .will_payload = MESSAGE_OFFLINE,
+        .birth_payload = MESSAGE_ONLINE,
+        .log = service->log,
+        .wake = wake_up,
+        .wake_context = service,
+    };
+    return publisher_create(&options, &service->publisher, error);
+}
+
+static enum status create_devices(struct service *service, struct error *error)
+{
+    const struct config *config = service->config;
+    service->outlets = (struct service_outlets){
+        .history = service->history,
+        .publisher = service->publisher,
+        .preferences = service->preferences,
+        .log = service->log,
+        .base_topic = config->mqtt.base_topic,
+        .boot_id = service->boot_id,
+        .event = publish_event,
+        .statistics = statistics_of,
+        .context = service,
+    };
+    service->devices = memory_new(config->device_count, sizeof(struct service_device *));
+    service->descriptions = memory_new(config->device_count, sizeof *service->descriptions);
+    for (size_t i = 0; i < config->device_count; i++) {
+        enum status status = service_device_create(&config->devices[i], &service->outlets,
+                                                   &service->devices[i], error);
+        if (status != STATUS_OK)
+            return status;
+        service->device_count++;
+        service->descriptions[i] = service_device_description(service->devices[i]);
+    }
+    return STATUS_OK;
+}
+
+static void subscribe(struct service *service)
+{
+    char filter[256];
+    publisher_subscribe(service->publisher,
+                        bridge_topic(service, "request/#", filter, sizeof filter), 1);
+    (void)snprintf(filter, sizeof filter, "%s/+/set", service->config->mqtt.base_topic);
+    publisher_subscribe(service->publisher, filter, 1);
+}
+
+static enum status create_announcer(struct service *service, struct error *error)
+{
+    const struct config *config = service->config;
+    char path[PATH_MAX];
+    enum status status = in_data_dir(service, "announced.json", path, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct announcer_options options = {
+        .context = {.base_topic = config->mqtt.base_topic,
+                    .bridge_id = config->bridge.id,
+                    .prefix = config->homeassistant.discovery_prefix,
+                    .version = BL2MQTT_VERSION,
+                    .device_mode = config->homeassistant.device_discovery},
+        .enabled = config->homeassistant.enabled,
+        .status_topic = config->homeassistant.status_topic,
+        .memory_path = path,
+        .device_count = service->device_count,
+        .devices = service->descriptions,
+        .refresh = publish_devices,
+        .refresh_context = service,
+        .log = service->log,
+    };
+    service->announcer = announcer_create(&service->loop, &options, service->publisher);
+    return STATUS_OK;
+}
+
+static void clear_topics(void *context, const char *topic)
+{
+    struct service *service = context;
+    char availability[512];
+    if (snprintf(availability, sizeof availability, "%s/availability", topic) >=
+        (int)sizeof availability)
+        return;
+    publisher_publish(service->publisher, topic, "", 0, true, 1);
+    publisher_publish(service->publisher, availability, "", 0, true, 1);
+}
+
+static enum status forget_removed_devices(struct service *service, struct error *error)
+{
+    char path[PATH_MAX];
+    enum status status = in_data_dir(service, "topics.json", path, error);
+    if (status == STATUS_OK)
+        roster_update(path, service->config, clear_topics, service, service->log);
+    return status;
+}
+
+static void start_timers(struct service *service)
+{
+    (void)uv_timer_start(&service->tick, on_tick, TICK_MS, TICK_MS);
+    (void)uv_timer_start(&service->health, on_health, HEALTH_MS, HEALTH_MS);
+    watchdog_init(&service->watchdog);
+    uint64_t feed_ms = (uint64_t)service->watchdog.interval_ms;
+    if (feed_ms > 0)
+        (void)uv_timer_start(&service->watchdog_timer, on_watchdog, feed_ms, feed_ms);
+}
+
+static enum status start(struct service *service, struct error *error)
+{
+    enum status status = start_loop(service, error);
+    if (status == STATUS_OK)
+        status = open_history(service, error);
+    if (status == STATUS_OK)
+        status = create_publisher(service, error);
+    if (status != STATUS_OK)
+        return status;
+    service->relay = log_relay_create(service->log, wake_up, service);
+    status = create_devices(service, error);
+    if (status == STATUS_OK)
+        status = history_start(service->history, error);
+    if (status == STATUS_OK)
+        status = create_announcer(service, error);
+    if (status == STATUS_OK)
+        status = forget_removed_devices(service, error);
+    if (status == STATUS_OK)
+        status = publisher_start(service->publisher, error);
+    if (status != STATUS_OK)
+        return status;
+
+    static const struct sources_sink sink = {
+        .reading = on_reading,
+        .availability = on_availability,
+        .event = on_driver_event,
+    };
+    struct sources_sink own_sink = sink;
+    own_sink.context = service;
+    service->sources = sources_create(&service->loop, service->config, &own_sink, service->log);
+
+    subscribe(service);
+    publish_info(service);
+    publish_bridge(service, "devices",
+                   message_bridge_devices(service->descriptions, service->device_count), true);
+    publish_health(service);
+    publish_devices(service);
+    start_timers(service);
+    return STATUS_OK;
+}
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+    (void)unused;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* In this order: no more readings, commit them, say goodbye, and only then free what logged. */
+static void finish(struct service *service)
+{
+    sources_close(service->sources);
+    service->sources = NULL;
+    announcer_close(service->announcer);
+    if (service->history != NULL)
+        history_close(service->history, HISTORY_CLOSE_MS);
+    if (service->publisher != NULL)
+        publisher_close(service->publisher, PUBLISHER_CLOSE_MS);
+    log_relay_close(service->relay);
+    for (size_t i = 0; i < service->device_count; i++)
+        service_device_free(service->devices[i]);
+    free(service->devices);
+    free(service->descriptions);
+    preferences_close(service->preferences);
+    if (service->loop_ready) {
+        uv_walk(&service->loop, close_handle, NULL);
+        (void)uv_run(&service->loop, UV_RUN_DEFAULT);
+        (void)uv_loop_close(&service->loop);
+    }
+}
+
+enum status service_run(const struct config *config, const char *config_path, struct log *log,
+                        enum service_end *end, struct error *error)
+{
+    struct service *service = memory_new(1, sizeof *service);
+    service->config = config;
+    service->config_path = config_path;
+    service->log = log;
+    service->started_wall_ms = clock_wall_ms();
+    service->started_boot_ms = clock_boot_ms();
+    read_boot_id(service->boot_id);
+
+    enum status status = start(service, error);
+    if (status == STATUS_OK) {
+        char running[128];
+        (void)snprintf(running, sizeof running, "Running with %zu device(s) from %.80s.",
+                       config->device_count, config_path);
+        log_info(log, "bl2mqtt %s: %s", BL2MQTT_VERSION, running);
+        watchdog_ready(running);
+        (void)uv_run(&service->loop, UV_RUN_DEFAULT);
+        if (service->end == SERVICE_STOPPED)
+            watchdog_stopping();
+    }
+    finish(service);
+    *end = service->end;
+    free(service);
+    return status;
+}

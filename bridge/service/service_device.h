@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One device at work: takes its channels' readings through the meter into history and state, keeps
+ * availability, and decides when the state is published. Loop thread only.
+ */
+#ifndef BRIDGE_SERVICE_SERVICE_DEVICE_H
+#define BRIDGE_SERVICE_SERVICE_DEVICE_H
+
+#include "bridge/config/config.h"
+#include "bridge/device/properties.h"
+#include "bridge/history/history.h"
+#include "bridge/mqtt/messages.h"
+#include "bridge/mqtt/publisher.h"
+#include "bridge/service/preferences.h"
+#include "drivers/driver.h"
+
+/** Where a device's results go; all borrowed, shared by all devices. */
+struct service_outlets {
+    struct history *history;
+    struct publisher *publisher;
+    struct preferences *preferences;
+    struct log *log;
+    const char *base_topic;
+    const char *boot_id;
+    /** An event for <base>/bridge/event; channel "" when it is about the whole device. */
+    void (*event)(void *context, const char *kind, const char *device, const char *channel,
+                  const char *message);
+    /** Counters of a channel (by its number in the device), for frame_errors and health. */
+    bool (*statistics)(void *context, const struct config_device *device, size_t channel,
+                       struct driver_statistics *statistics);
+    void *context;
+};
+
+struct service_device;
+
+/** Registers the channels with the history (which must not be started yet) and loads their totals.
+ *  config and outlets are borrowed and must outlive the device. */
+enum status service_device_create(const struct config_device *config,
+                                  const struct service_outlets *outlets,
+                                  struct service_device **device, struct error *error);
+void service_device_free(struct service_device *device);
+
+const struct config_device *service_device_config(const struct service_device *device);
+const struct device_description *service_device_description(const struct service_device *device);
+
+void service_device_reading(struct service_device *device, size_t channel,
+                            const struct reading *reading);
+void service_device_availability(struct service_device *device, size_t channel, bool online,
+                                 const char *reason);
+void service_device_driver_event(struct service_device *device, size_t channel,
+                                 enum driver_event event, const char *message);
+
+/** About once a second: publishes what is overdue, lets short-lived problems fade. */
+void service_device_tick(struct service_device *device, int64_t boot_ms);
+
+/** Availability and the full state, now. */
+void service_device_publish(struct service_device *device);
+
+/** The user's wishes; *_uwh < 0 leaves that total alone. */
+enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,
+                                               struct error *error);
+enum status service_device_set_totals(struct service_device *device, const char *channel,
+                                      int64_t imported_uwh, int64_t exported_uwh,
+                                      struct error *error);
+
+/** The device's line in bridge/health. */
+void service_device_health(const struct service_device *device,
+                           struct message_device_health *health);
+
+#endif

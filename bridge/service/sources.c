@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/service/sources.h"
+#include "drivers/base/memory.h"
+#include "drivers/bl0942/line.h"
+#include "drivers/simulator/driver.h"
+
+#include <string.h>
+
+/* A channel's number towards the drivers is its index in `places`. */
+struct place {
+    size_t device, channel;
+    struct bl0942_line *line;
+    struct simulator_driver *simulator;
+};
+
+struct sources {
+    const struct config *config;
+    struct sources_sink sink;
+    struct driver_sink driver_sink;
+    struct place *places;
+    size_t place_count;
+    size_t *first_place; /* per device: number of its first channel */
+    struct bl0942_line **lines;
+    size_t line_count;
+    struct simulator_driver **simulators;
+    size_t simulator_count;
+};
+
+static void on_reading(void *context, unsigned number, const struct reading *reading)
+{
+    const struct sources *sources = context;
+    const struct place *place = &sources->places[number];
+    sources->sink.reading(sources->sink.context, place->device, place->channel, reading);
+}
+
+static void on_availability(void *context, unsigned number, bool online, const char *reason)
+{
+    const struct sources *sources = context;
+    const struct place *place = &sources->places[number];
+    sources->sink.availability(sources->sink.context, place->device, place->channel, online,
+                               reason);
+}
+
+static void on_event(void *context, unsigned number, enum driver_event event, const char *message)
+{
+    const struct sources *sources = context;
+    const struct place *place = &sources->places[number];
+    sources->sink.event(sources->sink.context, place->device, place->channel, event, message);
+}
+
+static void number_places(struct sources *sources)
+{
+    const struct config *config = sources->config;
+    size_t total = 0;
+    sources->first_place = memory_new(config->device_count, sizeof *sources->first_place);
+    for (size_t d = 0; d < config->device_count; d++) {
+        sources->first_place[d] = total;
+        total += config->devices[d].channel_count;
+    }
+    sources->places = memory_new(total, sizeof *sources->places);
+    sources->place_count = total;
+    for (size_t d = 0; d < config->device_count; d++)
+        for (size_t c = 0; c < config->devices[d].channel_count; c++)
+            sources->places[sources->first_place[d] + c] =
+                (struct place){.device = d, .channel = c};
+}
+
+static const struct config_channel *channel_of(const struct sources *sources, size_t number)
+{
+    const struct place *place = &sources->places[number];
+    return &sources->config->devices[place->device].channels[place->channel];
+}
+
+static const struct config_device *device_of(const struct sources *sources, size_t number)
+{
+    return &sources->config->devices[sources->places[number].device];
+}
+
+struct by_port {
+    const char *port;
+    size_t number;
+};
+
+static int compare_ports(const void *a, const void *b)
+{
+    const struct by_port *x = a, *y = b;
+    int order = strcmp(x->port, y->port);
+    return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static void open_line(struct sources *sources, uv_loop_t *loop, const struct by_port *group,
+                      size_t count, struct log *log)
+{
+    struct bl0942_line_options options = {
+        .port = group[0].port,
+        .baud = (uint32_t)channel_of(sources, group[0].number)->baud,
+    };
+    for (size_t i = 0; i < count && i < BL0942_CHIPS_PER_LINE; i++) {
+        const struct config_channel *channel = channel_of(sources, group[i].number);
+        const struct config_device *device = device_of(sources, group[i].number);
+        options.chips[options.chip_count++] = (struct bl0942_chip_options){
+            .channel = (unsigned)group[i].number,
+            .address = (unsigned)channel->address,
+            .interval_ms = device->interval_ms,
+            .mains_hz = (unsigned)device->mains_frequency_hz,
+            .creep = (int)channel->creep,
+        };
+    }
+    struct bl0942_line *line = bl0942_line_create(loop, &options, &sources->driver_sink, log);
+    sources->lines[sources->line_count++] = line;
+    for (size_t i = 0; i < count; i++)
+        sources->places[group[i].number].line = line;
+}
+
+/* Chips that share a port share a line, whichever devices they belong to. */
+static void open_lines(struct sources *sources, uv_loop_t *loop, struct log *log)
+{
+    struct by_port *order memory_auto = memory_new(sources->place_count, sizeof *order);
+    size_t count = 0;
+    for (size_t i = 0; i < sources->place_count; i++)
+        if (device_of(sources, i)->driver == DRIVER_BL0942)
+            order[count++] = (struct by_port){channel_of(sources, i)->port, i};
+    qsort(order, count, sizeof *order, compare_ports);
+    sources->lines = memory_new(count, sizeof(struct bl0942_line *));
+    for (size_t first = 0, next; first < count; first = next) {
+        next = first + 1;
+        while (next < count && strcmp(order[next].port, order[first].port) == 0)
+            next++;
+        open_line(sources, loop, order + first, next - first, log);
+    }
+}
+
+static void open_simulators(struct sources *sources, uv_loop_t *loop, struct log *log)
+{
+    sources->simulators = memory_new(sources->place_count, sizeof(struct simulator_driver *));
+    for (size_t i = 0; i < sources->place_count; i++) {
+        const struct config_device *device = device_of(sources, i);
+        if (device->driver != DRIVER_SIMULATOR)
+            continue;
+        const struct config_channel *channel = channel_of(sources, i);
+        const struct simulator_options options = {
+            .channel = (unsigned)i,
+            .interval_ms = device->interval_ms,
+            .mains_hz = (unsigned)device->mains_frequency_hz,
+            .mains_voltage_v = device->mains_voltage_v,
+            .counts_per_volt = channel->calibration.voltage,
+            .counts_per_ampere = channel->calibration.current,
+            .counts_per_watt = channel->calibration.power,
+            .load = channel->load,
+            .seed = i + 1,
+        };
+        struct error error = {""};
+        struct simulator_driver *simulator =
+            simulator_driver_create(loop, &options, &sources->driver_sink, log, &error);
+        if (simulator == NULL) {
+            log_error(log, "Device %s cannot be simulated: %s", device->id, error.text);
+            continue;
+        }
+        sources->simulators[sources->simulator_count++] = simulator;
+        sources->places[i].simulator = simulator;
+    }
+}
+
+static void warn_of_missing_drivers(const struct sources *sources, struct log *log)
+{
+    for (size_t d = 0; d < sources->config->device_count; d++)
+        if (sources->config->devices[d].driver == DRIVER_OPENBEKEN)
+            log_warning(log,
+                        "Device %s stays offline: this version of bl2mqtt cannot read OpenBeken "
+                        "modules yet.",
+                        sources->config->devices[d].id);
+}
+
+struct sources *sources_create(uv_loop_t *loop, const struct config *config,
+                               const struct sources_sink *sink, struct log *log)
+{
+    struct sources *sources = memory_new(1, sizeof *sources);
+    sources->config = config;
+    sources->sink = *sink;
+    sources->driver_sink = (struct driver_sink){
+        .context = sources,
+        .reading = on_reading,
+        .availability = on_availability,
+        .event = on_event,
+    };
+    number_places(sources);
+    open_lines(sources, loop, log);
+    open_simulators(sources, loop, log);
+    warn_of_missing_drivers(sources, log);
+    return sources;
+}
+
+void sources_close(struct sources *sources)
+{
+    if (sources == NULL)
+        return;
+    for (size_t i = 0; i < sources->line_count; i++)
+        bl0942_line_close(sources->lines[i]);
+    for (size_t i = 0; i < sources->simulator_count; i++)
+        simulator_driver_close(sources->simulators[i]);
+    free(sources->lines);
+    free(sources->simulators);
+    free(sources->places);
+    free(sources->first_place);
+    free(sources);
+}
+
+bool sources_statistics(const struct sources *sources, const struct config_device *device,
+                        size_t channel, struct driver_statistics *statistics)
+{
+    size_t index = (size_t)(device - sources->config->devices);
+    size_t number = sources->first_place[index] + channel;
+    const struct place *place = &sources->places[number];
+    if (place->line != NULL)
+        return bl0942_line_statistics(place->line, (unsigned)number, statistics);
+    if (place->simulator != NULL)
+        return simulator_driver_statistics(place->simulator, statistics);
+    return false;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/bl0942/line.h"
+
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+#include "drivers/serial/port.h"
+
+#include <string.h>
+
+#define RETRY_FIRST_MS 1000
+#define RETRY_LAST_MS 30000
+/* A port that lasted this long was well; one that did not keeps the longer pause. */
+#define WELL_MS 10000
+/* No chip sends that much in a turn of the loop; whoever floods us must not starve the others. */
+#define READS_PER_TURN 8
+
+struct bl0942_line {
+    uv_loop_t *loop;
+    struct log *log;
+    char *name;
+    uint32_t baud;
+    struct bl0942_session *session;
+    struct serial_port *port; /* NULL while there is none */
+    uv_poll_t *poll;          /* of the port; freed in its close callback */
+    uv_timer_t timer;         /* the session's next deadline, or the next try to open */
+    int64_t opened_ms;
+    int64_t retry_ms;
+    bool complained; /* about the port being away: say it once */
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void let_go(struct bl0942_line *line)
+{
+    if (line->poll != NULL) {
+        (void)uv_poll_stop(line->poll);
+        uv_close((uv_handle_t *)line->poll, free_handle);
+        line->poll = NULL;
+    }
+    serial_close(line->port); /* after uv_poll_stop: libuv no longer looks at the descriptor */
+    line->port = NULL;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void wake_in(struct bl0942_line *line, int64_t ms)
+{
+    uv_update_time(line->loop); /* libuv counts from the time it read at the start of this turn */
+    (void)uv_timer_start(&line->timer, on_timer, ms > 0 ? (uint64_t)ms : 0, 0);
+}
+
+/* The port could not be opened, or is lost: tell, and try again later. */
+static void give_up_port(struct bl0942_line *line, const char *reason)
+{
+    int64_t now_ms = clock_boot_ms();
+    if (line->port != NULL && now_ms - line->opened_ms >= WELL_MS)
+        line->retry_ms = RETRY_FIRST_MS;
+    let_go(line);
+    if (!line->complained)
+        log_warning(line->log, "%s", reason);
+    line->complained = true;
+    wake_in(line, line->retry_ms);
+    line->retry_ms = line->retry_ms * 2 < RETRY_LAST_MS ? line->retry_ms * 2 : RETRY_LAST_MS;
+    bl0942_session_gone(line->session, now_ms, reason);
+}
+
+/* Hands what has arrived to the session. False: the port is lost, and that has been dealt with. */
+static bool read_all(struct bl0942_line *line)
+{
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        uint8_t bytes[256];
+        size_t count;
+        bool gone;
+        struct error error = {""};
+        if (serial_read(line->port, bytes, sizeof bytes, &count, &gone, &error) != STATUS_OK) {
+            give_up_port(line, error.text);
+            return false;
+        }
+        if (count > 0)
+            bl0942_session_receive(line->session, clock_boot_ms(), clock_wall_ms(), bytes, count);
+        if (count < sizeof bytes)
+            break;
+    }
+    return true;
+}
+
+static enum status send_bytes(struct bl0942_line *line, const struct bl0942_action *action,
+                              struct error *error)
+{
+    size_t count;
+    bool gone;
+    enum status status =
+        serial_write(line->port, action->bytes, action->length, &count, &gone, error);
+    if (status == STATUS_OK && count < action->length)
+        return error_set(error, STATUS_FAILED,
+                         "%s takes no more bytes; the adapter is stuck, unplug it and put it back.",
+                         line->name);
+    return status;
+}
+
+static enum status obey(struct bl0942_line *line, const struct bl0942_action *action,
+                        struct error *error)
+{
+    switch (action->kind) {
+    case BL0942_SEND:
+        return send_bytes(line, action, error);
+    case BL0942_SET_BAUD:
+        return serial_set_baud(line->port, action->baud, error);
+    case BL0942_BREAK_ON:
+        return serial_set_break(line->port, true, error);
+    case BL0942_BREAK_OFF:
+        return serial_set_break(line->port, false, error);
+    case BL0942_WAIT:
+        break;
+    }
+    return STATUS_OK;
+}
+
+/* Bytes first: an answer that is there counts, even if its deadline has passed meanwhile. */
+static void pump(struct bl0942_line *line)
+{
+    if (!read_all(line))
+        return;
+    for (;;) {
+        struct bl0942_action action;
+        struct error error = {""};
+        int64_t now_ms = clock_boot_ms();
+        bl0942_session_next(line->session, now_ms, &action);
+        if (action.kind == BL0942_WAIT) {
+            int64_t wait_ms = action.until_ms - now_ms;
+            wake_in(line, wait_ms < 60000 ? wait_ms : 60000);
+            return;
+        }
+        if (obey(line, &action, &error) != STATUS_OK) {
+            give_up_port(line, error.text);
+            return;
+        }
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events; /* reading tells whether these are bytes or a hang-up */
+    pump(poll->data);
+}
+
+static bool watch(struct bl0942_line *line)
+{
+    line->poll = memory_new(1, sizeof *line->poll);
+    if (uv_poll_init(line->loop, line->poll, serial_fd(line->port)) != 0) {
+        free(line->poll);
+        line->poll = NULL;
+        return false;
+    }
+    line->poll->data = line;
+    return uv_poll_start(line->poll, UV_READABLE | UV_DISCONNECT, on_poll) == 0;
+}
+
+static void open_port(struct bl0942_line *line)
+{
+    struct serial_options options = {.baud = line->baud};
+    struct error error = {""};
+    if (serial_open(line->name, &options, &line->port, &error) != STATUS_OK) {
+        give_up_port(line, error.text);
+        return;
+    }
+    if (!watch(line)) {
+        give_up_port(line, "The event loop cannot watch this port; is the limit of open files "
+                           "reached?");
+        return;
+    }
+    line->opened_ms = clock_boot_ms();
+    line->complained = false;
+    log_info(line->log, "%s is open.", line->name);
+    bl0942_session_open(line->session, line->opened_ms);
+    pump(line);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct bl0942_line *line = timer->data;
+    if (line->port == NULL)
+        open_port(line);
+    else
+        pump(line);
+}
+
+struct bl0942_line *bl0942_line_create(uv_loop_t *loop, const struct bl0942_line_options *options,
+                                       const struct driver_sink *sink, struct log *log)
+{
+    struct bl0942_line *line = memory_new(1, sizeof *line);
+    line->loop = loop;
+    line->log = log;
+    line->name = memory_copy_text(options->port);
+    line->baud = options->baud;
+    line->retry_ms = RETRY_FIRST_MS;
+    struct bl0942_session_options session = {
+        .name = options->port, .baud = options->baud, .chip_count = options->chip_count};
+    memcpy(session.chips, options->chips, sizeof session.chips);
+    line->session = bl0942_session_create(&session, sink);
+    (void)uv_timer_init(loop, &line->timer); /* never fails */
+    line->timer.data = line;
+    wake_in(line, 0);
+    return line;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct bl0942_line *line = handle->data;
+    bl0942_session_free(line->session);
+    free(line->name);
+    free(line);
+}
+
+void bl0942_line_close(struct bl0942_line *line)
+{
+    if (line == NULL)
+        return;
+    let_go(line);
+    uv_close((uv_handle_t *)&line->timer, on_timer_closed);
+}
+
+bool bl0942_line_statistics(const struct bl0942_line *line, unsigned channel,
+                            struct driver_statistics *statistics)
+{
+    return bl0942_session_statistics(line->session, channel, statistics);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/* bridge/device: the property table, the state message, exposes, and docs/mqtt.md kept in step. */
+#include "bridge/device/exposes.h"
+#include "bridge/device/properties.h"
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const two_names[] = {"a", "b"};
+static const struct device_description two = {
+    .id = "house", .name = "House meter", .channel_count = 2, .channel_names = two_names};
+static const struct device_description one = {
+    .id = "house", .name = "House meter", .channel_count = 1, .channel_names = two_names};
+
+static json_t *state_of(const struct device_description *device, const struct device_state *state)
+{
+    static char buffer[16384];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    device_state_json(device, state, &text);
+    assert_false(text.cut);
+    json_error_t error;
+    json_t *json = json_loads(buffer, JSON_REJECT_DUPLICATES, &error);
+    if (json == NULL)
+        fail_msg("not JSON: %s in %s", error.text, buffer);
+    return json;
+}
+
+static void state_text(const struct device_description *device, const struct device_state *state,
+                       char *buffer, size_t size)
+{
+    struct text text;
+    text_init(&text, buffer, size);
+    device_state_json(device, state, &text);
+    assert_false(text.cut);
+}
+
+static const struct channel_values measured = {
+    .voltage_mv = {true, 231449},
+    .current_ma = {true, 6612},
+    .power_mw = {true, 1523649},
+    .power_apparent_mva = {true, 1530049},
+    .power_reactive_mvar = {true, 139800},
+    .power_factor_permille = {true, 995},
+    .frequency_mhz = {true, 50012},
+    .energy_uwh = {true, 4711203999999},
+    .energy_produced_uwh = {true, 0},
+    .flow = FLOW_CONSUMING,
+};
+
+static void test_one_channel(void **unused)
+{
+    (void)unused;
+    struct device_state state = {.channels = &measured,
+                                 .last_seen_wall_ms = 1795524312345,
+                                 .frame_errors = 3,
+                                 .problems = 0,
+                                 .report_interval_ms = 5000};
+    char buffer[2048];
+    state_text(&one, &state, buffer, sizeof buffer);
+    assert_string_equal(
+        buffer, "{\"voltage\":231.4,\"current\":6.612,\"power\":1523.6,\"power_apparent\":1530.0,"
+                "\"power_reactive\":139.8,\"power_factor\":100,\"ac_frequency\":50.01,"
+                "\"energy\":4711.203,\"energy_produced\":0.000,\"energy_flow\":\"consuming\","
+                "\"last_seen\":\"2026-11-24T12:45:12+00:00\",\"frame_errors\":3,"
+                "\"data_problem\":false,\"report_interval\":5}");
+}
+
+static void test_sum(void **unused)
+{
+    (void)unused;
+    struct channel_values channels[2] = {measured, measured};
+    channels[1].power_mw.value = -211249;
+    channels[1].flow = FLOW_PRODUCING;
+    /* 0.9 + 0.9 mWh below the last digit: rounding each first would lose one unit of the sum. */
+    channels[0].energy_uwh.value = 1000900000;
+    channels[1].energy_uwh.value = 2000900000;
+    struct device_state state = {.channels = channels, .problems = 4, .report_interval_ms = 1500};
+    json_t *json = state_of(&two, &state);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    assert_non_null(strstr(text, "\"power\":1312.4,"));
+    assert_non_null(strstr(text, "\"power_b\":-211.2,"));
+    assert_non_null(strstr(text, "\"energy_a\":1.0,"));
+    assert_non_null(strstr(text, "\"energy_b\":2.0,"));
+    assert_non_null(strstr(text, "\"energy\":3.001,"));
+    assert_non_null(strstr(text, "\"energy_flow_b\":\"producing\""));
+    assert_non_null(strstr(text, "\"data_problem\":true"));
+    assert_null(json_object_get(json, "voltage"));
+    assert_null(json_object_get(json, "current"));
+    free(text);
+    json_decref(json);
+
+    channels[1].energy_uwh.known = false; /* half a sum would look like a drop */
+    channels[1].power_mw = (struct amount){true, INT64_MAX};
+    json = state_of(&two, &state);
+    assert_true(json_is_null(json_object_get(json, "energy")));
+    assert_true(json_is_null(json_object_get(json, "energy_b")));
+    assert_false(json_is_null(json_object_get(json, "energy_a")));
+    assert_true(
+        json_is_null(json_object_get(json, "power"))); /* would not fit: unknown, not wrong */
+    json_decref(json);
+}
+
+struct key_check {
+    json_t *state;
+    size_t count;
+};
+
+static void check_key(void *context, const struct property *property, int channel, const char *key)
+{
+    (void)property;
+    (void)channel;
+    struct key_check *check = context;
+    if (json_object_get(check->state, key) == NULL)
+        fail_msg("the state lacks %s", key);
+    check->count++;
+}
+
+/* Home Assistant logs an error for every key it was told of and does not find, and keeps the old
+ * value for it. */
+static void test_every_key_every_time(void **unused)
+{
+    (void)unused;
+    char names[DEVICE_CHANNELS_MAX][9];
+    const char *pointers[DEVICE_CHANNELS_MAX];
+    struct channel_values unknown[DEVICE_CHANNELS_MAX] = {{.flow = FLOW_UNKNOWN}};
+    for (size_t i = 0; i < DEVICE_CHANNELS_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "chan%04zu", i);
+        pointers[i] = names[i];
+    }
+    for (size_t count = 1; count <= DEVICE_CHANNELS_MAX; count++) {
+        struct device_description device = {
+            .id = "x", .name = "X", .channel_count = count, .channel_names = pointers};
+        struct device_state state = {.channels = unknown, .report_interval_ms = 1000};
+        json_t *json = state_of(&device, &state);
+        struct key_check check = {.state = json};
+        properties_visit(&device, check_key, &check);
+        assert_int_equal(check.count, json_object_size(json));
+        const char *key;
+        json_t *value;
+        size_t nulls = 0;
+        json_object_foreach(json, key, value)
+        {
+            nulls += json_is_null(value);
+        }
+        assert_int_equal(nulls, check.count - 3); /* all but errors, problem and interval */
+        json_decref(json);
+    }
+}
+
+static void test_keys_and_labels(void **unused)
+{
+    (void)unused;
+    char key[PROPERTY_KEY_SIZE];
+    char label[64];
+    const struct property *power = property_find("power");
+    assert_true(property_key(power, &two, 1, key, sizeof key));
+    assert_string_equal(key, "power_b");
+    assert_true(property_key(power, &two, -1, key, sizeof key));
+    assert_string_equal(key, "power");
+    assert_true(property_key(power, &one, 0, key, sizeof key));
+    assert_string_equal(key, "power");
+    assert_false(property_key(power, &two, 1, key, 7));
+    property_label(power, &two, 1, label, sizeof label);
+    assert_string_equal(label, "Power B");
+    property_label(power, &two, -1, label, sizeof label);
+    assert_string_equal(label, "Power total");
+    property_label(power, &one, 0, label, sizeof label);
+    assert_string_equal(label, "Power");
+    assert_null(property_find("powers"));
+}
+
+static void test_exposes(void **unused)
+{
+    (void)unused;
+    json_t *list = exposes_list(&two);
+    struct channel_values channels[2] = {measured, measured};
+    struct device_state state = {.channels = channels, .report_interval_ms = 1000};
+    json_t *json = state_of(&two, &state);
+    assert_int_equal(json_array_size(list), json_object_size(json));
+    size_t index;
+    json_t *entry;
+    json_array_foreach(list, index, entry)
+    {
+        const char *type = json_string_value(json_object_get(entry, "type"));
+        const char *key = json_string_value(json_object_get(entry, "property"));
+        json_t *value = json_object_get(json, key);
+        assert_non_null(value);
+        if (strcmp(type, "numeric") == 0 && !json_is_null(value))
+            assert_true(json_is_number(value));
+        if (strcmp(type, "binary") == 0)
+            assert_true(json_is_boolean(value));
+        if (strcmp(type, "enum") == 0) {
+            json_t *values = json_object_get(entry, "values");
+            assert_int_equal(json_array_size(values), 2);
+        }
+        json_int_t access = json_integer_value(json_object_get(entry, "access"));
+        assert_int_equal(access, strcmp(key, "report_interval") == 0 ? 3 : 1);
+    }
+    json_decref(json);
+    json_decref(list);
+}
+
+/* ---- docs/mqtt.md ---- */
+
+#define BEGIN_MARK "<!-- properties: made from bridge/device/properties.c -->\n"
+#define END_MARK "<!-- /properties -->"
+
+static const char *or_dash(const char *text)
+{
+    return text != NULL ? text : "–";
+}
+
+static const char *scope_name(const struct property *property)
+{
+    static const char *const names[] = {"channel", "channel and sum", "device"};
+    return names[property->scope];
+}
+
+static void append_table(struct text *text)
+{
+    text_append(text, "| property | of | unit | decimals | class in Home Assistant | state class | "
+                      "enabled there | meaning |\n|---|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < property_count; i++) {
+        const struct property *p = &properties[i];
+        bool number = p->unit != NULL;
+        char decimals[16] = "–";
+        if (number)
+            (void)snprintf(decimals, sizeof decimals, "%u", p->decimals);
+        text_append(text, "| `%s` | %s | %s | %s | %s%s%s | %s | %s | %s", p->name, scope_name(p),
+                    or_dash(p->unit), decimals, or_dash(p->device_class),
+                    p->diagnostic ? ", diagnostic" : "", p->settable ? ", config" : "",
+                    or_dash(p->state_class), p->enabled ? "yes" : "no", p->description);
+        for (size_t o = 0; o < PROPERTY_OPTIONS_MAX && p->options[o] != NULL; o++)
+            text_append(text, "%s `%s`", o == 0 ? ":" : " or", p->options[o]);
+        if (p->settable)
+            text_append(text, "; can be set, %lld to %lld", (long long)p->low, (long long)p->high);
+        text_append(text, " |\n");
+    }
+}
+
+static void test_documented(void **unused)
+{
+    (void)unused;
+    char path[1024];
+    const char *here = __FILE__;
+    (void)snprintf(path, sizeof path, "%.*s/../../docs/mqtt.md", (int)(strrchr(here, '/') - here),
+                   here);
+    char *document memory_auto = NULL;
+    size_t length = 0;
+    struct error error = {.text = ""};
+    if (file_read(path, 1 << 20, &document, &length, &error) != STATUS_OK)
+        fail_msg("%s", error.text);
+
+    static char table[16384];
+    struct text text;
+    text_init(&text, table, sizeof table);
+    append_table(&text);
+    assert_false(text.cut);
+    const char *begin = strstr(document, BEGIN_MARK);
+    const char *end = begin != NULL ? strstr(begin, END_MARK) : NULL;
+    if (end == NULL)
+        fail_msg("docs/mqtt.md lacks the marks %s and %s", BEGIN_MARK, END_MARK);
+    begin += strlen(BEGIN_MARK);
+    bool same = (size_t)(end - begin) == text.length && memcmp(begin, table, text.length) == 0;
+    if (!same) /* cmocka would cut it */
+        (void)printf("Between the marks in docs/mqtt.md must stand:\n%s\n", table);
+    assert_true(same);
+}
+
+/* Home Assistant's rules for what may go together; a violation costs the entity, or its statistics. */
+static void test_classes(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *device_class, *unit, *state_class;
+    } allowed[] = {
+        {"voltage", "V", "measurement"},
+        {"current", "A", "measurement"},
+        {"power", "W", "measurement"},
+        {"apparent_power", "VA", "measurement"},
+        {"reactive_power", "var", "measurement"},
+        {"power_factor", "%", "measurement"},
+        {"frequency", "Hz", "measurement"},
+        {"energy", "kWh", "total_increasing"},
+        {"enum", NULL, NULL},
+        {"timestamp", NULL, NULL},
+        {"problem", NULL, NULL},
+        {"duration", "s", NULL},
+        {NULL, NULL, "total_increasing"},
+    };
+    for (size_t i = 0; i < property_count; i++) {
+        const struct property *p = &properties[i];
+        bool good = false;
+        for (size_t j = 0; j < sizeof allowed / sizeof allowed[0] && !good; j++)
+            good = strcmp(or_dash(p->device_class), or_dash(allowed[j].device_class)) == 0 &&
+                   strcmp(or_dash(p->unit), or_dash(allowed[j].unit)) == 0 &&
+                   strcmp(or_dash(p->state_class), or_dash(allowed[j].state_class)) == 0;
+        if (!good)
+            fail_msg("%s: class, unit and state class do not go together", p->name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_channel),
+        cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_every_key_every_time),
+        cmocka_unit_test(test_keys_and_labels),
+        cmocka_unit_test(test_exposes),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_documented),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
