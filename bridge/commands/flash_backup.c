@@ -60,5 +60,7 @@ enum status command_flash_backup(const struct command_context *context, int argc
     else
         (void)printf("%zu bytes are in %s, checked by the chip's CRC.\n", length, options.output);
     flash_session_close(session);
-    return status == STATUS_OK && options.json ? flash_print_json(&self, answer) : status;
+    if (status != STATUS_OK || !options.json)
+        return status;
+    return command_print_json(self.name, answer, JSON_INDENT(2));
 }

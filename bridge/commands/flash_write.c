@@ -209,7 +209,7 @@ enum status command_flash_write(const struct command_context *context, int argc,
     if (status != STATUS_OK)
         return status;
     if (task.options.json)
-        return flash_print_json(&self, describe(&task));
+        return command_print_json(self.name, describe(&task), JSON_INDENT(2));
     print(&task);
     return STATUS_OK;
 }

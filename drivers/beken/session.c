@@ -73,8 +73,7 @@ enum status session_ask_few(struct flasher *flasher, const struct beken_command 
             return link_stop_error(error);
         if (i > 0)
             flasher->retries++;
-        /* Half an answer shows that the command was whole: the chip listens. */
-        if (i > 0 && link_partial(flasher->link) == 0) {
+        if (i > 0 && !link_listens(flasher->link)) {
             status = link_resync(flasher->link, error);
             if (status != STATUS_OK)
                 return status;
