@@ -31,9 +31,12 @@ static enum status take(struct flash_session *session, const char *path, size_t 
 
 static json_t *describe(const struct flasher *flasher, const char *path, size_t length)
 {
-    return json_pack("{s:s, s:I, s:I, s:I}", "file", path, "bytes", (json_int_t)length, "retries",
-                     (json_int_t)flasher_retries(flasher), "baud",
-                     (json_int_t)flasher_baud(flasher));
+    const struct flasher_times times = flasher_times(flasher);
+    json_t *seconds = json_pack("{s:f, s:f}", "read", (double)times.read_us / 1e6, "crc",
+                                (double)times.crc_us / 1e6);
+    return json_pack("{s:s, s:I, s:I, s:I, s:o}", "file", path, "bytes", (json_int_t)length,
+                     "retries", (json_int_t)flasher_retries(flasher), "baud",
+                     (json_int_t)flasher_baud(flasher), "seconds", seconds);
 }
 
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv)

@@ -22,7 +22,7 @@ struct flasher {
     int64_t slowest_tail_us; /* of a write that went well; 0 = none yet */
     uint64_t retries;
     unsigned reconnects;
-    int64_t erase_us, write_us, crc_us;
+    struct flasher_times times;
 };
 
 int64_t session_now_us(void);
