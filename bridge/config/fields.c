@@ -42,6 +42,8 @@ static const struct field_choice drivers[] = {
     {NULL, 0},
 };
 static const struct field_choice mains_frequencies[] = {{"50", 50}, {"60", 60}, {NULL, 0}};
+static const struct field_choice energy_units[] = {
+    {"auto", ENERGY_UNIT_AUTO}, {"Wh", ENERGY_UNIT_WH}, {"kWh", ENERGY_UNIT_KWH}, {NULL, 0}};
 static const struct field_choice bauds[] = {
     {"4800", 4800}, {"9600", 9600}, {"19200", 19200}, {"38400", 38400}, {NULL, 0},
 };
@@ -166,6 +168,11 @@ const struct field fields[] = {
     {IN_DEVICE(topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 63, .path = "topic",
      .drivers = FOR_OPENBEKEN, .required = FOR_OPENBEKEN, .example = "utilities/sensor9",
      .meaning = "The module's MQTT client id, as set on its page; slashes are allowed."},
+    {IN_DEVICE(energy_unit), .type = FIELD_CHOICE, .choices = energy_units, .path = "energy_unit",
+     .drivers = FOR_OPENBEKEN, .initial = "auto",
+     .meaning =
+         "In what the module's energy topics count: kWh with its flag 40, else Wh. auto finds "
+         "out, from the module's answers and announcements."},
     {IN_DEVICE(interval_ms), .type = FIELD_DURATION, .low = 50, .high = HOUR, .path = "interval",
      .drivers = FOR_BL0942 | FOR_SIMULATOR, .initial = "1s",
      .meaning = "How often a chip is read. It has a new value every 0.8 s."},
@@ -196,8 +203,9 @@ const struct field fields[] = {
      .path = "channels",
      .drivers = FOR_ALL,
      .required = FOR_ALL,
-     .meaning = "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, b "
-                "reads the module's *_b topics."},
+     .meaning =
+         "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, a is "
+         "the module's first chip and b its second one (the *_b topics)."},
 
     {IN_CHANNEL(port), .type = FIELD_TEXT, .rule = TEXT_DEVICE, .high = 1024, .path = "port",
      .drivers = FOR_BL0942, .required = FOR_BL0942, .example = "/dev/serial/by-id/usb-A",

@@ -207,6 +207,8 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
     struct service *service = context;
     if (incoming->kind == PUBLISHER_CONNECTED)
         publish_health(service);
+    if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */
+        return;
     if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE)
         return;
     const struct service_requests requests = {
@@ -480,7 +482,8 @@ static enum status start(struct service *service, struct error *error)
     };
     struct sources_sink own_sink = sink;
     own_sink.context = service;
-    service->sources = sources_create(&service->loop, service->config, &own_sink, service->log);
+    service->sources = sources_create(&service->loop, service->config, &own_sink,
+                                      service->publisher, service->log);
 
     subscribe(service);
     publish_info(service);

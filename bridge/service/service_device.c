@@ -400,13 +400,16 @@ void service_device_driver_event(struct service_device *device, size_t number,
 
 void service_device_tick(struct service_device *device, int64_t boot_ms)
 {
-    /* A channel that is about to be declared offline must not hold back the others for long. */
+    /* A channel that is about to be declared offline must not hold back the others for long, and the
+     * chips of a module speak when they please. */
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
-    if (some_fresh && device->last_publish_ms != 0 &&
-        boot_ms - device->last_publish_ms >=
-            device->report_interval_ms + device->config->interval_ms)
+    bool waited = device->last_publish_ms == 0
+                      ? device->config->driver == DRIVER_OPENBEKEN
+                      : boot_ms - device->last_publish_ms >=
+                            device->report_interval_ms + device->config->interval_ms;
+    if (some_fresh && waited)
         publish_state(device, boot_ms);
 }
 

@@ -175,7 +175,9 @@ enum openbeken_verdict openbeken_value(enum openbeken_quantity quantity, const c
         return OPENBEKEN_EMPTY;
     if (not_finite(payload, length))
         return OPENBEKEN_UNKNOWN;
-    if (length > NUMBER_MAX ||
+    /* The firmware writes no exponents; 1e-999 would pass for 0. */
+    if (length > NUMBER_MAX || memchr(payload, 'e', length) != NULL ||
+        memchr(payload, 'E', length) != NULL ||
         !number_parse_double(payload, length, ranges[quantity].low, ranges[quantity].high, &value))
         return OPENBEKEN_BAD;
     *milli = to_milli(quantity, value);

@@ -383,6 +383,19 @@ static void ask_at(struct module *module, int64_t boot_ms)
         module->ask_ms = boot_ms;
 }
 
+/* The unit became known: what waited for it counts as come now. */
+static void release_counters(struct openbeken_source *source, struct module *module,
+                             const struct openbeken_message *message)
+{
+    if (module->unit == OPENBEKEN_UNIT_UNKNOWN)
+        return;
+    for (size_t i = 0; i < OPENBEKEN_CHIPS; i++) {
+        struct chip *chip = &module->chips[i];
+        if (chip->counter.waits)
+            believe_counter(source, chip, openbeken_mwh(chip->counter.raw, module->unit), message);
+    }
+}
+
 static void take_counter(struct openbeken_source *source, struct chip *chip, int64_t raw,
                          const struct openbeken_message *message)
 {
@@ -390,6 +403,11 @@ static void take_counter(struct openbeken_source *source, struct chip *chip, int
     chip->counter_topic_ms = message->boot_ms;
     chip->counter.raw = raw;
     chip->counter.raw_known = true;
+    if (module->unit == OPENBEKEN_UNIT_UNKNOWN && chip->index == 0 && module->json_known) {
+        set_unit(source, module,
+                 openbeken_unit_of_total(raw, module->json.milli[OPENBEKEN_ENERGY]));
+        release_counters(source, module, message);
+    }
     if (module->unit == OPENBEKEN_UNIT_UNKNOWN) {
         chip->counter.waits = true;
         if (module->unit_waits_ms == NEVER)
@@ -410,19 +428,6 @@ static void take_counter(struct openbeken_source *source, struct chip *chip, int
         }
     }
     believe_counter(source, chip, openbeken_mwh(raw, module->unit), message);
-}
-
-/* The unit became known: what waited for it counts as come now. */
-static void release_counters(struct openbeken_source *source, struct module *module,
-                             const struct openbeken_message *message)
-{
-    if (module->unit == OPENBEKEN_UNIT_UNKNOWN)
-        return;
-    for (size_t i = 0; i < OPENBEKEN_CHIPS; i++) {
-        struct chip *chip = &module->chips[i];
-        if (chip->counter.waits)
-            believe_counter(source, chip, openbeken_mwh(chip->counter.raw, module->unit), message);
-    }
 }
 
 /* ---- Messages ---- */
