@@ -10,6 +10,8 @@ const struct command commands[] = {
     {"ports", "serial ports with their stable names and who holds them", command_ports},
     {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
     {"history energy", "energy and power per hour, day or month", command_history_energy},
+    {"openbeken find", "list OpenBeken modules on the broker, with their lines for bridge.yaml",
+     command_openbeken_find},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
     {"simulate module", "a simulated BK7231 module on a pseudo terminal", command_simulate_module},
     {NULL, NULL, NULL},

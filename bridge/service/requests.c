@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/requests.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/service/search.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#define JOIN_SECONDS_MAX 3600
+#define CLEAR_MS 3000        /* retained announcements come at once */
 #define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
 
 struct handler_result {
     enum request_outcome outcome;
-    json_t *data; /* new reference or NULL */
+    json_t *data;  /* new reference or NULL */
+    bool deferred; /* somebody else has the request now and will answer */
 };
 
 typedef enum status (*handler)(const struct service_requests *requests,
@@ -105,14 +108,48 @@ static enum status set_energy(const struct service_requests *requests,
     return status;
 }
 
+static enum status search(const struct service_requests *requests, const struct request *request,
+                          int64_t duration_ms, const char *clear_client,
+                          struct handler_result *result, struct error *error)
+{
+    enum status status =
+        requests->search(requests->search_context, request, duration_ms, clear_client, error);
+    result->deferred = status == STATUS_OK;
+    return status;
+}
+
+/* Zigbee2MQTT's word for it. Nothing is written to bridge.yaml: the answer holds the lines. */
+static enum status permit_join(const struct service_requests *requests,
+                               const struct request *request, struct handler_result *result,
+                               struct error *error)
+{
+    int64_t seconds = SEARCH_MODULE_REPEATS_MS / 1000;
+    if (request->body != NULL && json_object_get(request->body, "time") != NULL) {
+        enum status status = request_integer(request, "time", 1, JOIN_SECONDS_MAX, &seconds, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return search(requests, request, 1000 * seconds, NULL, result, error);
+}
+
+static enum status clear_announcements(const struct service_requests *requests,
+                                       const struct request *request, struct handler_result *result,
+                                       struct error *error)
+{
+    char topic[64];
+    enum status status = request_text(request, "topic", topic, sizeof topic, error);
+    if (status != STATUS_OK)
+        return status;
+    return search(requests, request, CLEAR_MS, topic, result, error);
+}
+
 static const struct {
     const char *name;
     handler handle;
 } handlers[] = {
-    {"health_check", health_check},
-    {"restart", restart},
-    {"log_level", set_log_level},
-    {"device/energy/set", set_energy},
+    {"health_check", health_check}, {"restart", restart},
+    {"log_level", set_log_level},   {"device/energy/set", set_energy},
+    {"permit_join", permit_join},   {"openbeken/clear_announcements", clear_announcements},
 };
 
 static enum status handle(const struct service_requests *requests, const struct request *request,
@@ -124,11 +161,22 @@ static enum status handle(const struct service_requests *requests, const struct 
     return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
 }
 
+void service_respond(const char *base_topic, struct publisher *publisher,
+                     const struct request *request, enum status status, const json_t *data,
+                     const struct error *error)
+{
+    char topic[256 + REQUEST_NAME_SIZE];
+    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", base_topic, request->name);
+    char *text memory_auto = response_format(request, status, data, error);
+    if (text != NULL)
+        publisher_event(publisher, topic, text, strlen(text), 1);
+}
+
 static enum request_outcome answer(const struct service_requests *requests, const char *name,
                                    const struct publisher_incoming *message)
 {
     struct request request;
-    struct handler_result result = {REQUEST_DONE, NULL};
+    struct handler_result result = {.outcome = REQUEST_DONE};
     struct error error = {""};
     enum status status =
         request_parse(name, message->payload, message->payload_length, &request, &error);
@@ -136,12 +184,10 @@ static enum request_outcome answer(const struct service_requests *requests, cons
         status = handle(requests, &request, &result, &error);
     if (status != STATUS_OK)
         log_warning(requests->log, "The request %s was refused: %s", name, error.text);
-
-    char topic[256 + REQUEST_NAME_SIZE];
-    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", requests->base_topic, name);
-    char *text memory_auto = response_format(&request, status, result.data, &error);
-    if (text != NULL)
-        publisher_event(requests->publisher, topic, text, strlen(text), 1);
+    if (result.deferred)
+        return result.outcome;
+    service_respond(requests->base_topic, requests->publisher, &request, status, result.data,
+                    &error);
     json_decref(result.data);
     request_free(&request);
     return result.outcome;

@@ -4,6 +4,7 @@
 #include "bridge/mqtt/announcer.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
+#include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
@@ -41,6 +42,8 @@ struct service {
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
+    struct search *search; /* NULL: none is running */
+    struct request search_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -202,6 +205,45 @@ static void stop(struct service *service, enum service_end end)
     uv_stop(&service->loop);
 }
 
+/* ---- looking for modules ---- */
+
+static void end_search(struct service *service)
+{
+    search_close(service->search);
+    service->search = NULL;
+    request_free(&service->search_request);
+}
+
+static void search_done(void *context)
+{
+    struct service *service = context;
+    json_t *result = search_result(service->search);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->search_request,
+                    STATUS_OK, result, NULL);
+    json_decref(result);
+    end_search(service);
+}
+
+static enum status start_search(void *context, const struct request *request, int64_t duration_ms,
+                                const char *clear_client, struct error *error)
+{
+    struct service *service = context;
+    if (service->search != NULL)
+        return error_set(error, STATUS_FAILED, "A search for modules is running already.");
+    const struct search_options options = {
+        .config = service->config,
+        .duration_ms = duration_ms,
+        .clear_client = clear_client,
+        .log = service->log,
+        .done = search_done,
+        .context = service,
+    };
+    enum status status = search_start(&service->loop, &options, &service->search, error);
+    if (status == STATUS_OK)
+        service->search_request = *request;
+    return status;
+}
+
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct service *service = context;
@@ -217,6 +259,8 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .log = service->log,
         .devices = service->devices,
         .device_count = service->device_count,
+        .search = start_search,
+        .search_context = service,
     };
     switch (service_request(&requests, incoming)) {
     case REQUEST_DONE:
@@ -507,6 +551,8 @@ static void finish(struct service *service)
 {
     sources_close(service->sources);
     service->sources = NULL;
+    if (service->search != NULL)
+        end_search(service);
     announcer_close(service->announcer);
     if (service->history != NULL)
         history_close(service->history, HISTORY_CLOSE_MS);

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import wait_for, write_config
+from harness import decode, run, wait_for, write_config
 from module_messages import Module
 
 
@@ -120,3 +120,76 @@ def test_retained_readings_are_not_taken_for_new(folder, broker, spawn, module):
     module.values(power="5.00")
     state = watch.wait("bl2mqtt/workshop", lambda s: s.get("power_a") == 5)
     assert state["voltage_a"] is None
+
+
+def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, module):
+    config = write_config(folder, broker.url, [{"id": "sensor9", "driver": "simulator", "channels": {"a": {}}}])
+    module.announce("OBK_Sensor9", "kWh")
+    module.say("voltage", "230.0", retain=True)
+    single = Module(broker.port, "obk2B7F00AA")
+    single.raw("obk2B7F00AA/build", "OpenBK7231N_1.18 Nov 22 2026")
+    Module(broker.port, "nobody").raw("nobody/state", "1")  # says connected, as many do
+    watch = broker.subscribe("#")
+    process = spawn("--config", config, "openbeken", "find", "--minutes", "0.1", "--json")
+    process.wait_line("Listening")
+    watch.wait("bl2mqtt/bridge/find", lambda payload: payload == "")  # its birth
+    time.sleep(1)
+    module.values("_b", voltage="230.3")
+    single.values(power="5.00")
+    wait_for(lambda: not process.running(), 15, "the end of the search")
+    answer = decode(process.output.split("\n", 1)[1])
+    modules = {found["topic"]: found for found in answer["modules"]}
+    assert set(modules) == {"utilities/sensor9", "obk2B7F00AA"}
+    twin = modules["utilities/sensor9"]
+    assert twin["online"] and twin["chip_a"] and twin["chip_b"] and not twin["configured"]
+    assert (twin["energy_unit"], twin["announcements"], twin["chipset"]) == ("kWh", 2, "BK7231N")
+    assert twin["config"] == ('  - id: sensor9_2\n    driver: openbeken\n    topic: "utilities/sensor9"\n'
+                              '    channels: {a: {}, b: {}}\n')
+    assert any("counted twice" in note for note in twin["notes"])
+    assert any("flag 7" in note for note in twin["notes"])
+    assert modules["obk2B7F00AA"]["config"].count("channels: {a: {}}") == 1
+    # the lines make a good configuration
+    (folder / "bridge.yaml").write_text(f"mqtt: {{server: '{broker.url}'}}\ndevices:\n" +
+                                        "".join(found["config"] for found in modules.values()))
+    result = run("check", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    late = broker.subscribe("#")
+    time.sleep(0.5)
+    assert late.payloads("bl2mqtt/bridge/find") == []
+
+
+def test_announcements_are_removed_on_request(folder, broker, spawn, module):
+    module.announce("OBK_Sensor9")
+    other = Module(broker.port, "obk1")
+    other.announce("OBK_Other")
+    process = start(spawn, folder, broker, {"id": "d", "driver": "simulator", "channels": {"a": {}}})
+    process.wait_line("Connected")
+    watch = broker.subscribe("bl2mqtt/bridge/response/#")
+    time.sleep(0.3)
+    broker.publish("bl2mqtt/bridge/request/openbeken/clear_announcements",
+                   {"topic": "utilities/sensor9", "transaction": 7})
+    broker.publish("bl2mqtt/bridge/request/permit_join", {"time": 1})
+    refused = watch.wait("bl2mqtt/bridge/response/permit_join")
+    assert refused["status"] == "error" and "already" in refused["error"]
+    answer = watch.wait("bl2mqtt/bridge/response/openbeken/clear_announcements")
+    assert answer["status"] == "ok" and answer["transaction"] == 7 and answer["data"]["cleared"] == 2
+
+    broker.publish("bl2mqtt/bridge/request/permit_join", {"time": 1, "transaction": "x"})
+    answer = watch.wait("bl2mqtt/bridge/response/permit_join", lambda a: a.get("transaction") == "x")
+    modules = {found["topic"]: found for found in answer["data"]["modules"]}
+    assert set(modules) == {"obk1"}, (answer, process.output)
+    assert "driver: openbeken" in modules["obk1"]["config"]
+    left = broker.subscribe("homeassistant/sensor/#")
+    wait_for(lambda: left.messages, 3, "the other's announcements")
+    time.sleep(0.3)
+    assert {m["topic"].split("/")[2] for m in left.messages} == {"OBK_Other_sensor_0", "OBK_Other_sensor_3"}
+    process.stop()
+
+
+def test_find_without_a_broker(folder):
+    config = write_config(folder, "mqtt://127.0.0.1:1", [{"id": "d", "driver": "simulator", "channels": {"a": {}}}])
+    result = run("--config", config, "openbeken", "find", "--minutes", "0.1")
+    assert result.returncode == 3 and "did not answer" in result.stderr
+    assert run("openbeken", "find", "--minutes", "0").returncode == 2
+    assert run("openbeken", "find", "x").returncode == 2
+    assert "Usage" in run("openbeken", "find", "--help").stdout
