@@ -13,6 +13,7 @@
 #include "drivers/base/memory.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -300,6 +301,7 @@ static void on_tick(uv_timer_t *timer)
 static void on_health(uv_timer_t *timer)
 {
     publish_health(timer->data);
+    (void)malloc_trim(0);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -535,6 +537,9 @@ static enum status start(struct service *service, struct error *error)
                    message_bridge_devices(service->descriptions, service->device_count), true);
     publish_health(service);
     publish_devices(service);
+    /* What was built for these messages is several times what stays; with thousands of devices it is
+     * worth giving back. */
+    (void)malloc_trim(0);
     start_timers(service);
     return STATUS_OK;
 }
