@@ -11,15 +11,8 @@
 #define CLEAR_MS 3000        /* retained announcements come at once */
 #define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
 
-struct handler_result {
-    enum request_outcome outcome;
-    json_t *data;  /* new reference or NULL */
-    bool deferred; /* somebody else has the request now and will answer */
-};
-
 typedef enum status (*handler)(const struct service_requests *requests,
-                               const struct request *request, struct handler_result *result,
-                               struct error *error);
+                               const struct request *request, json_t **data, struct error *error);
 
 static struct service_device *find_device(const struct service_requests *requests, const char *id)
 {
@@ -30,29 +23,26 @@ static struct service_device *find_device(const struct service_requests *request
 }
 
 static enum status health_check(const struct service_requests *requests,
-                                const struct request *request, struct handler_result *result,
-                                struct error *error)
+                                const struct request *request, json_t **data, struct error *error)
 {
     (void)requests;
     (void)request;
     (void)error;
-    result->data = json_pack("{s:b}", "healthy", 1);
+    *data = json_pack("{s:b}", "healthy", 1);
     return STATUS_OK;
 }
 
 static enum status restart(const struct service_requests *requests, const struct request *request,
-                           struct handler_result *result, struct error *error)
+                           json_t **data, struct error *error)
 {
     (void)request;
-    (void)error;
+    (void)data;
     log_info(requests->log, "Loading the configuration again on request.");
-    result->outcome = REQUEST_RESTART;
-    return STATUS_OK;
+    return requests->reload(requests->context, error);
 }
 
 static enum status set_log_level(const struct service_requests *requests,
-                                 const struct request *request, struct handler_result *result,
-                                 struct error *error)
+                                 const struct request *request, json_t **data, struct error *error)
 {
     char name[16];
     enum status status = request_text(request, "level", name, sizeof name, error);
@@ -62,8 +52,8 @@ static enum status set_log_level(const struct service_requests *requests,
     if (!log_level_parse(name, &level))
         return error_set(error, STATUS_USAGE, "level must be error, warning, info or debug.");
     log_set_level(requests->log, level);
-    result->outcome = REQUEST_LOG_LEVEL;
-    result->data = json_pack("{s:s}", "level", log_level_name(level));
+    requests->changed(requests->context);
+    *data = json_pack("{s:s}", "level", log_level_name(level));
     return STATUS_OK;
 }
 
@@ -82,8 +72,7 @@ static enum status read_energy(const struct request *request, const char *key, i
 }
 
 static enum status set_energy(const struct service_requests *requests,
-                              const struct request *request, struct handler_result *result,
-                              struct error *error)
+                              const struct request *request, json_t **data, struct error *error)
 {
     char id[64], channel[16];
     int64_t imported_uwh = -1, exported_uwh = -1;
@@ -104,61 +93,87 @@ static enum status set_energy(const struct service_requests *requests,
         return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
     status = service_device_set_totals(device, channel, imported_uwh, exported_uwh, error);
     if (status == STATUS_OK)
-        result->data = json_pack("{s:s, s:s}", "id", id, "channel", channel);
-    return status;
-}
-
-static enum status search(const struct service_requests *requests, const struct request *request,
-                          int64_t duration_ms, const char *clear_client,
-                          struct handler_result *result, struct error *error)
-{
-    enum status status =
-        requests->search(requests->search_context, request, duration_ms, clear_client, error);
-    result->deferred = status == STATUS_OK;
+        *data = json_pack("{s:s, s:s}", "id", id, "channel", channel);
     return status;
 }
 
 /* Zigbee2MQTT's word for it. Nothing is written to bridge.yaml: the answer holds the lines. */
 static enum status permit_join(const struct service_requests *requests,
-                               const struct request *request, struct handler_result *result,
-                               struct error *error)
+                               const struct request *request, json_t **data, struct error *error)
 {
-    int64_t seconds = SEARCH_MODULE_REPEATS_MS / 1000;
+    (void)data;
+    double seconds = SEARCH_MODULE_REPEATS_MS / 1000.0;
     if (request->body != NULL && json_object_get(request->body, "time") != NULL) {
-        enum status status = request_integer(request, "time", 1, JOIN_SECONDS_MAX, &seconds, error);
+        enum status status = request_number(request, "time", 1, JOIN_SECONDS_MAX, &seconds, error);
         if (status != STATUS_OK)
             return status;
     }
-    return search(requests, request, 1000 * seconds, NULL, result, error);
+    return requests->search(requests->context, request, llround(1000 * seconds), NULL, error);
 }
 
 static enum status clear_announcements(const struct service_requests *requests,
-                                       const struct request *request, struct handler_result *result,
+                                       const struct request *request, json_t **data,
                                        struct error *error)
 {
+    (void)data;
     char topic[64];
     enum status status = request_text(request, "topic", topic, sizeof topic, error);
     if (status != STATUS_OK)
         return status;
-    return search(requests, request, CLEAR_MS, topic, result, error);
+    return requests->search(requests->context, request, CLEAR_MS, topic, error);
 }
 
-static const struct {
+#define HANDLER_KEYS_MAX 8
+
+struct row {
     const char *name;
     handler handle;
-} handlers[] = {
-    {"health_check", health_check}, {"restart", restart},
-    {"log_level", set_log_level},   {"device/energy/set", set_energy},
-    {"permit_join", permit_join},   {"openbeken/clear_announcements", clear_announcements},
+    const char *keys[HANDLER_KEYS_MAX]; /* what the body may hold beside "transaction" */
+    bool answers_later;                 /* if it succeeds, the request belongs to somebody else */
 };
 
-static enum status handle(const struct service_requests *requests, const struct request *request,
-                          struct handler_result *result, struct error *error)
+static const struct row rows[] = {
+    {"health_check", health_check, {NULL}, false},
+    {"restart", restart, {NULL}, false},
+    {"log_level", set_log_level, {"level"}, false},
+    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}, false},
+    {"permit_join", permit_join, {"time"}, true},
+    {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
+};
+
+static const struct row *find_row(const char *name)
 {
-    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
-        if (strcmp(handlers[i].name, request->name) == 0)
-            return handlers[i].handle(requests, request, result, error);
-    return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+/* A misspelt key would otherwise be an order that is silently not carried out. */
+static enum status only_known_keys(const struct request *request, const char *const *keys,
+                                   struct error *error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(request->body, key, value)
+    {
+        bool known = strcmp(key, "transaction") == 0;
+        for (size_t i = 0; !known && i < HANDLER_KEYS_MAX && keys[i] != NULL; i++)
+            known = strcmp(key, keys[i]) == 0;
+        if (!known)
+            return error_set(error, STATUS_USAGE, "The request %s has no key \"%.40s\".",
+                             request->name, key);
+    }
+    return STATUS_OK;
+}
+
+static enum status handle(const struct service_requests *requests, const struct row *row,
+                          const struct request *request, json_t **data, struct error *error)
+{
+    if (row == NULL)
+        return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+    enum status status = only_known_keys(request, row->keys, error);
+    return status == STATUS_OK ? row->handle(requests, request, data, error) : status;
 }
 
 void service_respond(const char *base_topic, struct publisher *publisher,
@@ -172,25 +187,24 @@ void service_respond(const char *base_topic, struct publisher *publisher,
         publisher_event(publisher, topic, text, strlen(text), 1);
 }
 
-static enum request_outcome answer(const struct service_requests *requests, const char *name,
-                                   const struct publisher_incoming *message)
+static void answer(const struct service_requests *requests, const char *name,
+                   const struct publisher_incoming *message)
 {
     struct request request;
-    struct handler_result result = {.outcome = REQUEST_DONE};
+    json_t *data = NULL; /* new reference or NULL */
     struct error error = {""};
+    const struct row *row = find_row(name);
     enum status status =
         request_parse(name, message->payload, message->payload_length, &request, &error);
     if (status == STATUS_OK)
-        status = handle(requests, &request, &result, &error);
+        status = handle(requests, row, &request, &data, &error);
     if (status != STATUS_OK)
         log_warning(requests->log, "The request %s was refused: %s", name, error.text);
-    if (result.deferred)
-        return result.outcome;
-    service_respond(requests->base_topic, requests->publisher, &request, status, result.data,
-                    &error);
-    json_decref(result.data);
+    else if (row->answers_later)
+        return;
+    service_respond(requests->base_topic, requests->publisher, &request, status, data, &error);
+    json_decref(data);
     request_free(&request);
-    return result.outcome;
 }
 
 /* <base>/<device>/set: no response topic in this protocol, so a refusal is a log line (which is
@@ -223,16 +237,24 @@ static struct service_device *device_of_set_topic(const struct service_requests 
     return find_device(requests, copy);
 }
 
-enum request_outcome service_request(const struct service_requests *requests,
-                                     const struct publisher_incoming *message)
+void service_request(const struct service_requests *requests,
+                     const struct publisher_incoming *message)
 {
     char name[REQUEST_NAME_SIZE];
-    if (message->retained) /* a retained request would be carried out again at every start */
-        return REQUEST_DONE;
-    if (request_topic(requests->base_topic, message->topic, name))
-        return answer(requests, name, message);
+    if (message->retained) { /* it would be carried out again at every start */
+        log_warning(requests->log,
+                    "The retained message on %s is ignored; requests must not be retained.",
+                    message->topic);
+        return;
+    }
+    if (request_topic(requests->base_topic, message->topic, name)) {
+        answer(requests, name, message);
+        return;
+    }
     struct service_device *device = device_of_set_topic(requests, message->topic);
     if (device != NULL)
         set_device(requests, device, message);
-    return REQUEST_DONE;
+    else
+        log_warning(requests->log, "The message on %s is for no device of this bridge.",
+                    message->topic);
 }

@@ -16,22 +16,23 @@ struct service_requests {
     struct log *log;
     struct service_device **devices;
     size_t device_count;
+    /** Checks the configuration; if it is good, the service will end and begin again with it. */
+    enum status (*reload)(void *context, struct error *error);
+    /** Something in bridge/info has changed. */
+    void (*changed)(void *context);
     /** Looks for OpenBeken modules, removing the announcements of clear_client unless it is NULL, and
      *  answers the request when it is done; takes the request over if STATUS_OK. */
     enum status (*search)(void *context, const struct request *request, int64_t duration_ms,
                           const char *clear_client, struct error *error);
-    void *search_context;
+    void *context;
 };
-
-/** What the caller still has to do. */
-enum request_outcome { REQUEST_DONE, REQUEST_LOG_LEVEL, REQUEST_RESTART };
 
 /** Publishes the answer to a request. data is borrowed, NULL for {}. */
 void service_respond(const char *base_topic, struct publisher *publisher,
                      const struct request *request, enum status status, const json_t *data,
                      const struct error *error);
 
-enum request_outcome service_request(const struct service_requests *requests,
-                                     const struct publisher_incoming *message);
+void service_request(const struct service_requests *requests,
+                     const struct publisher_incoming *message);
 
 #endif

@@ -146,7 +146,7 @@ def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, mod
     assert twin["config"] == ('  - id: sensor9_2\n    driver: openbeken\n    topic: "utilities/sensor9"\n'
                               '    channels: {a: {}, b: {}}\n')
     assert any("counted twice" in note for note in twin["notes"])
-    assert any("flag 7" in note for note in twin["notes"])
+    assert any("flag 7" in note for note in twin["notes"]), process.output
     assert modules["obk2B7F00AA"]["config"].count("channels: {a: {}}") == 1
     # the lines make a good configuration
     (folder / "bridge.yaml").write_text(f"mqtt: {{server: '{broker.url}'}}\ndevices:\n" +
