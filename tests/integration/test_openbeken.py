@@ -130,6 +130,8 @@ def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, mod
     single.raw("obk2B7F00AA/build", "OpenBK7231N_1.18 Nov 22 2026")
     Module(broker.port, "nobody").raw("nobody/state", "1")  # says connected, as many do
     watch = broker.subscribe("#")
+    watch.wait("utilities/sensor9/voltage/get")  # the broker has it, so it will be a retained one
+    watch.wait("obk2B7F00AA/build")
     process = spawn("--config", config, "openbeken", "find", "--minutes", "0.1", "--json")
     process.wait_line("Listening")
     watch.wait("bl2mqtt/bridge/find", lambda payload: payload == "")  # its birth
