@@ -113,5 +113,5 @@ int main(int argc, char **argv)
         optind = 0; /* glibc: start a new scan */
         return (int)command->run(&context, argc - first, argv + first);
     }
-    return no_such_command(argc - optind, argv + optind);
+    return (int)no_such_command(argc - optind, argv + optind);
 }
