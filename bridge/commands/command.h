@@ -32,6 +32,11 @@ enum status command_check(const struct command_context *context, int argc, char 
 enum status command_ports(const struct command_context *context, int argc, char **argv);
 enum status command_scan(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_info(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_provision(const struct command_context *context, int argc,
+                                        char **argv);
+enum status command_openbeken_calibrate(const struct command_context *context, int argc,
+                                        char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);
 
