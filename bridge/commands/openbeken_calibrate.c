@@ -16,7 +16,7 @@
 
 #define NAME "openbeken calibrate"
 
-#define SETTLE_LIMIT_MS 12000 /* a frame comes once a second; twelve of them */
+#define SETTLE_LIMIT_MS 6000 /* a frame comes once a second */
 #define POLL_MS 500
 
 struct quantity {

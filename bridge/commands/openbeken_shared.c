@@ -80,9 +80,9 @@ static enum status from_terminal(const char *what, char secret[SECRET_SIZE], str
         return error_set(error, STATUS_USAGE, "The terminal does not do (%s).", strerror(errno));
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
-    (void)fprintf(stderr, "Please type the %s: ", what);
     char line[SECRET_SIZE + 2];
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    (void)fprintf(stderr, "Please type the %s: ", what); /* now that it does not show any more */
     bool got = fgets(line, sizeof line, stdin) != NULL;
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     (void)fputc('\n', stderr);

@@ -116,12 +116,12 @@ class Fault:
 
 class ObkModule:
     def __init__(self, http_port=0, twin=False, speed=1.0, boot_s=16.0, chips=None, web_password="",
-                 chipset="BK7231N", settle_s=3.0, restart_s=3.0):
+                 chipset="BK7231N", settle_s=3.0, restart_s=3.0, flash=None):
         self.twin, self.speed, self.boot_s = twin, speed, boot_s
         self.settle_s, self.restart_s = settle_s, restart_s
         self.web_password, self.chipset = web_password, chipset
         self.chips = chips or {1: Chip(), 2: Chip(amps=2.0, watts=430.0)}  # by UART
-        self.flash = Flash()
+        self.flash = flash or Flash()
         self.faults = []
         self.requests = []  # (method, path, body) in order
         self.commands = []
@@ -219,13 +219,10 @@ class ObkModule:
         client.will_set(f"{topic}/connected", "offline", qos=1, retain=True)
         client.on_connect = lambda c, u, f, rc: self._on_connect(c, topic, rc)
         client.on_message = self._on_message
-        try:
-            client.connect(self.values["host"], self.values["port"], keepalive=100)
-        except OSError:
-            self._mqtt_due = time.monotonic() + 16 / self.speed
-            return
-        self._client = client
+        client.reconnect_delay_set(16, 16)
+        client.connect_async(self.values["host"], self.values["port"], keepalive=100)
         client.loop_start()
+        self._client = client
 
     def _on_connect(self, client, topic, rc):
         if rc != 0:
