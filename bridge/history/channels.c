@@ -65,19 +65,6 @@ static unsigned free_number(const struct channels *channels)
     return 0;
 }
 
-static void grow(struct channels *channels)
-{
-    if (channels->count < channels->capacity)
-        return;
-    size_t capacity = channels->capacity == 0 ? 8 : channels->capacity * 2;
-    struct known_channel *list = memory_new(capacity, sizeof *list);
-    if (channels->count > 0)
-        memcpy(list, channels->list, channels->count * sizeof *list);
-    free(channels->list);
-    channels->list = list;
-    channels->capacity = capacity;
-}
-
 struct known_channel *channels_add(struct channels *channels, unsigned number, const char *device,
                                    const char *channel, enum reading_kind kind)
 {
@@ -85,7 +72,8 @@ struct known_channel *channels_add(struct channels *channels, unsigned number, c
         number = free_number(channels);
     if (number == 0)
         return NULL;
-    grow(channels);
+    channels->list =
+        memory_grow(channels->list, channels->count, &channels->capacity, sizeof *channels->list);
     size_t at = lower_bound(channels, number);
     struct known_channel *place = &channels->list[at];
     memmove(place + 1, place, (channels->count - at) * sizeof *place);
@@ -144,8 +132,7 @@ bool channels_record(struct channels *channels, struct known_channel *channel,
                      const struct calibration *factors, bool invert, int64_t wall_ms)
 {
     const struct known_calibration *last = &channel->recorded;
-    if (last->id != 0 && memcmp(&last->factors, factors, sizeof *factors) == 0 &&
-        last->invert == invert)
+    if (last->id != 0 && calibration_equal(&last->factors, factors) && last->invert == invert)
         return false;
     channel->recorded = (struct known_calibration){
         .id = ++channels->last_calibration_id,

@@ -30,6 +30,7 @@ struct database {
     bool damaged_in_place; /* is to be set aside before anything else */
     bool lost;             /* the file is gone: a fresh one is to be begun */
     bool salvage_due;      /* from set_aside, once the channels in memory are stored */
+    bool may_lag;          /* what was loaded may be older than what was known before the stop */
 };
 
 /* What came of trying to open the file. */
@@ -42,6 +43,7 @@ enum verdict {
 static enum verdict judge(int code, sqlite3 *db, const char *path, struct error *error,
                           enum status *status)
 {
+    *status = STATUS_OK;
     if (code == SQLITE_OK)
         return SOUND;
     *status = sql_explain(code, db, path, error);
@@ -139,6 +141,7 @@ static int check_after_unclean_stop(struct database *database)
     int code = rows_was_clean(database->db, &clean);
     if (code != SQLITE_OK || clean)
         return code;
+    database->may_lag = true;
     bool sound;
     code = check_contents(database->db, database->path, &sound);
     if (code == SQLITE_OK && sound)
@@ -202,8 +205,7 @@ static enum verdict attach_migrated(struct database *database, enum purpose purp
 }
 
 static enum verdict attach_as(struct database *database, enum purpose purpose,
-                              struct channels *channels, bool *blank, struct error *error,
-                              enum status *status)
+                              struct channels *channels, struct error *error, enum status *status)
 {
     const char *path = database->path;
     struct identity identity = {0};
@@ -215,9 +217,13 @@ static enum verdict attach_as(struct database *database, enum purpose purpose,
         code = identify(database->db, &identity);
     if (code != SQLITE_OK)
         return judge(code, database->db, path, error, status);
-    *blank = is_blank(&identity);
+    bool blank = is_blank(&identity);
     *status = check_identity(&identity, path, error);
-    if (*status == STATUS_OK && purpose == TO_RENEW && !*blank)
+    if (*status == STATUS_OK && purpose == TO_GO_ON && blank) {
+        *status = error_set(error, STATUS_FAILED, "The history %s was deleted while in use.", path);
+        database->lost = true;
+    }
+    if (*status == STATUS_OK && purpose == TO_RENEW && !blank)
         *status = error_set(error, STATUS_FAILED,
                             "Another file has taken the place of the history %s while it was in "
                             "use. Restart the service to go on with that file.",
@@ -233,12 +239,11 @@ static enum verdict attach_as(struct database *database, enum purpose purpose,
  * can still be had then, with the index in memory and nobody else reading it until there is room.
  */
 static enum verdict attach(struct database *database, enum purpose purpose,
-                           struct channels *channels, bool *blank, struct error *error,
-                           enum status *status)
+                           struct channels *channels, struct error *error, enum status *status)
 {
     bool exists = access(database->path, F_OK) == 0;
     database->exclusive = false;
-    enum verdict verdict = attach_as(database, purpose, channels, blank, error, status);
+    enum verdict verdict = attach_as(database, purpose, channels, error, status);
     int reason = sqlite3_errcode(database->db) & 0xff;
     bool no_room = reason == SQLITE_FULL || reason == SQLITE_IOERR || reason == SQLITE_CANTOPEN;
     if (verdict != UNUSABLE || !exists || !no_room)
@@ -248,7 +253,7 @@ static enum verdict attach(struct database *database, enum purpose purpose,
         channels_free(channels);
     database->exclusive = true;
     struct error first = *error;
-    verdict = attach_as(database, purpose, channels, blank, error, status);
+    verdict = attach_as(database, purpose, channels, error, status);
     if (verdict == UNUSABLE)
         *error = first;
     return verdict;
@@ -256,26 +261,42 @@ static enum verdict attach(struct database *database, enum purpose purpose,
 
 static enum status attach_fresh(struct database *database, struct error *error)
 {
-    bool blank;
     enum status status = STATUS_FAILED;
-    if (attach(database, TO_RENEW, NULL, &blank, error, &status) == SOUND)
+    if (attach(database, TO_RENEW, NULL, error, &status) == SOUND)
         return STATUS_OK;
     detach(database, false);
     return status;
 }
 
-static void seed_totals(const struct database *database, struct channels *channels)
+/* At once, because a service that fails to start, or is killed, would leave a file that looks as if it
+ * had never had more. If it does not work, the writer does it later. */
+static void store_seeds(struct database *database, struct channels *channels)
+{
+    struct batch batch = {.totals = memory_new(channels->count, sizeof *batch.totals)};
+    for (size_t i = 0; i < channels->count; i++) {
+        const struct known_channel *channel = &channels->list[i];
+        if (channel->dirty)
+            batch.totals[batch.total_count++] = (struct total_row){
+                .number = channel->number, .state = channel->state, .counted = channel->counted};
+    }
+    (void)rows_write(database->rows, channels, &batch);
+    free(batch.totals);
+}
+
+static void seed_totals(struct database *database, struct channels *channels)
 {
     struct error error = {""};
     unsigned taken;
     char *path memory_auto = totals_file_path(database->path);
     if (totals_file_merge(path, channels, &taken, &error) != STATUS_OK)
         log_warning(database->log, "%s", error.text);
-    if (taken > 0)
-        log_warning(database->log,
-                    "The totals of %u channels come from %s, as the history does not have them. "
-                    "To begin at zero, stop the service and delete that file and the history.",
-                    taken, path);
+    if (taken == 0)
+        return;
+    log_warning(database->log,
+                "The totals of %u channels come from %s, as the history does not have them. "
+                "To begin at zero, stop the service and delete that file and the history.",
+                taken, path);
+    store_seeds(database, channels);
 }
 
 /* The set-aside file's small tables come into the fresh one before it is loaded. */
@@ -317,7 +338,9 @@ static enum status lock_file(struct database *database, struct error *error)
                          database->path, strerror(errno));
     if (flock(database->lock, LOCK_EX | LOCK_NB) == 0)
         return STATUS_OK;
-    return error_set(error, STATUS_USAGE,
+    /* Not a matter of usage: it may be this service itself, stopped or reloading while the disk hangs.
+     * Whoever supervises it shall try again. */
+    return error_set(error, STATUS_FAILED,
                      "The history %s is in use by another bl2mqtt. Stop that one, or give this one "
                      "another history.path.",
                      database->path);
@@ -326,23 +349,21 @@ static enum status lock_file(struct database *database, struct error *error)
 static enum status open_locked(struct database *database, struct channels *channels,
                                struct error *error)
 {
-    bool blank = false;
     enum status status = STATUS_FAILED;
     struct error damage = {""};
-    switch (attach(database, TO_LOAD, channels, &blank, &damage, &status)) {
-    case SOUND:
-        if (blank)
-            seed_totals(database, channels);
-        return STATUS_OK;
-    case UNUSABLE:
+    enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
+    if (verdict == UNUSABLE)
         return error_set(error, status, "%s", damage.text);
-    case DAMAGED:
-        break;
-    }
-    status = replace_at_open(database, channels, &damage);
+    database->may_lag = database->may_lag || verdict == DAMAGED;
+    if (verdict == DAMAGED)
+        status = replace_at_open(database, channels, &damage);
     if (status != STATUS_OK)
         return error_set(error, status, "%s", damage.text);
-    seed_totals(database, channels);
+    bool used;
+    if (rows_was_used(database->db, &used) == SQLITE_OK && !used) {
+        seed_totals(database, channels);
+        database->may_lag = true;
+    }
     return STATUS_OK;
 }
 
@@ -399,17 +420,15 @@ static void attach_shared(struct database *database)
 {
     struct error error = {""};
     enum status status;
-    bool blank;
     detach(database, false);
-    if (attach(database, TO_GO_ON, NULL, &blank, &error, &status) != SOUND)
+    if (attach(database, TO_GO_ON, NULL, &error, &status) != SOUND)
         detach(database, false); /* the next write tries again, and tells */
 }
 
 static enum database_result attach_again(struct database *database, struct error *error)
 {
-    bool blank;
     enum status status;
-    switch (attach(database, TO_GO_ON, NULL, &blank, error, &status)) {
+    switch (attach(database, TO_GO_ON, NULL, error, &status)) {
     case SOUND:
         return DATABASE_DONE;
     case UNUSABLE:
@@ -466,6 +485,11 @@ enum database_result database_write(struct database *database, struct channels *
 const char *database_set_aside(const struct database *database)
 {
     return database->set_aside;
+}
+
+bool database_may_lag(const struct database *database)
+{
+    return database->may_lag;
 }
 
 void database_close(struct database *database, bool clean)

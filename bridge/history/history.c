@@ -62,7 +62,7 @@ enum status history_calibration(struct history *history, unsigned number,
     struct known_channel *known = channels_find(channels, number);
     (void)channels_record(channels, known, calibration, invert, wall_ms);
     *changed = known->has_state && known->counted.id != 0 &&
-               memcmp(&known->counted.factors, calibration, sizeof *calibration) != 0;
+               !calibration_equal(&known->counted.factors, calibration);
     if (*changed && previous != NULL)
         *previous = known->counted.factors;
     return STATUS_OK;

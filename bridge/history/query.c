@@ -15,7 +15,7 @@
 /* Rows read in one short transaction; what is done with them is done after it. */
 #define CHUNK_ROWS 4096
 /* How far before the span readings are looked at, for intervals and for what reaches into it. */
-#define LOOK_BACK_MS (15 * 60 * 1000LL)
+#define LOOK_BACK_MS (15LL * 60 * 1000)
 #define INTERVALS 9
 #define REACH_MIN_MS 10000
 /* Up to this median interval, 2.5 times of it is no more than REACH_MIN_MS. */
@@ -302,8 +302,7 @@ static int read_next_calibration(struct answer *answer, struct series *series, i
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Readings come in order of time, so only the step from one calibration to the next is looked up.
- */
+/* Readings come in order of time, so only the next calibration has to be looked at. */
 static int calibrate_at(struct answer *answer, struct series *series, int64_t wall_ms)
 {
     if (series->calibrated && wall_ms < series->recalibrated_ms)
@@ -356,7 +355,7 @@ static int64_t credit(const struct series *series, int64_t *running, int64_t cou
 
 static int64_t median_interval(const struct lane *lane)
 {
-    int64_t sorted[INTERVALS];
+    int64_t sorted[INTERVALS] = {0};
     for (size_t i = 0; i < lane->interval_count; i++) {
         size_t at = i;
         for (; at > 0 && sorted[at - 1] > lane->intervals[i]; at--)

@@ -259,6 +259,14 @@ int rows_was_clean(sqlite3 *db, bool *clean)
     return code;
 }
 
+int rows_was_used(sqlite3 *db, bool *used)
+{
+    int64_t marks;
+    int code = sql_integer(db, "SELECT count(*) FROM meta WHERE name = 'stopped_clean'", &marks);
+    *used = marks > 0;
+    return code;
+}
+
 static bool copy_text(sqlite3_stmt *statement, int column, char *text, size_t size)
 {
     const unsigned char *found = sqlite3_column_text(statement, column);

@@ -58,6 +58,8 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
 int rows_mark_clean(sqlite3 *db, bool clean);
 /** true also when the file does not say (a fresh one). */
 int rows_was_clean(sqlite3 *db, bool *clean);
+/** Whether a service has ever written to the file. */
+int rows_was_used(sqlite3 *db, bool *used);
 
 /** Loads channels, last calibrations and totals into channels (empty before). */
 int rows_load(sqlite3 *db, struct channels *channels);

@@ -211,13 +211,14 @@ static int tls_error(const char *line, size_t length, void *context)
         return 1;
     const char *from = line;
     const char *end = line + length;
-    for (int field = 0; field < 5 && from != NULL; field++) {
-        from = memchr(from, ':', (size_t)(end - from));
-        if (from != NULL)
-            from++;
+    for (int field = 0; field < 5; field++) {
+        const char *colon = memchr(from, ':', (size_t)(end - from));
+        if (colon == NULL) {
+            from = line; /* of another kind: kept whole */
+            break;
+        }
+        from = colon + 1;
     }
-    if (from == NULL)
-        from = line;
     const char *to = memchr(from, ':', (size_t)(end - from));
     size_t kept = (size_t)((to != NULL ? to : end) - from);
     if (kept >= sizeof connection->end.words)

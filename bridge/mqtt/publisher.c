@@ -786,6 +786,7 @@ static void free_publisher(struct publisher *publisher);
 static void *run(void *context)
 {
     struct publisher *publisher = context;
+    (void)pthread_setname_np(pthread_self(), "publisher");
     struct error error = {.text = ""};
     struct connection_library *library = connection_library_open(&error);
     if (library == NULL)
@@ -1018,15 +1019,8 @@ void publisher_subscribe(struct publisher *publisher, const char *filter, int qo
 {
     pthread_mutex_lock(&publisher->lock);
     if (publisher->filter_count < PUBLISHER_FILTERS_MAX && !has_filter(publisher, filter)) {
-        if (publisher->filter_count == publisher->filter_room) {
-            size_t room = publisher->filter_room == 0 ? 16 : publisher->filter_room * 2;
-            struct filter *more = memory_new(room, sizeof *more);
-            if (publisher->filter_count > 0)
-                memcpy(more, publisher->filters, publisher->filter_count * sizeof *more);
-            free(publisher->filters);
-            publisher->filters = more;
-            publisher->filter_room = room;
-        }
+        publisher->filters = memory_grow(publisher->filters, publisher->filter_count,
+                                         &publisher->filter_room, sizeof *publisher->filters);
         publisher->filters[publisher->filter_count++] =
             (struct filter){.text = memory_copy_text(filter), .qos = qos};
         pthread_cond_signal(&publisher->changed);

@@ -115,6 +115,18 @@ static bool wait_for_news(struct broker_watch *watch, int64_t deadline_boot_ms)
     return true;
 }
 
+/* The words are the service's, whose broker is configured; here it is an option. */
+static void name_the_option(char *words)
+{
+    static const char key[] = "mqtt.server", option[] = "--mqtt";
+    char *at = strstr(words, key);
+    if (at == NULL)
+        return;
+    memcpy(at, option, sizeof option - 1);
+    char *rest = at + sizeof key - 1;
+    memmove(at + sizeof option - 1, rest, strlen(rest) + 1);
+}
+
 static enum status explain_end(const struct broker_watch *watch, struct error *error)
 {
     const struct connection_end *end = &watch->end;
@@ -130,6 +142,7 @@ static enum status explain_end(const struct broker_watch *watch, struct error *e
     case CONNECTION_UNREACHABLE:
     case CONNECTION_SILENT:
         server_address_explain(&watch->address, EXPLAIN_MS, "it does not speak MQTT there", &text);
+        name_the_option(words);
         return error_set(error, STATUS_NO_ANSWER, "The broker %s cannot be reached from here: %s.",
                          watch->address.uri, words);
     default:

@@ -16,6 +16,17 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TEST_BINARY", str(ROOT / "build/release/bridge/bl2mqtt"))
+PRELOAD = pathlib.Path(BINARY).resolve().parents[1] / "tests/integration/preload"
+
+
+def preloaded(*libraries, **variables):
+    """Environment for `spawn` that puts these libraries of tests/integration/preload before libc."""
+    paths = [PRELOAD / f"{name}.so" for name in libraries]
+    assert all(path.exists() for path in paths), paths  # the loader would go on without
+    sanitizer = os.environ.get("ASAN_OPTIONS", "")
+    return {"LD_PRELOAD": " ".join(map(str, paths)),
+            "ASAN_OPTIONS": ":".join(filter(None, (sanitizer, "verify_asan_link_order=0"))),
+            **{name: str(value) for name, value in variables.items()}}
 
 
 def wait_for(predicate, timeout=10.0, what="condition", every=0.02):
@@ -134,7 +145,7 @@ class Broker:
         if not isinstance(payload, (str, bytes)):
             payload = json.dumps(payload)
         # mosquitto_pub has an option of its own for an empty payload.
-        args = ["mosquitto_pub", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s" if payload else "-n"]
+        args = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-t", topic, "-q", str(qos), "-s" if payload else "-n"]
         subprocess.run(args + (["-r"] if retain else []), check=True, timeout=10,
                        input=payload if isinstance(payload, bytes) else payload.encode())
 
@@ -146,12 +157,13 @@ class Subscriber:
     """mosquitto_sub, so that an independent client judges what arrives."""
 
     def __init__(self, port, topics):
-        args = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
+        args = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
         for topic in topics:
             args += ["-t", topic]
         self.messages = []
         self._queue = queue.Queue()
-        self._process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                         errors="replace")
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -187,7 +199,7 @@ class Subscriber:
 def decode(payload):
     try:
         return json.loads(payload)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return payload
 
 

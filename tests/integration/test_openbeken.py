@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
-from harness import BINARY, ROOT, Process, free_port, run, wait_for, write_config
+from harness import BINARY, ROOT, Broker, Process, free_port, run, wait_for, write_config
 from obk_module import Chip, Flash, ObkModule
 
 TWIN_SCRIPT = b"logtype none\nBL0942opts 3\nstartDriver BL0942\n"
@@ -204,7 +204,19 @@ def test_broker_is_looked_at_first(module):
     single = module()
     result = provision(single, f"mqtt://127.0.0.1:{free_port()}", "--profile", "bl0942-single")
     assert result.returncode == 3
-    assert "broker" in result.stderr and "Nothing was changed" in result.stderr
+    assert "Nothing was changed" in result.stderr and "the port in --mqtt is right" in result.stderr
+    assert single.writes() == []
+
+
+def test_broker_that_refuses(module, folder):
+    passwords = folder / "passwords"
+    passwords.write_text("")
+    strict = Broker(folder, f"allow_anonymous false\npassword_file {passwords}\n")
+    single = module()
+    result = provision(single, strict, "--profile", "bl0942-single")
+    strict.stop()
+    assert result.returncode == 1
+    assert "refuses us" in result.stderr and "--mqtt-user" in result.stderr and "Nothing was changed" in result.stderr
     assert single.writes() == []
 
 

@@ -207,6 +207,20 @@ HELPER void put(struct history *history, struct circuit *circuit, int64_t import
     history_put_reading(history, circuit->number, &reading, imported, exported, state);
 }
 
+/* Field by field: what lies between them is nobody's. */
+HELPER void assert_same_state(const struct energy_state *a, const struct energy_state *b)
+{
+    assert_int_equal(a->known, b->known);
+    assert_int_equal(a->counter, b->counter);
+    assert_int_equal(a->counter_wall_ms, b->counter_wall_ms);
+    assert_int_equal(a->counter_boot_ms, b->counter_boot_ms);
+    assert_string_equal(a->boot_id, b->boot_id);
+    assert_int_equal(a->imported, b->imported);
+    assert_int_equal(a->exported, b->exported);
+    assert_int_equal(a->base_imported_uwh, b->base_imported_uwh);
+    assert_int_equal(a->base_exported_uwh, b->base_exported_uwh);
+}
+
 HELPER struct history_health health_of(struct history *history)
 {
     struct history_health health;

@@ -5,6 +5,7 @@
 #include "bridge/history/totals_file.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 /* Overwrites every leaf page of a table with nonsense. */
 static void damage_table(const char *path, const char *table)
@@ -42,8 +43,8 @@ static void expect_totals(const struct folder *folder, const struct circuit *a,
     struct circuit b_again = add_circuit(history, "house", "b");
     assert_int_equal(a_again.number, a->number);
     assert_int_equal(b_again.number, b->number);
-    assert_memory_equal(&a_again.state, &a->state, sizeof a->state);
-    assert_memory_equal(&b_again.state, &b->state, sizeof b->state);
+    assert_same_state(&a_again.state, &a->state);
+    assert_same_state(&b_again.state, &b->state);
     start(history);
     put(history, &a_again, 1, 0);
     history_close(history, 5000);
@@ -117,6 +118,27 @@ static void test_damaged_totals_come_from_the_totals_file(void **state)
     damage_table(folder->database, "total");
     mark_unclean(folder->database);
     expect_totals(folder, &a, &b);
+}
+
+/* A service that finds the damage and then does not start, for whatever reason, or is killed. */
+static void test_what_was_saved_outlives_a_failed_start(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b);
+    damage_table(folder->database, "total");
+    mark_unclean(folder->database);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)open_history(folder->database, 0);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    history_close(open_history(folder->database, 0), 5000);
+    expect_totals(folder, &a, &b);
+    assert_int_equal(count_files(folder, damaged_pattern, NULL), 1);
 }
 
 static void test_a_damaged_table_of_channels(void **state)
@@ -315,6 +337,7 @@ int main(void)
         TEST(test_a_damaged_table_of_readings),
         TEST(test_a_damaged_file_too_large_to_check_whole),
         TEST(test_damaged_totals_come_from_the_totals_file),
+        TEST(test_what_was_saved_outlives_a_failed_start),
         TEST(test_a_damaged_table_of_channels),
         TEST(test_a_file_of_garbage_and_a_missing_one),
         TEST(test_the_greater_total_wins),

@@ -469,9 +469,7 @@ static void test_profile_problems(void **state)
 static void test_bridge_lines(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "House: #1 'x' @TOPIC@",
-                                        "K\xc3\xbc"
-                                        "che"};
+    static const char *const names[] = {"", "House: #1 'x' @TOPIC@", "K\xc3\xbc 1"};
     struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
     for (size_t i = 0; profile_name(i) != NULL; i++) {
         for (size_t j = 0; j < sizeof names / sizeof names[0]; j++) {
