@@ -30,6 +30,7 @@ struct broker_watch {
     bool connected, subscribed, denied, ended;
     struct connection_end end;
     struct broker_sight sight;
+    int64_t told_boot_ms, seen_boot_ms[2][OBK_QUANTITIES]; /* when */
 };
 
 static void note(struct broker_watch *watch)
@@ -77,13 +78,18 @@ static void see(struct broker_watch *watch, const char *topic, const char *paylo
     size_t channel;
     double value;
     if (strcmp(topic, watch->connected_topic) == 0) {
+        bool online = length == 6 && memcmp(payload, "online", 6) == 0;
+        if (!online) /* what it published before is over */
+            *sight = (struct broker_sight){.told = true};
         sight->told = true;
-        sight->online = length == 6 && memcmp(payload, "online", 6) == 0;
+        sight->online = online;
+        watch->told_boot_ms = clock_boot_ms();
         note(watch);
     } else if (!retained && obk_parse_reading(watch->client_id, topic, payload, length, &quantity,
                                               &channel, &value)) {
         sight->seen[channel][quantity] = true;
         sight->value[channel][quantity] = value;
+        watch->seen_boot_ms[channel][quantity] = clock_boot_ms();
         note(watch);
     }
 }
@@ -279,10 +285,16 @@ void broker_watch_close(struct broker_watch *watch)
     free(watch);
 }
 
-void broker_watch_forget(struct broker_watch *watch)
+void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms)
 {
+    struct broker_sight *sight = &watch->sight;
     pthread_mutex_lock(&watch->lock);
-    watch->sight = (struct broker_sight){.told = false};
+    if (watch->told_boot_ms < before_boot_ms)
+        sight->told = sight->online = false;
+    for (size_t channel = 0; channel < 2; channel++)
+        for (size_t i = 0; i < OBK_QUANTITIES; i++)
+            if (watch->seen_boot_ms[channel][i] < before_boot_ms)
+                sight->seen[channel][i] = false;
     pthread_mutex_unlock(&watch->lock);
 }
 

@@ -21,9 +21,9 @@ struct broker_watch_options {
 };
 
 struct broker_sight {
-    bool told;   /**< `connected` was seen */
-    bool online; /**< and this is what it said last */
-    bool seen[2][OBK_QUANTITIES];
+    bool told;                       /**< `connected` was seen */
+    bool online;                     /**< and this is what it said last */
+    bool seen[2][OBK_QUANTITIES];    /**< since it was offline last */
     double value[2][OBK_QUANTITIES]; /**< V, A, W: the latest */
 };
 
@@ -38,8 +38,8 @@ enum status broker_watch_open(const struct broker_watch_options *options, int64_
 /** NULL is allowed. */
 void broker_watch_close(struct broker_watch *watch);
 
-/** From here on only what comes now counts. */
-void broker_watch_forget(struct broker_watch *watch);
+/** What was seen before this moment does not count. */
+void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms);
 
 /** Waits until something new was seen or deadline_boot_ms has come; says what was seen so far.
  *  STATUS_FAILED if the connection to the broker was lost. */

@@ -27,6 +27,8 @@ static size_t not_a_number(const char *text, size_t left)
     return 0;
 }
 
+static const char json_null_word[4] = {'n', 'u', 'l', 'l'};
+
 /* Into mended, which has room for a third more: "null" for each "inf" is the worst that can come. */
 static size_t mend(const char *bytes, size_t length, char *mended)
 {
@@ -35,8 +37,8 @@ static size_t mend(const char *bytes, size_t length, char *mended)
     for (size_t at = 0; at < length;) {
         size_t skip = in_text ? 0 : not_a_number(bytes + at, length - at);
         if (skip > 0) {
-            memcpy(mended + out, "null", 4);
-            out += 4;
+            memcpy(mended + out, json_null_word, sizeof json_null_word);
+            out += sizeof json_null_word;
             at += skip;
             continue;
         }

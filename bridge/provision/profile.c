@@ -11,7 +11,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#define FILE_MAX (64 * 1024)
+#define FILE_MAX ((size_t)64 * 1024)
 #define DEVICE_ID_MAX 32
 
 struct owned_profile {
@@ -75,7 +75,7 @@ static enum status read_text(const struct source *source, const struct yaml_node
 static enum status read_bool(const struct source *source, const struct yaml_node *node,
                              const char *key, bool *value)
 {
-    const char *text = NULL;
+    const char *text = "";
     enum status status = read_text(source, node, key, 5, &text);
     if (status != STATUS_OK)
         return status;
@@ -88,7 +88,7 @@ static enum status read_bool(const struct source *source, const struct yaml_node
 static enum status read_number(const struct source *source, const struct yaml_node *node,
                                const char *key, double low, double high, double *value)
 {
-    const char *text = NULL;
+    const char *text = "";
     enum status status = read_text(source, node, key, 20, &text);
     if (status != STATUS_OK)
         return status;
@@ -116,7 +116,7 @@ static enum status read_channel(const struct source *source, const struct yaml_n
     if (profile->channel_count == PROFILE_CHANNELS_MAX)
         return wrong(source, node, "There are more channels than a and b");
     struct profile_channel *channel = &profile->channels[profile->channel_count];
-    const char *name = NULL;
+    const char *name = "";
     enum status status = check_keys(source, node, keys);
     if (status == STATUS_OK)
         status = read_text(source, node, "name", 1, &name);
@@ -180,7 +180,7 @@ static enum status read_driver(const struct source *source, const struct yaml_no
 {
     static const char *const only_openbeken[] = {"image", "autoexec", "flags", NULL};
     struct profile *profile = source->profile;
-    const char *driver = NULL;
+    const char *driver = "";
     enum status status = read_text(source, root, "driver", 16, &driver);
     if (status != STATUS_OK)
         return status;

@@ -26,7 +26,7 @@
 enum change_kind { CHANGE_OLD_SCRIPT, CHANGE_SCRIPT, CHANGE_FLAG, CHANGE_NAMES, CHANGE_MQTT };
 
 static const char *const step_names[] = {
-    [CHANGE_OLD_SCRIPT] = "keeping the old " SCRIPT " as " OLD_SCRIPT,
+    [CHANGE_OLD_SCRIPT] = "keeping the old autoexec.bat as autoexec.old",
     [CHANGE_SCRIPT] = SCRIPT,
     [CHANGE_FLAG] = "flags",
     [CHANGE_NAMES] = "names",
@@ -379,8 +379,6 @@ static void report_changed(struct run *run, enum change_kind kind)
     struct provision_report *report = run->report;
     if (kind == CHANGE_OLD_SCRIPT)
         report->kept_old_script = true;
-    if (kind == CHANGE_MQTT)
-        report->password_sent = run->wishes->mqtt.password[0] != '\0';
     const char *name = step_names[kind];
     if (report->changed_count == 0 || report->changed[report->changed_count - 1] != name)
         report->changed[report->changed_count++] = name;
@@ -421,6 +419,8 @@ static enum status wait_for_return(struct run *run, int64_t deadline_boot_ms, st
         struct obk_info info;
         if (module_info(run->module, &info, NULL) == STATUS_OK && came_back(run, &info)) {
             run->report->info = info;
+            /* MQTT settings work at once, so it may have published before the restart, too. */
+            broker_watch_forget(run->watch, clock_boot_ms() - (info.uptime_s + 1) * 1000);
             return STATUS_OK;
         }
         pause_ms(POLL_MS);
@@ -437,8 +437,6 @@ static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct er
     say(run, "Waiting until the module has saved its settings ...");
     pause_ms(SETTLE_MS);
     say(run, "Restarting the module ...");
-    if (run->watch != NULL)
-        broker_watch_forget(run->watch);
     obk_request_reboot(request);
     enum status status = module_order(run->module, request, error);
     if (status != STATUS_OK)

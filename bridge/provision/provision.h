@@ -30,7 +30,6 @@ struct provision_report {
     struct obk_info info; /**< as of the end */
     size_t changed_count;
     const char *changed[PROVISION_STEPS_MAX]; /**< steps that changed something, in order */
-    bool password_sent;   /**< the module does not tell its password, so it cannot be compared */
     bool kept_old_script; /**< a different autoexec.bat was there and is now autoexec.old */
     bool restarted;
     bool waited; /**< online and sight are valid */

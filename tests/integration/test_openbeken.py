@@ -396,6 +396,17 @@ def test_retained_readings_are_not_taken_for_new_ones(module, broker):
     assert result.returncode == 3 and "published no voltage" in result.stderr
 
 
+def test_what_came_before_the_restart_does_not_count(module, broker):
+    """MQTT settings work at once: the module is online and publishes before its restart, then never again."""
+    flash = set_up(broker)
+    flash.values["flags"] = 1 << 10
+    single = module(flash=flash, restart_s=2.0)
+    wait_for(lambda: single._client and single._client.is_connected(), what="the connection")
+    single.boot_s = 60
+    result = provision(single, broker, "--profile", "bl0942-single", wait=6)
+    assert result.returncode == 3 and "did not connect" in result.stderr
+
+
 # ---- options ----
 
 def test_usage_errors(module, broker, folder):
