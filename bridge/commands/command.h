@@ -53,6 +53,11 @@ enum status command_flash_probe(const struct command_context *context, int argc,
 enum status command_flash_restore(const struct command_context *context, int argc, char **argv);
 enum status command_flash_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_write(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_info(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_provision(const struct command_context *context, int argc,
+                                        char **argv);
+enum status command_openbeken_calibrate(const struct command_context *context, int argc,
+                                        char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);
 
