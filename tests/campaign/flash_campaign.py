@@ -6,7 +6,7 @@ Each run has a seed of its own. A line that loses bytes in both directions, late
 flash so slow that an unpaced sender overruns the chip, a reset in mid write, an adapter that vanishes:
 every run must end with the right contents everywhere, or with a refusal before anything was erased.
 
-usage: flash_campaign.py [RUNS [FIRST_SEED]]     BL2MQTT_BINARY names the program under test
+usage: flash_campaign.py [RUNS [FIRST_SEED]]     TEST_BINARY names the program under test
 """
 
 import collections

@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 
-
 enum {
     N_QIO_SIZE = 0x129F70,
     T_QIO_SIZE = 0x100000,
