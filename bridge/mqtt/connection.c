@@ -308,7 +308,7 @@ static int start_connect(struct connection *connection, const struct connection_
     will.message = options->will_payload;
     will.retained = 1;
     will.qos = 1;
-    connect.will = &will;
+    connect.will = options->will_topic != NULL ? &will : NULL;
     connect.keepAliveInterval = options->keepalive_s;
     connect.connectTimeout = CONNECT_TIMEOUT_S;
     connect.username = text_or_null(options->user);

@@ -293,7 +293,7 @@ static bool all_zero(const struct openbeken_energy *energy)
     return true;
 }
 
-enum openbeken_verdict openbeken_energy_json(const char *payload, size_t length,
+enum openbeken_verdict openbeken_sensor_json(const char *payload, size_t length,
                                              struct openbeken_energy *energy)
 {
     *energy = (struct openbeken_energy){0};

@@ -44,8 +44,8 @@ enum openbeken_kind {
     OPENBEKEN_CONNECTED, /**< openbeken_connected() */
     OPENBEKEN_UPTIME,    /**< seconds since the module started */
     OPENBEKEN_BUILD,     /**< firmware version, as text */
-    OPENBEKEN_SENSOR,    /**< openbeken_energy_json() */
-    OPENBEKEN_STATUS,    /**< openbeken_energy_json() */
+    OPENBEKEN_SENSOR,    /**< openbeken_sensor_json() */
+    OPENBEKEN_STATUS,    /**< openbeken_sensor_json() */
     OPENBEKEN_TELE,      /**< anything else below tele/: shows that flag 30 is on */
 };
 
@@ -94,7 +94,7 @@ struct openbeken_energy {
  * the module writes inf and nan where it does not know, and those are left out. OPENBEKEN_UNKNOWN if
  * there is no such object (no driver runs) or it is all zeros (no packet of the chip ever came).
  */
-enum openbeken_verdict openbeken_energy_json(const char *payload, size_t length,
+enum openbeken_verdict openbeken_sensor_json(const char *payload, size_t length,
                                              struct openbeken_energy *energy);
 
 #endif

@@ -187,7 +187,7 @@ void openbeken_finder_message(struct openbeken_finder *finder, const char *topic
         break;
     case OPENBEKEN_SENSOR:
         entry->found.speaks_tele =
-            openbeken_energy_json(payload, length, &energy) == OPENBEKEN_GOOD;
+            openbeken_sensor_json(payload, length, &energy) == OPENBEKEN_GOOD;
         break;
     case OPENBEKEN_UPTIME:
     case OPENBEKEN_STATUS:

@@ -490,7 +490,7 @@ static void take_energy_json(struct openbeken_source *source, struct module *mod
     struct openbeken_energy before = module->json;
     bool first = !module->json_known;
     enum openbeken_verdict verdict =
-        openbeken_energy_json(message->payload, message->length, &module->json);
+        openbeken_sensor_json(message->payload, message->length, &module->json);
     if (verdict != OPENBEKEN_GOOD) {
         module->json = before;
         if (verdict == OPENBEKEN_BAD)

@@ -5,6 +5,8 @@ whose truth is known. A short run of this is part of the integration tests.
 
     tests/campaign/service_campaign.py [--seconds 3600] [--seed N] [--binary build/release/bridge/bl2mqtt]
 
+Needs the libraries of tests/integration/preload, from the binary's own build or from build/asan.
+
 While it runs, the lines are disturbed (junk, flips, also such that the checksum still fits, truncation,
 silence, late answers), chips restart, adapters are pulled, the broker is stopped, killed and frozen, the
 disk stalls, and the service is killed and stopped and started again. At the end:
@@ -282,7 +284,9 @@ def main():
     parser.add_argument("--binary", default=harness.BINARY)
     options = parser.parse_args()
     harness.BINARY = options.binary
-    harness.PRELOAD = pathlib.Path(options.binary).resolve().parents[1] / "tests/integration/preload"
+    # A release may be built without the tests; any build's preloaded libraries do.
+    own = pathlib.Path(options.binary).resolve().parents[1] / "tests/integration/preload"
+    harness.PRELOAD = own if own.exists() else harness.ROOT / "build/asan/tests/integration/preload"
     seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed} (repeat with --seed {seed})", flush=True)
     with tempfile.TemporaryDirectory(prefix="bl2mqtt-campaign-") as folder:

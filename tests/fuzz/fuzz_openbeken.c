@@ -34,7 +34,7 @@ static void check_topic(const char *topic)
 static void check_energy(const char *payload, size_t length)
 {
     struct openbeken_energy energy;
-    if (openbeken_energy_json(payload, length, &energy) != OPENBEKEN_GOOD)
+    if (openbeken_sensor_json(payload, length, &energy) != OPENBEKEN_GOOD)
         return;
     require(energy.present != 0 && (energy.present & ~(unsigned)READING_ALL) == 0);
     require(energy.milli[OPENBEKEN_VOLTAGE] >= 0 && energy.milli[OPENBEKEN_VOLTAGE] <= 2000000);

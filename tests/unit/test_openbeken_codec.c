@@ -212,7 +212,7 @@ static void test_energy_json(void **unused)
 {
     (void)unused;
     struct openbeken_energy energy;
-    assert_int_equal(openbeken_energy_json(status8, strlen(status8), &energy), OPENBEKEN_GOOD);
+    assert_int_equal(openbeken_sensor_json(status8, strlen(status8), &energy), OPENBEKEN_GOOD);
     assert_int_equal(energy.present, READING_ALL);
     assert_int_equal(energy.milli[OPENBEKEN_POWER], 1500500);
     assert_int_equal(energy.milli[OPENBEKEN_VOLTAGE], 230000);
@@ -224,7 +224,7 @@ static void test_energy_json(void **unused)
     for (size_t length = 0; length < sizeof status8; length++) {
         char *copy = test_malloc(length == 0 ? 1 : length);
         memcpy(copy, status8, length);
-        enum openbeken_verdict verdict = openbeken_energy_json(copy, length, &energy);
+        enum openbeken_verdict verdict = openbeken_sensor_json(copy, length, &energy);
         bool whole = length > (size_t)(end - status8);
         if ((verdict == OPENBEKEN_GOOD) != whole)
             fail_msg("cut at %zu: verdict %d", length, verdict);
@@ -266,7 +266,7 @@ static void test_odd_energy_json(void **unused)
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct openbeken_energy energy;
         enum openbeken_verdict verdict =
-            openbeken_energy_json(table[i].json, strlen(table[i].json), &energy);
+            openbeken_sensor_json(table[i].json, strlen(table[i].json), &energy);
         if (verdict != table[i].verdict ||
             (verdict == OPENBEKEN_GOOD && energy.present != table[i].present))
             fail_msg("%s: verdict %d, present %u", table[i].json, verdict, energy.present);
@@ -274,8 +274,8 @@ static void test_odd_energy_json(void **unused)
     static char deep[70000];
     memset(deep, '{', sizeof deep);
     struct openbeken_energy energy;
-    assert_int_equal(openbeken_energy_json(deep, sizeof deep, &energy), OPENBEKEN_BAD);
-    assert_int_equal(openbeken_energy_json(deep, 4000, &energy), OPENBEKEN_UNKNOWN);
+    assert_int_equal(openbeken_sensor_json(deep, sizeof deep, &energy), OPENBEKEN_BAD);
+    assert_int_equal(openbeken_sensor_json(deep, 4000, &energy), OPENBEKEN_UNKNOWN);
 }
 
 /* ---- announcements ---- */
