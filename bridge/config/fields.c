@@ -124,7 +124,9 @@ const struct field fields[] = {
      .meaning = "How often what was measured is written to disk; a power cut loses this much at "
                 "most."},
     {GROUP(SCOPE_FILE), .path = "history.keep",
-     .meaning = "How long what is kept. forever is for ever."},
+     .meaning =
+         "How long what is kept; forever is for ever. This version keeps all readings and makes no "
+         "minutes or hours of them yet."},
     {IN_FILE(history.keep_raw_ms), .type = FIELD_DURATION, .forever = true, .low = HOUR,
      .high = 100 * YEAR, .path = "history.keep.raw", .initial = "30d",
      .meaning = "Every reading as it was measured; recalibration of the past works as far back."},
@@ -135,7 +137,8 @@ const struct field fields[] = {
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
      .meaning = "Hours and days: minimum, mean, maximum, energy."},
 
-    {GROUP(SCOPE_FILE), .path = "web", .meaning = "The web view."},
+    {GROUP(SCOPE_FILE), .path = "web",
+     .meaning = "The web view. This version has none yet: nothing listens."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
      .path = "web.listen", .initial = "127.0.0.1:8942",
      .meaning =
