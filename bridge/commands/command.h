@@ -31,6 +31,7 @@ enum status command_run(const struct command_context *context, int argc, char **
 enum status command_check(const struct command_context *context, int argc, char **argv);
 enum status command_ports(const struct command_context *context, int argc, char **argv);
 enum status command_scan(const struct command_context *context, int argc, char **argv);
+enum status command_calibrate(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);

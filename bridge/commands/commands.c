@@ -9,6 +9,7 @@ const struct command commands[] = {
     {"check", "validate bridge.yaml, reporting all problems at once", command_check},
     {"ports", "serial ports with their stable names and who holds them", command_ports},
     {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
+    {"calibrate", "calibrate a channel against a reference", command_calibrate},
     {"history energy", "energy and power per hour, day or month", command_history_energy},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
     {"simulate module", "a simulated BK7231 module on a pseudo terminal", command_simulate_module},
