@@ -33,6 +33,8 @@ enum status command_ports(const struct command_context *context, int argc, char 
 enum status command_scan(const struct command_context *context, int argc, char **argv);
 enum status command_calibrate(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_history_gaps(const struct command_context *context, int argc, char **argv);
+enum status command_history_events(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);
 

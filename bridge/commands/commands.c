@@ -11,6 +11,8 @@ const struct command commands[] = {
     {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
     {"calibrate", "calibrate a channel against a reference", command_calibrate},
     {"history energy", "energy and power per hour, day or month", command_history_energy},
+    {"history gaps", "when nothing was measured, and why", command_history_gaps},
+    {"history events", "what happened to the bridge and its channels", command_history_events},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
     {"simulate module", "a simulated BK7231 module on a pseudo terminal", command_simulate_module},
     {NULL, NULL, NULL},
