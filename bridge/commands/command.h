@@ -35,6 +35,7 @@ enum status command_calibrate(const struct command_context *context, int argc, c
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
 enum status command_history_gaps(const struct command_context *context, int argc, char **argv);
 enum status command_history_events(const struct command_context *context, int argc, char **argv);
+enum status command_history_export(const struct command_context *context, int argc, char **argv);
 enum status command_history_backup(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);

@@ -13,6 +13,8 @@ const struct command commands[] = {
     {"history energy", "energy and power per hour, day or month", command_history_energy},
     {"history gaps", "when nothing was measured, and why", command_history_gaps},
     {"history events", "what happened to the bridge and its channels", command_history_events},
+    {"history export", "readings as CSV or JSON, energy for Home Assistant",
+     command_history_export},
     {"history backup", "copy the history while it is in use", command_history_backup},
     {"history verify", "check the history or a copy of it", command_history_verify},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},

@@ -174,3 +174,29 @@ enum status history_readings(const char *path, const char *device, const char *c
     close_stream(stream);
     return status;
 }
+
+static bool came_before(const struct reader_channels *channels, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(channels->list[i].device, channels->list[at].device) == 0 &&
+            strcmp(channels->list[i].name, channels->list[at].name) == 0)
+            return true;
+    return false;
+}
+
+enum status history_channels(const char *path, const char *device, const char *channel,
+                             history_channel_callback callback, void *context, struct error *error)
+{
+    sqlite3 *db = NULL;
+    struct reader_channels *channels memory_auto = memory_new(1, sizeof *channels);
+    enum status status = reader_open(path, &db, error);
+    if (status == STATUS_OK)
+        status = reader_channels(db, path, device, channel, channels, error);
+    (void)sqlite3_close(db);
+    bool wanted = true;
+    for (size_t i = 0; i < channels->count && status == STATUS_OK && wanted; i++)
+        if (!came_before(channels, i)) /* another kind of source has a row of its own */
+            wanted = callback(context, channels->list[i].device, channels->list[i].name);
+    free(channels->list);
+    return status;
+}

@@ -36,4 +36,11 @@ enum status history_readings(const char *path, const char *device, const char *c
                              int64_t from_ms, int64_t to_ms, history_reading_callback callback,
                              void *context, struct error *error);
 
+/** Return false to stop. The names are borrowed while the callback runs. */
+typedef bool (*history_channel_callback)(void *context, const char *device, const char *channel);
+
+/** Each channel of the device (NULL: of all) once, or only the one named. STATUS_USAGE as above. */
+enum status history_channels(const char *path, const char *device, const char *channel,
+                             history_channel_callback callback, void *context, struct error *error);
+
 #endif
