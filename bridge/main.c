@@ -12,11 +12,11 @@ static void print_help(FILE *out)
                        "BL0942 energy meters to MQTT, Home Assistant and a long-term history.\n\n"
                        "Commands:\n");
     for (const struct command *command = commands; command->name != NULL; command++)
-        (void)fprintf(out, "  %-18s %s\n", command->name, command->summary);
+        (void)fprintf(out, "  %-20s %s\n", command->name, command->summary);
     (void)fprintf(out, "\nOptions:\n"
-                       "  --config FILE      configuration file (default: bridge.yaml)\n"
-                       "  --help             this text; `bl2mqtt COMMAND --help` tells more\n"
-                       "  --version          version\n");
+                       "  --config FILE        configuration file (default: bridge.yaml)\n"
+                       "  --help               this text; `bl2mqtt COMMAND --help` tells more\n"
+                       "  --version            version\n");
 }
 
 /* A name may have two words; words[] then holds both. Returns how many words matched, 0 if none. */
@@ -31,20 +31,47 @@ static int match(const struct command *command, int count, char **words)
     return strcmp(space + 1, words[1]) == 0 ? 2 : 0;
 }
 
-/* "history" alone, or "history enrgy": say which second words there are. */
-static bool print_group(const char *word)
+static bool in_group(const struct command *command, const char *word)
 {
     size_t length = strlen(word);
-    bool found = false;
-    for (const struct command *command = commands; command->name != NULL; command++) {
-        if (strncmp(command->name, word, length) != 0 || command->name[length] != ' ')
-            continue;
-        if (!found)
-            (void)fprintf(stderr, "bl2mqtt %s: Say which of these you mean:\n", word);
-        (void)fprintf(stderr, "  bl2mqtt %-18s %s\n", command->name, command->summary);
-        found = true;
+    return strncmp(command->name, word, length) == 0 && command->name[length] == ' ';
+}
+
+static bool is_group(const char *word)
+{
+    for (const struct command *command = commands; command->name != NULL; command++)
+        if (in_group(command, word))
+            return true;
+    return false;
+}
+
+static void print_group(FILE *out, const char *word)
+{
+    for (const struct command *command = commands; command->name != NULL; command++)
+        if (in_group(command, word))
+            (void)fprintf(out, "  bl2mqtt %-20s %s\n", command->name, command->summary);
+}
+
+/* "history --help", "history" alone, "history enrgy", "rnu". */
+static enum status no_such_command(int count, char **words)
+{
+    if (!is_group(words[0])) {
+        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s\"; `bl2mqtt --help` lists them.\n",
+                      words[0]);
+        return STATUS_USAGE;
     }
-    return found;
+    if (count > 1 && strcmp(words[1], "--help") == 0) {
+        (void)printf("The commands of bl2mqtt %s; each has --help and a man page:\n", words[0]);
+        print_group(stdout, words[0]);
+        return STATUS_OK;
+    }
+    if (count > 1)
+        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s %s\". These there are:\n",
+                      words[0], words[1]);
+    else
+        (void)fprintf(stderr, "bl2mqtt %s: Say which of these you mean:\n", words[0]);
+    print_group(stderr, words[0]);
+    return STATUS_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -86,8 +113,5 @@ int main(int argc, char **argv)
         optind = 0; /* glibc: start a new scan */
         return (int)command->run(&context, argc - first, argv + first);
     }
-    if (!print_group(argv[optind]))
-        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s\"; `bl2mqtt --help` lists them.\n",
-                      argv[optind]);
-    return STATUS_USAGE;
+    return (int)no_such_command(argc - optind, argv + optind);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt check: says whether bridge.yaml can be used, and if not, everything that is wrong with
- * it. */
+/* bl2mqtt check: says whether bridge.yaml can be used, and if not, all that is wrong with it. */
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
 #include "bridge/config/defaults.h"
@@ -12,19 +11,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static void print_help(FILE *out)
+#define NAME "check"
+
+static void print_help(void)
 {
-    (void)fprintf(
-        out, "Usage: bl2mqtt [--config FILE] check [--json]\n"
-             "       bl2mqtt check --print-defaults | --print-schema\n\n"
-             "Checks the configuration and reports all problems at once, each as\n"
-             "file:line:column: message. Exit status 0 if it can be used (there may be\n"
-             "warnings), 2 if not.\n\n"
-             "Options:\n"
-             "  --json             one JSON document: {\"valid\", \"problems\": [...]}\n"
-             "  --print-defaults   print a bridge.yaml with every key, its default and meaning\n"
-             "  --print-schema     print the JSON Schema of bridge.yaml, for editors\n"
-             "  --help             this text\n");
+    (void)printf(
+        "Usage: bl2mqtt [--config FILE] check [--json]\n"
+        "       bl2mqtt check --print-defaults | --print-schema\n\n"
+        "Checks the configuration and reports all problems at once, each as\n"
+        "file:line:column: message. Exit status 0 if it can be used (there may be\n"
+        "warnings), 2 if not.\n\n"
+        "Options:\n"
+        "  --json             one JSON document: {\"valid\", \"problems\": [...]}\n"
+        "  --print-defaults   print a bridge.yaml with every key, its default and meaning\n"
+        "  --print-schema     print the JSON Schema of bridge.yaml, for editors\n"
+        "  --help             this text\n");
 }
 
 static json_t *problem_json(const struct config_problem *problem)
@@ -35,13 +36,6 @@ static json_t *problem_json(const struct config_problem *problem)
                      problem->message);
 }
 
-static enum status print_json(json_t *document)
-{
-    int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    json_decref(document);
-    return failed == 0 && printf("\n") > 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
-}
-
 static enum status answer_json(const struct config *config, const struct config_problems *problems)
 {
     json_t *list = json_array();
@@ -50,12 +44,36 @@ static enum status answer_json(const struct config *config, const struct config_
     json_t *answer = json_pack("{s:b,s:o}", "valid", config != NULL, "problems", list);
     if (problems->more > 0)
         json_object_set_new(answer, "more", json_integer((json_int_t)problems->more));
-    return print_json(answer);
+    return command_print_json(NAME, answer, JSON_INDENT(2));
 }
 
 static void print_count(const char *separator, size_t count, const char *what)
 {
     (void)printf("%s%zu %s%s", separator, count, what, count == 1 ? "" : "s");
+}
+
+/* No fault of the file, as the adapter may be plugged in at any time: so no warning, only a remark. */
+static void remark_missing_ports(const struct config *config)
+{
+    size_t missing = 0;
+    const char *first = NULL;
+    for (size_t d = 0; d < config->device_count; d++) {
+        const struct config_device *device = &config->devices[d];
+        for (size_t c = 0; device->driver == DRIVER_BL0942 && c < device->channel_count; c++) {
+            if (access(device->channels[c].port, F_OK) == 0)
+                continue;
+            first = first == NULL ? device->channels[c].port : first;
+            missing++;
+        }
+    }
+    if (missing == 1)
+        (void)fprintf(
+            stderr, "Its port %s is not there now; `bl2mqtt ports` lists those that are.\n", first);
+    if (missing > 1)
+        (void)fprintf(stderr,
+                      "%zu of its ports are not there now, the first is %s; `bl2mqtt ports` lists "
+                      "those that are.\n",
+                      missing, first);
 }
 
 static void answer_text(const char *path, const struct config *config,
@@ -73,6 +91,8 @@ static void answer_text(const char *path, const struct config *config,
     if (problems->warnings > 0)
         print_count(", ", problems->warnings, "warning");
     (void)printf(".\n");
+    (void)fflush(stdout);
+    remark_missing_ports(config);
 }
 
 static enum status check(const struct command_context *context, bool json)
@@ -108,21 +128,15 @@ enum status command_check(const struct command_context *context, int argc, char 
             config_print_defaults(stdout);
             return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
         case 's':
-            return print_json(config_schema());
+            return command_print_json(NAME, config_schema(), JSON_INDENT(2));
         case 'h':
-            print_help(stdout);
+            print_help();
             return STATUS_OK;
         default:
-            (void)fprintf(stderr, "Try `bl2mqtt check --help`.\n");
-            return STATUS_USAGE;
+            return command_bad_option(NAME);
         }
     }
-    if (optind < argc) {
-        (void)fprintf(stderr,
-                      "bl2mqtt check: \"%s\" is one word too many; name the file with "
-                      "--config in front of check.\n",
-                      argv[optind]);
-        return STATUS_USAGE;
-    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     return check(context, json);
 }

@@ -8,3 +8,36 @@ enum status command_fail(const char *command, enum status status, const struct e
     (void)fprintf(stderr, "bl2mqtt %s: %s\n", command, error->text);
     return status;
 }
+
+enum status command_bad_value(const char *command, const char *option, const char *value,
+                              const char *wanted)
+{
+    (void)fprintf(stderr, "bl2mqtt %s: --%s %s: give %s.\n", command, option, value, wanted);
+    return STATUS_USAGE;
+}
+
+enum status command_bad_option(const char *command)
+{
+    (void)fprintf(stderr, "Try `bl2mqtt %s --help`.\n", command);
+    return STATUS_USAGE;
+}
+
+enum status command_extra_word(const char *command, const char *word)
+{
+    (void)fprintf(stderr,
+                  "bl2mqtt %s: \"%s\" is one word too many; `bl2mqtt %s --help` lists the "
+                  "options.\n",
+                  command, word, command);
+    return STATUS_USAGE;
+}
+
+enum status command_print_json(const char *command, json_t *document, size_t layout)
+{
+    int failed = json_dumpf(document, stdout, layout | JSON_REAL_PRECISION(12));
+    json_decref(document);
+    if (failed == 0 && putchar('\n') != EOF && fflush(stdout) == 0)
+        return STATUS_OK;
+    (void)fprintf(stderr, "bl2mqtt %s: The answer cannot be written to standard output.\n",
+                  command);
+    return STATUS_FAILED;
+}

@@ -9,6 +9,8 @@
 
 #include "drivers/base/status.h"
 
+#include <jansson.h>
+
 struct command_context {
     const char *config_path; /**< --config, default bridge.yaml */
 };
@@ -22,9 +24,20 @@ struct command {
 /** The table of all commands, ended by a NULL name. */
 extern const struct command commands[];
 
-/** Prints error->text to stderr as one sentence starting with the command's name; returns status.
- */
+/** Prints "bl2mqtt <command>: <error->text>" to stderr; returns status. */
 enum status command_fail(const char *command, enum status status, const struct error *error);
+
+/* What is wrong with a command line, said on stderr; each returns STATUS_USAGE. */
+/** "--baud 17: give 4800 or 9600." */
+enum status command_bad_value(const char *command, const char *option, const char *value,
+                              const char *wanted);
+/** To be added to what getopt_long has said by itself. */
+enum status command_bad_option(const char *command);
+enum status command_extra_word(const char *command, const char *word);
+
+/** Prints a document on a line, or lines, of its own and frees it. layout: JSON_COMPACT or
+ *  JSON_INDENT(2). STATUS_FAILED, and the reason on stderr, if standard output is gone. */
+enum status command_print_json(const char *command, json_t *document, size_t layout);
 
 /* What the table is made of: one function per file of this folder. */
 enum status command_run(const struct command_context *context, int argc, char **argv);
@@ -38,6 +51,19 @@ enum status command_history_events(const struct command_context *context, int ar
 enum status command_history_export(const struct command_context *context, int argc, char **argv);
 enum status command_history_backup(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
+enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
+enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
+enum status command_flash_image(const struct command_context *context, int argc, char **argv);
+enum status command_flash_link_test(const struct command_context *context, int argc, char **argv);
+enum status command_flash_probe(const struct command_context *context, int argc, char **argv);
+enum status command_flash_restore(const struct command_context *context, int argc, char **argv);
+enum status command_flash_verify(const struct command_context *context, int argc, char **argv);
+enum status command_flash_write(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_info(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_provision(const struct command_context *context, int argc,
+                                        char **argv);
+enum status command_openbeken_calibrate(const struct command_context *context, int argc,
+                                        char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history energy: kilowatt hours and watts per hour, day or month, from the history file.
- */
+/* bl2mqtt history energy: kilowatt hours and watts per hour, day or month, from the history. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/history/buckets.h"
@@ -10,10 +9,8 @@
 #include "drivers/base/text.h"
 
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #define NAME "history energy"
@@ -59,8 +56,8 @@ static bool parse_bucket(const char *text, enum history_bucket *bucket)
     return false;
 }
 
-static enum status parse_options(int argc, char **argv, struct options *options, bool *help,
-                                 struct error *error)
+/* *help: --help was asked for. */
+static enum status parse_options(int argc, char **argv, struct options *options, bool *help)
 {
     static const struct option known[] = {
         {"device", required_argument, NULL, 'd'},
@@ -74,7 +71,6 @@ static enum status parse_options(int argc, char **argv, struct options *options,
         {NULL, 0, NULL, 0},
     };
     *options = (struct options){.to = "now", .bucket = BUCKET_DAY};
-    *help = false;
     int option;
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         switch (option) {
@@ -92,8 +88,7 @@ static enum status parse_options(int argc, char **argv, struct options *options,
             break;
         case 'b':
             if (!parse_bucket(optarg, &options->bucket))
-                return error_set(error, STATUS_USAGE, "--bucket is hour, day or month, not \"%s\".",
-                                 optarg);
+                return command_bad_value(NAME, "bucket", optarg, "hour, day or month");
             break;
         case 'j':
             options->json = true;
@@ -105,13 +100,13 @@ static enum status parse_options(int argc, char **argv, struct options *options,
             *help = true;
             return STATUS_OK;
         default:
-            return error_set(error, STATUS_USAGE, "Try `bl2mqtt history energy --help`.");
+            return command_bad_option(NAME);
         }
     }
     if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
-    if (options->device == NULL)
-        return error_set(error, STATUS_USAGE, "Say which device with --device.");
+        return command_extra_word(NAME, argv[optind]);
+    if (options->device == NULL && !*help)
+        return command_fail(NAME, STATUS_USAGE, &(struct error){"Say which device with --device."});
     return STATUS_OK;
 }
 
@@ -189,15 +184,8 @@ struct table {
 static bool keep_row(void *context, const struct history_energy_row *row)
 {
     struct table *table = context;
-    if (table->count == table->capacity) { /* bounded by HISTORY_BUCKETS_MAX */
-        size_t capacity = table->capacity == 0 ? 64 : table->capacity * 2;
-        struct history_energy_row *rows = memory_new(capacity, sizeof *rows);
-        if (table->count > 0)
-            memcpy(rows, table->rows, table->count * sizeof *rows);
-        free(table->rows);
-        table->rows = rows;
-        table->capacity = capacity;
-    }
+    /* Bounded by HISTORY_BUCKETS_MAX. */
+    table->rows = memory_grow(table->rows, table->count, &table->capacity, sizeof *table->rows);
     table->rows[table->count++] = *row;
     if (row->imported_uwh > table->greatest_uwh)
         table->greatest_uwh = row->imported_uwh;
@@ -326,18 +314,19 @@ static enum status answer(struct history_query *query, const struct options *opt
 
 enum status command_history_energy(const struct command_context *context, int argc, char **argv)
 {
-    struct options options;
+    struct options options = {0};
     struct error error = {""};
-    bool help;
-    enum status status = parse_options(argc, argv, &options, &help, &error);
-    if (status == STATUS_OK && help) {
+    bool help = false;
+    enum status status = parse_options(argc, argv, &options, &help);
+    if (status != STATUS_OK)
+        return status;
+    if (help) {
         print_help();
         return STATUS_OK;
     }
     char *path memory_auto = NULL;
     struct history_query *query = NULL;
-    if (status == STATUS_OK)
-        status = command_history_path(context, options.database, &path, &error);
+    status = command_history_path(context, options.database, &path, &error);
     if (status == STATUS_OK)
         status = history_query_open(path, &query, &error);
     if (status == STATUS_OK)

@@ -50,10 +50,7 @@ static enum status print_json(const struct serial_listing *listings, size_t coun
     }
     json_t *answer = json_object();
     (void)json_object_set_new(answer, "ports", ports);
-    int failed = json_dumpf(answer, stdout, JSON_INDENT(2));
-    json_decref(answer);
-    (void)putchar('\n');
-    return failed == 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+    return command_print_json(NAME, answer, JSON_INDENT(2));
 }
 
 static void print_port(const struct serial_listing *listing)
@@ -89,15 +86,12 @@ enum status command_ports(const struct command_context *context, int argc, char 
             return STATUS_OK;
         }
         if (option != 'j')
-            return STATUS_USAGE;
+            return command_bad_option(NAME);
         json = true;
     }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     struct error error = {""};
-    if (optind < argc) {
-        (void)error_set(&error, STATUS_USAGE, "\"%s\" is not understood; see --help.",
-                        argv[optind]);
-        return command_fail(NAME, STATUS_USAGE, &error);
-    }
     struct serial_listing *listings = NULL;
     size_t count = 0;
     enum status status = serial_list(&listings, &count, &error);

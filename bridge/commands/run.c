@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define NAME "run"
+
 static void print_help(void)
 {
     (void)printf("Usage: bl2mqtt [--config FILE] run\n\n"
@@ -58,25 +60,17 @@ enum status command_run(const struct command_context *context, int argc, char **
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option != 'h')
-            return STATUS_USAGE;
+            return command_bad_option(NAME);
         print_help();
         return STATUS_OK;
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "bl2mqtt run: \"%s\" is not understood; see bl2mqtt run --help.\n",
-                      argv[optind]);
-        return STATUS_USAGE;
-    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     struct config *config = load(context->config_path);
-    if (config == NULL) {
-        (void)fprintf(stderr, "bl2mqtt run: The configuration has errors; nothing was started.\n");
-        return STATUS_USAGE;
-    }
+    if (config == NULL)
+        return command_fail(NAME, STATUS_USAGE,
+                            &(struct error){"The configuration has errors; nothing was started."});
     struct log *log = log_create(config->bridge.log_level);
-    if (log == NULL) {
-        config_free(config);
-        return STATUS_FAILED;
-    }
     enum status status = serve(context->config_path, config, log);
     log_free(log);
     return status;

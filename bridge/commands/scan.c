@@ -36,23 +36,18 @@ static void print_help(void)
                  "  --help    this text\n");
 }
 
-static enum status wrong(const char *what, struct error *error)
-{
-    return error_set(error, STATUS_USAGE, "%s; see `bl2mqtt scan --help`.", what);
-}
-
-static enum status parse_baud(const char *text, struct wishes *wishes, struct error *error)
+static enum status parse_baud(const char *text, struct wishes *wishes)
 {
     int64_t baud;
     if (!number_parse_int(text, strlen(text), 4800, 38400, &baud) ||
         (baud != 4800 && baud != 9600 && baud != 19200 && baud != 38400))
-        return wrong("--baud must be 4800, 9600, 19200 or 38400", error);
+        return command_bad_value(NAME, "baud", text, "4800, 9600, 19200 or 38400");
     wishes->baud = (uint32_t)baud;
     return STATUS_OK;
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes, bool *help,
-                         struct error *error)
+/* *help: --help was asked for. */
+static enum status parse(int argc, char **argv, struct wishes *wishes, bool *help)
 {
     static const struct option options[] = {
         {"port", required_argument, NULL, 'p'},
@@ -69,7 +64,7 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
             wishes->port = optarg;
             break;
         case 'b':
-            status = parse_baud(optarg, wishes, error);
+            status = parse_baud(optarg, wishes);
             break;
         case 'j':
             wishes->json = true;
@@ -78,13 +73,15 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
             *help = true;
             return STATUS_OK;
         default:
-            return wrong("An option is not understood", error);
+            return command_bad_option(NAME);
         }
     }
     if (status == STATUS_OK && optind < argc)
-        return wrong("There is one word too many", error);
-    if (status == STATUS_OK && wishes->port == NULL)
-        return wrong("Say which port with --port; `bl2mqtt ports` lists them", error);
+        return command_extra_word(NAME, argv[optind]);
+    if (status == STATUS_OK && wishes->port[0] == '\0')
+        return command_fail(
+            NAME, STATUS_USAGE,
+            &(struct error){"Say which port with --port; `bl2mqtt ports` lists them."});
     return status;
 }
 
@@ -184,10 +181,7 @@ static enum status print_json(const struct bl0942_scan *scan, const char *port, 
     (void)json_object_set_new(answer, "port", json_string(port));
     (void)json_object_set_new(answer, "chips", chips);
     (void)json_object_set_new(answer, "config", json_string(config));
-    int failed = json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(answer);
-    (void)putchar('\n');
-    return failed == 0 && fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+    return command_print_json(NAME, answer, JSON_INDENT(2));
 }
 
 static void print_text(const struct bl0942_scan *scan, const char *config)
@@ -211,7 +205,8 @@ static void print_text(const struct bl0942_scan *scan, const char *config)
 static enum status scan_port(const struct wishes *wishes, struct bl0942_scan *scan,
                              struct error *error)
 {
-    const struct serial_options options = {.baud = wishes->baud != 0 ? wishes->baud : 4800};
+    const struct serial_options options = {.baud = wishes->baud != 0 ? wishes->baud : 4800,
+                                           .patient = true};
     struct serial_port *port = NULL;
     enum status status = serial_open(wishes->port, &options, &port, error);
     if (status != STATUS_OK)
@@ -221,31 +216,36 @@ static enum status scan_port(const struct wishes *wishes, struct bl0942_scan *sc
     return status;
 }
 
+static enum status answer(const struct wishes *wishes, const struct bl0942_scan *scan)
+{
+    char name[PATH_MAX], config[4 * PATH_MAX + 512];
+    struct text text;
+    text_init(&text, config, sizeof config);
+    stable_name(wishes->port, name, sizeof name);
+    write_config(scan, name, &text);
+    if (wishes->json)
+        return print_json(scan, name, config);
+    print_text(scan, config);
+    return STATUS_OK;
+}
+
 enum status command_scan(const struct command_context *context, int argc, char **argv)
 {
     (void)context;
-    struct wishes wishes = {.port = NULL};
-    struct error error = {""};
+    struct wishes wishes = {.port = ""};
     bool help = false;
-    enum status status = parse(argc, argv, &wishes, &help, &error);
+    enum status status = parse(argc, argv, &wishes, &help);
     if (status != STATUS_OK)
-        return command_fail(NAME, status, &error);
+        return status;
     if (help) {
         print_help();
         return STATUS_OK;
     }
+    struct error error = {""};
     struct bl0942_scan scan = {.count = 0};
     status = scan_port(&wishes, &scan, &error);
-    char name[PATH_MAX], config[4 * PATH_MAX + 512];
-    struct text text;
-    text_init(&text, config, sizeof config);
-    stable_name(wishes.port, name, sizeof name);
-    write_config(&scan, name, &text);
-    if (status == STATUS_OK && !wishes.json)
-        print_text(&scan, config);
-    else if (wishes.json && (status == STATUS_OK || status == STATUS_NO_ANSWER) &&
-             print_json(&scan, name, config) != STATUS_OK)
-        return error_set(&error, STATUS_FAILED, "The answer could not be written."),
-               command_fail(NAME, STATUS_FAILED, &error);
+    /* With no chip found there is still an answer: an empty list. */
+    if ((status == STATUS_OK || status == STATUS_NO_ANSWER) && answer(&wishes, &scan) != STATUS_OK)
+        return STATUS_FAILED;
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

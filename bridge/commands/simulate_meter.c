@@ -2,27 +2,22 @@
 /* `bl2mqtt simulate meter`: simulated BL0942 chips on a pseudo terminal, for people to try the
  * bridge without hardware and for tests to compare with. See bl2mqtt-simulate-meter(1). */
 #include "bridge/commands/command.h"
+#include "bridge/commands/simulation.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/simulator/console.h"
 #include "drivers/simulator/meter.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <limits.h>
 #include <math.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <uv.h>
 
 #define NAME "simulate meter"
 #define TRUTH_INTERVAL_MS 1000
-#define CONTROL_LINE_SIZE 256
 #define UNPLUG_MAX_S 86400.0
 #define COUNTER_MAX 0xFFFFFF
 
@@ -69,8 +64,7 @@ static void print_help(void)
 
 static enum status usage(const char *option, const char *value, const char *wanted)
 {
-    (void)fprintf(stderr, "bl2mqtt " NAME ": --%s %s: give %s.\n", option, value, wanted);
-    return STATUS_USAGE;
+    return command_bad_value(NAME, option, value, wanted);
 }
 
 static bool parse_real(const char *text, double low, double high, double *value)
@@ -313,95 +307,45 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
             *done = true;
             return STATUS_OK;
         }
-        if (key == '?') {
-            (void)fprintf(stderr, "Try `bl2mqtt " NAME " --help`.\n");
-            return STATUS_USAGE;
-        }
+        if (key == '?')
+            return command_bad_option(NAME);
         enum status status = take_option(wishes, key, optarg);
         if (status != STATUS_OK)
             return status;
     }
-    if (optind < argc) {
-        (void)fprintf(stderr, "bl2mqtt " NAME ": \"%s\" is no option; try --help.\n", argv[optind]);
-        return STATUS_USAGE;
-    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     return settle(wishes);
 }
 
 /* ---- running ---- */
 
 struct session {
-    uv_loop_t loop;
-    uv_signal_t interrupt, terminate;
+    struct simulation simulation;
     uv_timer_t truth_timer, unplug_timer;
-    uv_poll_t control;
     const struct wishes *wishes;
     struct simulator_meter *meter;
-    char line[CONTROL_LINE_SIZE];
-    size_t line_length;
-    bool line_too_long;
-    bool stopping;
-    enum status status;
 };
 
-static void close_handle(uv_handle_t *handle, void *unused)
+static void complain(const struct error *error)
 {
-    (void)unused;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    (void)command_fail(NAME, STATUS_FAILED, error);
 }
 
-static void stop(struct session *session)
-{
-    session->stopping = true;
-    uv_stop(&session->loop);
-}
-
-static void on_signal(uv_signal_t *signal, int number)
-{
-    (void)number;
-    stop(signal->data);
-}
-
-static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void complain(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)fputs("bl2mqtt " NAME ": ", stderr);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fputc('\n', stderr);
-    va_end(arguments);
-}
-
-static void print_document(struct session *session, json_t *document)
-{
-    int failed = json_dumpf(document, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    if (failed != 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
-        complain("Standard output cannot be written any more; stopping.");
-        session->status = STATUS_FAILED;
-        stop(session);
-    }
-    json_decref(document);
-}
-
-/* A reader never sees half a document: written beside it, then renamed. */
 static void write_truth(struct session *session)
 {
-    char temporary[PATH_MAX];
-    const char *path = session->wishes->truth_path;
-    int length = snprintf(temporary, sizeof temporary, "%s.new", path);
+    struct error error = {""};
     json_t *document = console_truth(session->meter);
-    bool written =
-        length > 0 && (size_t)length < sizeof temporary &&
-        json_dump_file(document, temporary, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0 &&
-        rename(temporary, path) == 0;
+    char *text memory_auto = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(document);
-    if (written || session->status != STATUS_OK)
+    if (text != NULL &&
+        simulation_write_file(session->wishes->truth_path, text, strlen(text), &error) == STATUS_OK)
         return;
-    complain("%s cannot be written: %s.", path, strerror(errno));
-    session->status = STATUS_FAILED;
-    stop(session);
+    if (session->simulation.status != STATUS_OK)
+        return; /* was said */
+    complain(&error);
+    session->simulation.status = STATUS_FAILED;
+    simulation_stop(&session->simulation);
 }
 
 static void on_truth_timer(uv_timer_t *timer)
@@ -413,7 +357,7 @@ static void plug_in(struct session *session)
 {
     struct error error = {""};
     if (simulator_meter_plug(session->meter, &error) != STATUS_OK)
-        complain("%s", error.text);
+        complain(&error);
     else
         (void)fprintf(stderr, "Plugged in at %s.\n", simulator_meter_port(session->meter));
 }
@@ -439,9 +383,16 @@ static void on_unplug_timer(uv_timer_t *timer)
 
 /* ---- commands on standard input ---- */
 
-static void obey(struct session *session, char *line)
+static void obey(void *context, char *line)
 {
+    struct session *session = context;
     struct error error = {""};
+    if (line == NULL) {
+        (void)error_set(&error, STATUS_USAGE, "A command has at most %d bytes.",
+                        SIMULATION_LINE_SIZE - 1);
+        complain(&error);
+        return;
+    }
     bool plugged = simulator_meter_port(session->meter) != NULL;
     switch (console_obey(session->meter, line, &error)) {
     case CONSOLE_DONE:
@@ -452,68 +403,15 @@ static void obey(struct session *session, char *line)
         plug_in(session);
         break;
     case CONSOLE_TRUTH:
-        print_document(session, console_truth(session->meter));
+        simulation_print(&session->simulation, console_truth(session->meter));
         break;
     case CONSOLE_QUIT:
-        stop(session);
+        simulation_stop(&session->simulation);
         break;
     case CONSOLE_WRONG:
-        complain("%s", error.text);
+        complain(&error);
         break;
     }
-}
-
-static void take_byte(struct session *session, char byte)
-{
-    if (byte != '\n') {
-        if (session->line_length < sizeof session->line - 1)
-            session->line[session->line_length++] = byte != '\0' ? byte : '?';
-        else
-            session->line_too_long = true;
-        return;
-    }
-    session->line[session->line_length] = '\0';
-    if (session->line_too_long)
-        complain("A command has at most %d bytes.", CONTROL_LINE_SIZE - 1);
-    else
-        obey(session, session->line);
-    session->line_length = 0;
-    session->line_too_long = false;
-}
-
-/* False at the end of the input, or when there is nothing more to read now. */
-static bool read_control(struct session *session)
-{
-    char bytes[256];
-    ssize_t length = read(STDIN_FILENO, bytes, sizeof bytes);
-    if (length < 0)
-        return false;
-    for (ssize_t i = 0; i < length && !session->stopping; i++)
-        take_byte(session, bytes[i]);
-    if (length == 0)
-        stop(session); /* whoever steered it is gone; do not stay behind */
-    return length > 0;
-}
-
-static void on_control(uv_poll_t *poll, int status, int events)
-{
-    (void)events;
-    struct session *session = poll->data;
-    if (status != 0)
-        stop(session);
-    else
-        (void)read_control(session);
-}
-
-static void start_control(struct session *session)
-{
-    if (uv_poll_init(&session->loop, &session->control, STDIN_FILENO) == 0) {
-        session->control.data = session;
-        (void)uv_poll_start(&session->control, UV_READABLE | UV_DISCONNECT, on_control);
-        return;
-    }
-    while (!session->stopping && read_control(session)) /* a file: it cannot be waited for */
-        ;
 }
 
 /* ---- start and end ---- */
@@ -538,7 +436,7 @@ static json_t *start_document(struct session *session)
 static void announce(struct session *session)
 {
     if (session->wishes->json) {
-        print_document(session, start_document(session));
+        simulation_print(&session->simulation, start_document(session));
         return;
     }
     const struct simulator_meter_options *meter = &session->wishes->meter;
@@ -556,14 +454,10 @@ static void announce(struct session *session)
 static void start_handles(struct session *session)
 {
     const struct wishes *wishes = session->wishes;
-    (void)uv_signal_init(&session->loop, &session->interrupt);
-    (void)uv_signal_init(&session->loop, &session->terminate);
-    (void)uv_timer_init(&session->loop, &session->truth_timer);
-    (void)uv_timer_init(&session->loop, &session->unplug_timer);
-    session->interrupt.data = session->terminate.data = session;
+    uv_loop_t *loop = &session->simulation.loop;
+    (void)uv_timer_init(loop, &session->truth_timer);
+    (void)uv_timer_init(loop, &session->unplug_timer);
     session->truth_timer.data = session->unplug_timer.data = session;
-    (void)uv_signal_start(&session->interrupt, on_signal, SIGINT);
-    (void)uv_signal_start(&session->terminate, on_signal, SIGTERM);
     if (wishes->truth_path != NULL)
         (void)uv_timer_start(&session->truth_timer, on_truth_timer, 0, TRUTH_INTERVAL_MS);
     if (wishes->unplug_every_s > 0)
@@ -573,25 +467,21 @@ static void start_handles(struct session *session)
 
 static enum status run_session(struct session *session)
 {
+    struct simulation *simulation = &session->simulation;
     struct error error = {""};
     enum status status =
-        simulator_meter_create(&session->loop, &session->wishes->meter, &session->meter, &error);
+        simulator_meter_create(&simulation->loop, &session->wishes->meter, &session->meter, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
-    /* libuv makes standard input non-blocking, which a shell on the same terminal must not keep. */
-    int input_flags = fcntl(STDIN_FILENO, F_GETFL);
     start_handles(session);
     announce(session);
     if (session->wishes->control)
-        start_control(session);
-    if (!session->stopping)
-        (void)uv_run(&session->loop, UV_RUN_DEFAULT);
+        simulation_control(simulation, obey, session);
+    simulation_run(simulation);
     if (session->wishes->truth_path != NULL)
         write_truth(session);
-    if (input_flags >= 0)
-        (void)fcntl(STDIN_FILENO, F_SETFL, input_flags);
     simulator_meter_close(session->meter);
-    return session->status;
+    return simulation->status;
 }
 
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv)
@@ -611,13 +501,13 @@ enum status command_simulate_meter(const struct command_context *context, int ar
     enum status status = parse_arguments(argc, argv, &wishes, &done);
     if (status != STATUS_OK || done)
         return status;
-    (void)signal(SIGPIPE, SIG_IGN); /* a reader that went away is noticed where we write */
-    struct session session = {.wishes = &wishes};
-    if (uv_loop_init(&session.loop) != 0)
-        return command_fail(NAME, STATUS_FAILED, &(struct error){"The event loop cannot start."});
-    status = run_session(&session);
-    uv_walk(&session.loop, close_handle, NULL);
-    while (uv_loop_close(&session.loop) != 0) /* once more if it was stopped before it ran */
-        (void)uv_run(&session.loop, UV_RUN_DEFAULT);
+    struct session *session memory_auto = memory_new(1, sizeof *session);
+    session->wishes = &wishes;
+    struct error error = {""};
+    status = simulation_open(&session->simulation, NAME, &error);
+    if (status != STATUS_OK)
+        return command_fail(NAME, status, &error);
+    status = run_session(session);
+    simulation_close(&session->simulation);
     return status;
 }

@@ -2,7 +2,9 @@
 /* `bl2mqtt simulate module`: a simulated BK7231 module on a pseudo terminal, for people to try the
  * flasher without a module to lose and for tests to break. See bl2mqtt-simulate-module(1). */
 #include "bridge/commands/command.h"
+#include "bridge/commands/simulation.h"
 
+#include "drivers/base/file.h"
 #include "drivers/base/log.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
@@ -10,21 +12,14 @@
 #include "drivers/simulator/module_port.h"
 #include "drivers/simulator/module_stats.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <uv.h>
 
 #define NAME "simulate module"
 #define STATS_INTERVAL_MS 1000
-#define CONTROL_LINE_SIZE 4096
 #define FLASH_SIZE_MIN 0x200000
 #define FLASH_SIZE_MAX 0x1000000
 #define VAULT_ADDRESS 0x1EE000U
@@ -80,8 +75,7 @@ static void print_help(const struct module_faults *faults)
 
 static enum status usage(const char *option, const char *value, const char *wanted)
 {
-    (void)fprintf(stderr, "bl2mqtt " NAME ": --%s %s: give %s.\n", option, value, wanted);
-    return STATUS_USAGE;
+    return command_bad_value(NAME, option, value, wanted);
 }
 
 static enum status fail(enum status status, const struct error *error)
@@ -89,25 +83,9 @@ static enum status fail(enum status status, const struct error *error)
     return command_fail(NAME, status, error);
 }
 
-/* Decimal, or hexadecimal with 0x. */
 static bool parse_whole(const char *text, int64_t low, int64_t high, int64_t *value)
 {
-    if (strncmp(text, "0x", 2) != 0)
-        return number_parse_int(text, strlen(text), low, high, value);
-    int64_t number = 0;
-    size_t length = strlen(text);
-    if (length < 3 || length > 10)
-        return false;
-    for (const char *at = text + 2; *at != '\0'; at++) {
-        static const char digits[] = "0123456789abcdefABCDEF";
-        const char *digit = strchr(digits, *at);
-        if (digit == NULL)
-            return false;
-        int64_t worth = digit - digits;
-        number = number * 16 + (worth < 16 ? worth : worth - 6);
-    }
-    *value = number;
-    return number >= low && number <= high;
+    return number_parse_whole(text, strlen(text), low, high, value);
 }
 
 static enum status parse_fault(struct wishes *wishes, const char *text)
@@ -272,133 +250,53 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
             *done = true;
             return STATUS_OK;
         }
-        if (key == '?') {
-            (void)fprintf(stderr, "Try `bl2mqtt " NAME " --help`.\n");
-            return STATUS_USAGE;
-        }
+        if (key == '?')
+            return command_bad_option(NAME);
         status = take_option(wishes, key, optarg);
     }
-    if (status == STATUS_OK && optind < argc) {
-        (void)fprintf(stderr, "bl2mqtt " NAME ": \"%s\" is no option; try --help.\n", argv[optind]);
-        return STATUS_USAGE;
-    }
+    if (status == STATUS_OK && optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     wishes->module.window_scale = wishes->port.speed;
     return status;
 }
 
 /* ---- files ---- */
 
-/* *length is 0 and *missing true if there is no such file. */
-static enum status read_file(const char *path, uint8_t *bytes, size_t size, size_t *length,
-                             bool *missing, struct error *error)
-{
-    *length = 0;
-    FILE *file = fopen(path, "rbe");
-    *missing = file == NULL && errno == ENOENT;
-    if (*missing)
-        return STATUS_OK;
-    if (file == NULL)
-        return error_set(error, STATUS_FAILED, "%s cannot be opened: %s.", path, strerror(errno));
-    *length = fread(bytes, 1, size, file);
-    bool failed = ferror(file) != 0;
-    bool more = !failed && fgetc(file) != EOF;
-    (void)fclose(file);
-    if (failed)
-        return error_set(error, STATUS_FAILED, "%s cannot be read.", path);
-    if (more)
-        return error_set(error, STATUS_USAGE, "%s has more than the %zu bytes there is room for.",
-                         path, size);
-    return STATUS_OK;
-}
-
-/* Whole or not at all. */
-static enum status write_file(const char *path, const void *bytes, size_t length,
-                              struct error *error)
-{
-    char temporary[PATH_MAX];
-    int named = snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
-    if (named < 0 || (size_t)named >= sizeof temporary)
-        return error_set(error, STATUS_FAILED, "The name %s is too long.", path);
-    FILE *file = fopen(temporary, "wbe");
-    bool written = file != NULL && fwrite(bytes, 1, length, file) == length;
-    int reason = errno;
-    if (file != NULL && fclose(file) != 0) {
-        written = false;
-        reason = errno;
-    }
-    if (written && rename(temporary, path) == 0)
-        return STATUS_OK;
-    if (written)
-        reason = errno;
-    if (file != NULL)
-        (void)unlink(temporary);
-    return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", path, strerror(reason));
-}
-
 static enum status make_contents(const struct wishes *wishes, uint8_t *flash, size_t size,
                                  struct error *error)
 {
     module_contents_fill(&wishes->contents, flash, size);
-    enum status status = STATUS_OK;
-    size_t length = 0;
-    bool missing = true;
     if (wishes->flash_path != NULL) {
-        uint8_t *stored memory_auto = memory_new(size, 1);
-        status = read_file(wishes->flash_path, stored, size, &length, &missing, error);
-        if (status == STATUS_OK && !missing) {
+        char *stored memory_auto = NULL;
+        size_t length = 0;
+        enum status status = file_read(wishes->flash_path, size, &stored, &length, error);
+        if (status != STATUS_OK && status != STATUS_NO_ANSWER) /* which is made at the end */
+            return status;
+        if (status == STATUS_OK) {
             memset(flash, 0xFF, size);
             memcpy(flash, stored, length);
         }
     }
-    if (status != STATUS_OK || wishes->vault_path == NULL)
-        return status;
-    status = read_file(wishes->vault_path, flash + VAULT_ADDRESS, VAULT_SIZE_MAX, &length, &missing,
-                       error);
-    if (status == STATUS_OK && missing)
-        return error_set(error, STATUS_FAILED, "There is no file %s.", wishes->vault_path);
-    return status;
+    if (wishes->vault_path == NULL)
+        return STATUS_OK;
+    char *vault memory_auto = NULL;
+    size_t length = 0;
+    enum status status = file_read(wishes->vault_path, VAULT_SIZE_MAX, &vault, &length, error);
+    if (status == STATUS_OK)
+        memcpy(flash + VAULT_ADDRESS, vault, length);
+    return status == STATUS_NO_ANSWER ? STATUS_FAILED : status;
 }
 
 /* ---- running ---- */
 
 struct session {
-    uv_loop_t loop;
-    uv_signal_t interrupt, terminate;
+    struct simulation simulation;
     uv_timer_t stats_timer;
-    uv_poll_t control;
     const struct wishes *wishes;
     struct log *log;
     struct module *module;
     struct module_port *port;
-    char line[CONTROL_LINE_SIZE];
-    size_t line_length;
-    bool line_too_long;
-    bool stopping;
-    enum status status;
 };
-
-static void stop(struct session *session)
-{
-    session->stopping = true;
-    uv_stop(&session->loop);
-}
-
-static void on_signal(uv_signal_t *signal, int number)
-{
-    (void)number;
-    stop(signal->data);
-}
-
-static void print_document(struct session *session, json_t *document)
-{
-    int failed = json_dumpf(document, stdout, JSON_COMPACT);
-    json_decref(document);
-    if (failed == 0 && putchar('\n') != EOF && fflush(stdout) == 0)
-        return;
-    (void)fprintf(stderr, "bl2mqtt " NAME ": Standard output cannot be written; stopping.\n");
-    session->status = STATUS_FAILED;
-    stop(session);
-}
 
 static enum status write_stats(struct session *session, struct error *error)
 {
@@ -409,13 +307,13 @@ static enum status write_stats(struct session *session, struct error *error)
     json_decref(document);
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "The statistics cannot be put into words.");
-    return write_file(session->wishes->stats_path, text, strlen(text), error);
+    return simulation_write_file(session->wishes->stats_path, text, strlen(text), error);
 }
 
 static enum status store_flash(struct session *session, const char *path, struct error *error)
 {
     struct nor *nor = module_flash(session->module);
-    return write_file(path, nor_cells(nor), nor_size(nor), error);
+    return simulation_write_file(path, nor_cells(nor), nor_size(nor), error);
 }
 
 static void on_stats_timer(uv_timer_t *timer)
@@ -458,22 +356,29 @@ static enum status do_unplug(struct session *session, const char *argument, stru
     return STATUS_OK;
 }
 
-static void obey(struct session *session, char *line)
+static void obey(void *context, char *line)
 {
+    struct session *session = context;
     struct error error = {""};
+    if (line == NULL) {
+        (void)error_set(&error, STATUS_USAGE, "A command has at most %d bytes.",
+                        SIMULATION_LINE_SIZE - 1);
+        simulation_print(&session->simulation, done_or_not(STATUS_USAGE, &error));
+        return;
+    }
     enum status status = STATUS_OK;
     char *argument = line;
     const char *verb = strsep(&argument, " ");
     if (*verb == '\0')
         return;
     if (strcmp(verb, "stats") == 0) {
-        print_document(session, module_stats(session->module));
+        simulation_print(&session->simulation, module_stats(session->module));
         return;
     }
     if (strcmp(verb, "power-cycle") == 0)
         module_port_power_cycle(session->port);
     else if (strcmp(verb, "quit") == 0)
-        stop(session);
+        simulation_stop(&session->simulation);
     else if (strcmp(verb, "fault") == 0 && argument != NULL)
         status = do_fault(session, argument, &error);
     else if (strcmp(verb, "unplug") == 0 && argument != NULL)
@@ -484,81 +389,10 @@ static void obey(struct session *session, char *line)
         status = error_set(&error, STATUS_USAGE,
                            "Not understood. Say power-cycle, unplug SECONDS, fault NAME VALUE, "
                            "stats, dump FILE or quit.");
-    print_document(session, done_or_not(status, &error));
-}
-
-static void take_character(struct session *session, char c)
-{
-    if (c != '\n') {
-        if (session->line_length < sizeof session->line - 1)
-            session->line[session->line_length++] = c != '\0' ? c : '?';
-        else
-            session->line_too_long = true;
-        return;
-    }
-    session->line[session->line_length] = '\0';
-    struct error error = {""};
-    if (session->line_too_long)
-        print_document(
-            session, done_or_not(error_set(&error, STATUS_USAGE, "A command has at most %d bytes.",
-                                           CONTROL_LINE_SIZE - 1),
-                                 &error));
-    else
-        obey(session, session->line);
-    session->line_length = 0;
-    session->line_too_long = false;
-}
-
-static void on_control(uv_poll_t *poll, int status, int events)
-{
-    (void)status;
-    (void)events;
-    struct session *session = poll->data;
-    char bytes[512];
-    ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (count <= 0) {
-        stop(session);
-        return;
-    }
-    for (ssize_t i = 0; i < count && !session->stopping; i++)
-        take_character(session, bytes[i]);
+    simulation_print(&session->simulation, done_or_not(status, &error));
 }
 
 /* ---- beginning and end ---- */
-
-static enum status watch(struct session *session, struct error *error)
-{
-    session->interrupt.data = session->terminate.data = session;
-    session->stats_timer.data = session->control.data = session;
-    int result = uv_signal_init(&session->loop, &session->interrupt);
-    if (result == 0)
-        result = uv_signal_start(&session->interrupt, on_signal, SIGINT);
-    if (result == 0)
-        result = uv_signal_init(&session->loop, &session->terminate);
-    if (result == 0)
-        result = uv_signal_start(&session->terminate, on_signal, SIGTERM);
-    if (result == 0)
-        result = uv_timer_init(&session->loop, &session->stats_timer);
-    if (result == 0 && session->wishes->stats_path != NULL)
-        result = uv_timer_start(&session->stats_timer, on_stats_timer, STATS_INTERVAL_MS,
-                                STATS_INTERVAL_MS);
-    if (result != 0)
-        return error_set(error, STATUS_FAILED, "The event loop cannot be set up: %s.",
-                         uv_strerror(result));
-    if (!session->wishes->control)
-        return STATUS_OK;
-    result = uv_poll_init(&session->loop, &session->control, STDIN_FILENO);
-    if (result == 0)
-        result = uv_poll_start(&session->control, UV_READABLE, on_control);
-    if (result != 0)
-        return error_set(error, STATUS_USAGE,
-                         "Standard input cannot be watched (%s); give --control - a pipe or a "
-                         "terminal.",
-                         uv_strerror(result));
-    return STATUS_OK;
-}
 
 static void announce(struct session *session)
 {
@@ -575,36 +409,33 @@ static void announce(struct session *session)
     module_contents_mac(wishes->contents.seed, mac);
     (void)snprintf(mac_text, sizeof mac_text, "%02X:%02X:%02X:%02X:%02X:%02X", mac[0], mac[1],
                    mac[2], mac[3], mac[4], mac[5]);
-    print_document(session, json_pack("{s:s, s:s?, s:s, s:s}", "port", tty, "link", link, "chip",
-                                      module_chip_name(wishes->module.chip), "mac", mac_text));
-}
-
-static void close_handle(uv_handle_t *handle, void *unused)
-{
-    (void)unused;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    simulation_print(&session->simulation,
+                     json_pack("{s:s, s:s?, s:s, s:s}", "port", tty, "link", link, "chip",
+                               module_chip_name(wishes->module.chip), "mac", mac_text));
 }
 
 static enum status run(struct session *session, struct error *error)
 {
     const struct wishes *wishes = session->wishes;
-    enum status status = watch(session, error);
-    if (status == STATUS_OK)
-        status =
-            module_port_open(&session->loop, session->module, &wishes->port, &session->port, error);
-    if (status == STATUS_OK) {
-        announce(session);
-        while (!session->stopping)
-            (void)uv_run(&session->loop, UV_RUN_DEFAULT);
-        status = write_stats(session, error);
-        if (status == STATUS_OK && wishes->flash_path != NULL)
-            status = store_flash(session, wishes->flash_path, error);
-    }
+    struct simulation *simulation = &session->simulation;
+    enum status status =
+        module_port_open(&simulation->loop, session->module, &wishes->port, &session->port, error);
+    if (status != STATUS_OK)
+        return status;
+    session->stats_timer.data = session;
+    (void)uv_timer_init(&simulation->loop, &session->stats_timer);
+    if (wishes->stats_path != NULL)
+        (void)uv_timer_start(&session->stats_timer, on_stats_timer, STATS_INTERVAL_MS,
+                             STATS_INTERVAL_MS);
+    announce(session);
+    if (wishes->control)
+        simulation_control(simulation, obey, session);
+    simulation_run(simulation);
+    status = write_stats(session, error);
+    if (status == STATUS_OK && wishes->flash_path != NULL)
+        status = store_flash(session, wishes->flash_path, error);
     module_port_close(session->port);
-    uv_walk(&session->loop, close_handle, NULL);
-    (void)uv_run(&session->loop, UV_RUN_DEFAULT);
-    return status;
+    return status == STATUS_OK ? simulation->status : status;
 }
 
 static enum status simulate(struct wishes *wishes, struct error *error)
@@ -615,19 +446,16 @@ static enum status simulate(struct wishes *wishes, struct error *error)
     enum status status = make_contents(wishes, contents, size, error);
     if (status != STATUS_OK)
         return status;
-    int result = uv_loop_init(&session->loop);
-    if (result != 0)
-        return error_set(error, STATUS_FAILED, "The event loop cannot be set up: %s.",
-                         uv_strerror(result));
+    status = simulation_open(&session->simulation, NAME, error);
+    if (status != STATUS_OK)
+        return status;
     session->log = log_create(LOG_LEVEL_INFO);
     wishes->port.log = session->log;
     wishes->module.contents = contents;
     session->wishes = wishes;
     session->module = module_create(&wishes->module, &wishes->faults, 0);
     status = run(session, error);
-    if (status == STATUS_OK)
-        status = session->status;
-    (void)uv_loop_close(&session->loop);
+    simulation_close(&session->simulation);
     module_free(session->module);
     log_free(session->log);
     return status;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A packet is asked for with 2 bytes and answered with 23, of 10 bits each. */
-#define PACKET_BITS ((2 + 23) * 10)
+#define PACKET_BITS INT64_C(250)
 
 struct checker {
     const struct config *config;
@@ -186,7 +186,7 @@ static void check_line_speed(const struct checker *checker, const struct chip *c
     int64_t interval_ms = INT64_MAX;
     int64_t needed_ms = 0;
     for (size_t i = 0; i < count; i++) {
-        needed_ms += PACKET_BITS * 1000 / chips[i].channel->baud + 1;
+        needed_ms += PACKET_BITS * INT64_C(1000) / chips[i].channel->baud + 1;
         if (chips[i].device->interval_ms < interval_ms)
             interval_ms = chips[i].device->interval_ms;
     }

@@ -5,8 +5,7 @@
 
 #include "bridge/config/notes.h"
 
-/** Values that were reported already (notes: failed) are left out. devices: device_count of them.
- */
+/** Values that were reported already (notes: failed) are left out. devices: one for each device. */
 void checks_run(const struct config *config, const struct notes *file,
                 const struct device_notes *devices, struct config_problems *problems);
 

@@ -66,11 +66,10 @@ struct config_channel {
     int64_t creep; /**< -1: leave the chip's own */
     bool invert;
     int64_t noise_floor_mw;
-    bool calibrated; /**< calibration was given */
-    struct calibration
-        calibration;      /**< defaults filled in; power derived when only V and I given */
-    char *load;           /**< simulator: name of the load profile */
-    uint64_t from_secret; /**< as in struct config */
+    bool calibrated;                /**< calibration was given */
+    struct calibration calibration; /**< complete: defaults, or power from V and I */
+    char *load;                     /**< simulator: name of the load profile */
+    uint64_t from_secret;           /**< as in struct config */
 };
 
 enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR };
@@ -110,8 +109,7 @@ enum config_severity { CONFIG_ERROR, CONFIG_WARNING };
 /** One thing wrong with a configuration. */
 struct config_problem {
     char file[256];   /**< or the environment variable's name */
-    int line, column; /**< 1-based; 0 when it is not about a place in a file (environment, or the
-                           file as a whole) */
+    int line, column; /**< 1-based; 0: not about a place in a file */
     enum config_severity severity;
     char message[400];
 };

@@ -49,7 +49,7 @@ double field_load_number(const struct field *field, const void *target)
 
 static char **text_member(const struct field *field, const void *target)
 {
-    return (char **)((uintptr_t)target + field->offset);
+    return (char **)((char *)target + field->offset);
 }
 
 static bool holds_text(const struct field *field)
@@ -215,8 +215,7 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     return false;
 }
 
-/* Members without a default: "" for texts, -1 for whole numbers (0 could be a value), 0 for others.
- */
+/* Members without a default: "" for texts, -1 for whole numbers (0 may be a value), else 0. */
 static void initialise(const struct field *field, void *target)
 {
     if (!field_has_value(field))

@@ -2,10 +2,8 @@
 #include "bridge/config/fields.h"
 
 #include "bridge/config/suggest.h"
-#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +21,7 @@
 #define IN_CHANNEL(member)                                                                         \
     .scope = SCOPE_CHANNEL, .offset = offsetof(struct config_channel, member),                     \
     .size = sizeof(((struct config_channel *)NULL)->member)
-#define GROUP(of_scope) .scope = of_scope, .type = FIELD_GROUP, .drivers = FOR_ALL
+#define GROUP(of_scope) .scope = (of_scope), .type = FIELD_GROUP, .drivers = FOR_ALL
 
 static const struct field_choice log_levels[] = {
     {"error", LOG_LEVEL_ERROR},

@@ -60,13 +60,12 @@ struct field {
     enum field_scope scope;
     enum field_type type;
     const char *path;
-    size_t offset, size; /**< of the member in the scope's struct */
-    const char *initial; /**< default as one would write it; NULL: none (the member is "", -1 or
+    size_t offset, size;   /**< of the member in the scope's struct */
+    const char *initial;   /**< default as one would write it; NULL: none (the member is "", -1 or
                               what the reader derives) */
-    const char
-        *otherwise;      /**< what holds when it is absent and there is no default; NULL: nothing */
-    const char *example; /**< for required and optional fields without a default */
-    double low, high;    /**< of the value as written (durations: ms); texts: high = characters */
+    const char *otherwise; /**< what holds without value and default, in words; NULL: nothing */
+    const char *example;   /**< for required and optional fields without a default */
+    double low, high;      /**< of the value as written (durations: ms); texts: high = characters */
     enum text_rule rule;
     const struct field_choice *choices; /**< ended by a NULL name */
     const char *unit;                   /**< of numbers, for people; NULL: none */

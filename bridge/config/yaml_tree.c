@@ -385,7 +385,7 @@ static bool check_start(struct builder *builder, const char **bytes, size_t *len
     struct place whole = {builder->file, 0, 0};
     if (*length > YAML_TREE_BYTES_MAX) {
         problems_add(builder->problems, CONFIG_ERROR, whole,
-                     "The file is larger than %d KiB, which no configuration needs.",
+                     "The file is larger than %zu KiB, which no configuration needs.",
                      YAML_TREE_BYTES_MAX / 1024);
         return false;
     }

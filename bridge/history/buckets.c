@@ -47,7 +47,7 @@ static time_t next_period(enum history_bucket bucket, time_t when)
     if (candidate > when && is_first_moment(bucket, candidate, period))
         return candidate;
     time_t low = when;
-    time_t high = (candidate > when ? candidate : when) + 2 * 86400;
+    time_t high = (candidate > when ? candidate : when) + (time_t)2 * 86400;
     while (high - low > 1) {
         time_t middle = low + (high - low) / 2;
         if (period_of(bucket, middle) > period)
@@ -62,7 +62,7 @@ static int64_t next_hour(time_t when)
 {
     struct tm local = {0};
     (void)localtime_r(&when, &local);
-    return (int64_t)when + 3600 - local.tm_min * 60 - local.tm_sec;
+    return (int64_t)when + 3600 - (int64_t)local.tm_min * 60 - local.tm_sec;
 }
 
 int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms)
@@ -76,9 +76,9 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
 {
     /* From a moment that is certainly before, step by step: at most two or three steps. */
     static const int64_t back_ms[] = {
-        [BUCKET_HOUR] = 2 * 3600 * 1000LL,
-        [BUCKET_DAY] = 2 * 86400 * 1000LL,
-        [BUCKET_MONTH] = 32 * 86400 * 1000LL,
+        [BUCKET_HOUR] = 2LL * 3600 * 1000,
+        [BUCKET_DAY] = 2LL * 86400 * 1000,
+        [BUCKET_MONTH] = 32LL * 86400 * 1000,
     };
     int64_t start = bucket_next(bucket, wall_ms - back_ms[bucket]);
     for (;;) {

@@ -65,19 +65,6 @@ static unsigned free_number(const struct channels *channels)
     return 0;
 }
 
-static void grow(struct channels *channels)
-{
-    if (channels->count < channels->capacity)
-        return;
-    size_t capacity = channels->capacity == 0 ? 8 : channels->capacity * 2;
-    struct known_channel *list = memory_new(capacity, sizeof *list);
-    if (channels->count > 0)
-        memcpy(list, channels->list, channels->count * sizeof *list);
-    free(channels->list);
-    channels->list = list;
-    channels->capacity = capacity;
-}
-
 struct known_channel *channels_add(struct channels *channels, unsigned number, const char *device,
                                    const char *channel, enum reading_kind kind)
 {
@@ -85,7 +72,8 @@ struct known_channel *channels_add(struct channels *channels, unsigned number, c
         number = free_number(channels);
     if (number == 0)
         return NULL;
-    grow(channels);
+    channels->list =
+        memory_grow(channels->list, channels->count, &channels->capacity, sizeof *channels->list);
     size_t at = lower_bound(channels, number);
     struct known_channel *place = &channels->list[at];
     memmove(place + 1, place, (channels->count - at) * sizeof *place);
@@ -140,17 +128,12 @@ void channels_take_over(struct channels *channels, struct known_channel *channel
     channels_put_state(channel, &state);
 }
 
-bool channels_same_factors(const struct calibration *a, const struct calibration *b)
-{
-    return a->voltage == b->voltage && a->current == b->current && a->power == b->power;
-}
-
 bool channels_record(struct channels *channels, struct known_channel *channel,
                      const struct calibration *factors, bool invert, enum calibration_origin origin,
                      int64_t wall_ms)
 {
     const struct known_calibration *last = &channel->recorded;
-    if (last->id != 0 && channels_same_factors(&last->factors, factors) && last->invert == invert &&
+    if (last->id != 0 && calibration_equal(&last->factors, factors) && last->invert == invert &&
         last->origin == origin)
         return false;
     channel->recorded = (struct known_calibration){
@@ -175,7 +158,7 @@ void channels_configure(struct channels *channels, struct known_channel *channel
     bool is_measured = measured.id != 0 && measured.origin == CALIBRATION_MEASURED;
     /* Of a file that was lost with its configured rows, only the measured factors may be left. */
     bool unchanged =
-        channel->configured.id == 0 || channels_same_factors(&channel->configured.factors, factors);
+        channel->configured.id == 0 || calibration_equal(&channel->configured.factors, factors);
     if (!is_measured || !unchanged || channel->configured.id == 0)
         (void)channels_record(channels, channel, factors, invert, CALIBRATION_CONFIGURED, wall_ms);
     if (is_measured && unchanged)

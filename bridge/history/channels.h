@@ -77,8 +77,6 @@ struct known_channel *channels_add(struct channels *channels, unsigned number, c
  *  energy, that becomes the base of this one's state, which then begins anew. */
 void channels_take_over(struct channels *channels, struct known_channel *channel);
 
-bool channels_same_factors(const struct calibration *a, const struct calibration *b);
-
 /** Makes calibration the last one recorded, if it differs; true if it did. */
 bool channels_record(struct channels *channels, struct known_channel *channel,
                      const struct calibration *factors, bool invert, enum calibration_origin origin,

@@ -62,7 +62,7 @@ enum status history_calibration(struct history *history, unsigned number,
     struct known_channel *known = channels_find(channels, number);
     channels_configure(channels, known, calibration, invert, wall_ms);
     *changed = known->has_state && known->counted.id != 0 &&
-               !channels_same_factors(&known->counted.factors, &known->recorded.factors);
+               !calibration_equal(&known->counted.factors, &known->recorded.factors);
     if (*changed && previous != NULL)
         *previous = known->counted.factors;
     return STATUS_OK;

@@ -15,7 +15,7 @@
 /* Rows read in one short transaction; what is done with them is done after it. */
 #define CHUNK_ROWS 4096
 /* How far before the span readings are looked at, for intervals and for what reaches into it. */
-#define LOOK_BACK_MS (15 * 60 * 1000LL)
+#define LOOK_BACK_MS (15LL * 60 * 1000)
 /* No installation has more; keeps nonsense in a damaged file from overflowing. */
 #define POWER_MAX_MW 1e12
 

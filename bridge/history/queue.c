@@ -126,15 +126,8 @@ static void append_event(struct event_list *events, const struct queued_event *e
         events->count--;
         memmove(events->items, events->items + 1, events->count * sizeof *events->items);
     }
-    if (events->count == events->capacity) {
-        size_t capacity = events->capacity == 0 ? 4 : events->capacity * 2;
-        struct queued_event *items = memory_new(capacity, sizeof *items);
-        if (events->count > 0)
-            memcpy(items, events->items, events->count * sizeof *items);
-        free(events->items);
-        events->items = items;
-        events->capacity = capacity;
-    }
+    events->items =
+        memory_grow(events->items, events->count, &events->capacity, sizeof *events->items);
     events->items[events->count++] = *event;
 }
 

@@ -87,7 +87,7 @@ static bool take_offset(struct cursor *cursor, bool *given, int64_t *seconds)
         if (!take_number(cursor, 2, 0, 59, &minutes))
             return false;
     }
-    *seconds = (hours * 60 + minutes) * 60 * (west ? -1 : 1);
+    *seconds = INT64_C(60) * (hours * 60 + minutes) * (west ? -1 : 1);
     return cursor->length == 0;
 }
 

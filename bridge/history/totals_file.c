@@ -12,7 +12,7 @@
 
 #define FORMAT 1
 /* Room for 32767 channels with names of ordinary length. */
-#define FILE_SIZE_MAX (16 * 1024 * 1024)
+#define FILE_SIZE_MAX ((size_t)16 * 1024 * 1024)
 
 char *totals_file_path(const char *database_path)
 {

@@ -99,6 +99,7 @@ struct writer *writer_create(const struct history_options *options, struct datab
     writer->health.writing = true;
     (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
                    database_set_aside(database));
+    writer->health.may_lag = database_may_lag(database);
     queue_init(&writer->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
 
     if (writer->health.set_aside[0] != '\0') {
@@ -239,8 +240,7 @@ static void settle_done(struct writer *writer, int64_t began_ms)
     writer->due_ms = began_ms + writer->commit_interval_ms;
 }
 
-/* What was taken goes back; a total that changed meanwhile is dirty anyway, with its later state.
- */
+/* What was taken goes back; a total that changed meanwhile is dirty anyway, in its later state. */
 static void settle_kept(struct writer *writer, enum database_result result,
                         const struct error *error)
 {

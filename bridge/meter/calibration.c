@@ -59,6 +59,12 @@ static double watt_hours_per_count(const struct calibration *calibration, enum r
     return raw_watt_seconds_per_count / 3600.0 / calibration->power;
 }
 
+bool calibration_equal(const struct calibration *one, const struct calibration *other)
+{
+    return one->voltage == other->voltage && one->current == other->current &&
+           one->power == other->power;
+}
+
 int64_t calibration_energy_uwh(const struct calibration *calibration, enum reading_kind kind,
                                int64_t counts)
 {

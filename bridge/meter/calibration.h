@@ -39,6 +39,9 @@ double calibration_consistency(const struct calibration *calibration);
  *  have (1..1e8). */
 enum status calibration_check(const struct calibration *calibration, struct error *error);
 
+/** True if all factors are the same to the last bit. */
+bool calibration_equal(const struct calibration *one, const struct calibration *other);
+
 /** Energy of that many counts in microwatt hours, rounded towards zero. Monotonic in counts. */
 int64_t calibration_energy_uwh(const struct calibration *calibration, enum reading_kind kind,
                                int64_t counts);

@@ -16,8 +16,7 @@ struct direction {
     double exported;
 };
 
-/** Power went from `from` to `to` (positive: consumed) within ms; nothing is added unless ms > 0.
- */
+/** Power went from `from` to `to` (positive: consumed) within ms; adds nothing unless ms > 0. */
 void direction_add(struct direction *direction, double from, double to, double ms);
 
 void direction_join(struct direction *direction, const struct direction *more);

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static const int doubtful_readings = 3;
 static const int64_t doubtful_ms = 2000;
@@ -282,7 +281,9 @@ const struct energy_state *meter_state(const struct meter *meter)
 
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values)
 {
-    *values = stale ? (struct channel_values){0} : meter->values;
+    *values = meter->values;
+    if (stale)
+        *values = (struct channel_values){0};
     fill_energy(meter, values);
 }
 

@@ -316,9 +316,8 @@ static bool extend_record(struct announcer *announcer, struct thing *thing)
 
 /* ---- steps ------------------------------------------------------------------------------------ */
 
-static void go(struct announcer *announcer, struct thing *thing, enum step step, int64_t delay_ms)
+static void go(struct thing *thing, enum step step, int64_t delay_ms)
 {
-    (void)announcer;
     thing->step = step;
     thing->due_ms = clock_boot_ms() + delay_ms;
 }
@@ -338,7 +337,7 @@ static bool send_announcement(struct announcer *announcer, struct thing *thing,
 static void after_announcement(struct announcer *announcer, struct thing *thing)
 {
     if (thing->old != NULL)
-        go(announcer, thing, STEP_CLEAR, announcer->timing.settle_ms);
+        go(thing, STEP_CLEAR, announcer->timing.settle_ms);
     else
         thing->step = STEP_IDLE;
 }
@@ -350,7 +349,7 @@ static void step_migrate(struct announcer *announcer, struct thing *thing)
     discovery_migrate(&old, thing->device_id, json_object_get(thing->old, "components"), collect,
                       &messages);
     if (send_messages(announcer, thing, &messages))
-        go(announcer, thing, STEP_ANNOUNCE, announcer->timing.settle_ms);
+        go(thing, STEP_ANNOUNCE, announcer->timing.settle_ms);
 }
 
 static void step_announce(struct announcer *announcer, struct thing *thing)
@@ -363,9 +362,9 @@ static void step_announce(struct announcer *announcer, struct thing *thing)
     if (!sent)
         return;
     if (two_steps)
-        go(announcer, thing, STEP_WITHOUT, announcer->timing.settle_ms);
+        go(thing, STEP_WITHOUT, announcer->timing.settle_ms);
     else if (one_step)
-        go(announcer, thing, STEP_CONFIRM, 0);
+        go(thing, STEP_CONFIRM, 0);
     else
         after_announcement(announcer, thing);
 }
@@ -373,15 +372,15 @@ static void step_announce(struct announcer *announcer, struct thing *thing)
 static void step_without(struct announcer *announcer, struct thing *thing)
 {
     if (!acknowledged(announcer, thing))
-        go(announcer, thing, STEP_WITHOUT, POLL_MS);
+        go(thing, STEP_WITHOUT, POLL_MS);
     else if (send_announcement(announcer, thing, NULL))
-        go(announcer, thing, STEP_CONFIRM, 0);
+        go(thing, STEP_CONFIRM, 0);
 }
 
 static void step_confirm(struct announcer *announcer, struct thing *thing)
 {
     if (!acknowledged(announcer, thing)) {
-        go(announcer, thing, STEP_CONFIRM, POLL_MS);
+        go(thing, STEP_CONFIRM, POLL_MS);
         return;
     }
     json_object_set_new(thing->record, "components", desired_components(thing));
@@ -396,13 +395,13 @@ static void step_clear(struct announcer *announcer, struct thing *thing)
     discovery_remove(&old, record_text(thing->old, "device"),
                      json_object_get(thing->old, "components"), collect, &messages);
     if (send_messages(announcer, thing, &messages))
-        go(announcer, thing, STEP_CLEARED, 0);
+        go(thing, STEP_CLEARED, 0);
 }
 
 static void step_cleared(struct announcer *announcer, struct thing *thing)
 {
     if (!acknowledged(announcer, thing)) {
-        go(announcer, thing, STEP_CLEARED, POLL_MS);
+        go(thing, STEP_CLEARED, POLL_MS);
         return;
     }
     drop_record(announcer, thing->old);
@@ -442,7 +441,8 @@ static void take_step(struct announcer *announcer, struct thing *thing)
 bool announcer_idle(const struct announcer *announcer)
 {
     for (size_t i = 0; i < announcer->thing_count; i++)
-        if (announcer->things[i].step != STEP_IDLE)
+        if (announcer->things[i].step != STEP_IDLE ||
+            !acknowledged(announcer, &announcer->things[i]))
             return false;
     return announcer->connected && !announcer->saving;
 }
@@ -519,13 +519,13 @@ static void start_round(struct announcer *announcer)
             continue;
         if (!thing->wanted) {
             if (thing->old != NULL)
-                go(announcer, thing, STEP_CLEAR, 0);
+                go(thing, STEP_CLEAR, 0);
             continue;
         }
         if (thing->removed_by_user)
             continue;
         changed = extend_record(announcer, thing) || changed;
-        go(announcer, thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
+        go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
     }
     if (changed)
         start_save(announcer);
@@ -652,12 +652,15 @@ static void learn(struct announcer *announcer, struct thing *thing,
     if (json_object_size(known) == before)
         return;
     start_save(announcer);
-    go(announcer, thing, STEP_ANNOUNCE, 0);
+    go(thing, STEP_ANNOUNCE, 0);
     arm(announcer);
 }
 
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
+    const char *prefix = announcer->options.context.prefix;
+    if (strncmp(incoming->topic, prefix, strlen(prefix)) != 0)
+        return false; /* most messages, in few steps */
     char key[PROPERTY_KEY_SIZE];
     for (size_t i = 0; i < announcer->thing_count; i++) {
         struct thing *thing = &announcer->things[i];

@@ -54,7 +54,7 @@ void announcer_close(struct announcer *announcer);
 /** To be given every incoming item; returns true if it was the announcer's. Edges are never. */
 bool announcer_incoming(struct announcer *announcer, const struct publisher_incoming *incoming);
 
-/** True when everything is announced and every removal is done. */
+/** True when the broker has acknowledged every announcement and every removal. For tests. */
 bool announcer_idle(const struct announcer *announcer);
 
 #endif

@@ -9,7 +9,7 @@
 /* Jansson's iterators want a pointer to non-const, although they change nothing. */
 static json_t *iterable(const json_t *json)
 {
-    return (json_t *)(uintptr_t)json;
+    return (json_t *)json;
 }
 
 static void object_id(const struct discovery_context *context, const char *device_id, char *id,
@@ -82,26 +82,40 @@ static json_t *device_availability(const struct discovery_context *context, cons
 
 static json_t *origin(const struct discovery_context *context)
 {
-    json_t *object = json_pack("{s:s,s:s}", "name", "bl2mqtt", "sw_version", context->version);
-    set_text(object, "support_url", context->support_url);
-    return object;
+    return json_pack("{s:s,s:s}", "name", "bl2mqtt", "sw_version", context->version);
+}
+
+/* What Home Assistant allows in an entity id: lower case, and underscores only between other
+ * characters, never two in a row. */
+static void make_slug(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        char c = *from >= 'A' && *from <= 'Z' ? (char)(*from - 'A' + 'a') : *from;
+        bool word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (word)
+            *to++ = c;
+        else if (to > text && to[-1] != '_')
+            *to++ = '_';
+    }
+    while (to > text && to[-1] == '_')
+        to--;
+    *to = '\0';
 }
 
 /* Only used by Home Assistant when it meets the entity for the first time: a readable entity id. It
  * is made from the device's id, not from its name, like everything that lasts. */
-static void set_entity_ids(json_t *component, const char *platform, const char *device_id,
-                           const char *key)
+static void set_entity_ids(const struct discovery_context *context, json_t *component,
+                           const char *platform, const char *device_id, const char *key)
 {
     char id[OBJECT_ID_SIZE];
     struct text text;
     text_init(&text, id, sizeof id);
-    text_append(&text, "%s_%s", device_id, key);
-    for (char *c = id; *c != '\0'; c++) {
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
-        else if (*c == '-')
-            *c = '_';
-    }
+    if (strcmp(device_id, DISCOVERY_BRIDGE_DEVICE) == 0)
+        text_append(&text, "bl2mqtt_%s_%s", context->bridge_id, key);
+    else
+        text_append(&text, "%s_%s", device_id, key);
+    make_slug(id);
     /* default_entity_id since Home Assistant 2025.10, object_id until 2026.3; each ignores the
      * other's. */
     json_object_set_new(component, "default_entity_id", json_sprintf("%s.%s", platform, id));
@@ -116,7 +130,7 @@ static json_t *new_component(const struct discovery_context *context, const char
     json_t *component = json_object();
     set_text(component, "platform", platform);
     json_object_set_new(component, "unique_id", json_sprintf("%s_%s", id, key));
-    set_entity_ids(component, platform, device_id, key);
+    set_entity_ids(context, component, platform, device_id, key);
     set_text(component, "name", label);
     return component;
 }

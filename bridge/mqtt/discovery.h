@@ -22,8 +22,7 @@ struct discovery_context {
     const char *bridge_id;
     const char *prefix; /**< discovery_prefix */
     const char *version;
-    const char *support_url; /**< http(s) address that Home Assistant shows, NULL: none */
-    bool device_mode;        /**< false: one message per component */
+    bool device_mode; /**< false: one message per component */
 };
 
 /** One retained message: topic and JSON payload ("" to clear). Both borrowed. */

@@ -25,9 +25,9 @@ struct message_info {
     int64_t started_wall_ms;
     int64_t now_wall_ms;
     enum log_level log_level;
-    const json_t
-        *config; /**< the configuration as JSON; NULL: {}. Values of keys that name a secret
-                               (password, key, token...) are replaced by "***" here once more. */
+    /** The configuration as JSON; NULL: {}. Values of keys that name a secret (password, key,
+     *  token...) are replaced by "***" here once more. */
+    const json_t *config;
 };
 char *message_bridge_info(const struct message_info *info);
 

@@ -76,6 +76,7 @@ struct settings_copy {
     char *client_id, *user, *password;
     char *ca, *cert, *key;
     char *will_topic, *will_payload, *birth_payload;
+    int64_t retry_ms;
     int keepalive_s;
     int version;
     bool insecure;
@@ -456,7 +457,7 @@ static void enter(struct publisher *publisher, enum phase phase)
 static void plan_retry(struct publisher *publisher)
 {
     unsigned doublings = publisher->failures < 5 ? publisher->failures : 5;
-    int64_t base = (int64_t)RETRY_FIRST_MS << doublings;
+    int64_t base = publisher->settings.retry_ms << doublings;
     if (base > RETRY_LAST_MS)
         base = RETRY_LAST_MS;
     publisher->failures++;
@@ -788,6 +789,7 @@ static void free_publisher(struct publisher *publisher);
 static void *run(void *context)
 {
     struct publisher *publisher = context;
+    (void)pthread_setname_np(pthread_self(), "publisher");
     struct error error = {.text = ""};
     struct connection_library *library = connection_library_open(&error);
     if (library == NULL)
@@ -884,6 +886,7 @@ static void copy_settings(struct settings_copy *settings, const struct publisher
         .will_topic = copy(options->will_topic),
         .will_payload = copy(options->will_payload),
         .birth_payload = copy(options->birth_payload),
+        .retry_ms = options->retry_ms > 0 ? options->retry_ms : RETRY_FIRST_MS,
         .keepalive_s = whole_seconds(options->keepalive_ms),
         .version = options->version,
         .insecure = options->insecure,
@@ -1020,15 +1023,8 @@ void publisher_subscribe(struct publisher *publisher, const char *filter, int qo
 {
     pthread_mutex_lock(&publisher->lock);
     if (publisher->filter_count < PUBLISHER_FILTERS_MAX && !has_filter(publisher, filter)) {
-        if (publisher->filter_count == publisher->filter_room) {
-            size_t room = publisher->filter_room == 0 ? 16 : publisher->filter_room * 2;
-            struct filter *more = memory_new(room, sizeof *more);
-            if (publisher->filter_count > 0)
-                memcpy(more, publisher->filters, publisher->filter_count * sizeof *more);
-            free(publisher->filters);
-            publisher->filters = more;
-            publisher->filter_room = room;
-        }
+        publisher->filters = memory_grow(publisher->filters, publisher->filter_count,
+                                         &publisher->filter_room, sizeof *publisher->filters);
         publisher->filters[publisher->filter_count++] =
             (struct filter){.text = memory_copy_text(filter), .qos = qos};
         pthread_cond_signal(&publisher->changed);

@@ -185,20 +185,6 @@ static bool whole_number(const json_t *value, int64_t *whole)
     return true;
 }
 
-enum status request_integer(const struct request *request, const char *key, int64_t low,
-                            int64_t high, int64_t *value, struct error *error)
-{
-    json_t *json;
-    if (find_value(request, key, &json, error) != STATUS_OK)
-        return STATUS_USAGE;
-    int64_t whole;
-    if (!whole_number(json, &whole) || whole < low || whole > high)
-        return error_set(error, STATUS_USAGE, "\"%s\" must be an integer from %lld to %lld.", key,
-                         (long long)low, (long long)high);
-    *value = whole;
-    return STATUS_OK;
-}
-
 enum status request_number(const struct request *request, const char *key, double low, double high,
                            double *value, struct error *error)
 {
@@ -207,8 +193,8 @@ enum status request_number(const struct request *request, const char *key, doubl
         return STATUS_USAGE;
     double number = json_number_value(json);
     if (!json_is_number(json) || !(number >= low && number <= high))
-        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %g to %g.", key, low,
-                         high);
+        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %.0f to %.0f.", key,
+                         low, high);
     *value = number;
     return STATUS_OK;
 }

@@ -40,9 +40,7 @@ enum status request_parse(const char *name, const char *payload, size_t length,
 void request_free(struct request *request);
 
 /** Strict access to the body: STATUS_USAGE if the key is missing, of another type, or outside the
- *  bounds (for text: longer than size - 1 bytes). A real number is no integer unless it is whole. */
-enum status request_integer(const struct request *request, const char *key, int64_t low,
-                            int64_t high, int64_t *value, struct error *error);
+ *  bounds (for text: longer than size - 1 bytes). */
 enum status request_number(const struct request *request, const char *key, double low, double high,
                            double *value, struct error *error);
 enum status request_text(const struct request *request, const char *key, char *text, size_t size,

@@ -11,14 +11,8 @@
 #define FACTOR_MAX 1e8
 #define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
 
-struct handler_result {
-    enum request_outcome outcome;
-    json_t *data; /* new reference or NULL */
-};
-
 typedef enum status (*handler)(const struct service_requests *requests,
-                               const struct request *request, struct handler_result *result,
-                               struct error *error);
+                               const struct request *request, json_t **data, struct error *error);
 
 static struct service_device *find_device(const struct service_requests *requests, const char *id)
 {
@@ -29,29 +23,26 @@ static struct service_device *find_device(const struct service_requests *request
 }
 
 static enum status health_check(const struct service_requests *requests,
-                                const struct request *request, struct handler_result *result,
-                                struct error *error)
+                                const struct request *request, json_t **data, struct error *error)
 {
     (void)requests;
     (void)request;
     (void)error;
-    result->data = json_pack("{s:b}", "healthy", 1);
+    *data = json_pack("{s:b}", "healthy", 1);
     return STATUS_OK;
 }
 
 static enum status restart(const struct service_requests *requests, const struct request *request,
-                           struct handler_result *result, struct error *error)
+                           json_t **data, struct error *error)
 {
     (void)request;
-    (void)error;
+    (void)data;
     log_info(requests->log, "Loading the configuration again on request.");
-    result->outcome = REQUEST_RESTART;
-    return STATUS_OK;
+    return requests->reload(requests->context, error);
 }
 
 static enum status set_log_level(const struct service_requests *requests,
-                                 const struct request *request, struct handler_result *result,
-                                 struct error *error)
+                                 const struct request *request, json_t **data, struct error *error)
 {
     char name[16];
     enum status status = request_text(request, "level", name, sizeof name, error);
@@ -61,8 +52,8 @@ static enum status set_log_level(const struct service_requests *requests,
     if (!log_level_parse(name, &level))
         return error_set(error, STATUS_USAGE, "level must be error, warning, info or debug.");
     log_set_level(requests->log, level);
-    result->outcome = REQUEST_LOG_LEVEL;
-    result->data = json_pack("{s:s}", "level", log_level_name(level));
+    requests->changed(requests->context);
+    *data = json_pack("{s:s}", "level", log_level_name(level));
     return STATUS_OK;
 }
 
@@ -81,8 +72,7 @@ static enum status read_energy(const struct request *request, const char *key, i
 }
 
 static enum status set_energy(const struct service_requests *requests,
-                              const struct request *request, struct handler_result *result,
-                              struct error *error)
+                              const struct request *request, json_t **data, struct error *error)
 {
     char id[64], channel[16];
     int64_t imported_uwh = -1, exported_uwh = -1;
@@ -103,7 +93,7 @@ static enum status set_energy(const struct service_requests *requests,
         return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
     status = service_device_set_totals(device, channel, imported_uwh, exported_uwh, error);
     if (status == STATUS_OK)
-        result->data = json_pack("{s:s, s:s}", "id", id, "channel", channel);
+        *data = json_pack("{s:s, s:s}", "id", id, "channel", channel);
     return status;
 }
 
@@ -118,7 +108,7 @@ static enum status read_factor(const struct request *request, const char *key, d
 }
 
 static enum status set_calibration(const struct service_requests *requests,
-                                   const struct request *request, struct handler_result *result,
+                                   const struct request *request, json_t **data,
                                    struct error *error)
 {
     char id[64], channel[16];
@@ -149,53 +139,75 @@ static enum status set_calibration(const struct service_requests *requests,
     struct text text;
     text_init(&text, time, sizeof time);
     text_append_time(&text, valid_from_ms, true);
-    result->data = json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "id", id, "channel", channel,
-                             "voltage", factors.voltage, "current", factors.current, "power",
-                             factors.power, "valid_from", time);
+    *data = json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "id", id, "channel", channel, "voltage",
+                      factors.voltage, "current", factors.current, "power", factors.power,
+                      "valid_from", time);
     return STATUS_OK;
 }
+#define HANDLER_KEYS_MAX 8
 
 static const struct {
     const char *name;
     handler handle;
+    const char *keys[HANDLER_KEYS_MAX]; /* what the body may hold beside "transaction" */
 } handlers[] = {
-    {"health_check", health_check},
-    {"restart", restart},
-    {"log_level", set_log_level},
-    {"device/energy/set", set_energy},
-    {"device/calibration/set", set_calibration},
+    {"health_check", health_check, {NULL}},
+    {"restart", restart, {NULL}},
+    {"log_level", set_log_level, {"level"}},
+    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}},
+    {"device/calibration/set", set_calibration, {"id", "channel", "voltage", "current", "power"}},
 };
 
-static enum status handle(const struct service_requests *requests, const struct request *request,
-                          struct handler_result *result, struct error *error)
+/* A misspelt key would otherwise be an order that is silently not carried out. */
+static enum status only_known_keys(const struct request *request, const char *const *keys,
+                                   struct error *error)
 {
-    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
-        if (strcmp(handlers[i].name, request->name) == 0)
-            return handlers[i].handle(requests, request, result, error);
+    const char *key;
+    json_t *value;
+    json_object_foreach(request->body, key, value)
+    {
+        bool known = strcmp(key, "transaction") == 0;
+        for (size_t i = 0; !known && i < HANDLER_KEYS_MAX && keys[i] != NULL; i++)
+            known = strcmp(key, keys[i]) == 0;
+        if (!known)
+            return error_set(error, STATUS_USAGE, "The request %s has no key \"%.40s\".",
+                             request->name, key);
+    }
+    return STATUS_OK;
+}
+
+static enum status handle(const struct service_requests *requests, const struct request *request,
+                          json_t **data, struct error *error)
+{
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+        if (strcmp(handlers[i].name, request->name) != 0)
+            continue;
+        enum status status = only_known_keys(request, handlers[i].keys, error);
+        return status == STATUS_OK ? handlers[i].handle(requests, request, data, error) : status;
+    }
     return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
 }
 
-static enum request_outcome answer(const struct service_requests *requests, const char *name,
-                                   const struct publisher_incoming *message)
+static void answer(const struct service_requests *requests, const char *name,
+                   const struct publisher_incoming *message)
 {
     struct request request;
-    struct handler_result result = {REQUEST_DONE, NULL};
+    json_t *data = NULL; /* new reference or NULL */
     struct error error = {""};
     enum status status =
         request_parse(name, message->payload, message->payload_length, &request, &error);
     if (status == STATUS_OK)
-        status = handle(requests, &request, &result, &error);
+        status = handle(requests, &request, &data, &error);
     if (status != STATUS_OK)
         log_warning(requests->log, "The request %s was refused: %s", name, error.text);
 
     char topic[256 + REQUEST_NAME_SIZE];
     (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", requests->base_topic, name);
-    char *text memory_auto = response_format(&request, status, result.data, &error);
+    char *text memory_auto = response_format(&request, status, data, &error);
     if (text != NULL)
         publisher_event(requests->publisher, topic, text, strlen(text), 1);
-    json_decref(result.data);
+    json_decref(data);
     request_free(&request);
-    return result.outcome;
 }
 
 /* <base>/<device>/set: no response topic in this protocol, so a refusal is a log line (which is
@@ -228,16 +240,24 @@ static struct service_device *device_of_set_topic(const struct service_requests 
     return find_device(requests, copy);
 }
 
-enum request_outcome service_request(const struct service_requests *requests,
-                                     const struct publisher_incoming *message)
+void service_request(const struct service_requests *requests,
+                     const struct publisher_incoming *message)
 {
     char name[REQUEST_NAME_SIZE];
-    if (message->retained) /* a retained request would be carried out again at every start */
-        return REQUEST_DONE;
-    if (request_topic(requests->base_topic, message->topic, name))
-        return answer(requests, name, message);
+    if (message->retained) { /* it would be carried out again at every start */
+        log_warning(requests->log,
+                    "The retained message on %s is ignored; requests must not be retained.",
+                    message->topic);
+        return;
+    }
+    if (request_topic(requests->base_topic, message->topic, name)) {
+        answer(requests, name, message);
+        return;
+    }
     struct service_device *device = device_of_set_topic(requests, message->topic);
     if (device != NULL)
         set_device(requests, device, message);
-    return REQUEST_DONE;
+    else
+        log_warning(requests->log, "The message on %s is for no device of this bridge.",
+                    message->topic);
 }

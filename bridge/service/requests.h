@@ -15,12 +15,14 @@ struct service_requests {
     struct log *log;
     struct service_device **devices;
     size_t device_count;
+    /** Checks the configuration; if it is good, the service will end and begin again with it. */
+    enum status (*reload)(void *context, struct error *error);
+    /** Something in bridge/info has changed. */
+    void (*changed)(void *context);
+    void *context;
 };
 
-/** What the caller still has to do. */
-enum request_outcome { REQUEST_DONE, REQUEST_LOG_LEVEL, REQUEST_RESTART };
-
-enum request_outcome service_request(const struct service_requests *requests,
-                                     const struct publisher_incoming *message);
+void service_request(const struct service_requests *requests,
+                     const struct publisher_incoming *message);
 
 #endif

@@ -4,6 +4,7 @@
 #include "bridge/mqtt/announcer.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
+#include "bridge/service/roster.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TICK_MS 1000
 #define HEALTH_MS 60000
@@ -49,6 +51,9 @@ struct service {
     size_t device_count;
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
+    char set_aside[256];       /* the damaged history that was last reported */
+    bool health_due;           /* something in bridge/health has changed */
+    const char *config_path;
 };
 
 /* ---- messages about the bridge itself ---- */
@@ -97,6 +102,12 @@ static int64_t resident_bytes(void)
     return uv_resident_set_memory(&bytes) == 0 ? (int64_t)bytes : 0;
 }
 
+static const char *set_aside_sentence(const struct history_health *history, char *text, size_t size)
+{
+    (void)snprintf(text, size, "The history was damaged and set aside as %s.", history->set_aside);
+    return text;
+}
+
 static void publish_health(struct service *service)
 {
     struct history_health history;
@@ -107,7 +118,13 @@ static void publish_health(struct service *service)
         memory_new(service->device_count, sizeof *devices);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
-    const char *problems[] = {history.problem};
+    const char *problems[2];
+    char set_aside[320];
+    size_t problem_count = 0;
+    if (history.problem[0] != '\0')
+        problems[problem_count++] = history.problem;
+    if (history.set_aside[0] != '\0')
+        problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -118,11 +135,12 @@ static void publish_health(struct service *service)
         .mqtt_dropped = mqtt.dropped,
         .mqtt_reconnects = mqtt.reconnects,
         .problems = problems,
-        .problem_count = history.problem[0] != '\0' ? 1 : 0,
+        .problem_count = problem_count,
         .devices = devices,
         .device_count = service->device_count,
     };
     publish_bridge(service, "health", message_bridge_health(&health), true);
+    service->health_due = false;
 }
 
 static void publish_event(void *context, const char *kind, const char *device, const char *channel,
@@ -137,6 +155,7 @@ static void publish_event(void *context, const char *kind, const char *device, c
         .message = message,
     };
     publish_bridge(service, "event", message_bridge_event(&event), false);
+    service->health_due = true;
 }
 
 static void publish_log_line(void *context, enum log_level level, const char *message)
@@ -183,10 +202,25 @@ static bool statistics_of(void *context, const struct config_device *device, siz
 
 /* ---- what comes from other threads ---- */
 
+/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
+static void report_set_aside(struct service *service, const struct history_health *history)
+{
+    struct publisher_health mqtt;
+    publisher_health(service->publisher, &mqtt);
+    if (!mqtt.connected || strcmp(history->set_aside, service->set_aside) == 0)
+        return;
+    char sentence[320];
+    (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
+    publish_event(service, "history_renewed", NULL, NULL,
+                  set_aside_sentence(history, sentence, sizeof sentence));
+    publish_health(service);
+}
+
 static void report_history(struct service *service)
 {
     struct history_health health;
     history_health(service->history, &health);
+    report_set_aside(service, &health);
     if (strcmp(health.problem, service->history_problem) == 0)
         return;
     (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", health.problem);
@@ -203,6 +237,30 @@ static void stop(struct service *service, enum service_end end)
     uv_stop(&service->loop);
 }
 
+/* Looks before leaping: with a broken file nothing is stopped. */
+static enum status reload(void *context, struct error *error)
+{
+    struct service *service = context;
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = config_load(service->config_path, environ, problems);
+    if (config == NULL) {
+        const struct config_problem *first = &problems->list[0];
+        return error_set(error, STATUS_USAGE,
+                         "%s:%d:%d: %s The running configuration stays in force; `bl2mqtt "
+                         "check` lists all problems.",
+                         first->file, first->line, first->column, first->message);
+    }
+    config_free(config);
+    watchdog_reloading();
+    stop(service, SERVICE_RELOAD);
+    return STATUS_OK;
+}
+
+static void on_info_changed(void *context)
+{
+    publish_info(context);
+}
+
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct service *service = context;
@@ -216,17 +274,11 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .log = service->log,
         .devices = service->devices,
         .device_count = service->device_count,
+        .reload = reload,
+        .changed = on_info_changed,
+        .context = service,
     };
-    switch (service_request(&requests, incoming)) {
-    case REQUEST_DONE:
-        break;
-    case REQUEST_LOG_LEVEL:
-        publish_info(service);
-        break;
-    case REQUEST_RESTART:
-        stop(service, SERVICE_RELOAD);
-        break;
-    }
+    service_request(&requests, incoming);
 }
 
 static void wake_up(void *context)
@@ -248,6 +300,9 @@ static void on_wake(uv_async_t *async)
 static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
+    report_history(service);
+    if (service->health_due)
+        publish_health(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
 }
@@ -278,9 +333,10 @@ static void on_reload_signal(uv_signal_t *signal, int number)
 {
     (void)number;
     struct service *service = signal->data;
+    struct error error = {""};
     log_info(service->log, "Loading the configuration again on SIGHUP.");
-    watchdog_reloading();
-    stop(service, SERVICE_RELOAD);
+    if (reload(service, &error) != STATUS_OK)
+        log_error(service->log, "The configuration was not loaded: %s", error.text);
 }
 
 static enum status start_loop(struct service *service, struct error *error)
@@ -444,6 +500,26 @@ static enum status create_announcer(struct service *service, struct error *error
     return STATUS_OK;
 }
 
+static void clear_topics(void *context, const char *topic)
+{
+    struct service *service = context;
+    char availability[512];
+    if (snprintf(availability, sizeof availability, "%s/availability", topic) >=
+        (int)sizeof availability)
+        return;
+    publisher_publish(service->publisher, topic, "", 0, true, 1);
+    publisher_publish(service->publisher, availability, "", 0, true, 1);
+}
+
+static enum status forget_removed_devices(struct service *service, struct error *error)
+{
+    char path[PATH_MAX];
+    enum status status = in_data_dir(service, "topics.json", path, error);
+    if (status == STATUS_OK)
+        roster_update(path, service->config, clear_topics, service, service->log);
+    return status;
+}
+
 static void start_timers(struct service *service)
 {
     (void)uv_timer_start(&service->tick, on_tick, TICK_MS, TICK_MS);
@@ -481,6 +557,8 @@ static enum status start(struct service *service, struct error *error)
         status = begin_history(service, error);
     if (status == STATUS_OK)
         status = create_announcer(service, error);
+    if (status == STATUS_OK)
+        status = forget_removed_devices(service, error);
     if (status == STATUS_OK)
         status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
@@ -542,6 +620,7 @@ enum status service_run(const struct config *config, const char *config_path, st
 {
     struct service *service = memory_new(1, sizeof *service);
     service->config = config;
+    service->config_path = config_path;
     service->log = log;
     service->started_wall_ms = clock_wall_ms();
     service->started_boot_ms = clock_boot_ms();

@@ -3,7 +3,6 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +21,9 @@ struct service_channel {
     int64_t shown_imported_uwh; /* totals as last published */
     int64_t shown_exported_uwh;
     int64_t totals_set_ms; /* boot clock: when the user last set them */
+    enum { TOTALS_CURRENT, TOTALS_LAGGING, TOTALS_CAUGHT_UP } totals; /* see show_totals */
+    int64_t loaded_counter_ms; /* boot clock: of the baseline */
+    int64_t caught_up_imported_uwh, caught_up_exported_uwh;
 };
 
 struct service_device {
@@ -154,6 +156,10 @@ static enum status open_channel(struct service_device *device, size_t number, st
                  config->id, channel->config->name);
     }
     meter_values(channel->meter, true, &device->values[number]);
+    struct history_health health;
+    history_health(outlets->history, &health);
+    channel->totals = health.may_lag && state.known ? TOTALS_LAGGING : TOTALS_CURRENT;
+    channel->loaded_counter_ms = state.counter_boot_ms;
     return STATUS_OK;
 }
 
@@ -215,7 +221,7 @@ static unsigned problems_of(const struct service_device *device, int64_t boot_ms
     for (size_t i = 0; i < device->config->channel_count; i++) {
         const struct service_channel *channel = &device->channels[i];
         problems |= channel->problems;
-        if (!channel->online)
+        if (channel->heard_of && !channel->online)
             problems |= PROBLEM_SILENT;
         if (channel->noisy_until_ms > boot_ms)
             problems |= PROBLEM_NOISY;
@@ -234,9 +240,32 @@ static uint64_t frame_errors_of(const struct service_device *device)
     return sum;
 }
 
+/* The first credit since the start says what was counted until now: later than all that a process
+ * before can have published. */
+static void follow_lag(struct service_channel *channel, const struct channel_values *values)
+{
+    if (channel->totals != TOTALS_LAGGING ||
+        meter_state(channel->meter)->counter_boot_ms == channel->loaded_counter_ms)
+        return;
+    channel->totals = TOTALS_CAUGHT_UP;
+    channel->caught_up_imported_uwh = values->energy_uwh.value;
+    channel->caught_up_exported_uwh = values->energy_produced_uwh.value;
+}
+
+/* Whether these totals may be lower than what a process before has published. */
+static bool lags(struct service_channel *channel, int64_t imported_uwh, int64_t exported_uwh)
+{
+    if (channel->totals == TOTALS_CAUGHT_UP && imported_uwh >= channel->caught_up_imported_uwh &&
+        exported_uwh >= channel->caught_up_exported_uwh)
+        channel->totals = TOTALS_CURRENT;
+    return channel->totals != TOTALS_CURRENT;
+}
+
 /* Totals are published as they are on disk, so that not even a power cut that also takes the chip's
  * counter makes them fall. While the disk refuses, the present is worth more than that: then they are
- * taken from memory. Neither way do they fall while this process runs. */
+ * taken from memory. Neither way do they fall while this process runs. If the process before may have
+ * published later ones than it could store (Home Assistant would take the drop for an exchanged meter
+ * and count all of it again), they are unknown until the meter has told what was counted since. */
 static void show_totals(struct service_device *device)
 {
     struct history *history = device->outlets->history;
@@ -249,6 +278,10 @@ static void show_totals(struct service_device *device)
         int64_t imported_uwh = imported->value, exported_uwh = exported->value;
         if (health.writing && health.last_commit_boot_ms >= channel->totals_set_ms)
             history_stored_totals(history, channel->history_number, &imported_uwh, &exported_uwh);
+        if (lags(channel, imported_uwh, exported_uwh)) {
+            imported->known = exported->known = false;
+            continue;
+        }
         if (imported_uwh > channel->shown_imported_uwh)
             channel->shown_imported_uwh = imported_uwh;
         if (exported_uwh > channel->shown_exported_uwh)
@@ -326,16 +359,17 @@ static void report_meter_event(struct service_device *device, const struct servi
  * passed. */
 static bool round_complete(const struct service_device *device)
 {
-    for (size_t i = 0; i < device->config->channel_count; i++)
-        if (device->channels[i].online && !device->channels[i].fresh)
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        const struct service_channel *channel = &device->channels[i];
+        if (!channel->heard_of || (channel->online && !channel->fresh))
             return false;
+    }
     return true;
 }
 
 static bool report_due(const struct service_device *device, int64_t boot_ms)
 {
-    /* Half a reading early rather than half a reading late, so that 5 s of 1 s readings stay 5 s.
-     */
+    /* Half a reading early rather than late, so that 5 s of 1 s readings stay 5 s. */
     int64_t wait_ms = device->report_interval_ms - device->config->interval_ms / 2;
     return device->last_publish_ms == 0 || boot_ms - device->last_publish_ms >= wait_ms;
 }
@@ -366,11 +400,17 @@ void service_device_reading(struct service_device *device, size_t number,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
+    follow_lag(channel, &result.values);
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
-    for (size_t i = 0; i < result.event_count; i++)
+    for (size_t i = 0; i < result.event_count; i++) {
         report_meter_event(device, channel, &result.events[i]);
+        /* The next crash must not find a baseline from before the restart. */
+        if (result.events[i].kind == METER_EVENT_COUNTER_RESET)
+            history_put_state(device->outlets->history, channel->history_number,
+                              meter_state(channel->meter));
+    }
     if (round_complete(device) && report_due(device, reading->boot_ms))
         publish_state(device, reading->boot_ms);
 }
@@ -422,9 +462,8 @@ void service_device_tick(struct service_device *device, int64_t boot_ms)
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
-    if (some_fresh && device->last_publish_ms != 0 &&
-        boot_ms - device->last_publish_ms >=
-            device->report_interval_ms + device->config->interval_ms)
+    if (some_fresh && boot_ms - device->last_publish_ms >=
+                          device->report_interval_ms + device->config->interval_ms)
         publish_state(device, boot_ms);
 }
 
@@ -484,6 +523,36 @@ enum status service_device_set_calibration(struct service_device *device, const 
     return STATUS_OK;
 }
 
+/* The only act that may lower a total is told with what it was and what it is. */
+static void report_totals_set(const struct service_device *device,
+                              const struct service_channel *channel,
+                              const struct channel_values *before, int64_t imported_uwh,
+                              int64_t exported_uwh)
+{
+    const struct {
+        const char *name;
+        int64_t before, after;
+    } totals[] = {{"energy", before->energy_uwh.value, imported_uwh},
+                  {"energy_produced", before->energy_produced_uwh.value, exported_uwh}};
+    char buffer[200];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text, "By request");
+    for (size_t i = 0; i < 2; i++) {
+        if (totals[i].after < 0)
+            continue;
+        text_append(&text, ", %s was set from ", totals[i].name);
+        text_append_decimal(&text, totals[i].before, 9, 3, true);
+        text_append(&text, " to ");
+        text_append_decimal(&text, totals[i].after, 9, 3, true);
+        text_append(&text, " kWh");
+    }
+    text_append(&text, ".");
+    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,
+                buffer);
+    report(device, channel, "totals_set", buffer);
+}
+
 enum status service_device_set_totals(struct service_device *device, const char *name,
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error)
@@ -494,12 +563,13 @@ enum status service_device_set_totals(struct service_device *device, const char 
         return status;
     struct service_channel *channel = &device->channels[number];
     meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+    report_totals_set(device, channel, &device->values[number], imported_uwh, exported_uwh);
+    channel->totals = TOTALS_CURRENT;
     channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
     channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
     meter_values(channel->meter, !channel->online, &device->values[number]);
     history_put_state(device->outlets->history, channel->history_number,
                       meter_state(channel->meter));
-    report(device, channel, "totals_set", "The totals were set by request.");
     publish_state(device, clock_boot_ms());
     return STATUS_OK;
 }

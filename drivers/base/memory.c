@@ -18,6 +18,18 @@ void *memory_new(size_t count, size_t size)
     return or_abort(calloc(count == 0 ? 1 : count, size == 0 ? 1 : size), count * size);
 }
 
+void *memory_grow(void *list, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return list;
+    *capacity = *capacity < 4 ? 8 : *capacity * 2;
+    void *grown = memory_new(*capacity, size);
+    if (count > 0)
+        memcpy(grown, list, count * size);
+    free(list);
+    return grown;
+}
+
 char *memory_copy_text(const char *text)
 {
     return or_abort(strdup(text), strlen(text) + 1);

@@ -12,6 +12,11 @@
 
 /** Zeroed memory for count objects; overflow-checked. Freed with free(). */
 void *memory_new(size_t count, size_t size);
+/**
+ * Makes room for one more item in a list of count items, of size bytes each, that has room for
+ * *capacity: returns the list, which moves and doubles when it was full. New room is zeroed.
+ */
+void *memory_grow(void *list, size_t count, size_t *capacity, size_t size);
 /** A copy of text. Freed with free(). */
 char *memory_copy_text(const char *text);
 

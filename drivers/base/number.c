@@ -46,6 +46,32 @@ bool number_parse_int(const char *text, size_t length, int64_t low, int64_t high
     return true;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool number_parse_whole(const char *text, size_t length, int64_t low, int64_t high, int64_t *value)
+{
+    if (length < 2 || text[0] != '0' || text[1] != 'x')
+        return number_parse_int(text, length, low, high, value);
+    int64_t number = 0;
+    for (size_t i = 2; i < length; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit < 0 || number > INT64_MAX >> 4)
+            return false;
+        number = number * 16 + digit;
+    }
+    if (length == 2 || number < low || number > high)
+        return false;
+    *value = number;
+    return true;
+}
+
 /* [-]digits[.digits][e[+-]digits], with at least one digit on each side of what is there. */
 static bool is_decimal(const char *text, size_t length)
 {
@@ -118,17 +144,4 @@ bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int6
         return true;
     }
     return false;
-}
-
-int64_t number_scale(int64_t value, int64_t factor, int64_t divisor)
-{
-    __int128 product = (__int128)value * factor;
-    __int128 quotient = product / divisor;
-    if (product % divisor != 0 && ((product < 0) != (divisor < 0)))
-        quotient--;
-    if (quotient > INT64_MAX)
-        return INT64_MAX;
-    if (quotient < INT64_MIN)
-        return INT64_MIN;
-    return (int64_t)quotient;
 }

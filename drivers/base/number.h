@@ -14,6 +14,9 @@
 /** Decimal integer, optional leading '-'. False if malformed or outside [low, high]. */
 bool number_parse_int(const char *text, size_t length, int64_t low, int64_t high, int64_t *value);
 
+/** The same, or without a sign in hexadecimal behind 0x: "4096", "0x1000". */
+bool number_parse_whole(const char *text, size_t length, int64_t low, int64_t high, int64_t *value);
+
 /** Decimal number: [-]digits[.digits][e[+-]digits]. False if malformed, not finite, or outside
  *  [low, high]. */
 bool number_parse_double(const char *text, size_t length, double low, double high, double *value);
@@ -25,8 +28,5 @@ bool number_parse_double(const char *text, size_t length, double low, double hig
  */
 bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int64_t high_ms,
                            int64_t *value_ms);
-
-/** value * factor / divisor in 128 bits, rounded towards minus infinity; saturates at int64. */
-int64_t number_scale(int64_t value, int64_t factor, int64_t divisor);
 
 #endif

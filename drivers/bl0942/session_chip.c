@@ -86,7 +86,7 @@ uint32_t bl0942_chip_baud(const struct bl0942_session *session, const struct chi
 {
     if (chip->step != STEP_PROBE)
         return chip->baud;
-    uint32_t rates[RATES_MAX];
+    uint32_t rates[RATES_MAX] = {0};
     (void)probe_rates(session, chip, rates);
     return rates[chip->rate_index];
 }

@@ -78,7 +78,8 @@ static void describe(struct serial_listing *listing, const struct sp_port *port,
     for (; *all != NULL; all++)
         if (*all != port && same_identity(port, *all))
             listing->by_id_unique = false;
-    (void)serial_find_holder(device, listing->holder, sizeof listing->holder);
+    (void)serial_find_holder(device, HOLDER_SEARCH_PATIENT_MS, listing->holder,
+                             sizeof listing->holder);
 }
 
 static int compare_paths(const void *one, const void *other)

@@ -31,6 +31,7 @@ struct serial_port {
     struct sp_port *libserialport; /* NULL where libserialport cannot serve (ptys) */
     bool pty;
     bool exclusive; /* TIOCEXCL is ours to undo */
+    int64_t holder_search_ms;
     uint32_t baud;
     int64_t idle_ms; /* boot clock: by then the UART has sent all that was written */
 };
@@ -57,7 +58,7 @@ static enum status fail(const struct serial_port *port, struct error *error, con
 static enum status busy(const struct serial_port *port, const char *device, struct error *error)
 {
     char holder[128];
-    if (serial_find_holder(device, holder, sizeof holder))
+    if (serial_find_holder(device, port->holder_search_ms, holder, sizeof holder))
         return error_set(error, STATUS_REFUSED,
                          "%s is in use by %s; stop that program or choose another port.",
                          port->name, holder);
@@ -191,6 +192,7 @@ enum status serial_open(const char *path, const struct serial_options *options,
     struct serial_port *port = memory_new(1, sizeof *port);
     port->name = memory_copy_text(path);
     port->fd = -1;
+    port->holder_search_ms = options->patient ? HOLDER_SEARCH_PATIENT_MS : HOLDER_SEARCH_MS;
     char device[PATH_MAX];
     enum status status = realpath(path, device) == NULL ? explain_open(port, path, error)
                                                         : configure(port, device, options, error);

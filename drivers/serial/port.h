@@ -26,6 +26,7 @@ struct serial_options {
     enum serial_line_level dtr;
     enum serial_line_level rts;
     bool low_latency; /**< ASYNC_LOW_LATENCY where the adapter has it */
+    bool patient;     /**< a refusal may take a second, to find out who holds the port */
 };
 
 struct serial_port;

@@ -40,8 +40,7 @@ struct simulator_meter;
  *  the loop runs. */
 enum status simulator_meter_create(uv_loop_t *loop, const struct simulator_meter_options *options,
                                    struct simulator_meter **meter, struct error *error);
-/** Removes the link and hangs up; the loop must run once more for libuv to let go of its handles.
- */
+/** Removes the link and hangs up; the loop must run once more for libuv to close its handles. */
 void simulator_meter_close(struct simulator_meter *meter);
 
 /** Path of the slave; NULL while unplugged. Valid until the next plug or unplug. */

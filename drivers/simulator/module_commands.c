@@ -222,7 +222,8 @@ static int64_t begin_set_baud(struct module *module)
     /* At once, before the answer; then delay + 1 ticks of 2 ms. */
     module->counters.baud_changes++;
     module_set_baud(module, baud);
-    return (int64_t)((data_of(module)[4] + 1) * 2 * MODULE_MS_NS * module->window_scale);
+    int64_t delay_ns = (data_of(module)[4] + INT64_C(1)) * 2 * MODULE_MS_NS;
+    return (int64_t)((double)delay_ns * module->window_scale);
 }
 
 static int64_t begin_erase(struct module *module, uint32_t size, uint32_t address, uint8_t command)

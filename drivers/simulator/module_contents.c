@@ -217,7 +217,7 @@ static void store_code(uint8_t *stored, const uint8_t *code, uint32_t length, ui
 static void store_raw(uint8_t *stored, uint32_t logical, const uint8_t *bytes, size_t length)
 {
     memcpy(stored + stored_at(logical), bytes, length);
-    frame_block(stored + logical / BLOCK_DATA * BLOCK_STORED);
+    frame_block(stored + (size_t)(logical / BLOCK_DATA) * BLOCK_STORED);
 }
 
 /* An RBL block as it stands behind code in the flash. Its sums are over the code as it is stored,
@@ -233,9 +233,10 @@ static void store_trailer(uint8_t *stored, const char *name, const char *version
     }
     uint8_t rbl[96] = {'R', 'B', 'L', 0};
     put32(rbl + 8, 1767225600); /* 2026-01-01 */
-    memcpy(rbl + 12, name, strlen(name));
-    memcpy(rbl + 28, version, strlen(version));
-    memcpy(rbl + 52, "00010203040506070809", 20);
+    static const char serial[20] = "00010203040506070809";
+    memcpy(rbl + 12, name, strnlen(name, 16));
+    memcpy(rbl + 28, version, strnlen(version, 24));
+    memcpy(rbl + 52, serial, sizeof serial);
     put32(rbl + 76, crc32_of(code, length));
     put32(rbl + 80, hash);
     put32(rbl + 84, length);
@@ -258,7 +259,7 @@ static uint8_t *make_code(struct chance *chance, uint32_t length)
  * 32 equations. The CRC16 of their block, which is inside the sum as well, is linear too. */
 static bool bend_crc(uint8_t *flash, size_t length, uint32_t wanted)
 {
-    uint8_t *block = flash + FREE_LOGICAL / BLOCK_DATA * BLOCK_STORED;
+    uint8_t *block = flash + (size_t)(FREE_LOGICAL / BLOCK_DATA) * BLOCK_STORED;
     uint32_t now = crc32_of(flash, length);
     uint32_t effect[64];
     for (unsigned bit = 0; bit < 64; bit++) {
@@ -315,7 +316,7 @@ static void meet_fingerprint(uint8_t *flash, const struct family *family)
         if (crc32_of(flash, 257) == family->crc257)
             break;
     }
-    frame_block(flash + 256 / BLOCK_STORED * BLOCK_STORED);
+    frame_block(flash + (size_t)(256 / BLOCK_STORED) * BLOCK_STORED);
 }
 
 static void fill_bootloader(const struct module_contents_options *options,
@@ -385,7 +386,8 @@ static void fill_config(const struct family *family, uint8_t *flash)
 {
     uint8_t *config = flash + family->config_address;
     memset(config, 0, 0xE00);
-    memcpy(config, "CFG", 3);
+    static const char magic[3] = "CFG";
+    memcpy(config, magic, sizeof magic);
     put32(config + 4, 5);
     static const char startup[] = "startDriver BL0942";
     memcpy(config + 0x5E0, startup, sizeof startup);

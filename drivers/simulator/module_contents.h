@@ -14,8 +14,7 @@
 enum module_contents_kind {
     MODULE_CONTENTS_VENDOR,    /**< bootloader, Tuya application, RF */
     MODULE_CONTENTS_OPENBEKEN, /**< bootloader, OpenBeken, RF, OpenBeken's configuration */
-    MODULE_CONTENTS_BLANK, /**< all FF; on a T the bootloader and RF, or it could not be talked to
-                            */
+    MODULE_CONTENTS_BLANK,     /**< all FF, but a T keeps bootloader and RF, to be reachable */
 };
 
 bool module_contents_parse(const char *name, enum module_contents_kind *kind);

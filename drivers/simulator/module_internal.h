@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What module.c (time, power, UART, adapter), module_frame.c (parser) and module_commands.c share.
- */
+/* Shared by module.c (time, power, UART, adapter), module_frame.c (parser), module_commands.c. */
 #ifndef DRIVERS_SIMULATOR_MODULE_INTERNAL_H
 #define DRIVERS_SIMULATOR_MODULE_INTERNAL_H
 
@@ -15,8 +14,7 @@
 enum module_job {
     MODULE_JOB_NONE,
     MODULE_JOB_SEND,    /* pushes a reply into the UART */
-    MODULE_JOB_COMMAND, /* a command's own time (erase, CRC, baud change) runs; then it is finished
-                         */
+    MODULE_JOB_COMMAND, /* a command's own time runs (erase, CRC, baud change) */
     MODULE_JOB_PROGRAM, /* 32 bytes go into the flash */
 };
 

@@ -301,7 +301,7 @@ static void turn(struct module_port *port)
     int64_t at_us = port->due_us < target_us ? port->due_us : target_us;
     if (at_us < port->model_us)
         at_us = port->model_us;
-    int64_t stride_us = (int64_t)(CATCH_UP_NS / 1000 * port->options.speed);
+    int64_t stride_us = (int64_t)((double)CATCH_UP_NS / 1000 * port->options.speed);
     for (;;) {
         step(port, at_us);
         if (at_us >= target_us)

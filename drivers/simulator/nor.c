@@ -7,8 +7,7 @@
 
 /* How the protection bits of a chip are laid out. */
 enum layout {
-    LAYOUT_BP5_CMP, /* BP0..BP2 level, BP3 bottom, BP4 sector-wise, CMP in bit 14: GD25Q16 and kin
-                     */
+    LAYOUT_BP5_CMP, /* BP0..BP2 level, BP3 bottom, BP4 sectors, CMP in bit 14: GD25Q16 and kin */
     LAYOUT_BP4,     /* BP0..BP2 level, BP3 bottom: EN25QH16 */
     LAYOUT_BP4_TB,  /* BP0..BP3 level, TB (bit 12, configuration register) bottom: MX25V1635F */
 };

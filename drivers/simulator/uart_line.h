@@ -11,7 +11,6 @@
 
 #include "drivers/simulator/chance.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -342,6 +342,8 @@ def check(topic, payload):
                 checker.say("root", f"required key not provided: {key}")
         checker.only("root", payload, ROOT)
         components = payload.get("components", {})
+        if not isinstance(components, dict) or not all(isinstance(c, dict) for c in components.values()):
+            return [*checker.problems, "components must be an object of objects"]
         inherited = {key: value for key, value in payload.items() if key in SHARED}
         checker.shared("root", inherited)
         for key, component in components.items():

@@ -55,7 +55,7 @@ def test_good(folder, path):
     result = check(folder)
     assert result.returncode == 0, result.stderr
     assert re.fullmatch(r"bridge\.yaml is fine: \d+ devices?, \d+ channels?\.\n", result.stdout)
-    assert result.stderr == ""
+    assert re.fullmatch(r"2 of its ports are not there now, the first is /dev/serial/\S+; .*\n", result.stderr)
     assert problems_of(check(folder, "--json")) == []
 
 

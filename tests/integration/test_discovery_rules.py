@@ -112,6 +112,7 @@ def test_bad_topic(topic):
 
 def test_bad_json():
     assert check(TOPIC, "{") and check(TOPIC, "[]") and check(TOPIC, "nan")
+    assert check(TOPIC, '{"components":1}') and check(TOPIC, '{"components":{"a":1}}')
 
 
 @pytest.mark.parametrize("key, value", [("power_a", "nan"), ("power_a", True), ("energy_flow_a", "sideways"),

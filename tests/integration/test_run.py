@@ -103,7 +103,8 @@ def test_energy_is_right_to_the_count(folder, broker, spawn):
     try:
         watch = broker.subscribe("bl2mqtt/house")
         _, process = start(spawn, folder, broker)
-        watch.wait("bl2mqtt/house", complete)
+        # Counting begins with the second reading that others agree with; nothing flows before.
+        watch.wait("bl2mqtt/house", lambda s: complete(s) and None not in (s["energy_a"], s["energy_b"]))
         before = [meter.truth() for meter in meters]
         meters[0].tell("load 230 60 13700")   # about 10 counts a second: it wraps within 2 s
         meters[1].tell("load 230 40 -9100")
@@ -136,7 +137,7 @@ def test_energy_is_right_to_the_count(folder, broker, spawn):
 def test_clean_stop(folder, broker, spawn, two_meters):
     watch = broker.subscribe("bl2mqtt/#")
     _, process = start(spawn, folder, broker)
-    watch.wait("bl2mqtt/house", complete)
+    wait_for(lambda: len(watch.payloads("bl2mqtt/house")) > 3, 10, "a few states")
     assert process.stop() == 0
     wait_for(lambda: watch.payloads("bl2mqtt/bridge/state")[-1] == '{"state":"offline"}', 5, "offline")
     with database(folder) as db:
@@ -156,10 +157,11 @@ def test_unplugged_and_back_under_another_name(folder, broker, spawn, two_meters
     watch = broker.subscribe("bl2mqtt/#")
     start(spawn, folder, broker)
     watch.wait("bl2mqtt/house", lambda s: complete(s) and s["energy_a"] is not None)
+    watch.clear()  # the states from before both channels had been read
     two_meters[0].tell("unplug")
     state = watch.wait("bl2mqtt/house", lambda s: s["power_a"] is None and s["power_b"] is not None)
     assert state["energy_a"] is not None and state["data_problem"] is True
-    assert watch.payloads("bl2mqtt/house/availability")[-1] == '{"state":"online"}'
+    assert watch.payloads("bl2mqtt/house/availability") == []  # one channel is enough to be online
     two_meters[1].tell("unplug")
     watch.wait("bl2mqtt/house/availability", lambda s: s == {"state": "offline"})
     time.sleep(1)
@@ -244,12 +246,17 @@ def test_reload_takes_the_new_configuration(folder, broker, spawn, two_meters):
     # The old device is gone from Home Assistant, and its retained topics with it.
     wait_for(lambda: watch.payloads("homeassistant/device/bl2mqtt_test_house/config")[-1] == "", 8,
              "the old device's discovery to be cleared")
-    # A broken configuration does not stop a running bridge.
+    wait_for(lambda: watch.payloads("bl2mqtt/house/availability")[-1] == "", 8, "the old availability to be cleared")
+    # A broken configuration does not touch a running bridge.
     config.write_text("devices: [")
     watch.clear()
     process.signal(signal.SIGHUP)
-    process.wait_line("going on with the old one")
+    process.wait_line("stays in force")
+    broker.publish("bl2mqtt/bridge/request/restart", {"transaction": 1})
+    answer = watch.wait("bl2mqtt/bridge/response/restart")
+    assert answer["status"] == "error" and "bridge.yaml:2:1:" in answer["error"]
     watch.wait("bl2mqtt/garage", complete)
+    assert watch.payloads("bl2mqtt/bridge/state") == []
     assert process.stop() == 0
 
 
@@ -285,7 +292,7 @@ def test_ids_and_errors_of_requests(folder, broker, spawn, two_meters):
     assert watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) >= 4711.5)["energy_a"] < 4711.6
     for bad in ({"id": "nobody", "channel": "a", "energy": 1}, {"id": "house", "channel": "z", "energy": 1},
                 {"id": "house", "channel": "a", "energy": -1}, {"id": "house", "channel": "a", "energy": "5"},
-                {"id": "house"}, "nonsense", b"\x00\xff", "[" * 5000, {"id": "house", "channel": "a", "energy": 1e300}):
+                {"id": "house"}, "nonsense", {"id": "house", "channel": "a", "energy": 1, "enregy_produced": 2}, b"\x00\xff", "[" * 5000, {"id": "house", "channel": "a", "energy": 1e300}):
         answer = ask("device/energy/set", bad)
         assert answer["status"] == "error" and answer["error"].endswith("."), (bad, answer)
     assert ask("no/such/request", {})["status"] == "error"
@@ -337,3 +344,25 @@ def test_demo_runs_and_leaves_nothing_behind(folder):
     assert list(folder.iterdir()) == []
     left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True)
     assert left.stdout == ""
+
+
+def test_start_is_no_problem_and_damage_is_told(folder, broker, spawn, two_meters):
+    """Nothing is called a problem at a start; a database thrown aside is told, and totals do not fall."""
+    watch = broker.subscribe("bl2mqtt/#")
+    config, process = start(spawn, folder, broker)
+    watch.wait("bl2mqtt/house", lambda s: complete(s) and (s["energy_a"] or 0) > 0.001, timeout=20)
+    assert not any(s["data_problem"] for s in map(json.loads, watch.payloads("bl2mqtt/house")))
+    assert process.stop() == 0
+    before = json.loads(watch.payloads("bl2mqtt/house")[-1])
+    (folder / "data/history.db").write_bytes(bytes(range(256)) * 400)
+    watch.clear()
+    process = spawn("--config", config, "run")
+    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed")
+    assert str(folder / "data/history.db.damaged-") in event["message"]
+    watch.wait("bl2mqtt/bridge/health", lambda h: h["problem"] is True)
+    watch.wait("bl2mqtt/house", lambda s: complete(s) and s["energy_a"] is not None)
+    for state in map(json.loads, watch.payloads("bl2mqtt/house")):
+        for key in ("energy", "energy_a", "energy_produced_b"):
+            assert state[key] is None or state[key] >= before[key], (key, state[key], before[key])
+        assert state["data_problem"] is False
+    assert len(list((folder / "data").glob("history.db.damaged-*"))) >= 1

@@ -13,67 +13,37 @@ import time
 import pytest
 
 from harness import BINARY, run, wait_for
+from simulator import Simulator, make_raw, open_tty, starter
 
 KV, KI, KP = 15883.34, 128118.87, 317.931
 FACTORS = ("--calibration", f"{KV},{KI},{KP}")
 CONSTANT = ("--voltage", 230, "--current", 10, "--power", 2000)
 
 
-class Meter:
-    """The simulator under control, without anything of the bridge in between."""
-
-    def __init__(self, *args):
-        command = [BINARY, "simulate", "meter", "--json", "--control", "-", *map(str, args)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, bufsize=1)
-        self.start = json.loads(self.process.stdout.readline())
-
-    def tell(self, *commands):
-        self.process.stdin.write("".join(command + "\n" for command in commands))
-        self.process.stdin.flush()
+class Meter(Simulator):
+    KIND = "meter"
+    tell = Simulator.send
 
     def truth(self, *commands):
-        self.tell(*commands, "truth")
-        return json.loads(self.process.stdout.readline())
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        self.send(*commands, "truth")
+        return self.answer()
 
 
 @pytest.fixture
 def meter():
-    started = []
-
-    def start(*args):
-        started.append(Meter(*args))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
+    with starter(Meter) as start:
+        yield start
 
 
 class Host:
     """A serial host of the test's own."""
 
     def __init__(self, path, baud=termios.B4800):
-        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self.fd = open_tty(path)
         self.set_baud(baud)
 
     def set_baud(self, baud):
-        settings = termios.tcgetattr(self.fd)
-        settings[0] = settings[1] = settings[3] = 0
-        settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
-        settings[4] = settings[5] = baud
-        termios.tcsetattr(self.fd, termios.TCSANOW, settings)
+        make_raw(self.fd, baud)
 
     def ask(self, request, length, timeout=0.5):
         """Sends, then reads until length bytes came or it is quiet for timeout seconds."""

@@ -15,6 +15,7 @@ import zlib
 import pytest
 
 from harness import BINARY, run, wait_for
+from simulator import Simulator, make_raw, open_tty, starter
 
 LINK_CHECK = bytes.fromhex("01e0fc0100")
 LINK_REPLY = bytes.fromhex("040e0501e0fc0100")
@@ -23,48 +24,26 @@ SECTOR = 4096
 IDENTITY = {"BK7231N": 0x4063D299, "BK7231T": 0xBA54C1B8}
 
 
-class Module:
-    """The simulator under control, without anything of the flasher in between."""
-
-    def __init__(self, *args):
-        command = [BINARY, "simulate", "module", "--json", "--control", "-", *map(str, args)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, bufsize=1)
-        self.start = json.loads(self.process.stdout.readline())
+class Module(Simulator):
+    KIND = "module"
 
     def tell(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        self.send(command)
+        return self.answer()
 
     def stats(self):
         return self.tell("stats")
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            with contextlib.suppress(OSError):
-                pipe.close()
 
 
 class Host:
     """A flasher of the test's own, as simple as it can be."""
 
     def __init__(self, path):
-        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self.fd = open_tty(path)
         self.set_baud(115200)
 
     def set_baud(self, baud):
-        settings = termios.tcgetattr(self.fd)
-        settings[0] = settings[1] = settings[3] = 0
-        settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
-        settings[4] = settings[5] = BAUDS[baud]
-        termios.tcsetattr(self.fd, termios.TCSANOW, settings)
+        make_raw(self.fd, BAUDS[baud])
 
     def write(self, data):
         while data:
@@ -147,15 +126,8 @@ class Host:
 
 @pytest.fixture
 def module():
-    started = []
-
-    def start(*args):
-        started.append(Module(*args))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
+    with starter(Module) as start:
+        yield start
 
 
 @pytest.fixture

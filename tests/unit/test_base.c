@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* drivers/base: numbers from text, decimals to text, errors. */
+#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/status.h"
 #include "drivers/base/text.h"
@@ -51,6 +52,61 @@ static void test_integers(void **unused)
     assert_int_equal(value, 12);
 }
 
+static void test_hexadecimal(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        int64_t value; /* -1: refused */
+    } table[] = {
+        {"16", 16},
+        {"0x10", 16},
+        {"0xfF", 255},
+        {"0x7fffffffffffffff", INT64_MAX},
+        {"0x8000000000000000", -1},
+        {"0x10000000000000000", -1},
+        {"0x", -1},
+        {"0xg", -1},
+        {"0X10", -1},
+        {"-0x1", -1},
+        {"x1", -1},
+        {"0x1 ", -1},
+        {"", -1},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int64_t value = -1;
+        bool good = number_parse_whole(table[i].text, strlen(table[i].text), 0, INT64_MAX, &value);
+        if (good != (table[i].value >= 0) || value != table[i].value)
+            fail_msg("\"%s\" gave %d, %lld", table[i].text, good, (long long)value);
+    }
+    int64_t value = 5;
+    assert_false(number_parse_whole("0x11", 4, 0, 16, &value));
+    assert_false(number_parse_whole("0x0f", 4, 16, 99, &value));
+    assert_int_equal(value, 5);
+    assert_true(number_parse_whole("0x123", 4, 0, 99, &value));
+    assert_int_equal(value, 0x12);
+}
+
+static void test_a_list_grows(void **unused)
+{
+    (void)unused;
+    int *list = NULL;
+    size_t capacity = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        size_t before = capacity;
+        int *grown = memory_grow(list, i, &capacity, sizeof *list);
+        assert_true(capacity > i);
+        assert_true(i >= before || grown == list); /* only moves when it is full */
+        list = grown;
+        assert_int_equal(list[i], 0);
+        list[i] = (int)i + 1;
+    }
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(list[i], i + 1);
+    assert_true(capacity < 2000);
+    free(list);
+}
+
 static void test_doubles(void **unused)
 {
     (void)unused;
@@ -79,16 +135,6 @@ static void test_durations(void **unused)
     assert_false(number_parse_duration("s", 1, 0, INT64_MAX, &ms));
     assert_false(number_parse_duration("-5s", 3, 0, INT64_MAX, &ms));
     assert_false(number_parse_duration("9999999999999999d", 17, 0, INT64_MAX, &ms));
-}
-
-static void test_scale_rounds_down_and_saturates(void **unused)
-{
-    (void)unused;
-    assert_int_equal(number_scale(7, 1, 2), 3);
-    assert_int_equal(number_scale(-7, 1, 2), -4);
-    assert_int_equal(number_scale(INT64_MAX, 1000, 1000), INT64_MAX);
-    assert_int_equal(number_scale(INT64_MAX, 2, 1), INT64_MAX);
-    assert_int_equal(number_scale(INT64_MIN, 2, 1), INT64_MIN);
 }
 
 static void check_decimal(int64_t value, unsigned scale, unsigned decimals, bool down,
@@ -146,9 +192,13 @@ static void test_error_prefix(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integers),     cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_durations),    cmocka_unit_test(test_scale_rounds_down_and_saturates),
-        cmocka_unit_test(test_decimals),     cmocka_unit_test(test_text_is_cut_not_overrun),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_hexadecimal),
+        cmocka_unit_test(test_a_list_grows),
+        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_text_is_cut_not_overrun),
         cmocka_unit_test(test_error_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
  * drivers/bl0942/line on a real event loop and real ptys: the simulated meter is on the other side,
  * pulled out and put back. Time is real here, so intervals are short.
  */
+#include "port_holder_helper.h"
+
 #include "drivers/base/clock.h"
 #include "drivers/bl0942/line.h"
 #include "drivers/serial/port.h"
@@ -216,33 +218,13 @@ static void test_port_held_by_another_program(void **state)
 {
     struct house *house = *state;
     plug_in(house);
-    int ready[2], finish[2];
-    assert_int_equal(pipe(ready), 0);
-    assert_int_equal(pipe(finish), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        struct serial_port *port = NULL;
-        const struct serial_options options = {.baud = 4800};
-        char byte = serial_open(house->link, &options, &port, NULL) == STATUS_OK ? 'y' : 'n';
-        close(finish[1]);
-        (void)!write(ready[1], &byte, 1);
-        (void)!read(finish[0], &byte, 1);
-        _exit(0);
-    }
-    char byte = 0;
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_int_equal(byte, 'y');
+    struct port_holder other;
+    port_holder_start(&other, house->link, true);
     start_line(house);
     assert_true(run_until(house, all_offline, 1000));
-    char pid[32];
-    (void)snprintf(pid, sizeof pid, "(pid %d)", (int)child);
-    assert_non_null(strstr(house->reason[0], pid));
-    close(finish[0]);
-    close(finish[1]);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_non_null(strstr(house->reason[0], other.words));
+    port_holder_end(&other);
     assert_true(run_until(house, all_online, 8000));
-    close(ready[0]);
-    close(ready[1]);
 }
 
 static bool first_offline(const struct house *house)

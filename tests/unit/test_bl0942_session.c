@@ -4,6 +4,8 @@
  * time on the wire, chips that can be silent, late, damaged, at another baud rate, or restart. The
  * peer itself fails the test when requests overlap or come too soon after another chip's answer.
  */
+#include "random_helper.h"
+
 #include "drivers/base/text.h"
 #include "drivers/bl0942/session.h"
 
@@ -94,14 +96,6 @@ static uint8_t sum(unsigned start, const uint8_t *bytes, size_t length)
     return (uint8_t)~start;
 }
 
-static uint64_t next_random(struct peer *peer) /* xorshift64* */
-{
-    peer->random ^= peer->random >> 12;
-    peer->random ^= peer->random << 25;
-    peer->random ^= peer->random >> 27;
-    return peer->random * 0x2545F4914F6CDD1Du;
-}
-
 static int64_t wire_us(const struct peer *peer, size_t bytes)
 {
     return (int64_t)bytes * 10 * 1000000 / peer->baud;
@@ -167,7 +161,7 @@ static void answer_read(struct peer *peer, unsigned index, unsigned reg)
     chip->packets++;
     uint8_t bytes[23] = {0x55};
     for (size_t i = 1; i < 13; i++)
-        bytes[i] = (uint8_t)next_random(peer);
+        bytes[i] = (uint8_t)dice_next(&peer->random);
     bytes[4] = (uint8_t)chip->restarts; /* V_RMS tells the test in which life it was measured */
     bytes[5] = (uint8_t)(chip->restarts >> 8);
     bytes[6] = 0;
@@ -943,17 +937,17 @@ static void test_restart_back_to_the_pin_rate(void **unused)
 static enum fault random_fault(struct peer *peer, unsigned chip, bool packet)
 {
     (void)chip, (void)packet;
-    if (next_random(peer) % 10 != 0)
+    if (dice_next(&peer->random) % 10 != 0)
         return FAULT_NONE;
-    return (enum fault)(next_random(peer) % FAULT_COUNT);
+    return (enum fault)(dice_next(&peer->random) % FAULT_COUNT);
 }
 
 static void random_life(struct peer *peer, unsigned index, bool packet)
 {
     (void)packet;
     struct peer_chip *chip = &peer->chips[index];
-    chip->energy = (chip->energy + (uint32_t)(next_random(peer) % 3)) & 0xFFFFFF;
-    if (next_random(peer) % 200 == 0)
+    chip->energy = (chip->energy + (uint32_t)(dice_next(&peer->random) % 3)) & 0xFFFFFF;
+    if (dice_next(&peer->random) % 200 == 0)
         restart_chip(chip);
 }
 
@@ -976,9 +970,8 @@ static void check_life(struct peer *peer, unsigned channel, const struct reading
 static void test_restarts_are_never_missed_nor_made_up(void **unused)
 {
     (void)unused;
-    const char *given = getenv("TEST_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : 20260701;
-    print_message("seed %llu\n", (unsigned long long)seed);
+    uint64_t seed = (uint64_t)test_setting("TEST_SEED", 20260701);
+    printf("seed %llu (others with TEST_SEED)\n", (unsigned long long)seed);
     for (unsigned round = 0; round < 12; round++) {
         struct bl0942_session_options options = options_for(1 + round % 4);
         struct peer *peer = new_peer(&options);

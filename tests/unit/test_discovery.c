@@ -202,10 +202,38 @@ static void test_bridge(void **unused)
     json_t *availability = json_object_get(connection, "availability");
     assert_true(json_is_array(availability)); /* it must work while the bridge is offline */
     assert_int_equal(json_array_size(availability), 0);
+    assert_string_equal(text_at(connection, "default_entity_id"),
+                        "binary_sensor.bl2mqtt_home_connection_state");
     json_t *announced = discovery_bridge_announced();
     assert_int_equal(json_object_size(announced), json_object_size(components));
     json_decref(announced);
     json_decref(emitted.messages);
+}
+
+/* An entity id that Home Assistant would not take costs the entity. */
+static void test_entity_ids(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *device_id, *entity_id;
+    } table[] = {
+        {"house", "sensor.house_power"},
+        {"House-1", "sensor.house_1_power"},
+        {"a--b__c", "sensor.a_b_c_power"},
+        {"-x-", "sensor.x_power"},
+        {"__", "sensor.power"},
+        {"9", "sensor.9_power"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct device_description odd = device;
+        odd.id = table[i].device_id;
+        struct emitted emitted = start();
+        discovery_device(&device_mode, &odd, NULL, collect, &emitted);
+        json_t *root = json_object_iter_value(json_object_iter(emitted.messages));
+        json_t *power = json_object_get(json_object_get(root, "components"), "power");
+        assert_string_equal(text_at(power, "default_entity_id"), table[i].entity_id);
+        json_decref(emitted.messages);
+    }
 }
 
 static void test_topic_match(void **unused)
@@ -330,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_component_mode),
         cmocka_unit_test(test_bridge),
         cmocka_unit_test(test_topic_match),
+        cmocka_unit_test(test_entity_ids),
         cmocka_unit_test(test_migrate),
         cmocka_unit_test(test_memory),
     };

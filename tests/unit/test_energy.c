@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bridge/meter/energy: every rule about the counter as a table of readings and what they lead to.
- */
+/* bridge/meter/energy: every rule about the counter as a table of readings and their outcome. */
 #include "bridge/meter/direction.h"
 #include "bridge/meter/energy.h"
 
@@ -124,8 +123,7 @@ static const struct history fresh[] = {
       END}},
 };
 
-/* Each begins with a baseline of 100 counts at second 1000, and the same reading pending at 1001.
- */
+/* Each begins with a baseline of 100 counts at second 1000, and the same pending at 1001. */
 static const struct history running[] = {
     {"nothing happens", {{1002, 100, 0, N}, {1003, 100, 0, N}, END}},
     {"counts are credited when the next reading agrees",

@@ -9,6 +9,8 @@
  * reboot, the step across it may be rejected, never invented. TEST_SEED and
  * TEST_SCENARIOS in the environment choose other histories.
  */
+#include "random_helper.h"
+
 #include "bridge/meter/meter.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
@@ -33,24 +35,9 @@
 
 static const double counts_per_watt_ms = 1.0 / 419430.4 / 1000.0; /* times the power factor */
 
-/* ---- Dice ---------------------------------------------------------------------------------- */
-
-static uint64_t roll(uint64_t *dice) /* splitmix64 */
-{
-    uint64_t z = (*dice += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static int64_t between(uint64_t *dice, int64_t low, int64_t high)
-{
-    return low + (int64_t)(roll(dice) % (uint64_t)(high - low + 1));
-}
-
 static bool chance(uint64_t *dice, double probability)
 {
-    return (double)(roll(dice) >> 11) / (double)(UINT64_C(1) << 53) < probability;
+    return fraction(dice) < probability;
 }
 
 /* ---- The world ----------------------------------------------------------------------------- */
@@ -526,22 +513,13 @@ static void play(uint64_t seed)
     meter_free(world.meter);
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    int64_t value;
-    if (text == NULL || !number_parse_int(text, strlen(text), 0, INT64_MAX, &value))
-        return otherwise;
-    return (uint64_t)value;
-}
-
 static void test_random_histories(void **unused)
 {
     (void)unused;
-    uint64_t seed = from_environment("TEST_SEED", 20260701);
-    uint64_t scenarios = from_environment("TEST_SCENARIOS", 2000);
-    print_message("TEST_SEED=%llu TEST_SCENARIOS=%llu\n", (unsigned long long)seed,
-                  (unsigned long long)scenarios);
+    uint64_t seed = (uint64_t)test_setting("TEST_SEED", 20260701);
+    uint64_t scenarios = (uint64_t)test_setting("TEST_SCENARIOS", 2000);
+    printf("seed %llu for %llu scenarios (others with TEST_SEED, TEST_SCENARIOS)\n",
+           (unsigned long long)seed, (unsigned long long)scenarios);
     struct timespec begun, ended;
     (void)clock_gettime(CLOCK_MONOTONIC, &begun);
     for (uint64_t i = 0; i < scenarios; i++)
@@ -569,12 +547,11 @@ static void test_random_histories(void **unused)
     }
 }
 
-/* Readings of which nothing is true: no crash, no total that goes down, nothing beyond its range.
- */
+/* Readings of which nothing is true: no crash, no total goes down, nothing beyond its range. */
 static void test_garbage(void **unused)
 {
     (void)unused;
-    uint64_t dice = from_environment("TEST_SEED", 20260701);
+    uint64_t dice = (uint64_t)test_setting("TEST_SEED", 20260701);
     for (int round = 0; round < 200; round++) {
         struct meter_options options = {
             .kind = chance(&dice, 0.5) ? READING_BL0942 : READING_OPENBEKEN,
@@ -593,11 +570,11 @@ static void test_garbage(void **unused)
                 .boot_ms = between(&dice, 0, WALL_MS),
                 .present = (unsigned)between(&dice, 0, READING_ALL),
                 .flags = (unsigned)between(&dice, 0, 31),
-                .voltage = (int64_t)roll(&dice) >> between(&dice, 0, 63),
-                .current = (int64_t)roll(&dice) >> between(&dice, 0, 63),
-                .power = (int64_t)roll(&dice) >> between(&dice, 0, 63),
-                .energy = (int64_t)roll(&dice) >> between(&dice, 0, 63),
-                .frequency = (int64_t)roll(&dice) >> between(&dice, 0, 63),
+                .voltage = (int64_t)dice_next(&dice) >> between(&dice, 0, 63),
+                .current = (int64_t)dice_next(&dice) >> between(&dice, 0, 63),
+                .power = (int64_t)dice_next(&dice) >> between(&dice, 0, 63),
+                .energy = (int64_t)dice_next(&dice) >> between(&dice, 0, 63),
+                .frequency = (int64_t)dice_next(&dice) >> between(&dice, 0, 63),
             };
             struct meter_result result;
             meter_accept(meter, &reading, &result);

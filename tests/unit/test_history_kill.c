@@ -8,6 +8,7 @@
  * is killed. What it knows to be stored it tells through a file that both have in memory.
  */
 #include "history_helper.h"
+#include "random_helper.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -33,12 +34,6 @@ static struct shared *map_shared(const char *path)
     return shared;
 }
 
-static int64_t random_below(uint64_t *state, int64_t limit)
-{
-    *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (int64_t)((*state >> 33) % (uint64_t)limit);
-}
-
 static void note_stored(struct history *history, const struct circuit *circuits,
                         struct shared *shared)
 {
@@ -59,13 +54,12 @@ _Noreturn static void be_writer(const char *path, const char *shared_path, uint6
                                          add_circuit(history, "house", "b")};
     start(history);
     for (;;) {
-        for (int64_t burst = random_below(&seed, 8); burst >= 0; burst--)
-            put(history, &circuits[random_below(&seed, CIRCUITS)], random_below(&seed, 4),
-                random_below(&seed, 2));
-        if (random_below(&seed, 2) == 0) /* commits at once */
+        for (int64_t burst = below(&seed, 8); burst >= 0; burst--)
+            put(history, &circuits[below(&seed, CIRCUITS)], below(&seed, 4), below(&seed, 2));
+        if (below(&seed, 2) == 0) /* commits at once */
             history_put_state(history, circuits[0].number, &circuits[0].state);
-        if (random_below(&seed, 4) == 0)
-            sleep_ms(random_below(&seed, 5));
+        if (below(&seed, 4) == 0)
+            sleep_ms(below(&seed, 5));
         note_stored(history, circuits, shared);
         shared->bursts++;
     }
@@ -127,16 +121,13 @@ static void check_file(const struct folder *folder, struct shared *shared, int r
 static void test_killed_at_any_moment(void **state)
 {
     const struct folder *folder = *state;
-    const char *wanted = getenv("TEST_SEED");
-    uint64_t seed =
-        wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)clock_wall_ms() % 1000000;
-    print_message("seed %llu (repeat with TEST_SEED)\n", (unsigned long long)seed);
+    uint64_t seed = test_seed();
     char shared_path[PATH_MAX];
     (void)snprintf(shared_path, sizeof shared_path, "%s/shared", folder->path);
     struct shared *shared = map_shared(shared_path);
     for (int round = 0; round < ROUNDS; round++) {
-        pid_t child = start_writer(folder, shared_path, random_below(&seed, 1 << 30));
-        sleep_ms(5 + random_below(&seed, 120));
+        pid_t child = start_writer(folder, shared_path, below(&seed, 1 << 30));
+        sleep_ms(5 + below(&seed, 120));
         (void)kill(child, SIGKILL);
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);

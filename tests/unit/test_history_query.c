@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge/history/query: energy, power and coverage per local hour, day and month. */
 #include "history_helper.h"
+#include "random_helper.h"
 
 #include "bridge/history/buckets.h"
 #include "bridge/history/query.h"
@@ -98,21 +99,6 @@ static void filler_close(struct filler *filler)
     (void)sqlite3_close(filler->db);
 }
 
-static int64_t random_below(uint64_t *state, int64_t limit)
-{
-    *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (int64_t)((*state >> 33) % (uint64_t)limit);
-}
-
-static uint64_t new_seed(void)
-{
-    const char *wanted = getenv("TEST_SEED");
-    uint64_t seed =
-        wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)clock_wall_ms() % 1000000;
-    print_message("seed %llu (repeat with TEST_SEED)\n", (unsigned long long)seed);
-    return seed;
-}
-
 static int64_t uwh(const struct calibration *factors, int64_t counts)
 {
     return calibration_energy_uwh(factors, READING_BL0942, counts);
@@ -170,12 +156,12 @@ static struct counts fill_span(const struct folder *folder, int64_t from_ms, int
 {
     struct counts counts = {{0, 0}, {0, 0}};
     struct filler filler = filler_open(folder->database);
-    for (int64_t ms = from_ms - DAY; ms < to_ms + DAY; ms += 60000 + random_below(seed, 200)) {
-        if (random_below(seed, 1000) == 0)
-            ms += random_below(seed, 3 * HOUR);
-        int64_t imported = random_below(seed, 300);
-        int64_t exported = random_below(seed, 40) == 0 ? random_below(seed, 300) : 0;
-        filler_put(&filler, ms, 1, random_below(seed, 1000000) - 100000, imported, exported);
+    for (int64_t ms = from_ms - DAY; ms < to_ms + DAY; ms += 60000 + below(seed, 200)) {
+        if (below(seed, 1000) == 0)
+            ms += below(seed, 3 * HOUR);
+        int64_t imported = below(seed, 300);
+        int64_t exported = below(seed, 40) == 0 ? below(seed, 300) : 0;
+        filler_put(&filler, ms, 1, below(seed, 1000000) - 100000, imported, exported);
         filler_put(&filler, ms, 3, 5, 7, 7); /* another device's, not to be counted */
         if (ms < from_ms || ms >= to_ms)
             continue;
@@ -202,7 +188,7 @@ static void check_odd_day(const struct rows_seen *days, const struct zone_case *
 static void test_days_and_hours_add_up_to_what_was_counted(void **state)
 {
     struct folder *folder = *state;
-    uint64_t seed = new_seed();
+    uint64_t seed = test_seed();
     for (size_t i = 0; i < sizeof zone_cases / sizeof zone_cases[0]; i++) {
         const struct zone_case *zone = &zone_cases[i];
         use_zone(zone->zone);
@@ -210,7 +196,7 @@ static void test_days_and_hours_add_up_to_what_was_counted(void **state)
         make_file(folder);
         int64_t from_ms = at(zone->from);
         int64_t to_ms = at(zone->to);
-        int64_t changed_ms = from_ms + random_below(&seed, to_ms - from_ms);
+        int64_t changed_ms = from_ms + below(&seed, to_ms - from_ms);
         char sql[300];
         (void)snprintf(
             sql, sizeof sql,
@@ -248,12 +234,12 @@ static void test_a_day_is_within_a_microwatt_hour_of_its_own_counts(void **state
     const struct folder *folder = *state;
     use_zone("Europe/Berlin");
     make_file(folder);
-    uint64_t seed = new_seed();
+    uint64_t seed = test_seed();
     int64_t from_ms = at("2026-05-01");
     int64_t day_counts[40] = {0};
     struct filler filler = filler_open(folder->database);
     for (int64_t ms = from_ms; ms < from_ms + 20 * DAY; ms += 60000) {
-        int64_t counts = random_below(&seed, 3);
+        int64_t counts = below(&seed, 3);
         filler_put(&filler, ms, 1, 1, counts, 0);
         day_counts[(ms - from_ms) / DAY] += counts;
     }

@@ -831,8 +831,7 @@ static void test_totals_outlive_an_unknown_counter(void **unused)
     meter_free(meter);
 }
 
-/* A count is worth ten times less after the change, so ten times as many per second are possible.
- */
+/* A count is worth ten times less after the change, so ten times as many a second are possible. */
 static void test_calibration_change_moves_the_greatest_rate(void **unused)
 {
     (void)unused;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* drivers/serial on real ptys: opening by symlink, the lock and who holds it, bytes, hang-up. */
+#include "port_holder_helper.h"
+
 #include "drivers/serial/holder.h"
 #include "drivers/serial/list.h"
 #include "drivers/serial/port.h"
@@ -126,39 +128,34 @@ static void test_any_baud_rate_and_absent_lines(void **state)
 static void test_second_owner_is_refused_by_name(void **state)
 {
     struct pair *pair = *state;
-    int ready[2], finish[2];
-    assert_int_equal(pipe(ready), 0);
-    assert_int_equal(pipe(finish), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        struct serial_port *port = NULL;
-        char byte = serial_open(pair->name, &usual, &port, NULL) == STATUS_OK ? 'y' : 'n';
-        close(finish[1]);
-        (void)!write(ready[1], &byte, 1);
-        (void)!read(finish[0], &byte, 1); /* until the parent closes its end */
-        _exit(0);                         /* without serial_close, as if it had been killed */
-    }
-    char byte = 0;
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_int_equal(byte, 'y');
+    struct port_holder other;
+    port_holder_start(&other, pair->name, true);
     struct serial_port *port = NULL;
     struct error error = {""};
     assert_int_equal(serial_open(pair->link, &usual, &port, &error), STATUS_REFUSED);
     assert_null(port);
-    char pid[32];
-    snprintf(pid, sizeof pid, "(pid %d)", (int)child);
-    assert_non_null(strstr(error.text, pid));
+    assert_non_null(strstr(error.text, other.words));
     char holder[128];
-    assert_true(serial_find_holder(pair->name, holder, sizeof holder));
-    assert_non_null(strstr(holder, pid));
-
-    close(finish[0]);
-    close(finish[1]);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(serial_find_holder(pair->name, 0, holder, sizeof holder)); /* by its lock */
+    assert_non_null(strstr(holder, other.words));
+    port_holder_end(&other);
     serial_close(open_link(pair)); /* free again, twice: nothing stays behind */
     serial_close(open_link(pair));
-    close(ready[0]);
-    close(ready[1]);
+}
+
+/* picocom --nolock, cat, a script: nothing in /proc/locks. */
+static void test_holder_without_a_lock(void **state)
+{
+    const struct pair *pair = *state;
+    char holder[128] = "?";
+    assert_false(
+        serial_find_holder(pair->name, 10000, holder, sizeof holder)); /* we do not count */
+    assert_string_equal(holder, "");
+    struct port_holder other;
+    port_holder_start(&other, pair->name, false);
+    assert_true(serial_find_holder(pair->name, 10000, holder, sizeof holder));
+    assert_non_null(strstr(holder, other.words));
+    port_holder_end(&other);
 }
 
 static void test_hang_up_is_gone(void **state)
@@ -247,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bytes_pass_unchanged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_baud_rate_and_absent_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_second_owner_is_refused_by_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_holder_without_a_lock, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hang_up_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stable_names, set_up, tear_down),

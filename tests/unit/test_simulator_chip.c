@@ -410,8 +410,7 @@ static void test_energy_of_an_hour(void **unused)
     chip_free(bench.chip);
 }
 
-/* A year of changing load, asked at random times: not one count may differ from exact arithmetic.
- */
+/* A year of changing load, asked at random times: no count may differ from exact arithmetic. */
 static void test_energy_of_a_year_is_exact(void **unused)
 {
     (void)unused;

@@ -379,8 +379,7 @@ static void test_wrong_baud_is_garbage(void **unused)
 static void test_baud_error_of_the_divisor(void **unused)
 {
     (void)unused;
-    /* 3 000 000 is really 2 888 889 on the chip: long frames suffer, 1 500 000 (+1.96 %) does not.
-     */
+    /* 3 000 000 is really 2 888 889 on the chip: long frames suffer, 1 500 000 (+1.96 %) not. */
     static const struct {
         uint32_t baud;
         bool clean;

@@ -12,6 +12,8 @@
  *
  * TEST_SEED repeats one history, TEST_HOURS runs more of them.
  */
+#include "random_helper.h"
+
 #include "bridge/meter/meter.h"
 #include "drivers/base/number.h"
 #include "drivers/bl0942/session.h"
@@ -35,26 +37,6 @@
 #define LINES 2
 
 static const struct calibration board = {15883.34, 128118.87, 317.931};
-
-/* ---- Dice ---- */
-
-static uint64_t roll(uint64_t *dice) /* splitmix64 */
-{
-    uint64_t z = (*dice += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static int64_t between(uint64_t *dice, int64_t low, int64_t high)
-{
-    return low + (int64_t)(roll(dice) % (uint64_t)(high - low + 1));
-}
-
-static double fraction(uint64_t *dice)
-{
-    return (double)(roll(dice) >> 11) / (double)(UINT64_C(1) << 53);
-}
 
 /* ---- One line: chip, wire, session, meter ---- */
 
@@ -251,8 +233,9 @@ static void new_load(struct line *line, uint64_t *dice, bool solar)
     struct chip_load load = {.voltage_v = 225 + 12 * fraction(dice), .frequency_hz = 50};
     load.current_a = 1 + 75 * fraction(dice);
     double factor = 0.5 + 0.5 * fraction(dice);
-    load.power_w = load.voltage_v * load.current_a * factor * (solar && roll(dice) % 2 ? -1 : 1);
-    if (roll(dice) % 6 == 0)
+    load.power_w =
+        load.voltage_v * load.current_a * factor * (solar && dice_next(dice) % 2 ? -1 : 1);
+    if (dice_next(dice) % 6 == 0)
         load.current_a = load.power_w = 0;
     chip_set_load(line->chip, line->now_ms * 1000, &load);
 }
@@ -260,7 +243,7 @@ static void new_load(struct line *line, uint64_t *dice, bool solar)
 static void new_faults(struct line *line, uint64_t *dice)
 {
     /* Calm and storm by turns; in a storm a third of all answers is damaged somehow. */
-    double storm = roll(dice) % 3 == 0 ? 0.05 : 0.005;
+    double storm = dice_next(dice) % 3 == 0 ? 0.05 : 0.005;
     const struct chip_faults faults = {
         .junk_before = storm,
         .bit_flip = storm,
@@ -274,7 +257,7 @@ static void new_faults(struct line *line, uint64_t *dice)
 
 static void disturb(struct line *line, uint64_t *dice, int64_t *plug_at)
 {
-    switch (roll(dice) % 8) {
+    switch (dice_next(dice) % 8) {
     case 0:
         reset_chip(line);
         break;
@@ -308,7 +291,7 @@ static void run_hour(uint64_t seed, struct tally *tally)
             .counts_per_watt = board.power,
             .first_count = (uint32_t)(i == 0 ? 0xFFFFFF - between(&dice, 20, 400) : 0x800000),
             .noise = 0.0005,
-            .seed = roll(&dice),
+            .seed = dice_next(&dice),
         };
         lines[i].chip = chip_create(&options, 0);
         lines[i].plugged = true;
@@ -375,22 +358,11 @@ static void run_hour(uint64_t seed, struct tally *tally)
     }
 }
 
-static int64_t setting(const char *name, int64_t otherwise)
-{
-    const char *text = getenv(name);
-    int64_t value = otherwise;
-    if (text != NULL && !number_parse_int(text, strlen(text), 0, INT64_MAX, &value))
-        fail_msg("%s=%s is not a number", name, text);
-    return value;
-}
-
 static void test_virtual_hours(void **unused)
 {
     (void)unused;
-    uint64_t seed = (uint64_t)setting("TEST_SEED", (int64_t)time(NULL));
-    int64_t hours = setting("TEST_HOURS", 4);
-    printf("seed %" PRIu64 " for %" PRId64 " virtual hours of two lines (repeat with TEST_SEED)\n",
-           seed, hours);
+    uint64_t seed = test_seed();
+    int64_t hours = test_setting("TEST_HOURS", 4);
     struct tally tally = {0};
     for (int64_t i = 0; i < hours; i++)
         run_hour(seed + (uint64_t)i, &tally);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/service/roster.h"
+
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#define ROSTER_SIZE_MAX ((size_t)1 << 20)
+
+static json_t *load(const char *path, struct log *log)
+{
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    struct error error = {""};
+    enum status status = file_read(path, ROSTER_SIZE_MAX, &bytes, &length, &error);
+    if (status == STATUS_NO_ANSWER)
+        return json_array();
+    json_t *topics = status == STATUS_OK ? json_loadb(bytes, length, 0, NULL) : NULL;
+    if (json_is_array(topics))
+        return topics;
+    json_decref(topics);
+    log_warning(log,
+                "The list of device topics in %s could not be read and is begun anew; retained "
+                "messages of devices removed meanwhile stay on the broker. %s",
+                path, error.text);
+    return json_array();
+}
+
+/* Topics as the keys of an object, so that looking one up does not depend on how many there are. */
+static json_t *topics_of(const struct config *config)
+{
+    json_t *topics = json_object();
+    for (size_t i = 0; i < config->device_count; i++) {
+        json_t *topic = json_sprintf("%s/%s", config->mqtt.base_topic, config->devices[i].id);
+        (void)json_object_set_new(topics, json_string_value(topic), json_true());
+        json_decref(topic);
+    }
+    return topics;
+}
+
+static void store(const char *path, json_t *topics, struct log *log)
+{
+    json_t *list = json_array();
+    const char *topic;
+    json_t *unused;
+    json_object_foreach(topics, topic, unused)
+    {
+        (void)json_array_append_new(list, json_string(topic));
+    }
+    char *text memory_auto = json_dumps(list, JSON_INDENT(1));
+    json_decref(list);
+    struct error error = {""};
+    if (text == NULL || file_replace(path, text, strlen(text), 0640, &error) != STATUS_OK)
+        log_warning(log, "The list of device topics is not kept. %s", error.text);
+}
+
+void roster_update(const char *path, const struct config *config,
+                   void (*gone)(void *context, const char *topic), void *context, struct log *log)
+{
+    json_t *before = load(path, log);
+    json_t *now = topics_of(config);
+    bool changed = json_array_size(before) != json_object_size(now);
+    size_t i;
+    json_t *entry;
+    json_array_foreach(before, i, entry)
+    {
+        const char *topic = json_string_value(entry);
+        if (topic == NULL || json_object_get(now, topic) != NULL)
+            continue;
+        changed = true;
+        gone(context, topic);
+    }
+    if (changed)
+        store(path, now, log);
+    json_decref(before);
+    json_decref(now);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Which device topics this bridge has published retained messages under, as a small JSON file in the
+ * data directory: so that a device that was removed, renamed or moved to another base topic does not
+ * stay "online" on the broker for ever.
+ */
+#ifndef BRIDGE_SERVICE_ROSTER_H
+#define BRIDGE_SERVICE_ROSTER_H
+
+#include "bridge/config/config.h"
+#include "drivers/base/log.h"
+
+/**
+ * Calls gone for every topic (<base>/<device>) that the file names and config does not, then writes
+ * what config has. A damaged file is reported and replaced; a full disk only delays the forgetting.
+ */
+void roster_update(const char *path, const struct config *config,
+                   void (*gone)(void *context, const char *topic), void *context, struct log *log);
+
+#endif
