@@ -114,7 +114,10 @@ static enum status parse(int argc, char **argv, const struct option *known, stru
 static enum status parse_span(const struct options *options, int64_t *from_ms, int64_t *to_ms,
                               struct error *error)
 {
-    enum status status = command_history_time("--to", options->to, to_ms, error);
+    enum status status = STATUS_OK;
+    *to_ms = clock_wall_ms() + 1; /* what has just happened is in */
+    if (options->to != NULL)
+        status = command_history_time("--to", options->to, to_ms, error);
     if (status != STATUS_OK)
         return status;
     *from_ms = *to_ms - 7 * DAY_MS < 0 ? 0 : *to_ms - 7 * DAY_MS;
@@ -218,7 +221,7 @@ enum status command_history_gaps(const struct command_context *context, int argc
         {"database", required_argument, NULL, 'D'},
         {NULL, 0, NULL, 0},
     };
-    struct options options = {.name = "history gaps", .to = "now", .min_ms = 60000};
+    struct options options = {.name = "history gaps", .min_ms = 60000};
     struct error error = {""};
     char *path memory_auto = NULL;
     enum status status = parse(argc, argv, known, &options, &error);
@@ -277,7 +280,7 @@ enum status command_history_events(const struct command_context *context, int ar
         {"json", no_argument, NULL, 'j'},         {"database", required_argument, NULL, 'D'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
-    struct options options = {.name = "history events", .to = "now"};
+    struct options options = {.name = "history events"};
     struct error error = {""};
     char *path memory_auto = NULL;
     enum status status = parse(argc, argv, known, &options, &error);

@@ -111,24 +111,24 @@ def test_without_a_service(folder, broker, spawn, chip):
     shown = calibrate(config, *TRUE, "--dry-run")
     near(shown)
     assert not (folder / "data/history.db").exists()
-    near(calibrate(config, *TRUE))
+    answer = calibrate(config, *TRUE)
+    near(answer)
     assert [row[3] for row in calibrations(folder)] == [1, 2]
     watch = broker.subscribe("bl2mqtt/#")
-    spawn("--config", config, "run").wait_line("uses the calibration that was measured")
+    service = spawn("--config", config, "run")
+    service.wait_line("uses the calibration that was measured")
     state = watch.wait("bl2mqtt/house", lambda s: isinstance(s, dict) and s.get("power"))
     assert state["power"] == pytest.approx(1520, rel=0.002)
+    assert service.stop() == 0
 
-
-def test_the_line_for_the_configuration_is_the_same_calibration(folder, broker, spawn, chip):
-    config = configure(folder, broker.url)
-    answer = calibrate(config, *TRUE)
+    # the line for bridge.yaml is the same calibration, now configured
     line = answer["config"]
     assert line.startswith("calibration: {voltage: ")
-    pasted = {k: float(v) for k, v in (pair.split(": ") for pair in line[len("calibration: {"):-1].split(", "))}
-    configure(folder, broker.url, pasted)
+    pairs = (pair.split(": ") for pair in line[len("calibration: {"):-1].split(", "))
+    configure(folder, broker.url, {name: float(factor) for name, factor in pairs})
     service = spawn("--config", config, "run")
     service.wait_line("house a is online")
-    assert "its totals go on" not in service.output
+    assert "totals go on" not in service.output and "that was measured" not in service.output
     rows = wait_for(lambda: len(calibrations(folder)) == 3 and calibrations(folder), what="the third row")
     assert rows[1][:3] == rows[2][:3] and rows[2][3] == 1
 
