@@ -578,7 +578,8 @@ static void describe_end(struct publisher *publisher, const struct connection_en
             publisher->address.tls
                 ? "it accepts TCP connections, but its certificate is not for this host name, or "
                   "it "
-                  "does not answer in TLS; check the name and the port in mqtt.server"
+                  "asks for a certificate of this bridge, or it does not answer in TLS; check the "
+                  "name and the port in mqtt.server, and mqtt.cert"
                 : "it accepts TCP connections, but does not answer in MQTT; check the port in "
                   "mqtt.server",
             text);

@@ -5,6 +5,7 @@
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
+#include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
@@ -13,6 +14,7 @@
 #include "drivers/base/memory.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +46,8 @@ struct service {
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
+    struct search *search; /* NULL: none is running */
+    struct request search_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -261,12 +265,62 @@ static void on_info_changed(void *context)
     publish_info(context);
 }
 
+/* ---- looking for modules ---- */
+
+static void end_search(struct service *service)
+{
+    search_close(service->search);
+    service->search = NULL;
+    request_free(&service->search_request);
+}
+
+static void search_done(void *context)
+{
+    struct service *service = context;
+    json_t *result = search_result(service->search);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->search_request,
+                    STATUS_OK, result, NULL);
+    json_decref(result);
+    end_search(service);
+}
+
+static enum status start_search(void *context, const struct request *request, int64_t duration_ms,
+                                const char *clear_client, struct error *error)
+{
+    struct service *service = context;
+    if (service->search != NULL)
+        return error_set(error, STATUS_FAILED, "A search for modules is running already.");
+    const struct search_options options = {
+        .config = service->config,
+        .duration_ms = duration_ms,
+        .clear_client = clear_client,
+        .log = service->log,
+        .done = search_done,
+        .context = service,
+    };
+    enum status status = search_start(&service->loop, &options, &service->search, error);
+    if (status == STATUS_OK)
+        service->search_request = *request;
+    return status;
+}
+
+/* What was subscribed for modules brings other things as well. */
+static bool is_own_topic(const struct service *service, const char *topic)
+{
+    const char *base = service->config->mqtt.base_topic;
+    size_t length = strlen(base);
+    return strncmp(topic, base, length) == 0 && topic[length] == '/';
+}
+
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct service *service = context;
     if (incoming->kind == PUBLISHER_CONNECTED)
         publish_health(service);
-    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE)
+    if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */
+        return;
+    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE ||
+        !is_own_topic(service, incoming->topic))
         return;
     const struct service_requests requests = {
         .base_topic = service->config->mqtt.base_topic,
@@ -276,6 +330,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .device_count = service->device_count,
         .reload = reload,
         .changed = on_info_changed,
+        .search = start_search,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -310,6 +365,7 @@ static void on_tick(uv_timer_t *timer)
 static void on_health(uv_timer_t *timer)
 {
     publish_health(timer->data);
+    (void)malloc_trim(0);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -571,7 +627,8 @@ static enum status start(struct service *service, struct error *error)
     };
     struct sources_sink own_sink = sink;
     own_sink.context = service;
-    service->sources = sources_create(&service->loop, service->config, &own_sink, service->log);
+    service->sources = sources_create(&service->loop, service->config, &own_sink,
+                                      service->publisher, service->log);
 
     subscribe(service);
     publish_info(service);
@@ -579,6 +636,9 @@ static enum status start(struct service *service, struct error *error)
                    message_bridge_devices(service->descriptions, service->device_count), true);
     publish_health(service);
     publish_devices(service);
+    /* What was built for these messages is several times what stays; with thousands of devices it is
+     * worth giving back. */
+    (void)malloc_trim(0);
     start_timers(service);
     return STATUS_OK;
 }
@@ -595,6 +655,8 @@ static void finish(struct service *service)
 {
     sources_close(service->sources);
     service->sources = NULL;
+    if (service->search != NULL)
+        end_search(service);
     announcer_close(service->announcer);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");

@@ -444,9 +444,15 @@ void service_device_driver_event(struct service_device *device, size_t number,
                                  enum driver_event event, const char *message)
 {
     static const char *const names[] = {
-        [DRIVER_CHIP_RESET] = "chip_reset",     [DRIVER_LINE_NOISY] = "line_noisy",
-        [DRIVER_PORT_GONE] = "port_gone",       [DRIVER_PORT_BACK] = "port_back",
+        [DRIVER_CHIP_RESET] = "chip_reset",
+        [DRIVER_LINE_NOISY] = "line_noisy",
+        [DRIVER_PORT_GONE] = "port_gone",
+        [DRIVER_PORT_BACK] = "port_back",
         [DRIVER_CHIP_CHANGED] = "chip_changed",
+        [DRIVER_UNIT_CHANGED] = "unit_changed",
+        [DRIVER_SOURCE_RESTARTED] = "module_restarted",
+        [DRIVER_SOURCE_RESTLESS] = "module_restless",
+        [DRIVER_MESSAGES_BAD] = "messages_bad",
     };
     struct service_channel *channel = &device->channels[number];
     if (event == DRIVER_LINE_NOISY)
@@ -458,7 +464,8 @@ void service_device_driver_event(struct service_device *device, size_t number,
 
 void service_device_tick(struct service_device *device, int64_t boot_ms)
 {
-    /* A channel that is about to be declared offline must not hold back the others for long. */
+    /* A channel that is about to be declared offline must not hold back the others for long, and the
+     * chips of a module speak when they please. */
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
