@@ -325,6 +325,11 @@ void meter_values(const struct meter *meter, bool stale, struct channel_values *
     fill_energy(meter, values);
 }
 
+const struct calibration *meter_calibration(const struct meter *meter)
+{
+    return &meter->options.calibration;
+}
+
 void meter_set_calibration(struct meter *meter, const struct calibration *calibration)
 {
     energy_fold(energy_counter_state(meter->energy), &meter->options.calibration,

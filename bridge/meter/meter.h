@@ -121,6 +121,9 @@ const struct energy_state *meter_state(const struct meter *meter);
 /** Values as of the last reading, everything but energy unknown when stale (source offline). */
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values);
 
+/** The factors it counts with. Borrowed. */
+const struct calibration *meter_calibration(const struct meter *meter);
+
 /** Folds what was counted into the base, then counts with the new factors: totals do not jump. */
 void meter_set_calibration(struct meter *meter, const struct calibration *calibration);
 

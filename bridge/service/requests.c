@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FACTOR_MIN 1.0 /* calibration.h: what a board can have */
+#define FACTOR_MAX 1e8
 #define JOIN_SECONDS_MAX 3600
 #define CLEAR_MS 3000        /* retained announcements come at once */
 #define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
@@ -97,6 +99,54 @@ static enum status set_energy(const struct service_requests *requests,
     return status;
 }
 
+/* A missing factor stays as it is; 0 stands for that. */
+static enum status read_factor(const struct request *request, const char *key, double *factor,
+                               struct error *error)
+{
+    *factor = 0;
+    if (json_object_get(request->body, key) == NULL)
+        return STATUS_OK;
+    return request_number(request, key, FACTOR_MIN, FACTOR_MAX, factor, error);
+}
+
+static enum status set_calibration(const struct service_requests *requests,
+                                   const struct request *request, json_t **data,
+                                   struct error *error)
+{
+    char id[64], channel[16];
+    struct calibration factors = {0};
+    int64_t valid_from_ms = 0;
+    enum status status = request_text(request, "id", id, sizeof id, error);
+    if (status == STATUS_OK)
+        status = request_text(request, "channel", channel, sizeof channel, error);
+    if (status == STATUS_OK)
+        status = read_factor(request, "voltage", &factors.voltage, error);
+    if (status == STATUS_OK)
+        status = read_factor(request, "current", &factors.current, error);
+    if (status == STATUS_OK)
+        status = read_factor(request, "power", &factors.power, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!(factors.voltage > 0 || factors.current > 0 || factors.power > 0))
+        return error_set(
+            error, STATUS_USAGE,
+            "Say which factors to set: voltage, current or power, in counts per unit.");
+    struct service_device *device = find_device(requests, id);
+    if (device == NULL)
+        return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
+    status = service_device_set_calibration(device, channel, &factors, &valid_from_ms, error);
+    if (status != STATUS_OK)
+        return status;
+    char time[64];
+    struct text text;
+    text_init(&text, time, sizeof time);
+    text_append_time(&text, valid_from_ms, true);
+    *data = json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "id", id, "channel", channel, "voltage",
+                      factors.voltage, "current", factors.current, "power", factors.power,
+                      "valid_from", time);
+    return STATUS_OK;
+}
+
 /* Zigbee2MQTT's word for it. Nothing is written to bridge.yaml: the answer holds the lines. */
 static enum status permit_join(const struct service_requests *requests,
                                const struct request *request, json_t **data, struct error *error)
@@ -137,6 +187,10 @@ static const struct row rows[] = {
     {"restart", restart, {NULL}, false},
     {"log_level", set_log_level, {"level"}, false},
     {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}, false},
+    {"device/calibration/set",
+     set_calibration,
+     {"id", "channel", "voltage", "current", "power"},
+     false},
     {"permit_join", permit_join, {"time"}, true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };

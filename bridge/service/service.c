@@ -39,6 +39,7 @@ struct service {
     uv_timer_t tick, health, watchdog_timer;
     uv_signal_t stop_signals[2], reload_signal;
     bool loop_ready;
+    bool history_started;
 
     struct preferences *preferences;
     struct history *history;
@@ -585,6 +586,18 @@ static void start_timers(struct service *service)
         (void)uv_timer_start(&service->watchdog_timer, on_watchdog, feed_ms, feed_ms);
 }
 
+/* Start and stop are on record, so that times without readings can be explained. */
+static enum status begin_history(struct service *service, struct error *error)
+{
+    enum status status = history_start(service->history, error);
+    if (status != STATUS_OK)
+        return status;
+    service->history_started = true;
+    history_put_event(service->history, 0, clock_wall_ms(), "started",
+                      "bl2mqtt " BL2MQTT_VERSION " started.");
+    return STATUS_OK;
+}
+
 static enum status start(struct service *service, struct error *error)
 {
     enum status status = start_loop(service, error);
@@ -597,7 +610,7 @@ static enum status start(struct service *service, struct error *error)
     service->relay = log_relay_create(service->log, wake_up, service);
     status = create_devices(service, error);
     if (status == STATUS_OK)
-        status = history_start(service->history, error);
+        status = begin_history(service, error);
     if (status == STATUS_OK)
         status = create_announcer(service, error);
     if (status == STATUS_OK)
@@ -645,6 +658,8 @@ static void finish(struct service *service)
     if (service->search != NULL)
         end_search(service);
     announcer_close(service->announcer);
+    if (service->history_started)
+        history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");
     if (service->history != NULL)
         history_close(service->history, HISTORY_CLOSE_MS);
     if (service->publisher != NULL)
