@@ -52,6 +52,30 @@ static void print_count(const char *separator, size_t count, const char *what)
     (void)printf("%s%zu %s%s", separator, count, what, count == 1 ? "" : "s");
 }
 
+/* No fault of the file, as the adapter may be plugged in at any time: so no warning, only a remark. */
+static void remark_missing_ports(const struct config *config)
+{
+    size_t missing = 0;
+    const char *first = NULL;
+    for (size_t d = 0; d < config->device_count; d++) {
+        const struct config_device *device = &config->devices[d];
+        for (size_t c = 0; device->driver == DRIVER_BL0942 && c < device->channel_count; c++) {
+            if (access(device->channels[c].port, F_OK) == 0)
+                continue;
+            first = first == NULL ? device->channels[c].port : first;
+            missing++;
+        }
+    }
+    if (missing == 1)
+        (void)fprintf(
+            stderr, "Its port %s is not there now; `bl2mqtt ports` lists those that are.\n", first);
+    if (missing > 1)
+        (void)fprintf(stderr,
+                      "%zu of its ports are not there now, the first is %s; `bl2mqtt ports` lists "
+                      "those that are.\n",
+                      missing, first);
+}
+
 static void answer_text(const char *path, const struct config *config,
                         const struct config_problems *problems)
 {
@@ -67,6 +91,8 @@ static void answer_text(const char *path, const struct config *config,
     if (problems->warnings > 0)
         print_count(", ", problems->warnings, "warning");
     (void)printf(".\n");
+    (void)fflush(stdout);
+    remark_missing_ports(config);
 }
 
 static enum status check(const struct command_context *context, bool json)

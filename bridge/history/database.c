@@ -30,6 +30,7 @@ struct database {
     bool damaged_in_place; /* is to be set aside before anything else */
     bool lost;             /* the file is gone: a fresh one is to be begun */
     bool salvage_due;      /* from set_aside, once the channels in memory are stored */
+    bool may_lag;          /* what was loaded may be older than what was known before the stop */
 };
 
 /* What came of trying to open the file. */
@@ -140,6 +141,7 @@ static int check_after_unclean_stop(struct database *database)
     int code = rows_was_clean(database->db, &clean);
     if (code != SQLITE_OK || clean)
         return code;
+    database->may_lag = true;
     bool sound;
     code = check_contents(database->db, database->path, &sound);
     if (code == SQLITE_OK && sound)
@@ -336,7 +338,9 @@ static enum status lock_file(struct database *database, struct error *error)
                          database->path, strerror(errno));
     if (flock(database->lock, LOCK_EX | LOCK_NB) == 0)
         return STATUS_OK;
-    return error_set(error, STATUS_USAGE,
+    /* Not a matter of usage: it may be this service itself, stopped or reloading while the disk hangs.
+     * Whoever supervises it shall try again. */
+    return error_set(error, STATUS_FAILED,
                      "The history %s is in use by another bl2mqtt. Stop that one, or give this one "
                      "another history.path.",
                      database->path);
@@ -350,13 +354,16 @@ static enum status open_locked(struct database *database, struct channels *chann
     enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
     if (verdict == UNUSABLE)
         return error_set(error, status, "%s", damage.text);
+    database->may_lag = database->may_lag || verdict == DAMAGED;
     if (verdict == DAMAGED)
         status = replace_at_open(database, channels, &damage);
     if (status != STATUS_OK)
         return error_set(error, status, "%s", damage.text);
     bool used;
-    if (rows_was_used(database->db, &used) == SQLITE_OK && !used)
+    if (rows_was_used(database->db, &used) == SQLITE_OK && !used) {
         seed_totals(database, channels);
+        database->may_lag = true;
+    }
     return STATUS_OK;
 }
 
@@ -478,6 +485,11 @@ enum database_result database_write(struct database *database, struct channels *
 const char *database_set_aside(const struct database *database)
 {
     return database->set_aside;
+}
+
+bool database_may_lag(const struct database *database)
+{
+    return database->may_lag;
 }
 
 void database_close(struct database *database, bool clean)

@@ -41,6 +41,10 @@ enum database_result database_write(struct database *database, struct channels *
 /** The damaged file that was set aside last, "" if none was. Borrowed. */
 const char *database_set_aside(const struct database *database);
 
+/** The totals that were loaded may be older than those known before the stop: it was not a clean one,
+ *  or they come from a damaged file or from the totals file. */
+bool database_may_lag(const struct database *database);
+
 /** clean: everything was written, so the next opening needs no check. NULL is allowed. */
 void database_close(struct database *database, bool clean);
 

@@ -41,8 +41,9 @@ struct history;
  * Opens (creating, migrating, checking after an unclean stop) on the calling thread, before any
  * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm),
  * what can still be read of channels and totals is carried over into a fresh file, and
- * history_health tells. Fails only when no database can be had at all (folder missing or not
- * writable, file of a newer version): STATUS_USAGE, with what to do.
+ * history_health tells. Fails only when no database can be had at all: STATUS_USAGE, with what to do
+ * (folder missing or not writable, file of a newer version), or STATUS_FAILED, with which trying
+ * again may help (another process has it, a service that a hanging disk does not let go included).
  *
  * Beside the file stand PATH.lock, which keeps a second service off, and PATH.totals.json, a copy of
  * the totals for the case that the file is lost (totals_file.h). A full disk is no obstacle unless
@@ -98,6 +99,8 @@ struct history_health {
     uint64_t dropped_rows; /**< did not fit into the queue while the disk was not writable */
     uint64_t progress;     /**< grows with each turn of the writer, at least every 5 s unless
                                 the disk holds it up: the watchdog's witness */
+    bool may_lag;          /**< totals may have been known, and published, that are later than those
+                                loaded at open: the stop was not clean, or the file is a fresh one */
     char problem[256];     /**< a sentence, "" when healthy */
     char set_aside[256];   /**< path of a damaged file that was set aside at open, or "" */
 };

@@ -55,6 +55,7 @@ enum meter_problem {
     PROBLEM_SILENT = 1 << 3,            /**< set by the caller: the source does not answer */
     PROBLEM_NOISY = 1 << 4,             /**< set by the caller: the line is noisy */
     PROBLEM_IMPLAUSIBLE = 1 << 5,       /**< values outside what the installation can have */
+    PROBLEM_POWER_HIDDEN = 1 << 6,      /**< OpenBeken shows negative power as 0 */
 };
 
 enum meter_event_kind {

@@ -19,14 +19,20 @@
 #include "bridge/mqtt/connection.h"
 
 #include "drivers/base/memory.h"
+#include "drivers/base/text.h"
 
 #include <MQTTAsync.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* The resolver's own patience is 30 s in the worst common case (three servers, two tries of 5 s each);
  * Paho counts it as part of this, and the handshakes need theirs. */
 #define CONNECT_TIMEOUT_S 60
+#define THREADS_GONE_TRIES 250 /* of 2 ms */
 
 struct slot {
     struct connection *connection;
@@ -60,12 +66,46 @@ struct connection_library *connection_library_open(struct error *error)
     return NULL;
 }
 
+static bool is_paho_thread(const char *task)
+{
+    char path[64];
+    char name[16] = "";
+    struct text text;
+    text_init(&text, path, sizeof path);
+    text_append(&text, "/proc/self/task/%s/comm", task);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false; /* it ended meanwhile */
+    ssize_t got = read(fd, name, sizeof name - 1);
+    (void)close(fd);
+    return got > 0 && strncmp(name, "MQTTAsync_", 10) == 0;
+}
+
+static bool paho_threads_left(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    if (tasks == NULL)
+        return false;
+    bool left = false;
+    const struct dirent *entry;
+    while (!left && (entry = readdir(tasks)) != NULL)
+        left = is_paho_thread(entry->d_name);
+    (void)closedir(tasks);
+    return left;
+}
+
+/* Destroying the last handle waits until Paho's threads say that they stop, but they are detached and
+ * then still clean up after OpenSSL. If the process ended at that moment, both would clean up at once. */
 void connection_library_close(struct connection_library *library)
 {
     if (library == NULL)
         return;
     MQTTAsync_destroy(&library->spare);
     free(library);
+    for (int tries = 0; tries < THREADS_GONE_TRIES && paho_threads_left(); tries++) {
+        const struct timespec pause = {.tv_nsec = 2000000};
+        (void)nanosleep(&pause, NULL);
+    }
 }
 
 static void report_end(struct connection *connection, enum connection_end_kind kind, int code)
@@ -268,7 +308,7 @@ static int start_connect(struct connection *connection, const struct connection_
     will.message = options->will_payload;
     will.retained = 1;
     will.qos = 1;
-    connect.will = &will;
+    connect.will = options->will_topic != NULL ? &will : NULL;
     connect.keepAliveInterval = options->keepalive_s;
     connect.connectTimeout = CONNECT_TIMEOUT_S;
     connect.username = text_or_null(options->user);

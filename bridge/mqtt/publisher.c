@@ -76,6 +76,7 @@ struct settings_copy {
     char *client_id, *user, *password;
     char *ca, *cert, *key;
     char *will_topic, *will_payload, *birth_payload;
+    int64_t retry_ms;
     int keepalive_s;
     int version;
     bool insecure;
@@ -456,7 +457,7 @@ static void enter(struct publisher *publisher, enum phase phase)
 static void plan_retry(struct publisher *publisher)
 {
     unsigned doublings = publisher->failures < 5 ? publisher->failures : 5;
-    int64_t base = (int64_t)RETRY_FIRST_MS << doublings;
+    int64_t base = publisher->settings.retry_ms << doublings;
     if (base > RETRY_LAST_MS)
         base = RETRY_LAST_MS;
     publisher->failures++;
@@ -577,7 +578,8 @@ static void describe_end(struct publisher *publisher, const struct connection_en
             publisher->address.tls
                 ? "it accepts TCP connections, but its certificate is not for this host name, or "
                   "it "
-                  "does not answer in TLS; check the name and the port in mqtt.server"
+                  "asks for a certificate of this bridge, or it does not answer in TLS; check the "
+                  "name and the port in mqtt.server, and mqtt.cert"
                 : "it accepts TCP connections, but does not answer in MQTT; check the port in "
                   "mqtt.server",
             text);
@@ -883,6 +885,7 @@ static void copy_settings(struct settings_copy *settings, const struct publisher
         .will_topic = copy(options->will_topic),
         .will_payload = copy(options->will_payload),
         .birth_payload = copy(options->birth_payload),
+        .retry_ms = options->retry_ms > 0 ? options->retry_ms : RETRY_FIRST_MS,
         .keepalive_s = whole_seconds(options->keepalive_ms),
         .version = options->version,
         .insecure = options->insecure,

@@ -34,6 +34,7 @@ struct publisher_options {
     const char *will_topic;      /**< retained, QoS 1 */
     const char *will_payload;
     const char *birth_payload; /**< published to will_topic, retained, after each connect */
+    int64_t retry_ms; /**< first wait after a loss; 0: 1000. It doubles with each failure */
     struct log *log;
     /** Called with a lock held, from several threads, until publisher_close returns: may only signal,
      *  not call in here. */

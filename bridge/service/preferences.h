@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * What users set through MQTT and expect to find again after a restart (so far: a device's report
- * interval), as a small JSON file in the data directory. Written at once, atomically. A damaged
- * file is reported and treated as empty: these are comforts, never measurements.
+ * interval), as a small JSON file in the data directory. Written at once, atomically, on a thread of
+ * its own, so that the caller never waits for the disk. A file that is damaged or cannot be written is
+ * reported and done without: these are comforts, never measurements.
  */
 #ifndef BRIDGE_SERVICE_PREFERENCES_H
 #define BRIDGE_SERVICE_PREFERENCES_H
@@ -16,11 +17,13 @@
 struct preferences;
 
 struct preferences *preferences_open(const char *path, struct log *log);
+/** Waits 2 s at most for a disk that is still writing. */
 void preferences_close(struct preferences *preferences);
 
 /** The stored report interval of a device, or otherwise. */
 int64_t preferences_report_interval_ms(const struct preferences *preferences, const char *device,
                                        int64_t otherwise);
+/** Holds at once; a failure to write it comes later, in the log. */
 enum status preferences_set_report_interval_ms(struct preferences *preferences, const char *device,
                                                int64_t interval_ms, struct error *error);
 

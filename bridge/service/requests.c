@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/requests.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/service/search.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#define JOIN_SECONDS_MAX 3600
+#define CLEAR_MS 3000        /* retained announcements come at once */
 #define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
 
 typedef enum status (*handler)(const struct service_requests *requests,
@@ -95,18 +97,57 @@ static enum status set_energy(const struct service_requests *requests,
     return status;
 }
 
+/* Zigbee2MQTT's word for it. Nothing is written to bridge.yaml: the answer holds the lines. */
+static enum status permit_join(const struct service_requests *requests,
+                               const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    double seconds = SEARCH_MODULE_REPEATS_MS / 1000.0;
+    if (request->body != NULL && json_object_get(request->body, "time") != NULL) {
+        enum status status = request_number(request, "time", 1, JOIN_SECONDS_MAX, &seconds, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return requests->search(requests->context, request, llround(1000 * seconds), NULL, error);
+}
+
+static enum status clear_announcements(const struct service_requests *requests,
+                                       const struct request *request, json_t **data,
+                                       struct error *error)
+{
+    (void)data;
+    char topic[64];
+    enum status status = request_text(request, "topic", topic, sizeof topic, error);
+    if (status != STATUS_OK)
+        return status;
+    return requests->search(requests->context, request, CLEAR_MS, topic, error);
+}
+
 #define HANDLER_KEYS_MAX 8
 
-static const struct {
+struct row {
     const char *name;
     handler handle;
     const char *keys[HANDLER_KEYS_MAX]; /* what the body may hold beside "transaction" */
-} handlers[] = {
-    {"health_check", health_check, {NULL}},
-    {"restart", restart, {NULL}},
-    {"log_level", set_log_level, {"level"}},
-    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}},
+    bool answers_later;                 /* if it succeeds, the request belongs to somebody else */
 };
+
+static const struct row rows[] = {
+    {"health_check", health_check, {NULL}, false},
+    {"restart", restart, {NULL}, false},
+    {"log_level", set_log_level, {"level"}, false},
+    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}, false},
+    {"permit_join", permit_join, {"time"}, true},
+    {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
+};
+
+static const struct row *find_row(const char *name)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
 
 /* A misspelt key would otherwise be an order that is silently not carried out. */
 static enum status only_known_keys(const struct request *request, const char *const *keys,
@@ -126,16 +167,24 @@ static enum status only_known_keys(const struct request *request, const char *co
     return STATUS_OK;
 }
 
-static enum status handle(const struct service_requests *requests, const struct request *request,
-                          json_t **data, struct error *error)
+static enum status handle(const struct service_requests *requests, const struct row *row,
+                          const struct request *request, json_t **data, struct error *error)
 {
-    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
-        if (strcmp(handlers[i].name, request->name) != 0)
-            continue;
-        enum status status = only_known_keys(request, handlers[i].keys, error);
-        return status == STATUS_OK ? handlers[i].handle(requests, request, data, error) : status;
-    }
-    return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+    if (row == NULL)
+        return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+    enum status status = only_known_keys(request, row->keys, error);
+    return status == STATUS_OK ? row->handle(requests, request, data, error) : status;
+}
+
+void service_respond(const char *base_topic, struct publisher *publisher,
+                     const struct request *request, enum status status, const json_t *data,
+                     const struct error *error)
+{
+    char topic[256 + REQUEST_NAME_SIZE];
+    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", base_topic, request->name);
+    char *text memory_auto = response_format(request, status, data, error);
+    if (text != NULL)
+        publisher_event(publisher, topic, text, strlen(text), 1);
 }
 
 static void answer(const struct service_requests *requests, const char *name,
@@ -144,18 +193,16 @@ static void answer(const struct service_requests *requests, const char *name,
     struct request request;
     json_t *data = NULL; /* new reference or NULL */
     struct error error = {""};
+    const struct row *row = find_row(name);
     enum status status =
         request_parse(name, message->payload, message->payload_length, &request, &error);
     if (status == STATUS_OK)
-        status = handle(requests, &request, &data, &error);
+        status = handle(requests, row, &request, &data, &error);
     if (status != STATUS_OK)
         log_warning(requests->log, "The request %s was refused: %s", name, error.text);
-
-    char topic[256 + REQUEST_NAME_SIZE];
-    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", requests->base_topic, name);
-    char *text memory_auto = response_format(&request, status, data, &error);
-    if (text != NULL)
-        publisher_event(requests->publisher, topic, text, strlen(text), 1);
+    else if (row->answers_later)
+        return;
+    service_respond(requests->base_topic, requests->publisher, &request, status, data, &error);
     json_decref(data);
     request_free(&request);
 }

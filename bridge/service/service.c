@@ -5,6 +5,7 @@
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
+#include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
@@ -13,6 +14,7 @@
 #include "drivers/base/memory.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +45,8 @@ struct service {
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
+    struct search *search; /* NULL: none is running */
+    struct request search_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -50,9 +54,8 @@ struct service {
     size_t device_count;
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
-    char set_aside[400];       /* what happened to a damaged history file, or "" */
-    bool set_aside_told;
-    bool health_due; /* something in bridge/health has changed */
+    char set_aside[256];       /* the damaged history that was last reported */
+    bool health_due;           /* something in bridge/health has changed */
     const char *config_path;
 };
 
@@ -102,6 +105,12 @@ static int64_t resident_bytes(void)
     return uv_resident_set_memory(&bytes) == 0 ? (int64_t)bytes : 0;
 }
 
+static const char *set_aside_sentence(const struct history_health *history, char *text, size_t size)
+{
+    (void)snprintf(text, size, "The history was damaged and set aside as %s.", history->set_aside);
+    return text;
+}
+
 static void publish_health(struct service *service)
 {
     struct history_health history;
@@ -113,11 +122,12 @@ static void publish_health(struct service *service)
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
     const char *problems[2];
+    char set_aside[320];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
-    if (service->set_aside[0] != '\0')
-        problems[problem_count++] = service->set_aside;
+    if (history.set_aside[0] != '\0')
+        problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -195,25 +205,25 @@ static bool statistics_of(void *context, const struct config_device *device, siz
 
 /* ---- what comes from other threads ---- */
 
-/* A damaged file is found before there is a broker to tell, or in the midst of things. */
-static void report_set_aside(struct service *service, const char *path)
+/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
+static void report_set_aside(struct service *service, const struct history_health *history)
 {
     struct publisher_health mqtt;
     publisher_health(service->publisher, &mqtt);
-    if (path[0] == '\0' || service->set_aside_told || !mqtt.connected)
+    if (!mqtt.connected || strcmp(history->set_aside, service->set_aside) == 0)
         return;
-    (void)snprintf(
-        service->set_aside, sizeof service->set_aside,
-        "The history file was damaged and is set aside as %.256s; a fresh one is written.", path);
-    service->set_aside_told = true;
-    publish_event(service, "history_set_aside", NULL, NULL, service->set_aside);
+    char sentence[320];
+    (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
+    publish_event(service, "history_renewed", NULL, NULL,
+                  set_aside_sentence(history, sentence, sizeof sentence));
+    publish_health(service);
 }
 
 static void report_history(struct service *service)
 {
     struct history_health health;
     history_health(service->history, &health);
-    report_set_aside(service, health.set_aside);
+    report_set_aside(service, &health);
     if (strcmp(health.problem, service->history_problem) == 0)
         return;
     (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", health.problem);
@@ -254,12 +264,62 @@ static void on_info_changed(void *context)
     publish_info(context);
 }
 
+/* ---- looking for modules ---- */
+
+static void end_search(struct service *service)
+{
+    search_close(service->search);
+    service->search = NULL;
+    request_free(&service->search_request);
+}
+
+static void search_done(void *context)
+{
+    struct service *service = context;
+    json_t *result = search_result(service->search);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->search_request,
+                    STATUS_OK, result, NULL);
+    json_decref(result);
+    end_search(service);
+}
+
+static enum status start_search(void *context, const struct request *request, int64_t duration_ms,
+                                const char *clear_client, struct error *error)
+{
+    struct service *service = context;
+    if (service->search != NULL)
+        return error_set(error, STATUS_FAILED, "A search for modules is running already.");
+    const struct search_options options = {
+        .config = service->config,
+        .duration_ms = duration_ms,
+        .clear_client = clear_client,
+        .log = service->log,
+        .done = search_done,
+        .context = service,
+    };
+    enum status status = search_start(&service->loop, &options, &service->search, error);
+    if (status == STATUS_OK)
+        service->search_request = *request;
+    return status;
+}
+
+/* What was subscribed for modules brings other things as well. */
+static bool is_own_topic(const struct service *service, const char *topic)
+{
+    const char *base = service->config->mqtt.base_topic;
+    size_t length = strlen(base);
+    return strncmp(topic, base, length) == 0 && topic[length] == '/';
+}
+
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct service *service = context;
     if (incoming->kind == PUBLISHER_CONNECTED)
         publish_health(service);
-    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE)
+    if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */
+        return;
+    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE ||
+        !is_own_topic(service, incoming->topic))
         return;
     const struct service_requests requests = {
         .base_topic = service->config->mqtt.base_topic,
@@ -269,6 +329,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .device_count = service->device_count,
         .reload = reload,
         .changed = on_info_changed,
+        .search = start_search,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -303,6 +364,7 @@ static void on_tick(uv_timer_t *timer)
 static void on_health(uv_timer_t *timer)
 {
     publish_health(timer->data);
+    (void)malloc_trim(0);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -552,7 +614,8 @@ static enum status start(struct service *service, struct error *error)
     };
     struct sources_sink own_sink = sink;
     own_sink.context = service;
-    service->sources = sources_create(&service->loop, service->config, &own_sink, service->log);
+    service->sources = sources_create(&service->loop, service->config, &own_sink,
+                                      service->publisher, service->log);
 
     subscribe(service);
     publish_info(service);
@@ -560,6 +623,9 @@ static enum status start(struct service *service, struct error *error)
                    message_bridge_devices(service->descriptions, service->device_count), true);
     publish_health(service);
     publish_devices(service);
+    /* What was built for these messages is several times what stays; with thousands of devices it is
+     * worth giving back. */
+    (void)malloc_trim(0);
     start_timers(service);
     return STATUS_OK;
 }
@@ -576,6 +642,8 @@ static void finish(struct service *service)
 {
     sources_close(service->sources);
     service->sources = NULL;
+    if (service->search != NULL)
+        end_search(service);
     announcer_close(service->announcer);
     if (service->history != NULL)
         history_close(service->history, HISTORY_CLOSE_MS);

@@ -21,7 +21,9 @@ struct service_channel {
     int64_t shown_imported_uwh; /* totals as last published */
     int64_t shown_exported_uwh;
     int64_t totals_set_ms; /* boot clock: when the user last set them */
-    bool held;             /* the totals are older than what was published: not shown yet */
+    enum { TOTALS_CURRENT, TOTALS_LAGGING, TOTALS_CAUGHT_UP } totals; /* see show_totals */
+    int64_t loaded_counter_ms; /* boot clock: of the baseline */
+    int64_t caught_up_imported_uwh, caught_up_exported_uwh;
 };
 
 struct service_device {
@@ -89,22 +91,6 @@ static void report(const struct service_device *device, const struct service_cha
     outlets->event(outlets->context, kind, device->config->id, channel->config->name, message);
 }
 
-/* Totals that are not in the database come from the copy beside it, which is some minutes old. What
- * was published since may be more, so they are held back until the chip's counter has filled the
- * gap: better unknown for a moment than a total that falls. */
-static void show_from_start(struct service_device *device, size_t number)
-{
-    struct service_channel *channel = &device->channels[number];
-    const struct channel_values *values = &device->values[number];
-    int64_t imported_uwh = 0, exported_uwh = 0;
-    history_stored_totals(device->outlets->history, channel->history_number, &imported_uwh,
-                          &exported_uwh);
-    channel->shown_imported_uwh = values->energy_uwh.value;
-    channel->shown_exported_uwh = values->energy_produced_uwh.value;
-    channel->held =
-        imported_uwh + exported_uwh < channel->shown_imported_uwh + channel->shown_exported_uwh;
-}
-
 /* The factors may have changed since the totals were stored: fold what was counted under the old
  * ones before counting with the new, so that the total does not jump. */
 static enum status open_channel(struct service_device *device, size_t number, struct error *error)
@@ -146,7 +132,10 @@ static enum status open_channel(struct service_device *device, size_t number, st
                  config->id, channel->config->name);
     }
     meter_values(channel->meter, true, &device->values[number]);
-    show_from_start(device, number);
+    struct history_health health;
+    history_health(outlets->history, &health);
+    channel->totals = health.may_lag && state.known ? TOTALS_LAGGING : TOTALS_CURRENT;
+    channel->loaded_counter_ms = state.counter_boot_ms;
     return STATUS_OK;
 }
 
@@ -227,9 +216,32 @@ static uint64_t frame_errors_of(const struct service_device *device)
     return sum;
 }
 
+/* The first credit since the start says what was counted until now: later than all that a process
+ * before can have published. */
+static void follow_lag(struct service_channel *channel, const struct channel_values *values)
+{
+    if (channel->totals != TOTALS_LAGGING ||
+        meter_state(channel->meter)->counter_boot_ms == channel->loaded_counter_ms)
+        return;
+    channel->totals = TOTALS_CAUGHT_UP;
+    channel->caught_up_imported_uwh = values->energy_uwh.value;
+    channel->caught_up_exported_uwh = values->energy_produced_uwh.value;
+}
+
+/* Whether these totals may be lower than what a process before has published. */
+static bool lags(struct service_channel *channel, int64_t imported_uwh, int64_t exported_uwh)
+{
+    if (channel->totals == TOTALS_CAUGHT_UP && imported_uwh >= channel->caught_up_imported_uwh &&
+        exported_uwh >= channel->caught_up_exported_uwh)
+        channel->totals = TOTALS_CURRENT;
+    return channel->totals != TOTALS_CURRENT;
+}
+
 /* Totals are published as they are on disk, so that not even a power cut that also takes the chip's
  * counter makes them fall. While the disk refuses, the present is worth more than that: then they are
- * taken from memory. Neither way do they fall while this process runs. */
+ * taken from memory. Neither way do they fall while this process runs. If the process before may have
+ * published later ones than it could store (Home Assistant would take the drop for an exchanged meter
+ * and count all of it again), they are unknown until the meter has told what was counted since. */
 static void show_totals(struct service_device *device)
 {
     struct history *history = device->outlets->history;
@@ -242,14 +254,16 @@ static void show_totals(struct service_device *device)
         int64_t imported_uwh = imported->value, exported_uwh = exported->value;
         if (health.writing && health.last_commit_boot_ms >= channel->totals_set_ms)
             history_stored_totals(history, channel->history_number, &imported_uwh, &exported_uwh);
+        if (lags(channel, imported_uwh, exported_uwh)) {
+            imported->known = exported->known = false;
+            continue;
+        }
         if (imported_uwh > channel->shown_imported_uwh)
             channel->shown_imported_uwh = imported_uwh;
         if (exported_uwh > channel->shown_exported_uwh)
             channel->shown_exported_uwh = exported_uwh;
         imported->value = channel->shown_imported_uwh;
         exported->value = channel->shown_exported_uwh;
-        imported->known = imported->known && !channel->held;
-        exported->known = exported->known && !channel->held;
     }
 }
 
@@ -352,28 +366,17 @@ static bool any_online(const struct service_device *device)
     return false;
 }
 
-/* The first reading was credited: the totals have caught up. */
-static void release_totals(struct service_device *device, size_t number)
-{
-    struct service_channel *channel = &device->channels[number];
-    channel->held = false;
-    channel->shown_imported_uwh = device->values[number].energy_uwh.value;
-    channel->shown_exported_uwh = device->values[number].energy_produced_uwh.value;
-}
-
 void service_device_reading(struct service_device *device, size_t number,
                             const struct reading *reading)
 {
     struct service_channel *channel = &device->channels[number];
     struct meter_result result;
-    int64_t credited_ms = meter_state(channel->meter)->counter_wall_ms;
     meter_accept(channel->meter, reading, &result);
     history_put_reading(device->outlets->history, channel->history_number, reading,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
-    if (channel->held && meter_state(channel->meter)->counter_wall_ms != credited_ms)
-        release_totals(device, number);
+    follow_lag(channel, &result.values);
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
@@ -417,9 +420,15 @@ void service_device_driver_event(struct service_device *device, size_t number,
                                  enum driver_event event, const char *message)
 {
     static const char *const names[] = {
-        [DRIVER_CHIP_RESET] = "chip_reset",     [DRIVER_LINE_NOISY] = "line_noisy",
-        [DRIVER_PORT_GONE] = "port_gone",       [DRIVER_PORT_BACK] = "port_back",
+        [DRIVER_CHIP_RESET] = "chip_reset",
+        [DRIVER_LINE_NOISY] = "line_noisy",
+        [DRIVER_PORT_GONE] = "port_gone",
+        [DRIVER_PORT_BACK] = "port_back",
         [DRIVER_CHIP_CHANGED] = "chip_changed",
+        [DRIVER_UNIT_CHANGED] = "unit_changed",
+        [DRIVER_SOURCE_RESTARTED] = "module_restarted",
+        [DRIVER_SOURCE_RESTLESS] = "module_restless",
+        [DRIVER_MESSAGES_BAD] = "messages_bad",
     };
     struct service_channel *channel = &device->channels[number];
     if (event == DRIVER_LINE_NOISY)
@@ -431,7 +440,8 @@ void service_device_driver_event(struct service_device *device, size_t number,
 
 void service_device_tick(struct service_device *device, int64_t boot_ms)
 {
-    /* A channel that is about to be declared offline must not hold back the others for long. */
+    /* A channel that is about to be declared offline must not hold back the others for long, and the
+     * chips of a module speak when they please. */
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
@@ -494,7 +504,7 @@ enum status service_device_set_totals(struct service_device *device, const char 
             continue;
         meter_set_totals(channel->meter, imported_uwh, exported_uwh);
         report_totals_set(device, channel, &device->values[i], imported_uwh, exported_uwh);
-        channel->held = false;
+        channel->totals = TOTALS_CURRENT;
         channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
         channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
         meter_values(channel->meter, !channel->online, &device->values[i]);

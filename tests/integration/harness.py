@@ -16,6 +16,17 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TEST_BINARY", str(ROOT / "build/release/bridge/bl2mqtt"))
+PRELOAD = pathlib.Path(BINARY).resolve().parents[1] / "tests/integration/preload"
+
+
+def preloaded(*libraries, **variables):
+    """Environment for `spawn` that puts these libraries of tests/integration/preload before libc."""
+    paths = [PRELOAD / f"{name}.so" for name in libraries]
+    assert all(path.exists() for path in paths), paths  # the loader would go on without
+    sanitizer = os.environ.get("ASAN_OPTIONS", "")
+    return {"LD_PRELOAD": " ".join(map(str, paths)),
+            "ASAN_OPTIONS": ":".join(filter(None, (sanitizer, "verify_asan_link_order=0"))),
+            **{name: str(value) for name, value in variables.items()}}
 
 
 def wait_for(predicate, timeout=10.0, what="condition", every=0.02):
@@ -188,7 +199,7 @@ class Subscriber:
 def decode(payload):
     try:
         return json.loads(payload)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return payload
 
 

@@ -77,7 +77,7 @@ class Probe:
         """Closes the publisher; returns the milliseconds it took."""
         self.say("close", timeout_ms)
         took = int(self.wait("closed", 15).split()[1])
-        assert self._process.wait(15) == 0, self.log
+        assert self._process.wait(15) == 0, "\n".join(self.log)
         assert not any("Sanitizer" in line for line in self.log), "\n".join(self.log)
         return took
 
@@ -265,7 +265,7 @@ def test_half_open_link(broker, proxy, start):
 
 
 def test_slow_name_lookup_blocks_nobody(broker, start):
-    probe = start(f"mqtt://broker.test:{broker.port}", env={**NAMES, "SLOW_DNS_MS": "3000"})
+    probe = start(f"mqtt://broker.test:{broker.port}", env={**NAMES, "SLOW_DNS_MS": "2500"})
     began = time.monotonic()
     progress = probe.health()["progress"]
     for i in range(1000):
@@ -415,7 +415,8 @@ def test_tls(tls_broker, certificates, start):
     assert "not for this host name" in probes["wrong name"].wait_log("cannot be reached")
     for name in ("other ca", "system ca"):
         assert "certificate verify failed" in probes[name].wait_log("TLS with the MQTT broker")
-    assert "mqtt.cert" in probes["no certificate"].wait_log("closed the connection without an answer")
+    # Whether the broker's refusal arrives before or after the handshake is a matter of timing.
+    assert "mqtt.cert" in probes["no certificate"].wait_log("The MQTT broker")
     assert "does not answer in TLS" in probes["plain port"].wait_log("cannot be reached")
     assert "whether it wants mqtts://" in probes["tls port"].wait_log("without an answer")
     for name in ("wrong name", "other ca", "system ca", "no certificate", "plain port", "tls port"):
@@ -432,6 +433,13 @@ def test_bad_options(start, certificates):
 
 
 # ---- the announcer ----
+
+def caught_up(broker, watch):
+    """Everything the broker had until now has reached the watcher of homeassistant/#."""
+    marker = f"homeassistant/marker/{time.monotonic_ns()}"
+    broker.publish(marker, "x")
+    watch.wait(marker)
+
 
 def announced(broker, *devices, timeout=10):
     """The retained discovery message of each device as an independent client gets it."""
@@ -517,6 +525,7 @@ def test_removed_component_and_device(broker, folder, start):
     watch.clear()
     probe = start(broker.url, memory=str(memory), devices={"house": ["a"]})
     probe.wait("idle")
+    caught_up(broker, watch)
     first, second = [m for m in watch.messages if m["topic"] == CONFIG.format("house")]
     assert second["at"] - first["at"] > 0.25  # settle_ms
     first, second = json.loads(first["payload"])["components"], json.loads(second["payload"])["components"]
@@ -529,6 +538,7 @@ def test_removed_component_and_device(broker, folder, start):
 
     probe = start(broker.url, memory=str(memory), devices={"house": ["a"]})  # and nothing is left to do
     probe.wait("idle")
+    caught_up(broker, watch)
     assert len([m for m in watch.messages if m["topic"] == CONFIG.format("house")]) == 1
     assert not [m for m in watch.messages if "gone" in m["topic"]]
     probe.close()
@@ -550,6 +560,7 @@ def test_removal_survives_an_outage(broker, proxy, folder, start):
     proxy.restore()
     probe.wait("connected", 20, count=2)
     probe.wait("idle", 15)
+    caught_up(broker, watch)
     payloads = [json.loads(p)["components"] for p in watch.payloads(CONFIG.format("house"))]
     assert "power_b" in payloads[-2] and "power_b" not in payloads[-1]
     assert all("power_b" in p for p in payloads[:-1])
@@ -607,9 +618,11 @@ def test_mode_switch(broker, folder, start):
         probe = start(broker.url, memory=memory, devices=HOUSE, mode=old)
         probe.wait("idle")
         probe.close()
+        caught_up(broker, watch)
         watch.clear()
         probe = start(broker.url, memory=memory, devices=HOUSE, mode=new)
         probe.wait("idle", 15)
+        caught_up(broker, watch)
         of_interest = [(m["topic"], decode(m["payload"]) or "") for m in watch.messages
                        if m["topic"] in topics.values()]
         assert [t for t, _ in of_interest] == [topics[old], topics[new], topics[old]], of_interest

@@ -103,7 +103,8 @@ def test_energy_is_right_to_the_count(folder, broker, spawn):
     try:
         watch = broker.subscribe("bl2mqtt/house")
         _, process = start(spawn, folder, broker)
-        watch.wait("bl2mqtt/house", complete)
+        # Counting begins with the second reading that others agree with; nothing flows before.
+        watch.wait("bl2mqtt/house", lambda s: complete(s) and None not in (s["energy_a"], s["energy_b"]))
         before = [meter.truth() for meter in meters]
         meters[0].tell("load 230 60 13700")   # about 10 counts a second: it wraps within 2 s
         meters[1].tell("load 230 40 -9100")
@@ -356,7 +357,7 @@ def test_start_is_no_problem_and_damage_is_told(folder, broker, spawn, two_meter
     (folder / "data/history.db").write_bytes(bytes(range(256)) * 400)
     watch.clear()
     process = spawn("--config", config, "run")
-    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_set_aside")
+    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed")
     assert str(folder / "data/history.db.damaged-") in event["message"]
     watch.wait("bl2mqtt/bridge/health", lambda h: h["problem"] is True)
     watch.wait("bl2mqtt/house", lambda s: complete(s) and s["energy_a"] is not None)

@@ -370,6 +370,7 @@ static enum status create_publisher(struct probe *probe, struct error *error)
         .will_topic = topic,
         .will_payload = MESSAGE_OFFLINE,
         .birth_payload = MESSAGE_ONLINE,
+        .retry_ms = number_option(probe, "retry_ms", 200),
         .log = probe->log,
         .wake = wake,
         .wake_context = probe,

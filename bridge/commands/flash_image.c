@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt flash image`: what a firmware file is, by its content. See bl2mqtt-flash-image(1). */
+#include "bridge/commands/command.h"
+#include "bridge/commands/flash_session.h"
+
+#include "drivers/base/text.h"
+
+#include <inttypes.h>
+
+static const struct flash_command self = {
+    .name = "flash image",
+    .operand = "FILE",
+    .purpose =
+        "Tells what a firmware file is by its content: kind, chip, place, version, and what is\n"
+        "wrong with it.",
+};
+
+static void format_time(const struct image_info *info, char *buffer, size_t size)
+{
+    struct text text;
+    text_init(&text, buffer, size);
+    if (info->build_time_s != 0)
+        text_append_time(&text, info->build_time_s * 1000, false);
+}
+
+static json_t *describe(const struct image_info *info)
+{
+    char stamp[40];
+    format_time(info, stamp, sizeof stamp);
+    json_t *problems = json_array();
+    for (size_t i = 0; i < info->problem_count; i++)
+        (void)json_array_append_new(problems, json_string(info->problems[i]));
+    json_t *encrypted = info->encryption == IMAGE_ENCRYPTION_UNKNOWN
+                            ? json_null()
+                            : json_boolean(info->encryption == IMAGE_TUYA_KEY);
+    return json_pack("{s:s, s:s, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:b, s:o}", "kind",
+                     image_kind_name(info->kind), "chip", beken_chip_name(info->chip), "encrypted",
+                     encrypted, "size", (json_int_t)info->size, "write_at",
+                     info->has_write_at ? json_integer(info->write_at) : json_null(), "skip",
+                     (json_int_t)info->skip, "version", flash_json_text(info->version),
+                     "bootloader", flash_json_text(info->bootloader), "build_time",
+                     flash_json_text(stamp), "valid", (int)info->valid, "problems", problems);
+}
+
+static const char *place(const struct image_info *info, char *buffer, size_t size)
+{
+    if (info->kind == IMAGE_OBK_CONFIG)
+        return "0x1D1000 (BK7231N) or 0x1E1000 (BK7231T)";
+    if (info->ota_only)
+        return "nowhere over a serial line: only a running module can unpack it";
+    if (!info->has_write_at)
+        return "unknown";
+    if (info->skip == 0)
+        (void)snprintf(buffer, size, "0x%" PRIX32, info->write_at);
+    else
+        (void)snprintf(buffer, size,
+                       "0x%" PRIX32 ", without the file's first 0x%" PRIX32 " bytes (bootloader)",
+                       info->write_at, info->skip);
+    return buffer;
+}
+
+static void print(const struct image_info *info)
+{
+    static const char *const encryption[] = {"unknown", "no", "with Tuya's key"};
+    char stamp[40];
+    char where[96];
+    format_time(info, stamp, sizeof stamp);
+    (void)printf("kind        %s%s\n", image_kind_name(info->kind),
+                 info->rotated ? " (begins at 0x11000 and wraps around)" : "");
+    (void)printf("chip        %s\n", beken_chip_name(info->chip));
+    (void)printf("encrypted   %s\n", encryption[info->encryption]);
+    (void)printf("size        %zu\n", info->size);
+    (void)printf("write at    %s\n", place(info, where, sizeof where));
+    (void)printf("version     %s\n", info->version[0] == '\0' ? "unknown" : info->version);
+    (void)printf("bootloader  %s\n",
+                 info->bootloader[0] == '\0' ? "none or unknown" : info->bootloader);
+    (void)printf("built       %s\n", stamp[0] == '\0' ? "unknown" : stamp);
+    (void)printf("valid       %s\n", info->valid ? "yes" : "no");
+    for (size_t i = 0; i < info->problem_count; i++)
+        (void)printf("problem     %s\n", info->problems[i]);
+}
+
+enum status command_flash_image(const struct command_context *context, int argc, char **argv)
+{
+    (void)context;
+    struct flash_options options;
+    struct error error = {""};
+    struct image_info info;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    bool done = false;
+    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
+    if (status != STATUS_OK || done)
+        return status;
+    status = flash_load_image(options.operand, &bytes, &length, &info, &error);
+    free(bytes);
+    if (status != STATUS_OK)
+        return flash_fail(&self, NULL, status, &error);
+    if (options.json)
+        return flash_print_json(&self, describe(&info));
+    print(&info);
+    return STATUS_OK;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt flash probe`: which module is this, and what is on it. See bl2mqtt-flash-probe(1). */
+#include "bridge/commands/command.h"
+#include "bridge/commands/flash_session.h"
+
+#include "drivers/beken/backup_file.h"
+
+#include <inttypes.h>
+
+static const struct flash_command self = {
+    .name = "flash probe",
+    .accepts = FLASH_ACCEPTS_MODULE,
+    .purpose =
+        "Gets a BK7231 module to answer and tells which chip, flash, bootloader, MAC address and\n"
+        "application it has. Changes nothing.",
+};
+
+static void format(const struct beken_module *module, char id[16], char mac[18])
+{
+    id[0] = '\0';
+    mac[0] = '\0';
+    if (module->has_flash_id)
+        (void)snprintf(id, 16, "0x%06" PRIX32, module->flash.id);
+    if (module->has_mac)
+        backup_file_format_mac(module->mac, mac);
+}
+
+static json_t *describe(const struct beken_module *module, uint32_t baud)
+{
+    char id[16];
+    char mac[18];
+    format(module, id, mac);
+    json_t *is_protected = module->is_protected == BEKEN_NOT_KNOWN
+                               ? json_null()
+                               : json_boolean(module->is_protected == BEKEN_YES);
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:s, s:I}", "chip", beken_chip_name(module->chip),
+        "bootloader", flash_json_text(module->bootloader), "flash_id", flash_json_text(id),
+        "flash_name", flash_json_text(module->has_flash_id ? module->flash.name : ""), "flash_size",
+        (json_int_t)module->flash_size, "protected", is_protected, "mac", flash_json_text(mac),
+        "application", beken_application_name(module->application), "baud", (json_int_t)baud);
+}
+
+static void print(const struct beken_module *module)
+{
+    static const char *const answers[] = {"unknown", "no", "yes"};
+    char id[16];
+    char mac[18];
+    format(module, id, mac);
+    (void)printf("chip         %s\n", beken_chip_name(module->chip));
+    (void)printf("bootloader   %s\n",
+                 module->bootloader[0] == '\0' ? "unknown" : module->bootloader);
+    if (module->has_flash_id)
+        (void)printf("flash        %s %s (%s)\n", module->flash.manufacturer, module->flash.name,
+                     id);
+    (void)printf("flash size   %" PRIu32 " KiB\n", module->flash_size / 1024);
+    (void)printf("protected    %s\n", answers[module->is_protected]);
+    (void)printf("MAC address  %s\n", mac[0] == '\0' ? "unknown" : mac);
+    (void)printf("application  %s\n", beken_application_name(module->application));
+}
+
+enum status command_flash_probe(const struct command_context *context, int argc, char **argv)
+{
+    (void)context;
+    struct flash_options options;
+    struct error error = {""};
+    struct flash_session *session = NULL;
+    bool done = false;
+    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
+    if (status != STATUS_OK || done)
+        return status;
+    status = flash_session_open(&self, &options, &session, &error);
+    if (status == STATUS_OK && options.flasher.baud != 0)
+        status = flasher_choose_baud(flash_session_flasher(session), false, &error);
+    if (status == STATUS_OK)
+        status = flasher_identify_contents(flash_session_flasher(session), &error);
+    if (status != STATUS_OK) {
+        status = flash_fail(&self, session, status, &error);
+        flash_session_close(session);
+        return status;
+    }
+    struct beken_module module = *flasher_module(flash_session_flasher(session));
+    uint32_t baud = flasher_baud(flash_session_flasher(session));
+    flash_session_close(session);
+    if (options.json)
+        return flash_print_json(&self, describe(&module, baud));
+    print(&module);
+    return STATUS_OK;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt flash restore`: a backup back onto its module. See bl2mqtt-flash-restore(1). */
+#include "bridge/commands/command.h"
+#include "bridge/commands/flash_session.h"
+
+#include "drivers/beken/backup_file.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const struct flash_command self = {
+    .name = "flash restore",
+    .operand = "BACKUP",
+    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_FULL | FLASH_ACCEPTS_FORCE |
+               FLASH_ACCEPTS_FORCE_BOOTLOADER,
+    .purpose = "Puts a backup back: writes what differs, leaves a BK7231T's bootloader alone, and "
+               "keeps the\n"
+               "module's RF calibration and MAC address unless --full is given.",
+};
+
+/* A backup whose checksum fits is as the flash was, damage included; only blank ones are useless.
+ */
+static bool is_trusted(const struct backup_facts *facts, const struct image_info *info)
+{
+    return facts->known && !info->blank;
+}
+
+static enum status load(const char *path, uint8_t **bytes, size_t *length, struct image_info *info,
+                        bool *trusted, struct error *error)
+{
+    struct backup_facts facts;
+    enum status status = backup_file_load(path, bytes, length, &facts, error);
+    if (status != STATUS_OK)
+        return status;
+    image_examine(*bytes, *length, info);
+    if (info->rotated)
+        image_unrotate(*bytes, *length);
+    *trusted = is_trusted(&facts, info);
+    if (info->kind == IMAGE_DUMP)
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_REFUSED, "%s is no dump of a whole flash but %s; use `bl2mqtt flash write`.",
+        path, info->kind == IMAGE_UNKNOWN ? "something unknown" : image_kind_name(info->kind));
+}
+
+/* --full may not lose what it is meant to bring back. */
+static enum status check_rf(const struct beken_module *module, const uint8_t *bytes, size_t length,
+                            struct error *error)
+{
+    uint8_t mac[6];
+    uint32_t address = beken_chip_layout(module->chip)->rf_address;
+    if (address + BEKEN_SECTOR_SIZE <= length &&
+        image_rf_mac(bytes + address, BEKEN_SECTOR_SIZE, mac))
+        return STATUS_OK;
+    return error_set(error, STATUS_REFUSED,
+                     "The backup holds no RF calibration and MAC address at 0x%" PRIX32
+                     "; restore it without --full.",
+                     address);
+}
+
+/* The backup of another module is put back now and then on purpose; it should not happen unseen. */
+static void note_foreign(struct flash_session *session, const uint8_t *bytes, size_t length,
+                         bool full)
+{
+    const struct beken_module *module = flasher_module(flash_session_flasher(session));
+    uint32_t address = beken_chip_layout(module->chip)->rf_address;
+    uint8_t mac[6];
+    if (!module->has_mac || address + BEKEN_SECTOR_SIZE > length ||
+        !image_rf_mac(bytes + address, BEKEN_SECTOR_SIZE, mac) || memcmp(mac, module->mac, 6) == 0)
+        return;
+    char theirs[18];
+    char own[18];
+    backup_file_format_mac(mac, theirs);
+    backup_file_format_mac(module->mac, own);
+    flash_session_say(session, "The backup is from another module (MAC %s, this one has %s)%s.",
+                      theirs, own, full ? "; both will have the same MAC" : "");
+}
+
+static enum status restore(struct flash_session *session, const struct flash_options *options,
+                           const uint8_t *bytes, const struct image_info *info,
+                           struct flasher_result *result, struct error *error)
+{
+    struct flasher *flasher = flash_session_flasher(session);
+    const struct beken_module *module = flasher_module(flasher);
+    const struct plan_rules rules = {.force = options->force,
+                                     .open_guards = options->force_bootloader};
+    struct plan_place place;
+    enum status status = plan_check_image(module, info, &rules, &place, error);
+    if (status == STATUS_OK && info->size != module->flash_size)
+        status = error_set(error, STATUS_REFUSED,
+                           "The backup has %zu KiB but the module's flash %" PRIu32 " KiB.",
+                           info->size / 1024, module->flash_size / 1024);
+    if (status == STATUS_OK && options->full)
+        status = check_rf(module, bytes, info->size, error);
+    if (status == STATUS_OK)
+        status = flasher_choose_baud(flasher, true, error);
+    if (status == STATUS_OK)
+        status = flasher_identify_contents(flasher, error);
+    if (status == STATUS_OK)
+        status = plan_check_image(module, info, &rules, &place, error);
+    if (status != STATUS_OK)
+        return status;
+    note_foreign(session, bytes, info->size, options->full);
+    const struct flasher_job job = {
+        .bytes = bytes, .length = info->size, .reference = bytes, .with_rf = options->full};
+    status = flasher_write(flasher, &job, result, error);
+    if (status != STATUS_OK && flash_session_stopped(session))
+        return error_set(
+            error, STATUS_FAILED,
+            "Stopped between two commands, with %zu sectors written; run the same command again, "
+            "it goes on with what is missing.",
+            result->written);
+    return status == STATUS_OK ? flasher_reboot(flasher, error) : status;
+}
+
+static json_t *describe(const struct flasher_result *result)
+{
+    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "verified", 1, "sectors",
+                     (json_int_t)result->sectors, "written", (json_int_t)result->written, "erased",
+                     (json_int_t)result->erased, "equal", (json_int_t)result->equal, "guarded",
+                     (json_int_t)result->guarded, "retries", (json_int_t)result->retries,
+                     "reconnects", (json_int_t)result->reconnects, "baud",
+                     (json_int_t)result->baud);
+}
+
+enum status command_flash_restore(const struct command_context *context, int argc, char **argv)
+{
+    (void)context;
+    struct flash_options options;
+    struct error error = {""};
+    struct image_info info;
+    struct flash_session *session = NULL;
+    struct flasher_result result = {0};
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    bool done = false;
+    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
+    if (status != STATUS_OK || done)
+        return status;
+    bool trusted = false;
+    status = load(options.operand, &bytes, &length, &info, &trusted, &error);
+    options.force = options.force || trusted;
+    if (status == STATUS_OK)
+        status = plan_check_content(&info, options.force, &error);
+    if (status == STATUS_OK)
+        status = flash_session_open(&self, &options, &session, &error);
+    if (status == STATUS_OK)
+        status = restore(session, &options, bytes, &info, &result, &error);
+    if (status != STATUS_OK)
+        status = flash_fail(&self, session, status, &error);
+    flash_session_close(session);
+    free(bytes);
+    if (status != STATUS_OK)
+        return status;
+    if (options.json)
+        return flash_print_json(&self, describe(&result));
+    (void)printf("Restored and verified: %zu sectors written, %zu erased, %zu were right already, "
+                 "%zu guarded "
+                 "and left alone. The module starts now.\n",
+                 result.written, result.erased, result.equal, result.guarded);
+    return STATUS_OK;
+}

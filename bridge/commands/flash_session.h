@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/** What the `flash` commands share: a session with its signals, trace and progress, and answers. */
+#ifndef BRIDGE_COMMANDS_FLASH_SESSION_H
+#define BRIDGE_COMMANDS_FLASH_SESSION_H
+
+#include "bridge/commands/flash_options.h"
+#include "drivers/beken/flasher.h"
+#include "drivers/beken/image.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct flash_session;
+
+/**
+ * Asks for the typed confirmation if --force-bootloader was given, then opens port, trace and
+ * module. From here on SIGINT and SIGTERM end the work at the next frame boundary; a second one at
+ * once.
+ */
+enum status flash_session_open(const struct flash_command *command, struct flash_options *options,
+                               struct flash_session **session, struct error *error);
+/** Ends the progress display and closes; NULL is allowed. */
+void flash_session_close(struct flash_session *session);
+struct flasher *flash_session_flasher(struct flash_session *session);
+bool flash_session_stopped(const struct flash_session *session);
+/** A sentence for the person, on stderr, above the bar. */
+__attribute__((format(printf, 2, 3))) void flash_session_say(struct flash_session *session,
+                                                             const char *format, ...);
+
+/** Prints the sentence in error, with what to do next if the user stopped it; returns status. */
+enum status flash_fail(const struct flash_command *command, const struct flash_session *session,
+                       enum status status, struct error *error);
+
+/** Prints one document and frees it; STATUS_FAILED if standard output cannot be written. */
+enum status flash_print_json(const struct flash_command *command, json_t *document);
+/** A string, or null for "". */
+json_t *flash_json_text(const char *text);
+
+/** Reads and examines a firmware file; a rotated dump is put in order. *bytes: free(). */
+enum status flash_load_image(const char *path, uint8_t **bytes, size_t *length,
+                             struct image_info *info, struct error *error);
+
+/**
+ * Reads the whole flash, checks it and keeps it in path (backup_file_save). *bytes: free().
+ */
+enum status flash_take_backup(struct flash_session *session, const char *path, uint8_t **bytes,
+                              size_t *length, struct error *error);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt flash verify`: does the module hold this file? See bl2mqtt-flash-verify(1). */
+#include "bridge/commands/command.h"
+#include "bridge/commands/flash_session.h"
+
+#include "drivers/base/memory.h"
+
+#include <inttypes.h>
+
+static const struct flash_command self = {
+    .name = "flash verify",
+    .operand = "IMAGE",
+    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_ADDRESS,
+    .purpose = "Compares a file with the module's flash by the chip's CRC and names the sectors "
+               "that differ.\n"
+               "Exit status 5 if any does.",
+};
+
+struct comparison {
+    struct plan_place place;
+    size_t sectors;
+    bool *differing; /* per sector */
+    size_t count;
+};
+
+static enum status find_place(const struct flash_options *options, const struct image_info *info,
+                              const struct beken_module *module, struct plan_place *place,
+                              struct error *error)
+{
+    *place = (struct plan_place){.address = info->write_at, .skip = info->skip};
+    if (options->has_address) {
+        bool same = info->has_write_at && options->address == info->write_at;
+        *place = (struct plan_place){.address = options->address, .skip = same ? info->skip : 0};
+    } else if (info->kind == IMAGE_OBK_CONFIG) {
+        place->address = beken_chip_layout(module->chip)->config_address;
+    } else if (!info->has_write_at) {
+        return error_set(error, STATUS_USAGE,
+                         "Nobody knows where this file belongs; name the place with --address.");
+    }
+    if (place->address % BEKEN_SECTOR_SIZE != 0)
+        return error_set(error, STATUS_USAGE, "0x%" PRIX32 " is not a multiple of 0x1000.",
+                         place->address);
+    if ((uint64_t)place->address + info->size - place->skip > module->flash_size)
+        return error_set(error, STATUS_USAGE,
+                         "The file does not fit into the flash's %" PRIu32 " KiB.",
+                         module->flash_size / 1024);
+    return STATUS_OK;
+}
+
+/* How many sectors from index on differ without a gap. */
+static size_t run_length(const struct comparison *comparison, size_t index)
+{
+    size_t end = index;
+    while (end < comparison->sectors && comparison->differing[end])
+        end++;
+    return end - index;
+}
+
+static json_t *describe(const struct comparison *comparison)
+{
+    json_t *places = json_array();
+    for (size_t i = 0; i < comparison->sectors; i++) {
+        size_t run = run_length(comparison, i);
+        if (run == 0)
+            continue;
+        json_int_t address = (json_int_t)(comparison->place.address + i * BEKEN_SECTOR_SIZE);
+        (void)json_array_append_new(places, json_pack("{s:I, s:I}", "address", address, "length",
+                                                      (json_int_t)(run * BEKEN_SECTOR_SIZE)));
+        i += run;
+    }
+    return json_pack("{s:b, s:I, s:I, s:o}", "equal", (int)(comparison->count == 0), "sectors",
+                     (json_int_t)comparison->sectors, "differing_sectors",
+                     (json_int_t)comparison->count, "differing", places);
+}
+
+static void print(const struct comparison *comparison)
+{
+    if (comparison->count == 0) {
+        (void)printf("The module holds this file (%zu sectors at 0x%" PRIX32 ").\n",
+                     comparison->sectors, comparison->place.address);
+        return;
+    }
+    for (size_t i = 0; i < comparison->sectors; i++) {
+        size_t run = run_length(comparison, i);
+        if (run == 0)
+            continue;
+        uint32_t address = comparison->place.address + (uint32_t)(i * BEKEN_SECTOR_SIZE);
+        (void)printf("differs: 0x%06" PRIX32 " to 0x%06" PRIX32 " (%zu %s)\n", address,
+                     address + (uint32_t)(run * BEKEN_SECTOR_SIZE), run,
+                     run == 1 ? "sector" : "sectors");
+        i += run;
+    }
+}
+
+static enum status compare(struct flash_session *session, const struct flash_options *options,
+                           const struct image_info *info, const uint8_t *bytes,
+                           struct comparison *comparison, struct error *error)
+{
+    struct flasher *flasher = flash_session_flasher(session);
+    enum status status = STATUS_OK;
+    if (options->flasher.baud != 0)
+        status = flasher_choose_baud(flasher, false, error);
+    if (status == STATUS_OK)
+        status = find_place(options, info, flasher_module(flasher), &comparison->place, error);
+    if (status != STATUS_OK)
+        return status;
+    size_t length = info->size - comparison->place.skip;
+    comparison->sectors = (length + BEKEN_SECTOR_SIZE - 1) / BEKEN_SECTOR_SIZE;
+    comparison->differing = memory_new(comparison->sectors, sizeof *comparison->differing);
+    return flasher_verify(flasher, comparison->place.address, bytes + comparison->place.skip,
+                          length, info->kind == IMAGE_DUMP, comparison->differing,
+                          &comparison->count, error);
+}
+
+enum status command_flash_verify(const struct command_context *context, int argc, char **argv)
+{
+    (void)context;
+    struct flash_options options;
+    struct error error = {""};
+    struct image_info info;
+    struct flash_session *session = NULL;
+    struct comparison comparison = {.sectors = 0};
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    bool done = false;
+    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
+    if (status != STATUS_OK || done)
+        return status;
+    status = flash_load_image(options.operand, &bytes, &length, &info, &error);
+    if (status == STATUS_OK)
+        status = flash_session_open(&self, &options, &session, &error);
+    if (status == STATUS_OK)
+        status = compare(session, &options, &info, bytes, &comparison, &error);
+    if (status != STATUS_OK)
+        status = flash_fail(&self, session, status, &error);
+    flash_session_close(session);
+    free(bytes);
+    if (status == STATUS_OK && options.json)
+        status = flash_print_json(&self, describe(&comparison));
+    else if (status == STATUS_OK)
+        print(&comparison);
+    free(comparison.differing);
+    return status == STATUS_OK && comparison.count > 0 ? STATUS_MISMATCH : status;
+}

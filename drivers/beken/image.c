@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MIT */
+#include "drivers/beken/image.h"
+
+#include "drivers/base/memory.h"
+#include "drivers/beken/bytes.h"
+#include "drivers/beken/code.h"
+#include "drivers/beken/crc.h"
+#include "drivers/beken/rbl.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    DUMP_SIZE_MIN = 0x200000,
+    CHIP_MARK_OFFSET = 0x110,          /* in the bootloader and in the app */
+    BOOTLOADER_VERSION_LOGICAL = 0x94, /* of its string */
+    FRAMED_BLOCKS_NEEDED = 100,        /* that tell code from anything else */
+    ROTATED_BY = 0x1EF000,
+    UG_HEADER_SIZE = 32,
+    CONFIG_VERSION_MAX = 1000,
+    CONFIG_V3_SIZE = 2016,
+};
+
+struct mark {
+    uint8_t bytes[8];
+    size_t length;
+    enum beken_chip chip;
+    enum image_encryption encryption;
+};
+
+/* First bytes of a bootloader. */
+static const struct mark bootloader_marks[] = {
+    {{0x69, 0x0C, 0xB5, 0x96, 0x35, 0xFF, 0x2A, 0x99}, 8, BEKEN_CHIP_BK7231N, IMAGE_TUYA_KEY},
+    {{0x43, 0x09, 0xB5, 0x96, 0x35, 0xFF, 0x2A, 0x99}, 8, BEKEN_CHIP_BK7231T, IMAGE_TUYA_KEY},
+    {{0x78, 0x14, 0xB5, 0x96, 0x35, 0xFF, 0x2A, 0x99}, 8, BEKEN_CHIP_BK7231T, IMAGE_TUYA_KEY},
+    {{0x48, 0x0B, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_BK7231M, IMAGE_PLAIN},
+    {{0xAA, 0x00, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_BK7231M, IMAGE_PLAIN},
+    {{0xAC, 0x00, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_BK7238, IMAGE_PLAIN},
+    {{0xCA, 0x00, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_BK7231U, IMAGE_PLAIN},
+    {{0x68, 0x1C, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_BK7231Q, IMAGE_PLAIN},
+};
+
+/* First bytes of an app: its key, not its chip. */
+static const struct mark app_marks[] = {
+    {{0x2F, 0x07, 0xB5, 0x94, 0x35, 0xFF, 0x2A, 0x9B}, 8, BEKEN_CHIP_UNKNOWN, IMAGE_TUYA_KEY},
+    {{0x39, 0x07, 0xB5, 0x94}, 4, BEKEN_CHIP_UNKNOWN, IMAGE_TUYA_KEY},
+    {{0x0E, 0x00, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_UNKNOWN, IMAGE_PLAIN},
+    {{0x18, 0x00, 0x00, 0xEA, 0x14, 0xF0, 0x9F, 0xE5}, 8, BEKEN_CHIP_UNKNOWN, IMAGE_PLAIN},
+};
+
+/* App + 0x110: the one place that tells T from N. */
+static const struct mark chip_marks[] = {
+    {{0x63, 0x4C, 0x80, 0x4C, 0x12, 0x3E, 0xB7, 0x7E}, 8, BEKEN_CHIP_BK7231N, IMAGE_TUYA_KEY},
+    {{0x21, 0x17, 0x36, 0x9E, 0x20, 0xDF, 0x17, 0x9F}, 8, BEKEN_CHIP_BK7231T, IMAGE_TUYA_KEY},
+    {{0x20, 0x07, 0xE7, 0x9F, 0x21, 0x2F, 0x37, 0xCB}, 8, BEKEN_CHIP_BK7231T, IMAGE_TUYA_KEY},
+    {{0x42, 0x4B, 0x37, 0x32, 0x33, 0x31, 0x00, 0x00}, 8, BEKEN_CHIP_BK7231M, IMAGE_PLAIN},
+    {{0x42, 0x4B, 0x37, 0x32, 0x33, 0x38, 0x00, 0x00}, 8, BEKEN_CHIP_BK7238, IMAGE_PLAIN},
+    {{0x00, 0x10, 0x81, 0xE0, 0x01, 0xD0, 0xA0, 0xE1}, 8, BEKEN_CHIP_BK7231U, IMAGE_PLAIN},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static const struct mark *find_mark(const struct mark *marks, size_t count, const uint8_t *bytes,
+                                    size_t length, size_t offset)
+{
+    for (size_t i = 0; i < count; i++)
+        if (offset <= length && length - offset >= marks[i].length &&
+            memcmp(bytes + offset, marks[i].bytes, marks[i].length) == 0)
+            return &marks[i];
+    return NULL;
+}
+
+__attribute__((format(printf, 2, 3))) static void add_problem(struct image_info *info,
+                                                              const char *format, ...)
+{
+    if (info->problem_count == IMAGE_PROBLEMS_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(info->problems[info->problem_count++], IMAGE_PROBLEM_SIZE, format, arguments);
+    va_end(arguments);
+}
+
+const char *image_kind_name(enum image_kind kind)
+{
+    static const char *const names[] = {
+        [IMAGE_UNKNOWN] = "unknown",
+        [IMAGE_QIO] = "QIO",
+        [IMAGE_UA] = "UA",
+        [IMAGE_RBL] = "RBL",
+        [IMAGE_UG] = "UG",
+        [IMAGE_DUMP] = "dump",
+        [IMAGE_OBK_CONFIG] = "obk-config",
+    };
+    return names[kind];
+}
+
+bool image_rf_mac(const uint8_t *sector, size_t length, uint8_t mac[6])
+{
+    static const uint8_t magic[4] = {'T', 'L', 'V', 0};
+    const size_t offset = 0x24; /* behind the first item's header */
+    if (length < offset + 6 || memcmp(sector, magic, sizeof magic) != 0)
+        return false;
+    if (bytes_are_all(sector + offset, 6, 0xFF) || bytes_are_all(sector + offset, 6, 0))
+        return false;
+    memcpy(mac, sector + offset, 6);
+    return true;
+}
+
+bool image_is_obk_config(const uint8_t *bytes, size_t length)
+{
+    if (length < IMAGE_OBK_CONFIG_SIZE || memcmp(bytes, "CFG", 3) != 0)
+        return false;
+    uint32_t version = bytes_get_le32(bytes + 4);
+    if (version > CONFIG_VERSION_MAX)
+        return false;
+    size_t covered = version <= 3 ? CONFIG_V3_SIZE : IMAGE_OBK_CONFIG_SIZE;
+    return beken_crc8_config(bytes + 4, covered - 4) == bytes[3];
+}
+
+bool image_is_tuya_key_block(const uint8_t *sector, size_t length)
+{
+    /* 16 x FF under the vendor's published master key: the block is FF behind its key. */
+    static const uint8_t needle[16] = {0x46, 0xDC, 0xED, 0x0E, 0x67, 0x2F, 0x3B, 0x70,
+                                       0xAE, 0x12, 0x76, 0xA3, 0xF8, 0x71, 0x2E, 0x03};
+    return length >= 64 && memcmp(sector + 32, needle, sizeof needle) == 0 &&
+           memcmp(sector + 48, needle, sizeof needle) == 0;
+}
+
+void image_unrotate(uint8_t *bytes, size_t length)
+{
+    if (length <= ROTATED_BY)
+        return;
+    size_t head = length - ROTATED_BY;
+    uint8_t *bootloader = memory_new(head, 1);
+    memcpy(bootloader, bytes + ROTATED_BY, head);
+    memmove(bytes + head, bytes, ROTATED_BY);
+    memcpy(bytes, bootloader, head);
+    free(bootloader);
+}
+
+/* A piece of framed code inside the file. */
+struct section {
+    const char *name; /* for people: "app" */
+    const uint8_t *bytes;
+    size_t length;
+    size_t offset; /* in the file, for messages */
+    uint32_t logical;
+    bool keyed;
+};
+
+/* How many of the first blocks are whole code; *bad is the offset of the first that is not. */
+static size_t count_bad_blocks(const struct section *section, size_t blocks, size_t *first_bad)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < blocks; i++) {
+        size_t offset = i * CODE_BLOCK_FLASH;
+        if (offset + CODE_BLOCK_FLASH > section->length)
+            break;
+        if (code_check_block(section->bytes + offset) != CODE_BLOCK_BAD)
+            continue;
+        if (bad++ == 0)
+            *first_bad = section->offset + offset;
+    }
+    return bad;
+}
+
+static void check_blocks(struct image_info *info, const struct section *section, size_t end)
+{
+    size_t blocks = end / CODE_BLOCK_FLASH;
+    size_t first_bad = 0;
+    size_t bad = count_bad_blocks(section, blocks, &first_bad);
+    if (bad > 0)
+        add_problem(info,
+                    "%zu of %zu blocks of the %s have a wrong CRC, the first at 0x%zX: the file is "
+                    "damaged. Download or dump it again.",
+                    bad, blocks, section->name, first_bad);
+}
+
+/* The trailer's hash covers the code as it lies in flash, without the CRCs. */
+static bool hash_fits(const struct section *section, const struct rbl_header *header)
+{
+    uint32_t hash = BEKEN_FNV1A_START;
+    size_t left = header->raw_size;
+    for (size_t offset = 0; left > 0; offset += CODE_BLOCK_FLASH) {
+        size_t part = left < CODE_BLOCK_LOGICAL ? left : CODE_BLOCK_LOGICAL;
+        if (offset + part > section->length)
+            return false;
+        hash = beken_fnv1a(hash, section->bytes + offset, part);
+        left -= part;
+    }
+    return hash == header->hash;
+}
+
+/* Checks blocks and hash up to the section's RBL trailer; false if there is no trailer. */
+static bool check_trailer(struct image_info *info, const struct section *section,
+                          struct rbl_header *header)
+{
+    size_t offset = 0;
+    if (!rbl_find_trailer(section->bytes, section->length, section->name, &offset, header))
+        return false;
+    size_t before = info->problem_count;
+    check_blocks(info, section, offset);
+    if (info->problem_count == before && !hash_fits(section, header))
+        add_problem(info,
+                    "The %s does not fit the hash in its own trailer (0x%zX): the file is damaged "
+                    "or was put together from two. Download or dump it again.",
+                    section->name, section->offset + offset);
+    return true;
+}
+
+static bool is_word(uint8_t c)
+{
+    return c > 0x20 && c < 0x7F;
+}
+
+/* "OpenBK7231N 1.18.300 Aug ..." or "OpenBK7238_1.18.300": the version if one stands at text. */
+static size_t version_at(const uint8_t *text, size_t length)
+{
+    size_t at = sizeof "OpenBK72" - 1;
+    for (int digits = 0; digits < 2; digits++, at++)
+        if (at >= length || text[at] < '0' || text[at] > '9')
+            return 0;
+    if (at < length && text[at] >= 'A' && text[at] <= 'Z')
+        at++;
+    if (at + 1 >= length || (text[at] != ' ' && text[at] != '_'))
+        return 0;
+    return text[at + 1] >= '0' && text[at + 1] <= '9' ? at + 1 : 0;
+}
+
+static void find_app_version(struct image_info *info, const uint8_t *code, size_t length)
+{
+    static const char needle[] = "OpenBK72";
+    for (size_t from = 0; from < length;) {
+        const uint8_t *hit = memmem(code + from, length - from, needle, sizeof needle - 1);
+        if (hit == NULL)
+            return;
+        from = (size_t)(hit - code);
+        size_t start = version_at(hit, length - from);
+        if (start > 0) {
+            size_t end = start;
+            while (from + end < length && end - start < sizeof info->version - 1 &&
+                   is_word(hit[end]))
+                end++;
+            (void)snprintf(info->version, sizeof info->version, "%.*s", (int)(end - start),
+                           (const char *)hit + start);
+            return;
+        }
+        from++;
+    }
+}
+
+static void read_app_version(struct image_info *info, const struct section *section)
+{
+    size_t count = section->length / CODE_BLOCK_FLASH * CODE_BLOCK_LOGICAL;
+    uint8_t *code = memory_new(count, 1);
+    count = code_deframe(section->bytes, section->length, code, count);
+    if (section->keyed)
+        code_crypt(code, count, section->logical);
+    find_app_version(info, code, count);
+    free(code);
+}
+
+static void read_bootloader_version(struct image_info *info, const uint8_t *bytes, size_t length,
+                                    bool keyed)
+{
+    uint8_t code[0xC0];
+    if (code_deframe(bytes, length, code, sizeof code) < sizeof code)
+        return;
+    if (keyed)
+        code_crypt(code, sizeof code, 0);
+    const uint8_t *text = code + BOOTLOADER_VERSION_LOGICAL;
+    if (memcmp(text, "BK72", 4) != 0)
+        return;
+    size_t count = 0;
+    while (count < sizeof info->bootloader - 1 && is_word(text[count]))
+        count++;
+    (void)snprintf(info->bootloader, sizeof info->bootloader, "%.*s", (int)count,
+                   (const char *)text);
+}
+
+static void examine_bootloader(struct image_info *info, const uint8_t *bytes, size_t length,
+                               const struct mark *mark)
+{
+    bool keyed = mark->encryption == IMAGE_TUYA_KEY;
+    read_bootloader_version(info, bytes, length, keyed);
+    struct section section = {
+        "bootloader", bytes, length < BEKEN_CODE_ADDRESS ? length : BEKEN_CODE_ADDRESS, 0, 0,
+        keyed};
+    struct rbl_header header;
+    if (!check_trailer(info, &section, &header))
+        check_blocks(info, &section,
+                     info->kind == IMAGE_QIO ? section.length
+                                             : FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
+}
+
+static void examine_app(struct image_info *info, const uint8_t *bytes, size_t length, size_t start)
+{
+    if (start >= length) {
+        add_problem(info,
+                    "The file ends at 0x%zX, before the app begins (0x11000): it is cut short.",
+                    length);
+        return;
+    }
+    const struct mark *mark =
+        find_mark(chip_marks, COUNT(chip_marks), bytes, length, start + CHIP_MARK_OFFSET);
+    const struct mark *key = find_mark(app_marks, COUNT(app_marks), bytes, length, start);
+    if (mark != NULL) {
+        if (info->chip != BEKEN_CHIP_UNKNOWN && !beken_chip_runs(info->chip, mark->chip))
+            add_problem(info, "The bootloader is a %s's but the app a %s's.",
+                        beken_chip_name(info->chip), beken_chip_name(mark->chip));
+        if (info->chip == BEKEN_CHIP_UNKNOWN || !beken_chip_runs(info->chip, mark->chip))
+            info->chip = mark->chip;
+        info->encryption = mark->encryption;
+    } else {
+        info->encryption = key != NULL ? key->encryption : info->encryption;
+        if (info->kind != IMAGE_DUMP)
+            add_problem(info, "The app is for no chip that is known here.");
+    }
+    struct section section = {"app", bytes + start,    length - start,
+                              start, CODE_APP_LOGICAL, info->encryption == IMAGE_TUYA_KEY};
+    struct rbl_header header;
+    if (check_trailer(info, &section, &header)) {
+        info->build_time_s = header.time_s;
+    } else if (info->kind == IMAGE_UA) {
+        check_blocks(info, &section, section.length);
+        size_t rest = section.length % CODE_BLOCK_FLASH;
+        if (!bytes_are_all(section.bytes + section.length - rest, rest, 0xFF))
+            add_problem(info, "The last block has %zu of its 34 bytes: the file is cut short.",
+                        rest);
+    } else {
+        check_blocks(info, &section, FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
+        if (info->kind == IMAGE_QIO)
+            add_problem(info, "The app's trailer is missing: the file is cut short.");
+    }
+    read_app_version(info, &section);
+    if (info->version[0] == '\0' && info->build_time_s != 0 &&
+        strcmp(header.version, "1.00") != 0 && header.version[0] >= '0' && header.version[0] <= '9')
+        (void)snprintf(info->version, sizeof info->version, "%s", header.version);
+}
+
+static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t length,
+                        const struct mark *mark)
+{
+    info->kind = IMAGE_QIO;
+    info->chip = mark->chip;
+    info->encryption = mark->encryption;
+    examine_bootloader(info, bytes, length, mark);
+    examine_app(info, bytes, length, BEKEN_CODE_ADDRESS);
+    info->skip = beken_chip_layout(info->chip)->guarded_below;
+    info->write_at = info->skip;
+    info->has_write_at = true;
+}
+
+static void examine_ua(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    info->kind = IMAGE_UA;
+    info->write_at = BEKEN_CODE_ADDRESS;
+    info->has_write_at = true;
+    examine_app(info, bytes, length, 0);
+}
+
+static void examine_dump(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    info->kind = IMAGE_DUMP;
+    info->has_write_at = true;
+    info->blank = bytes_are_all(bytes, length, 0xFF) || bytes_are_all(bytes, length, 0);
+    if (info->blank) {
+        add_problem(info, "The dump holds nothing but %02X: the flash was not read, or was empty.",
+                    bytes[0]);
+        return;
+    }
+    const struct mark *mark =
+        find_mark(bootloader_marks, COUNT(bootloader_marks), bytes, length, 0);
+    size_t app = BEKEN_CODE_ADDRESS;
+    if (mark != NULL) {
+        info->chip = mark->chip;
+        info->encryption = mark->encryption;
+        examine_bootloader(info, bytes, length, mark);
+    } else if (find_mark(app_marks, COUNT(app_marks), bytes, length, 0) != NULL) {
+        info->rotated = length == DUMP_SIZE_MIN;
+        app = 0;
+    } else if (!bytes_are_all(bytes, BEKEN_CODE_ADDRESS, 0xFF)) {
+        add_problem(info, "The dump starts with a bootloader that is not known here.");
+    }
+    if (!bytes_are_all(bytes + app, BEKEN_CODE_ADDRESS, 0xFF))
+        examine_app(info, bytes, length, app);
+}
+
+static uint32_t byte_sum(const uint8_t *bytes, size_t length)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < length; i++)
+        sum += bytes[i];
+    return sum;
+}
+
+/* Package names end in the chip's name, OpenBeken's do not: then it stays unknown. */
+static enum beken_chip chip_in_version(const char *version)
+{
+    if (strstr(version, "bk7231n") != NULL)
+        return BEKEN_CHIP_BK7231N;
+    return strstr(version, "bk7231t") != NULL ? BEKEN_CHIP_BK7231T : BEKEN_CHIP_UNKNOWN;
+}
+
+static void examine_rbl(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    info->kind = IMAGE_RBL;
+    info->ota_only = true;
+    struct rbl_header header;
+    if (length < RBL_HEADER_SIZE || !rbl_parse(bytes, &header)) {
+        add_problem(info, "The package's header is damaged: its CRC is wrong.");
+        return;
+    }
+    info->build_time_s = header.time_s;
+    info->chip = chip_in_version(header.version);
+    if (header.version[0] >= '0' && header.version[0] <= '9')
+        (void)snprintf(info->version, sizeof info->version, "%s", header.version);
+    size_t body = length - RBL_HEADER_SIZE;
+    if (header.package_size > body)
+        add_problem(info, "The package is cut short: %zu of %" PRIu32 " bytes are there.", body,
+                    header.package_size);
+    else if (beken_crc32(bytes + RBL_HEADER_SIZE, header.package_size) != header.body_crc)
+        add_problem(info, "The package is damaged: the CRC of its body is wrong.");
+}
+
+static void examine_ug(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    static const uint8_t end_mark[4] = {0xAA, 0x55, 0xAA, 0x55};
+    info->kind = IMAGE_UG;
+    info->ota_only = true;
+    if (length < UG_HEADER_SIZE || memcmp(bytes + 28, end_mark, sizeof end_mark) != 0 ||
+        byte_sum(bytes, 24) != bytes_get_be32(bytes + 24)) {
+        add_problem(info, "The package's header is damaged: its checksum is wrong.");
+        return;
+    }
+    uint32_t body = bytes_get_be32(bytes + 16);
+    if (body > length - UG_HEADER_SIZE) {
+        add_problem(info, "The package is cut short: %zu of %" PRIu32 " bytes are there.",
+                    length - UG_HEADER_SIZE, body);
+        return;
+    }
+    if (byte_sum(bytes + UG_HEADER_SIZE, body) != bytes_get_be32(bytes + 20))
+        add_problem(info, "The package is damaged: the checksum of its body is wrong.");
+    examine_rbl(info, bytes + UG_HEADER_SIZE, body);
+    info->kind = IMAGE_UG;
+    size_t count = 0;
+    while (count < 12 && is_word(bytes[4 + count]))
+        count++;
+    if (count > 0)
+        (void)snprintf(info->version, sizeof info->version, "%.*s", (int)count,
+                       (const char *)bytes + 4);
+}
+
+static void examine_config(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    info->kind = IMAGE_OBK_CONFIG;
+    info->encryption = IMAGE_PLAIN;
+    if (length < IMAGE_OBK_CONFIG_SIZE) {
+        add_problem(info, "The configuration is cut short: %zu of %u bytes are there.", length,
+                    IMAGE_OBK_CONFIG_SIZE);
+        return;
+    }
+    (void)snprintf(info->version, sizeof info->version, "%" PRIu32, bytes_get_le32(bytes + 4));
+    if (!image_is_obk_config(bytes, length))
+        add_problem(info,
+                    "The configuration's checksum is wrong: OpenBeken would ignore it and start "
+                    "with factory settings.");
+    else if (length > 4096 ||
+             !bytes_are_all(bytes + IMAGE_OBK_CONFIG_SIZE, length - IMAGE_OBK_CONFIG_SIZE, 0xFF))
+        add_problem(info, "Something else follows the configuration's 3584 bytes.");
+}
+
+static bool starts_with(const uint8_t *bytes, size_t length, const char *magic, size_t magic_length)
+{
+    return length >= magic_length && memcmp(bytes, magic, magic_length) == 0;
+}
+
+static void examine_unknown(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    struct section start = {"file", bytes, length, 0, 0, false};
+    size_t first_bad = 0;
+    if (starts_with(bytes, length, "UF2\n", 4))
+        add_problem(info,
+                    "This is a UF2 file, as LibreTiny makes it; it holds pieces with addresses "
+                    "instead of flash content. Use the QIO or UA file of the same build.");
+    else if (starts_with(bytes, length, "TLV", 4))
+        add_problem(info,
+                    "This is RF calibration and a MAC address, which belong to one module only.");
+    else if (length >= FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH &&
+             count_bad_blocks(&start, FRAMED_BLOCKS_NEEDED, &first_bad) == 0)
+        add_problem(info,
+                    "This is code for a Beken chip, but encrypted with a key that is not known "
+                    "here or for a chip that is not known here.");
+    else
+        add_problem(info, "This is no firmware that is known here.");
+}
+
+static bool is_dump_size(size_t length)
+{
+    return length >= DUMP_SIZE_MIN && (length & (length - 1)) == 0;
+}
+
+static void examine(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    const struct mark *bootloader =
+        find_mark(bootloader_marks, COUNT(bootloader_marks), bytes, length, 0);
+    if (length == 0)
+        add_problem(info, "The file is empty.");
+    else if (starts_with(bytes, length, "\x55\xAA\x55\xAA", 4))
+        examine_ug(info, bytes, length);
+    else if (starts_with(bytes, length, "RBL", 4))
+        examine_rbl(info, bytes, length);
+    else if (starts_with(bytes, length, "CFG", 3))
+        examine_config(info, bytes, length);
+    else if (is_dump_size(length))
+        examine_dump(info, bytes, length);
+    else if (bootloader != NULL)
+        examine_qio(info, bytes, length, bootloader);
+    else if (find_mark(app_marks, COUNT(app_marks), bytes, length, 0) != NULL)
+        examine_ua(info, bytes, length);
+    else
+        examine_unknown(info, bytes, length);
+}
+
+void image_examine(const uint8_t *bytes, size_t length, struct image_info *info)
+{
+    *info = (struct image_info){.size = length};
+    examine(info, bytes, length);
+    info->valid = info->kind != IMAGE_UNKNOWN && info->problem_count == 0;
+}

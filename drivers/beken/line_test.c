@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* How good the line is, by questions that change nothing: volleys of LinkChecks test the way to the
+ * chip, sectors read back and compared by the chip's CRC test the way from it. */
+#include "drivers/beken/session.h"
+
+#include "drivers/base/text.h"
+#include "drivers/beken/crc.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    VOLLEY = 24,
+    VOLLEY_BYTES = 13, /* of one LinkCheck and its answer */
+    VOLLEYS_TO_JUDGE = 8,
+    READ_FRAME = 12,
+    READ_MS = 500,
+    HOPELESS_BYTES = 1500, /* per error: most sectors would fail */
+};
+
+static const struct line_effort quick = {.volleys = 40, .sectors = 6};
+/* Enough bytes to the chip that a line which loses one in 20000 is caught. */
+static const struct line_effort thorough = {.volleys = 1000, .sectors = 16};
+
+static enum status test_way_there(struct flasher *flasher, unsigned volleys,
+                                  struct flasher_rate *rate, struct error *error)
+{
+    for (unsigned i = 0; i < volleys; i++) {
+        unsigned lost = 0;
+        if (link_stopped(flasher->link))
+            return link_stop_error(error);
+        enum status status = link_volley(flasher->link, VOLLEY, &lost, error);
+        if (status != STATUS_OK)
+            return status;
+        rate->bytes += (uint64_t)VOLLEY * VOLLEY_BYTES;
+        rate->errors += lost;
+        if (i >= VOLLEYS_TO_JUDGE && rate->errors > (uint64_t)i * VOLLEY / 4)
+            break; /* bad enough to know */
+    }
+    return STATUS_OK;
+}
+
+/* One sector; its bytes are only compared, so what is in it does not matter. */
+static enum status test_one_sector(struct flasher *flasher, uint32_t address,
+                                   struct flasher_rate *rate, struct error *error)
+{
+    struct beken_command command;
+    struct beken_reply reply;
+    beken_command_read_4k(&command, address);
+    const struct link_want want = {.flash = true,
+                                   .command = BEKEN_FLASH_READ_4K,
+                                   .has_address = true,
+                                   .address = address,
+                                   .timeout_ms = READ_MS,
+                                   .chip_busy = true};
+    rate->bytes += READ_FRAME + BEKEN_REPLY_MAX;
+    enum status status = link_ask(flasher->link, &command, &want, &reply, error);
+    if (status == STATUS_NO_ANSWER) {
+        size_t partial = link_partial(flasher->link);
+        rate->errors += partial > BEKEN_REPLY_MAX / 2 ? BEKEN_REPLY_MAX - partial : 1;
+        return link_resync(flasher->link, error);
+    }
+    if (status != STATUS_OK || reply.status != BEKEN_FLASH_OK)
+        return status;
+    uint32_t arrived = beken_crc32_wire(reply.data + 4, BEKEN_SECTOR_SIZE);
+    uint32_t crc = 0;
+    status = session_crc(flasher, address, BEKEN_SECTOR_SIZE, true, &crc, error);
+    rate->errors += status == STATUS_OK && crc != arrived;
+    return status;
+}
+
+static enum status test_way_back(struct flasher *flasher, unsigned sectors,
+                                 struct flasher_rate *rate, struct error *error)
+{
+    for (unsigned i = 0; i < sectors; i++) {
+        if (link_stopped(flasher->link))
+            return link_stop_error(error);
+        uint32_t address = BEKEN_CODE_ADDRESS + i * BEKEN_SECTOR_SIZE;
+        enum status status = test_one_sector(flasher, address, rate, error);
+        if (status != STATUS_OK)
+            return status;
+        if (rate->errors > 0 && rate->bytes / rate->errors < HOPELESS_BYTES / 4)
+            break;
+    }
+    return STATUS_OK;
+}
+
+enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct line_effort effort,
+                              struct flasher_rate *rate, struct error *error)
+{
+    *rate = (struct flasher_rate){.baud = baud};
+    session_progress(flasher, "link-test", 0, 1, 0);
+    enum status status = link_set_baud(flasher->link, baud, error);
+    rate->usable = status == STATUS_OK;
+    uint64_t retries = flasher->retries;
+    if (status == STATUS_OK)
+        status = test_way_there(flasher, effort.volleys, rate, error);
+    if (status == STATUS_OK && rate->errors > 0)
+        status = link_resync(flasher->link, error);
+    if (status == STATUS_OK)
+        status = test_way_back(flasher, effort.sectors, rate, error);
+    session_progress(flasher, "link-test", 1, 1, 0);
+    if (link_stopped(flasher->link))
+        return link_stop_error(error);
+    /* A checksum that had to be asked for again is an error of the line, too. */
+    rate->errors += flasher->retries - retries;
+    flasher->retries = retries;
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    if (rate->usable)
+        rate->errors++;
+    rate->usable = false;
+    if (link_baud(flasher->link) != baud && status == STATUS_FAILED)
+        return STATUS_OK; /* the module answers at the rate before */
+    return session_recover(flasher, error);
+}
+
+static bool is_clean(const struct flasher_rate *rate)
+{
+    return rate->usable && rate->errors == 0;
+}
+
+static bool is_hopeless(const struct flasher_rate *rate)
+{
+    return !rate->usable || (rate->errors > 0 && rate->bytes / rate->errors < HOPELESS_BYTES);
+}
+
+/* What is left of a rate when whole sectors must be sent again: each error costs about two. */
+static uint64_t yield(const struct flasher_rate *rate)
+{
+    uint64_t cost = rate->bytes + rate->errors * 2 * BEKEN_REPLY_MAX;
+    return cost == 0 ? 0 : (uint64_t)rate->baud * rate->bytes / cost;
+}
+
+static bool is_better(const struct flasher_rate *rate, const struct flasher_rate *than)
+{
+    bool usual = rate->baud <= 921600; /* above it the flash is what limits */
+    bool usual_than = than->baud <= 921600;
+    if (is_clean(rate) != is_clean(than))
+        return is_clean(rate);
+    return usual != usual_than ? usual : yield(rate) > yield(than);
+}
+
+/* The fastest clean rate up to 921600; if none is clean, the one that gets most across. */
+static const struct flasher_rate *recommend(const struct flasher_line_report *report)
+{
+    const struct flasher_rate *best = NULL;
+    for (size_t i = 0; i < report->count; i++) {
+        const struct flasher_rate *rate = &report->rates[i];
+        if (!is_hopeless(rate) && (best == NULL || is_better(rate, best)))
+            best = rate;
+    }
+    return best;
+}
+
+static void describe_rate(struct text *text, const struct flasher_rate *rate)
+{
+    if (!rate->usable && rate->errors == 0)
+        text_append(text, " %" PRIu32 " baud does not work.", rate->baud);
+    else if (rate->errors > 0)
+        text_append(text, " At %" PRIu32 " baud %" PRIu64 " errors in %" PRIu64 " kB.", rate->baud,
+                    rate->errors, rate->bytes / 1000);
+}
+
+static void write_verdict(struct flasher_line_report *report)
+{
+    struct text text;
+    bool clean = true;
+    text_init(&text, report->verdict, sizeof report->verdict);
+    if (report->recommended_baud == 0)
+        text_append(&text,
+                    "The line is not fit for use at any rate: check the ground wire, shorten the "
+                    "wires, feed the module from its own 3.3 V supply, and disconnect whatever "
+                    "else sits on the module's RX and TX.");
+    for (size_t i = 0; i < report->count; i++) {
+        const struct flasher_rate *rate = &report->rates[i];
+        clean = clean && is_clean(rate);
+        if (rate->baud == report->recommended_baud)
+            text_append(&text,
+                        rate->errors == 0 ? "The line is clean at %" PRIu32 " baud."
+                                          : "No rate is clean; %" PRIu32 " baud gets most across.",
+                        rate->baud);
+    }
+    for (size_t i = 0; i < report->count; i++)
+        describe_rate(&text, &report->rates[i]);
+    if (!clean && report->recommended_baud != 0)
+        text_append(&text, " A powered adapter or shorter wires may help.");
+}
+
+enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, size_t count,
+                              struct flasher_line_report *report, struct error *error)
+{
+    static const uint32_t usual[] = {115200, 230400, 460800, 921600};
+    if (count == 0) {
+        rates = usual;
+        count = sizeof usual / sizeof usual[0];
+    }
+    *report = (struct flasher_line_report){0};
+    for (size_t i = 0; i < count && i < FLASHER_RATES_MAX; i++) {
+        enum status status =
+            session_test_rate(flasher, rates[i], quick, &report->rates[report->count], error);
+        if (status != STATUS_OK)
+            return status;
+        report->count++;
+    }
+    const struct flasher_rate *best = recommend(report);
+    report->recommended_baud = best == NULL ? 0 : best->baud;
+    write_verdict(report);
+    if (report->recommended_baud == 0)
+        return STATUS_OK;
+    flasher->baud = report->recommended_baud;
+    return link_set_baud(flasher->link, flasher->baud, error);
+}
+
+static const uint32_t downwards[] = {921600, 460800, 230400, 115200};
+
+static void note_choice(struct flasher *flasher, const struct flasher_line_report *report,
+                        const struct flasher_rate *chosen)
+{
+    const struct flasher_rate *worse = &report->rates[0];
+    if (chosen->errors > 0)
+        session_note(flasher,
+                     "The line lost something at every rate (%" PRIu64 " errors in %" PRIu64
+                     " kB at %" PRIu32
+                     " baud); going on at that rate with retries. A powered adapter or "
+                     "shorter wires may help.",
+                     chosen->errors, chosen->bytes / 1000, chosen->baud);
+    else if (worse != chosen && worse->errors > 0)
+        session_note(flasher,
+                     "The line lost %" PRIu64 " bytes or frames in %" PRIu64 " kB at %" PRIu32
+                     " baud; going on at %" PRIu32 ". A powered adapter or shorter wires may help.",
+                     worse->errors, worse->bytes / 1000, worse->baud, chosen->baud);
+    else if (worse != chosen)
+        session_note(flasher, "%" PRIu32 " baud does not work here; going on at %" PRIu32 ".",
+                     worse->baud, chosen->baud);
+}
+
+/* From the highest rate down to the first clean one. *chosen stays empty if none is fit for use. */
+static enum status choose_by_test(struct flasher *flasher, struct line_effort effort,
+                                  struct flasher_rate *chosen, struct error *error)
+{
+    struct flasher_line_report report = {0};
+    *chosen = (struct flasher_rate){0};
+    for (size_t i = 0; i < sizeof downwards / sizeof downwards[0]; i++) {
+        struct flasher_rate *rate = &report.rates[report.count++];
+        enum status status = session_test_rate(flasher, downwards[i], effort, rate, error);
+        if (status != STATUS_OK)
+            return status;
+        if (is_clean(rate))
+            break;
+    }
+    const struct flasher_rate *best = recommend(&report);
+    if (best == NULL)
+        return STATUS_OK;
+    *chosen = *best;
+    note_choice(flasher, &report, best);
+    return STATUS_OK;
+}
+
+static enum status go_to(struct flasher *flasher, uint32_t baud, struct error *error)
+{
+    enum status status = link_set_baud(flasher->link, baud, error);
+    if (status == STATUS_NO_ANSWER)
+        status = session_recover(flasher, error);
+    if (status == STATUS_OK && link_baud(flasher->link) != baud)
+        status = link_set_baud(flasher->link, baud, error);
+    if (status == STATUS_OK)
+        flasher->baud = baud;
+    return status;
+}
+
+static enum status not_clean(const struct flasher *flasher, const struct flasher_rate *rate,
+                             struct error *error)
+{
+    return error_set(
+        error, STATUS_REFUSED,
+        "The line is not clean (%" PRIu64 " errors in %" PRIu64 " kB at %" PRIu32
+        " baud), and on a %s a damaged command can destroy the bootloader; nothing was erased. "
+        "Use a powered adapter and shorter wires, or a lower --baud.",
+        rate->errors, rate->bytes / 1000, rate->baud, beken_chip_name(flasher->module.chip));
+}
+
+/* The rate that the user wants, whatever it is like. */
+static enum status take_users_baud(struct flasher *flasher, struct error *error)
+{
+    enum status status = go_to(flasher, flasher->options.baud, error);
+    return status == STATUS_OK
+               ? status
+               : error_prefix(error, status, "--baud %" PRIu32 ": ", flasher->options.baud);
+}
+
+enum status flasher_choose_baud(struct flasher *flasher, bool for_writing, struct error *error)
+{
+    bool must_be_clean = for_writing && session_is_restless(flasher);
+    if (flasher->options.baud != 0) {
+        enum status status = take_users_baud(flasher, error);
+        return status == STATUS_OK && must_be_clean ? session_require_clean_line(flasher, error)
+                                                    : status;
+    }
+    struct flasher_rate chosen;
+    enum status status = choose_by_test(flasher, must_be_clean ? thorough : quick, &chosen, error);
+    if (status != STATUS_OK)
+        return status;
+    if (chosen.baud == 0)
+        return error_set(
+            error, STATUS_REFUSED,
+            "The line is not fit for use at any rate: check the ground wire, shorten the "
+            "wires and feed the module from its own 3.3 V supply; nothing was changed.");
+    if (must_be_clean && chosen.errors > 0)
+        return not_clean(flasher, &chosen, error);
+    flasher->line_is_fair = chosen.errors == 0;
+    if (must_be_clean)
+        flasher->clean_baud = chosen.baud;
+    return go_to(flasher, chosen.baud, error);
+}
+
+enum status session_require_clean_line(struct flasher *flasher, struct error *error)
+{
+    if (link_baud(flasher->link) <= flasher->clean_baud)
+        return STATUS_OK;
+    struct flasher_rate rate;
+    enum status status =
+        session_test_rate(flasher, link_baud(flasher->link), thorough, &rate, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!is_clean(&rate))
+        return not_clean(flasher, &rate, error);
+    flasher->clean_baud = rate.baud;
+    return STATUS_OK;
+}
+
+enum status session_require_fair_line(struct flasher *flasher, struct error *error)
+{
+    if (flasher->line_is_fair)
+        return STATUS_OK;
+    struct flasher_rate rate;
+    enum status status = session_test_rate(flasher, link_baud(flasher->link), quick, &rate, error);
+    if (status != STATUS_OK)
+        return status;
+    flasher->line_is_fair = is_clean(&rate);
+    if (flasher->line_is_fair)
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_REFUSED,
+        "The line loses bytes (%" PRIu64 " errors in %" PRIu64 " kB at %" PRIu32
+        " baud), a damaged command can hit another place in the flash, and there is no backup "
+        "to repair that from; nothing was erased. Make a backup with this write, or use a "
+        "powered adapter and shorter wires.",
+        rate.errors, rate.bytes / 1000, rate.baud);
+}

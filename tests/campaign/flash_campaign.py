@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Writes firmware onto simulated modules through bad lines, many times, and prints what came of it.
+
+Each run has a seed of its own. A line that loses bytes in both directions, late and doubled replies, a
+flash so slow that an unpaced sender overruns the chip, a reset in mid write, an adapter that vanishes:
+every run must end with the right contents everywhere, or with a refusal before anything was erased.
+
+usage: flash_campaign.py [RUNS [FIRST_SEED]]     TEST_BINARY names the program under test
+"""
+
+import collections
+import json
+import os
+import pathlib
+import random
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import beken_images  # noqa: E402
+from module import Module, attended, operations, write_backup  # noqa: E402
+
+SPEED = 20
+LOSS = 1 / 20000
+VERBOSE = "BL2MQTT_VERBOSE" in os.environ
+
+
+def choose(rng):
+    """A chip and its misfortunes."""
+    kind = rng.choice(["N", "N", "N", "M", "T", "T-clean"])
+    chip = {"N": "BK7231N", "M": "BK7231M"}.get(kind, "BK7231T")
+    faults = {"program_us": rng.choice([150, 150, 400, 700]), "late": rng.choice([0, 0.001]),
+              "late_ms": rng.choice([60, 300]), "duplicate": rng.choice([0, 0.01]),
+              "split": rng.choice([0, 0.01])}
+    if kind != "T-clean":
+        faults["loss_to_chip"] = faults["loss_to_host"] = LOSS
+    elif rng.random() < 0.5:
+        faults["late"] = 0
+    if rng.random() < 0.3:
+        faults["brownout_at_program"] = rng.randrange(1, 1500)
+    if rng.random() < 0.2:
+        faults["vanish_at_program"] = rng.randrange(1, 1500)
+        faults["vanish_resets"] = rng.choice([0, 1])
+    return kind, chip, faults
+
+
+def expected(before, chip, image):
+    """What the flash must hold afterwards: the image where it belongs, the rest as before."""
+    skip = beken_images.APP if chip == "BK7231T" else 0
+    after = bytearray(before)
+    after[skip:len(image)] = image[skip:]
+    return bytes(after)
+
+
+def run(seed, folder):
+    """One write; returns (what it was, how it ended, retries, seconds, problem or None)."""
+    rng = random.Random(seed)
+    kind, chip, faults = choose(rng)
+    image = beken_images.make_qio(chip, app_length=rng.choice([60000, 100000]), seed=seed)
+    path = pathlib.Path(folder) / "image.bin"
+    path.write_bytes(image)
+    module = Module(folder, chip, speed=SPEED, seed=seed, **faults)
+    try:
+        before = module.flash()
+        backup = pathlib.Path(folder) / f"backup-{seed}.bin"
+        # Most runs find the backup of an interrupted run, some make their own.
+        made = rng.random() < 0.7
+        if made:
+            write_backup(backup, before, chip, None if chip == "BK7231T" else "0x1560EB")
+        start = time.monotonic()
+        result = attended(module, "flash", "write", path, "--port", module.port, "--backup", backup, "--json",
+                          "--progress", "none")
+        seconds = time.monotonic() - start
+        after = module.flash()
+        stats = module.stop()
+    finally:
+        module.kill()
+    retries = 0
+    if result.returncode == 0:
+        retries = json.loads(result.stdout)["retries"]
+        wanted = expected(before, chip, image)
+        wrong = [i for i in range(0, len(after), 4096) if after[i:i + 4096] != wanted[i:i + 4096]]
+        problem = f"wrong contents at {[hex(i) for i in wrong[:5]]}" if wrong else None
+        if backup.read_bytes() != before:
+            problem = "the backup is wrong"
+        return kind, "written", retries, seconds, problem, result.stderr, faults
+    if result.returncode == 4 and operations(stats) == 0 and after == before:
+        return kind, "refused", retries, seconds, None, result.stderr, faults
+    problem = f"exit {result.returncode}, {operations(stats)} flash operations: {result.stderr.strip()}"
+    return kind, "failed", retries, seconds, problem, result.stderr, faults
+
+
+def main():
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    ends = collections.Counter()
+    figures = collections.defaultdict(list)
+    bad = 0
+    for seed in range(first, first + runs):
+        with tempfile.TemporaryDirectory(prefix="bl2mqtt-campaign-") as folder:
+            kind, end, retries, seconds, problem, words, faults = run(seed, folder)
+        ends[kind, end] += 1
+        figures[kind, end].append((retries, seconds))
+        if VERBOSE:
+            print(f"seed {seed} {kind} {end} {retries} retries {seconds:.1f} s {faults}\n{words}", flush=True)
+        if problem is not None:
+            bad += 1
+            print(f"seed {seed} ({kind}, {faults}): {problem}\n{words}", flush=True)
+    print(f"{runs} runs from seed {first} at {SPEED} x real time, {bad} bad")
+    for key in sorted(ends):
+        retries, seconds = zip(*figures[key])
+        print(f"  {key[0]:8} {key[1]:8} {ends[key]:4}   retries mean {statistics.mean(retries):5.1f} max "
+              f"{max(retries):3}   seconds mean {statistics.mean(seconds):5.1f} max {max(seconds):5.1f}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
