@@ -292,7 +292,7 @@ static enum status listen_to_chip(struct listening *listening, struct error *err
     (void)uv_timer_start(
         &listening->end, on_end,
         (uint64_t)(work->wishes->seconds * 1000 + PATIENCE_MS + 2 * work->device->interval_ms), 0);
-    struct sources *sources = sources_create(&listening->loop, &only, &sink, NULL);
+    struct sources *sources = sources_create(&listening->loop, &only, &sink, NULL, NULL);
     (void)uv_run(&listening->loop, UV_RUN_DEFAULT);
     sources_close(sources);
     uv_close((uv_handle_t *)&listening->end, NULL);
