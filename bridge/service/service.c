@@ -206,33 +206,40 @@ static bool statistics_of(void *context, const struct config_device *device, siz
 
 /* ---- what comes from other threads ---- */
 
-/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
 static void report_set_aside(struct service *service, const struct history_health *history)
 {
-    struct publisher_health mqtt;
-    publisher_health(service->publisher, &mqtt);
-    if (!mqtt.connected || strcmp(history->set_aside, service->set_aside) == 0)
+    if (strcmp(history->set_aside, service->set_aside) == 0)
         return;
     char sentence[320];
     (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
     publish_event(service, "history_renewed", NULL, NULL,
                   set_aside_sentence(history, sentence, sizeof sentence));
-    publish_health(service);
 }
 
-static void report_history(struct service *service)
+static void report_problem(struct service *service, const char *problem)
 {
-    struct history_health health;
-    history_health(service->history, &health);
-    report_set_aside(service, &health);
-    if (strcmp(health.problem, service->history_problem) == 0)
+    if (strcmp(problem, service->history_problem) == 0)
         return;
-    (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", health.problem);
-    if (health.problem[0] != '\0')
-        publish_event(service, "history_problem", NULL, NULL, health.problem);
+    (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", problem);
+    if (problem[0] != '\0')
+        publish_event(service, "history_problem", NULL, NULL, problem);
     else
         publish_event(service, "history_recovered", NULL, NULL, "The history is written again.");
-    publish_health(service);
+}
+
+/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
+static void report_history(struct service *service)
+{
+    struct publisher_health mqtt;
+    struct history_health history;
+    publisher_health(service->publisher, &mqtt);
+    if (!mqtt.connected)
+        return;
+    history_health(service->history, &history);
+    report_set_aside(service, &history);
+    report_problem(service, history.problem);
+    if (service->health_due) /* a fault must not wait for the minute */
+        publish_health(service);
 }
 
 static void stop(struct service *service, enum service_end end)
@@ -356,8 +363,6 @@ static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     report_history(service);
-    if (service->health_due)
-        publish_health(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
 }
