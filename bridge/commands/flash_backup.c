@@ -31,9 +31,12 @@ static enum status take(struct flash_session *session, const char *path, size_t 
 
 static json_t *describe(const struct flasher *flasher, const char *path, size_t length)
 {
-    return json_pack("{s:s, s:I, s:I, s:I}", "file", path, "bytes", (json_int_t)length, "retries",
-                     (json_int_t)flasher_retries(flasher), "baud",
-                     (json_int_t)flasher_baud(flasher));
+    const struct flasher_times times = flasher_times(flasher);
+    json_t *seconds = json_pack("{s:f, s:f}", "read", (double)times.read_us / 1e6, "crc",
+                                (double)times.crc_us / 1e6);
+    return json_pack("{s:s, s:I, s:I, s:I, s:o}", "file", path, "bytes", (json_int_t)length,
+                     "retries", (json_int_t)flasher_retries(flasher), "baud",
+                     (json_int_t)flasher_baud(flasher), "seconds", seconds);
 }
 
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv)
@@ -60,5 +63,7 @@ enum status command_flash_backup(const struct command_context *context, int argc
     else
         (void)printf("%zu bytes are in %s, checked by the chip's CRC.\n", length, options.output);
     flash_session_close(session);
-    return status == STATUS_OK && options.json ? flash_print_json(&self, answer) : status;
+    if (status != STATUS_OK || !options.json)
+        return status;
+    return command_print_json(self.name, answer, JSON_INDENT(2));
 }

@@ -63,10 +63,11 @@ enum status command_flash_erase(const struct command_context *context, int argc,
     if (status != STATUS_OK)
         return status;
     if (options.json)
-        return flash_print_json(&self, json_pack("{s:b, s:I, s:I, s:I}", "verified", 1, "sectors",
-                                                 (json_int_t)result.sectors, "erased",
-                                                 (json_int_t)result.erased, "equal",
-                                                 (json_int_t)result.equal));
+        return command_print_json(
+            self.name,
+            json_pack("{s:b, s:I, s:I, s:I}", "verified", 1, "sectors", (json_int_t)result.sectors,
+                      "erased", (json_int_t)result.erased, "equal", (json_int_t)result.equal),
+            JSON_INDENT(2));
     (void)printf("Verified: %zu sectors at 0x%" PRIX32 " are blank, %zu were so already.\n",
                  result.sectors, options.address, result.equal);
     return STATUS_OK;

@@ -97,7 +97,7 @@ enum status command_flash_image(const struct command_context *context, int argc,
     if (status != STATUS_OK)
         return flash_fail(&self, NULL, status, &error);
     if (options.json)
-        return flash_print_json(&self, describe(&info));
+        return command_print_json(self.name, describe(&info), JSON_INDENT(2));
     print(&info);
     return STATUS_OK;
 }

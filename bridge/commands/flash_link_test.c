@@ -66,7 +66,7 @@ enum status command_flash_link_test(const struct command_context *context, int a
     if (status != STATUS_OK)
         return status;
     if (options.json)
-        return flash_print_json(&self, describe(&report));
+        return command_print_json(self.name, describe(&report), JSON_INDENT(2));
     print(&report);
     return STATUS_OK;
 }

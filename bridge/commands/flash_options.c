@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/flash_options.h"
 
+#include "bridge/commands/command.h"
+
 #include "drivers/base/number.h"
 
 #include <getopt.h>
@@ -91,40 +93,12 @@ static void print_help(const struct flash_command *command)
     }
 }
 
-static enum status usage(const struct flash_command *command, const char *option, const char *value,
-                         const char *wanted)
-{
-    (void)fprintf(stderr, "bl2mqtt %s: --%s %s: give %s.\n", command->name, option, value, wanted);
-    return STATUS_USAGE;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* 4096, or 0x1000: flash addresses are spoken of in hexadecimal. */
+/* Flash addresses are spoken of in hexadecimal. */
 static bool parse_address(const char *text, uint32_t *value)
 {
-    size_t length = strlen(text);
     int64_t number = 0;
-    if (strncmp(text, "0x", 2) != 0) {
-        if (!number_parse_int(text, length, 0, UINT32_MAX, &number))
-            return false;
-        *value = (uint32_t)number;
-        return true;
-    }
-    if (length < 3 || length > 10)
+    if (!number_parse_whole(text, strlen(text), 0, UINT32_MAX, &number))
         return false;
-    for (const char *c = text + 2; *c != '\0'; c++) {
-        if (hex_digit(*c) < 0)
-            return false;
-        number = number << 4 | hex_digit(*c);
-    }
     *value = (uint32_t)number;
     return true;
 }
@@ -175,11 +149,11 @@ static enum status take_module_option(const struct flash_command *command,
     case OPTION_BAUD:
         return parse_baud(value, strlen(value), &options->flasher.baud)
                    ? STATUS_OK
-                   : usage(command, "baud", value, "a rate from 9600 to 4000000");
+                   : command_bad_value(command->name, "baud", value, "a rate from 9600 to 4000000");
     case OPTION_RESET:
         choice = choose(value, resets, 4);
         if (choice < 0)
-            return usage(command, "reset", value, "none, rts, dtr or rts-dtr");
+            return command_bad_value(command->name, "reset", value, "none, rts, dtr or rts-dtr");
         link->reset = (enum link_reset)choice;
         return STATUS_OK;
     case OPTION_RESET_INVERTED:
@@ -189,16 +163,16 @@ static enum status take_module_option(const struct flash_command *command,
         options->flasher.chip = BEKEN_CHIP_UNKNOWN;
         return strcmp(value, "auto") == 0 || beken_chip_parse(value, &options->flasher.chip)
                    ? STATUS_OK
-                   : usage(command, "chip", value, "auto, BK7231T or BK7231N");
+                   : command_bad_value(command->name, "chip", value, "auto, BK7231T or BK7231N");
     case OPTION_TIMEOUT:
         if (!number_parse_double(value, strlen(value), 0.1, 86400, &seconds))
-            return usage(command, "timeout", value, "seconds from 0.1 to 86400");
+            return command_bad_value(command->name, "timeout", value, "seconds from 0.1 to 86400");
         link->timeout_ms = (int64_t)(seconds * 1000);
         return STATUS_OK;
     case OPTION_PROGRESS:
         choice = choose(value, kinds, 4);
         if (choice < 0)
-            return usage(command, "progress", value, "auto, bar, json or none");
+            return command_bad_value(command->name, "progress", value, "auto, bar, json or none");
         options->progress = (enum flash_progress_mode)choice;
         return STATUS_OK;
     default:
@@ -215,11 +189,12 @@ static enum status take_option(const struct flash_command *command, struct flash
         options->has_address = true;
         return parse_address(value, &options->address)
                    ? STATUS_OK
-                   : usage(command, "address", value, "an address, like 0x11000");
+                   : command_bad_value(command->name, "address", value, "an address, like 0x11000");
     case OPTION_LENGTH:
         return parse_address(value, &options->length) && options->length > 0
                    ? STATUS_OK
-                   : usage(command, "length", value, "a number of bytes, like 0x1000");
+                   : command_bad_value(command->name, "length", value,
+                                       "a number of bytes, like 0x1000");
     case OPTION_OUTPUT:
         options->output = value;
         return STATUS_OK;
@@ -241,7 +216,8 @@ static enum status take_option(const struct flash_command *command, struct flash
     case OPTION_RATES:
         return parse_rates(value, options)
                    ? STATUS_OK
-                   : usage(command, "rates", value, "one to eight rates, separated by commas");
+                   : command_bad_value(command->name, "rates", value,
+                                       "one to eight rates, separated by commas");
     case OPTION_JSON:
         options->json = true;
         return STATUS_OK;
@@ -279,11 +255,8 @@ static enum status take_operands(const struct flash_command *command, int argc, 
     int wanted = command->operand == NULL ? 0 : 1;
     if (argc - optind < wanted)
         return missing(command, "which file");
-    if (argc - optind > wanted) {
-        (void)fprintf(stderr, "bl2mqtt %s: \"%s\" is one word too many.\n", command->name,
-                      argv[optind + wanted]);
-        return STATUS_USAGE;
-    }
+    if (argc - optind > wanted)
+        return command_extra_word(command->name, argv[optind + wanted]);
     if (wanted == 1)
         options->operand = argv[optind];
     return check_whole(command, options);
@@ -309,10 +282,8 @@ enum status flash_options_parse(const struct flash_command *command, int argc, c
             *done = true;
             return STATUS_OK;
         }
-        if (key == '?') {
-            (void)fprintf(stderr, "Try `bl2mqtt %s --help`.\n", command->name);
-            return STATUS_USAGE;
-        }
+        if (key == '?')
+            return command_bad_option(command->name);
         enum status status = take_option(command, options, key, optarg);
         if (status != STATUS_OK)
             return status;

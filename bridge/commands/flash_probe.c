@@ -83,7 +83,7 @@ enum status command_flash_probe(const struct command_context *context, int argc,
     uint32_t baud = flasher_baud(flash_session_flasher(session));
     flash_session_close(session);
     if (options.json)
-        return flash_print_json(&self, describe(&module, baud));
+        return command_print_json(self.name, describe(&module, baud), JSON_INDENT(2));
     print(&module);
     return STATUS_OK;
 }

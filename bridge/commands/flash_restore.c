@@ -11,22 +11,14 @@
 static const struct flash_command self = {
     .name = "flash restore",
     .operand = "BACKUP",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_FULL | FLASH_ACCEPTS_FORCE |
-               FLASH_ACCEPTS_FORCE_BOOTLOADER,
+    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_FULL | FLASH_ACCEPTS_FORCE_BOOTLOADER,
     .purpose = "Puts a backup back: writes what differs, leaves a BK7231T's bootloader alone, and "
                "keeps the\n"
                "module's RF calibration and MAC address unless --full is given.",
 };
 
-/* A backup whose checksum fits is as the flash was, damage included; only blank ones are useless.
- */
-static bool is_trusted(const struct backup_facts *facts, const struct image_info *info)
-{
-    return facts->known && !info->blank;
-}
-
 static enum status load(const char *path, uint8_t **bytes, size_t *length, struct image_info *info,
-                        bool *trusted, struct error *error)
+                        struct error *error)
 {
     struct backup_facts facts;
     enum status status = backup_file_load(path, bytes, length, &facts, error);
@@ -35,7 +27,8 @@ static enum status load(const char *path, uint8_t **bytes, size_t *length, struc
     image_examine(*bytes, *length, info);
     if (info->rotated)
         image_unrotate(*bytes, *length);
-    *trusted = is_trusted(&facts, info);
+    if (info->blank)
+        return plan_check_content(info, false, error);
     if (info->kind == IMAGE_DUMP)
         return STATUS_OK;
     return error_set(
@@ -82,8 +75,8 @@ static enum status restore(struct flash_session *session, const struct flash_opt
 {
     struct flasher *flasher = flash_session_flasher(session);
     const struct beken_module *module = flasher_module(flasher);
-    const struct plan_rules rules = {.force = options->force,
-                                     .open_guards = options->force_bootloader};
+    /* A dump is put back as the flash was, damage included. */
+    const struct plan_rules rules = {.force = true, .open_guards = options->force_bootloader};
     struct plan_place place;
     enum status status = plan_check_image(module, info, &rules, &place, error);
     if (status == STATUS_OK && info->size != module->flash_size)
@@ -100,6 +93,8 @@ static enum status restore(struct flash_session *session, const struct flash_opt
         status = plan_check_image(module, info, &rules, &place, error);
     if (status != STATUS_OK)
         return status;
+    for (size_t i = 0; i < info->problem_count; i++)
+        flash_session_say(session, "Restored all the same: %s", info->problems[i]);
     note_foreign(session, bytes, info->size, options->full);
     const struct flasher_job job = {
         .bytes = bytes, .length = info->size, .reference = bytes, .with_rf = options->full};
@@ -137,11 +132,7 @@ enum status command_flash_restore(const struct command_context *context, int arg
     enum status status = flash_options_parse(&self, argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
-    bool trusted = false;
-    status = load(options.operand, &bytes, &length, &info, &trusted, &error);
-    options.force = options.force || trusted;
-    if (status == STATUS_OK)
-        status = plan_check_content(&info, options.force, &error);
+    status = load(options.operand, &bytes, &length, &info, &error);
     if (status == STATUS_OK)
         status = flash_session_open(&self, &options, &session, &error);
     if (status == STATUS_OK)
@@ -153,7 +144,7 @@ enum status command_flash_restore(const struct command_context *context, int arg
     if (status != STATUS_OK)
         return status;
     if (options.json)
-        return flash_print_json(&self, describe(&result));
+        return command_print_json(self.name, describe(&result), JSON_INDENT(2));
     (void)printf("Restored and verified: %zu sectors written, %zu erased, %zu were right already, "
                  "%zu guarded "
                  "and left alone. The module starts now.\n",

@@ -243,17 +243,6 @@ enum status flash_fail(const struct flash_command *command, const struct flash_s
 
 /* ------------------------------------------------------------------ answers and files */
 
-enum status flash_print_json(const struct flash_command *command, json_t *document)
-{
-    bool good = document != NULL && json_dumpf(document, stdout, JSON_INDENT(2)) == 0 &&
-                putchar('\n') != EOF && fflush(stdout) == 0;
-    json_decref(document);
-    if (good)
-        return STATUS_OK;
-    (void)fprintf(stderr, "bl2mqtt %s: Standard output cannot be written.\n", command->name);
-    return STATUS_FAILED;
-}
-
 json_t *flash_json_text(const char *text)
 {
     return text[0] == '\0' ? json_null() : json_string(text);

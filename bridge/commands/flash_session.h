@@ -32,8 +32,6 @@ __attribute__((format(printf, 2, 3))) void flash_session_say(struct flash_sessio
 enum status flash_fail(const struct flash_command *command, const struct flash_session *session,
                        enum status status, struct error *error);
 
-/** Prints one document and frees it; STATUS_FAILED if standard output cannot be written. */
-enum status flash_print_json(const struct flash_command *command, json_t *document);
 /** A string, or null for "". */
 json_t *flash_json_text(const char *text);
 

@@ -136,7 +136,7 @@ enum status command_flash_verify(const struct command_context *context, int argc
     flash_session_close(session);
     free(bytes);
     if (status == STATUS_OK && options.json)
-        status = flash_print_json(&self, describe(&comparison));
+        status = command_print_json(self.name, describe(&comparison), JSON_INDENT(2));
     else if (status == STATUS_OK)
         print(&comparison);
     free(comparison.differing);

@@ -155,9 +155,9 @@ static json_t *describe(const struct task *task)
 {
     const struct flasher_result *result = &task->result;
     json_t *seconds =
-        json_pack("{s:f, s:f, s:f, s:f}", "erase", (double)result->erase_us / 1e6, "write",
-                  (double)result->write_us / 1e6, "crc", (double)result->crc_us / 1e6, "total",
-                  (double)result->total_us / 1e6);
+        json_pack("{s:f, s:f, s:f, s:f}", "erase", (double)result->times.erase_us / 1e6, "write",
+                  (double)result->times.write_us / 1e6, "crc", (double)result->times.crc_us / 1e6,
+                  "total", (double)result->total_us / 1e6);
     return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
                      "verified", 1, "address", (json_int_t)task->place.address, "bytes",
                      (json_int_t)(task->image_length - task->place.skip), "sectors",
@@ -209,7 +209,7 @@ enum status command_flash_write(const struct command_context *context, int argc,
     if (status != STATUS_OK)
         return status;
     if (task.options.json)
-        return flash_print_json(&self, describe(&task));
+        return command_print_json(self.name, describe(&task), JSON_INDENT(2));
     print(&task);
     return STATUS_OK;
 }

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/beken/backup_file.h"
 
-#include "drivers/base/memory.h"
+#include "drivers/base/file.h"
 #include "drivers/base/text.h"
 #include "drivers/beken/bytes.h"
 #include "drivers/beken/image.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SHA256_SIZE = 32, SHA256_TEXT = 2 * SHA256_SIZE + 1, FACTS_SIZE_MAX = 65536 };
@@ -55,62 +51,6 @@ enum status backup_file_check(const char *path, struct error *error)
 }
 
 /* ------------------------------------------------------------------ writing */
-
-static enum status write_fully(int file, const char *path, const void *bytes, size_t length,
-                               struct error *error)
-{
-    const uint8_t *at = bytes;
-    while (length > 0) {
-        ssize_t count = write(file, at, length);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", path,
-                             strerror(errno));
-        at += count;
-        length -= (size_t)count;
-    }
-    if (fsync(file) != 0)
-        return error_set(error, STATUS_FAILED, "%s cannot be stored safely: %s.", path,
-                         strerror(errno));
-    return STATUS_OK;
-}
-
-/* The rename must survive a power cut, too. */
-static void sync_folder(const char *path)
-{
-    char copy[PATH_MAX];
-    (void)snprintf(copy, sizeof copy, "%s", path);
-    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return; /* some file systems have no such thing */
-    (void)fsync(folder);
-    (void)close(folder);
-}
-
-static enum status save_whole(const char *path, const void *bytes, size_t length,
-                              struct error *error)
-{
-    char temporary[PATH_MAX];
-    int named = snprintf(temporary, sizeof temporary, "%s.part", path);
-    if (named < 0 || (size_t)named >= sizeof temporary)
-        return error_set(error, STATUS_USAGE, "The file name %s is too long.", path);
-    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (file < 0)
-        return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", temporary,
-                         strerror(errno));
-    enum status status = write_fully(file, temporary, bytes, length, error);
-    if (close(file) != 0 && status == STATUS_OK)
-        status = error_set(error, STATUS_FAILED, "%s cannot be written: %s.", temporary,
-                           strerror(errno));
-    if (status == STATUS_OK && rename(temporary, path) != 0)
-        status = error_set(error, STATUS_FAILED, "%s cannot be made: %s.", path, strerror(errno));
-    if (status != STATUS_OK)
-        (void)unlink(temporary);
-    else
-        sync_folder(path);
-    return status;
-}
 
 static void set_text(json_t *object, const char *key, const char *text)
 {
@@ -164,7 +104,7 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
         return status;
     if (!hash(bytes, length, sha256))
         return error_set(error, STATUS_FAILED, "The backup's SHA-256 cannot be computed.");
-    status = save_whole(path, bytes, length, error);
+    status = file_replace(path, bytes, length, 0644, error);
     if (status != STATUS_OK)
         return status;
     json_t *facts = make_facts(module, length, sha256, wall_ms);
@@ -172,55 +112,27 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
     json_decref(facts);
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "Out of memory while writing %s.", facts_name);
-    status = save_whole(facts_name, text, strlen(text), error);
+    status = file_replace(facts_name, text, strlen(text), 0644, error);
     free(text);
     return status;
 }
 
 /* ------------------------------------------------------------------ reading */
 
-static enum status read_open(int file, const char *path, size_t limit, uint8_t **bytes,
-                             size_t *length, struct error *error)
+/* A file that the user named and that is not there is a wrong command line. */
+static enum status read_named(const char *path, size_t limit, uint8_t **bytes, size_t *length,
+                              struct error *error)
 {
-    struct stat about;
-    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode))
-        return error_set(error, STATUS_USAGE, "%s is not a file.", path);
-    if (about.st_size < 0 || (uint64_t)about.st_size > limit)
-        return error_set(error, STATUS_USAGE,
-                         "%s has %" PRIdMAX " bytes, more than the %zu that are sensible.", path,
-                         (intmax_t)about.st_size, limit);
-    size_t size = (size_t)about.st_size;
-    uint8_t *buffer = memory_new(size + 1, 1);
-    size_t done = 0;
-    while (done < size) {
-        ssize_t count = read(file, buffer + done, size - done);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0) {
-            free(buffer);
-            return error_set(error, STATUS_FAILED, "%s cannot be read to its end.", path);
-        }
-        done += (size_t)count;
-    }
-    *bytes = buffer; /* one NUL follows */
-    *length = size;
-    return STATUS_OK;
-}
-
-static enum status read_limited(const char *path, size_t limit, uint8_t **bytes, size_t *length,
-                                struct error *error)
-{
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0)
-        return error_set(error, STATUS_USAGE, "%s cannot be opened: %s.", path, strerror(errno));
-    enum status status = read_open(file, path, limit, bytes, length, error);
-    (void)close(file);
-    return status;
+    char *content = NULL;
+    enum status status = file_read(path, limit, &content, length, error);
+    if (status == STATUS_OK)
+        *bytes = (uint8_t *)content;
+    return status == STATUS_NO_ANSWER ? STATUS_USAGE : status;
 }
 
 enum status backup_file_read(const char *path, uint8_t **bytes, size_t *length, struct error *error)
 {
-    return read_limited(path, IMAGE_SIZE_MAX, bytes, length, error);
+    return read_named(path, IMAGE_SIZE_MAX, bytes, length, error);
 }
 
 static void get_text(const json_t *object, const char *key, char *text, size_t size)
@@ -238,7 +150,7 @@ static enum status load_facts(const char *path, struct backup_facts *facts, stru
         return status;
     uint8_t *text = NULL;
     size_t length = 0;
-    status = read_limited(name, FACTS_SIZE_MAX, &text, &length, error);
+    status = read_named(name, FACTS_SIZE_MAX, &text, &length, error);
     if (status != STATUS_OK)
         return status;
     json_error_t why;

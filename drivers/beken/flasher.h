@@ -51,6 +51,12 @@ const struct beken_module *flasher_module(const struct flasher *flasher);
 uint32_t flasher_baud(const struct flasher *flasher);
 /** How often something had to be sent again. */
 uint64_t flasher_retries(const struct flasher *flasher);
+/** Where the time went. */
+struct flasher_times {
+    int64_t read_us, erase_us, write_us, crc_us;
+};
+/** Since the session began. */
+struct flasher_times flasher_times(const struct flasher *flasher);
 /** For files, checksums and questions in mid session: link_while(). */
 void flasher_while(struct flasher *flasher, void (*work)(void *context), void *context);
 /** What the flash holds: reads a few sectors; fills application and mac of the module. */
@@ -102,8 +108,9 @@ struct flasher_result {
     size_t sectors, equal, written, erased, guarded; /**< erased: to stay blank */
     uint64_t retries;
     unsigned reconnects, repaired;
-    uint32_t baud;                                /**< in the end */
-    int64_t erase_us, write_us, crc_us, total_us; /**< where the time went */
+    uint32_t baud; /**< in the end */
+    struct flasher_times times;
+    int64_t total_us;
 };
 
 /** Erases and writes what differs, then verifies all of it. Run it again after an interruption: it

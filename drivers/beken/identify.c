@@ -21,6 +21,7 @@ enum {
     FUSE_BUSY = 1,
     FUSE_CLEAR = 0x1F02,
     FUSE_VALID = 0x100,
+    QUESTION_TRIES = 8,
     KEY_BYTES = 16,
     DEFAULT_FLASH_SIZE = 2 << 20,
     SR_POLL_MAX = 60,
@@ -71,7 +72,7 @@ static enum status ask_register(struct flasher *flasher, uint32_t address, uint3
                                    .has_address = true,
                                    .address = address,
                                    .timeout_ms = REGISTER_MS};
-    enum status status = session_ask_few(flasher, &command, &want, &reply, 3, error);
+    enum status status = session_ask_few(flasher, &command, &want, &reply, QUESTION_TRIES, error);
     if (status == STATUS_OK)
         *value = reply.value;
     return status;
@@ -88,7 +89,7 @@ static enum status set_register(struct flasher *flasher, uint32_t address, uint3
                                    .has_address = true,
                                    .address = address,
                                    .timeout_ms = REGISTER_MS};
-    return session_ask_few(flasher, &command, &want, &reply, 3, error);
+    return session_ask_few(flasher, &command, &want, &reply, QUESTION_TRIES, error);
 }
 
 static enum status ask_flash_id(struct flasher *flasher, uint32_t *id, struct error *error)
@@ -98,7 +99,7 @@ static enum status ask_flash_id(struct flasher *flasher, uint32_t *id, struct er
     beken_command_get_flash_id(&command);
     const struct link_want want = {
         .flash = true, .command = BEKEN_FLASH_GET_ID, .timeout_ms = REGISTER_MS};
-    enum status status = session_ask_few(flasher, &command, &want, &reply, 3, error);
+    enum status status = session_ask_few(flasher, &command, &want, &reply, QUESTION_TRIES, error);
     if (status == STATUS_OK)
         *id = reply.value;
     return status;
@@ -120,7 +121,8 @@ static enum status read_status_registers(struct flasher *flasher, uint32_t *regi
                                        .has_address = true,
                                        .address = opcode,
                                        .timeout_ms = REGISTER_MS};
-        enum status status = session_ask_few(flasher, &command, &want, &reply, 4, error);
+        enum status status =
+            session_ask_few(flasher, &command, &want, &reply, QUESTION_TRIES, error);
         if (status != STATUS_OK)
             return status;
         *registers |= (reply.value & 0xFF) << (8 * i);
@@ -136,7 +138,7 @@ static enum status write_status_registers(struct flasher *flasher, uint16_t valu
     beken_command_write_sr(&command, flasher->module.flash.write_opcode, value, size);
     const struct link_want want = {
         .flash = true, .command = BEKEN_FLASH_WRITE_SR, .timeout_ms = REGISTER_MS};
-    return session_ask_few(flasher, &command, &want, &reply, 3, error);
+    return session_ask_few(flasher, &command, &want, &reply, QUESTION_TRIES, error);
 }
 
 static enum status protection_error(const struct flasher *flasher, enum protection_step step,
@@ -374,6 +376,12 @@ enum status session_identify(struct flasher *flasher, struct error *error)
     if (status == STATUS_OK)
         status = check_users_word(flasher, error);
     flasher->retries = 0; /* unanswered questions belong to identifying */
+    if (status == STATUS_NO_ANSWER)
+        return error_set(
+            error, status,
+            "The module answers, but too little of what it says arrives to tell what it is: check "
+            "the ground wire, shorten the wires, feed the module from its own 3.3 V supply, and "
+            "disconnect whatever else sits on its RX and TX.");
     if (status == STATUS_OK)
         session_progress(flasher, "identify", 1, 1, 0);
     return status;
@@ -406,7 +414,7 @@ enum status session_check_same(struct flasher *flasher, struct error *error)
                                        .has_address = true,
                                        .address = address,
                                        .timeout_ms = REGISTER_MS};
-        status = session_ask_few(flasher, &command, &want, &reply, 4, error);
+        status = session_ask_few(flasher, &command, &want, &reply, QUESTION_TRIES, error);
         if (status == STATUS_OK && reply.status == BEKEN_FLASH_OK &&
             reply.length == 4 + BEKEN_SECTOR_SIZE) {
             memcpy(sector, reply.data + 4, sizeof sector);
@@ -454,7 +462,7 @@ enum status flasher_identify_contents(struct flasher *flasher, struct error *err
         status = session_read_sector(flasher, BEKEN_CODE_ADDRESS, sector, error);
     }
     if (status != STATUS_OK)
-        return status;
+        return error_prefix(error, status, "Reading what the flash holds: ");
     if (bytes_are_all(sector, sizeof sector, 0xFF))
         module->application = BEKEN_APP_BLANK;
     else if (openbeken)

@@ -12,7 +12,7 @@
 enum {
     VOLLEY = 24,
     VOLLEY_BYTES = 13, /* of one LinkCheck and its answer */
-    VOLLEYS_TO_JUDGE = 8,
+    BYTES_TO_JUDGE = 2500,
     READ_FRAME = 12,
     READ_MS = 500,
     HOPELESS_BYTES = 1500, /* per error: most sectors would fail */
@@ -20,12 +20,30 @@ enum {
 
 static const struct line_effort quick = {.volleys = 40, .sectors = 6};
 /* Enough bytes to the chip that a line which loses one in 20000 is caught. */
-static const struct line_effort thorough = {.volleys = 1000, .sectors = 16};
+static const struct line_effort thorough = {.volleys = 1000, .sectors = 16, .until_error = true};
 
-static enum status test_way_there(struct flasher *flasher, unsigned volleys,
+static bool is_clean(const struct flasher_rate *rate)
+{
+    return rate->usable && rate->errors == 0;
+}
+
+static bool is_hopeless(const struct flasher_rate *rate)
+{
+    return !rate->usable || (rate->errors > 0 && rate->bytes / rate->errors < HOPELESS_BYTES);
+}
+
+/* More would tell nothing new. */
+static bool is_decided(const struct flasher_rate *rate, struct line_effort effort)
+{
+    if (rate->errors == 0)
+        return false;
+    return effort.until_error || (rate->bytes >= BYTES_TO_JUDGE && is_hopeless(rate));
+}
+
+static enum status test_way_there(struct flasher *flasher, struct line_effort effort,
                                   struct flasher_rate *rate, struct error *error)
 {
-    for (unsigned i = 0; i < volleys; i++) {
+    for (unsigned i = 0; i < effort.volleys && !is_decided(rate, effort); i++) {
         unsigned lost = 0;
         if (link_stopped(flasher->link))
             return link_stop_error(error);
@@ -34,8 +52,6 @@ static enum status test_way_there(struct flasher *flasher, unsigned volleys,
             return status;
         rate->bytes += (uint64_t)VOLLEY * VOLLEY_BYTES;
         rate->errors += lost;
-        if (i >= VOLLEYS_TO_JUDGE && rate->errors > (uint64_t)i * VOLLEY / 4)
-            break; /* bad enough to know */
     }
     return STATUS_OK;
 }
@@ -69,18 +85,16 @@ static enum status test_one_sector(struct flasher *flasher, uint32_t address,
     return status;
 }
 
-static enum status test_way_back(struct flasher *flasher, unsigned sectors,
+static enum status test_way_back(struct flasher *flasher, struct line_effort effort,
                                  struct flasher_rate *rate, struct error *error)
 {
-    for (unsigned i = 0; i < sectors; i++) {
+    for (unsigned i = 0; i < effort.sectors && !is_decided(rate, effort); i++) {
         if (link_stopped(flasher->link))
             return link_stop_error(error);
         uint32_t address = BEKEN_CODE_ADDRESS + i * BEKEN_SECTOR_SIZE;
         enum status status = test_one_sector(flasher, address, rate, error);
         if (status != STATUS_OK)
             return status;
-        if (rate->errors > 0 && rate->bytes / rate->errors < HOPELESS_BYTES / 4)
-            break;
     }
     return STATUS_OK;
 }
@@ -94,11 +108,11 @@ enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct lin
     rate->usable = status == STATUS_OK;
     uint64_t retries = flasher->retries;
     if (status == STATUS_OK)
-        status = test_way_there(flasher, effort.volleys, rate, error);
+        status = test_way_there(flasher, effort, rate, error);
     if (status == STATUS_OK && rate->errors > 0)
         status = link_resync(flasher->link, error);
     if (status == STATUS_OK)
-        status = test_way_back(flasher, effort.sectors, rate, error);
+        status = test_way_back(flasher, effort, rate, error);
     session_progress(flasher, "link-test", 1, 1, 0);
     if (link_stopped(flasher->link))
         return link_stop_error(error);
@@ -113,16 +127,6 @@ enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct lin
     if (link_baud(flasher->link) != baud && status == STATUS_FAILED)
         return STATUS_OK; /* the module answers at the rate before */
     return session_recover(flasher, error);
-}
-
-static bool is_clean(const struct flasher_rate *rate)
-{
-    return rate->usable && rate->errors == 0;
-}
-
-static bool is_hopeless(const struct flasher_rate *rate)
-{
-    return !rate->usable || (rate->errors > 0 && rate->bytes / rate->errors < HOPELESS_BYTES);
 }
 
 /* What is left of a rate when whole sectors must be sent again: each error costs about two. */
@@ -237,7 +241,8 @@ static void note_choice(struct flasher *flasher, const struct flasher_line_repor
 
 /* From the highest rate down to the first clean one. *chosen stays empty if none is fit for use. */
 static enum status choose_by_test(struct flasher *flasher, struct line_effort effort,
-                                  struct flasher_rate *chosen, struct error *error)
+                                  bool must_be_clean, struct flasher_rate *chosen,
+                                  struct error *error)
 {
     struct flasher_line_report report = {0};
     *chosen = (struct flasher_rate){0};
@@ -253,7 +258,8 @@ static enum status choose_by_test(struct flasher *flasher, struct line_effort ef
     if (best == NULL)
         return STATUS_OK;
     *chosen = *best;
-    note_choice(flasher, &report, best);
+    if (is_clean(best) || !must_be_clean)
+        note_choice(flasher, &report, best);
     return STATUS_OK;
 }
 
@@ -298,7 +304,8 @@ enum status flasher_choose_baud(struct flasher *flasher, bool for_writing, struc
                                                     : status;
     }
     struct flasher_rate chosen;
-    enum status status = choose_by_test(flasher, must_be_clean ? thorough : quick, &chosen, error);
+    enum status status =
+        choose_by_test(flasher, must_be_clean ? thorough : quick, must_be_clean, &chosen, error);
     if (status != STATUS_OK)
         return status;
     if (chosen.baud == 0)

@@ -59,6 +59,7 @@ struct link {
     int64_t tail_us;
     int64_t opened_us;
     size_t partial;
+    bool listens;
     uint8_t held[BEKEN_REPLY_MAX]; /* a reply's data, for as long as the header promises */
     struct heard heard;
 };
@@ -216,6 +217,11 @@ int64_t link_round_trip_us(const struct link *link)
 int64_t link_tail_us(const struct link *link)
 {
     return link->tail_us;
+}
+
+bool link_listens(const struct link *link)
+{
+    return link->listens;
 }
 
 size_t link_partial(const struct link *link)
@@ -440,12 +446,15 @@ static int64_t next_wake_us(const struct link *link, const struct link_want *wan
 static enum status await_reply(struct link *link, const struct link_want *want, struct wait *wait,
                                struct beken_reply *reply, struct error *error)
 {
+    bool passed = false; /* the chip has got to what was sent behind the command */
     for (;;) {
-        bool passed = false; /* the chip has got to what was sent behind the command */
         while (beken_parser_next(link->parser, reply)) {
             if (matches(want, reply)) {
                 int64_t arrived_us = now_us() - line_us(link, reply->frame_length);
                 link->tail_us = arrived_us - wait->sent_us;
+                /* The answer proves that the command has left, whatever the line should take. */
+                if (link->line_free_us > now_us())
+                    link->line_free_us = now_us();
                 return STATUS_OK;
             }
             passed = passed || (wait->fed_us != 0 && is_link_answer(reply));
@@ -466,6 +475,7 @@ static enum status await_reply(struct link *link, const struct link_want *want, 
             wait->deadline_us = now_us() + (int64_t)REPLY_GAP_MS * 1000;
     }
     link->partial = beken_parser_pending(link->parser);
+    link->listens = passed || link->partial > 0;
     beken_parser_reset(link->parser);
     if (link->partial > 0)
         return error_set(error, STATUS_NO_ANSWER, "Only %zu bytes of an answer came.",
@@ -477,6 +487,7 @@ enum status link_ask(struct link *link, const struct beken_command *command,
                      const struct link_want *want, struct beken_reply *reply, struct error *error)
 {
     link->partial = 0;
+    link->listens = false;
     enum status status = discard_input(link, error);
     if (status != STATUS_OK)
         return status;
@@ -523,7 +534,7 @@ static enum status check_within(struct link *link, int64_t timeout_ms, struct er
 /* A T must not be left alone for 500 ms, so patience comes in small portions there. */
 static enum status confirm(struct link *link, struct error *error)
 {
-    int64_t portion_ms = link->restless ? FEED_AFTER_MS : CONFIRM_MS / 2;
+    int64_t portion_ms = link->restless ? FEED_AFTER_MS : CONFIRM_MS / 5;
     enum status status = STATUS_NO_ANSWER;
     for (int64_t spent = 0; spent < CONFIRM_MS && status == STATUS_NO_ANSWER; spent += portion_ms)
         status = check_within(link, portion_ms, error);

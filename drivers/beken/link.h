@@ -111,6 +111,9 @@ enum status link_stop_error(struct error *error);
 int64_t link_round_trip_us(const struct link *link);
 /** After a successful link_ask: from the command's last byte on the wire to the answer's first. */
 int64_t link_tail_us(const struct link *link);
+/** After an unanswered link_ask: the chip has shown since that it waits for commands, because half of
+ *  the answer came or because it answered the feed. */
+bool link_listens(const struct link *link);
 /** Bytes of the last unanswered reply that did come. */
 size_t link_partial(const struct link *link);
 

@@ -73,8 +73,7 @@ enum status session_ask_few(struct flasher *flasher, const struct beken_command 
             return link_stop_error(error);
         if (i > 0)
             flasher->retries++;
-        /* Half an answer shows that the command was whole: the chip listens. */
-        if (i > 0 && link_partial(flasher->link) == 0) {
+        if (i > 0 && !link_listens(flasher->link)) {
             status = link_resync(flasher->link, error);
             if (status != STATUS_OK)
                 return status;
@@ -203,7 +202,9 @@ enum status session_read_sector(struct flasher *flasher, uint32_t address, uint8
                                    .timeout_ms = READ_MS,
                                    .chip_busy = true};
     for (unsigned i = 0; i < ASK_TRIES; i++) {
+        int64_t start_us = session_now_us();
         enum status status = session_ask(flasher, &command, &want, &reply, error);
+        flasher->times.read_us += session_now_us() - start_us;
         if (status != STATUS_OK)
             return status;
         if (reply.status == BEKEN_FLASH_OK && reply.length == 4 + BEKEN_SECTOR_SIZE) {
@@ -238,7 +239,7 @@ enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t leng
         status = session_ask_few(flasher, &command, &want, &reply, ASK_TRIES, error);
     }
     flasher->erase_opened = false; /* a T closes its flash with this command */
-    flasher->crc_us += session_now_us() - start_us;
+    flasher->times.crc_us += session_now_us() - start_us;
     if (status == STATUS_OK)
         *crc = reply.value;
     return status;
@@ -288,7 +289,7 @@ enum status session_erase(struct flasher *flasher, enum beken_erase_size size, u
         if (status == STATUS_OK)
             status = link_ask(flasher->link, &command, &want, &reply, error);
         if (status == STATUS_OK && reply.status == BEKEN_FLASH_OK) {
-            flasher->erase_us += session_now_us() - start_us;
+            flasher->times.erase_us += session_now_us() - start_us;
             flasher->erase_opened = true;
             return STATUS_OK;
         }
@@ -372,6 +373,11 @@ uint32_t flasher_baud(const struct flasher *flasher)
 uint64_t flasher_retries(const struct flasher *flasher)
 {
     return flasher->retries;
+}
+
+struct flasher_times flasher_times(const struct flasher *flasher)
+{
+    return flasher->times;
 }
 
 void flasher_while(struct flasher *flasher, void (*work)(void *context), void *context)

@@ -22,7 +22,7 @@ struct flasher {
     int64_t slowest_tail_us; /* of a write that went well; 0 = none yet */
     uint64_t retries;
     unsigned reconnects;
-    int64_t erase_us, write_us, crc_us;
+    struct flasher_times times;
 };
 
 int64_t session_now_us(void);
@@ -70,6 +70,7 @@ enum status session_protection(struct flasher *flasher, bool lift, struct error 
 /** One rate of a line test, as thorough as volleys and sectors say. */
 struct line_effort {
     unsigned volleys, sectors;
+    bool until_error; /* only clean or not is asked */
 };
 enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct line_effort effort,
                               struct flasher_rate *rate, struct error *error);

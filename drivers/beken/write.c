@@ -254,7 +254,7 @@ static enum status send_sector(struct flasher *flasher, const struct plan_sector
     };
     int64_t start_us = session_now_us();
     enum status status = link_ask(flasher->link, &command, &want, &reply, error);
-    flasher->write_us += session_now_us() - start_us;
+    flasher->times.write_us += session_now_us() - start_us;
     if (status == STATUS_OK && reply.status != BEKEN_FLASH_OK)
         return error_set(error, STATUS_NO_ANSWER,
                          "The module refused a write to 0x%" PRIX32 " (error %u).", sector->address,
@@ -665,14 +665,17 @@ enum status flasher_write(struct flasher *flasher, const struct flasher_job *job
     };
     result->sectors = plan_count(run.plan);
     flasher->doubts = 0;
-    flasher->erase_us = flasher->write_us = flasher->crc_us = 0;
+    const struct flasher_times before = flasher->times;
     enum status status = do_job(&run, job, &around, error);
     result->retries = flasher->retries;
     result->reconnects = flasher->reconnects;
     result->baud = link_baud(flasher->link);
-    result->erase_us = flasher->erase_us;
-    result->write_us = flasher->write_us;
-    result->crc_us = flasher->crc_us;
+    result->times = (struct flasher_times){
+        .read_us = flasher->times.read_us - before.read_us,
+        .erase_us = flasher->times.erase_us - before.erase_us,
+        .write_us = flasher->times.write_us - before.write_us,
+        .crc_us = flasher->times.crc_us - before.crc_us,
+    };
     result->total_us = session_now_us() - start_us;
     plan_free(run.plan);
     free(around.pieces);

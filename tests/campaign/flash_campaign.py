@@ -1,17 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Writes firmware onto simulated modules through bad lines, many times, and prints what came of it.
+"""Writes firmware onto simulated modules through bad lines, many times, and prints what came of it. A short
+run of this is part of the integration tests.
+
+    tests/campaign/flash_campaign.py [--runs 200] [--seed 1] [--binary build/release/bridge/bl2mqtt] [--verbose]
 
 Each run has a seed of its own. A line that loses bytes in both directions, late and doubled replies, a
 flash so slow that an unpaced sender overruns the chip, a reset in mid write, an adapter that vanishes:
 every run must end with the right contents everywhere, or with a refusal before anything was erased.
-
-usage: flash_campaign.py [RUNS [FIRST_SEED]]     TEST_BINARY names the program under test
 """
 
+import argparse
 import collections
 import json
-import os
 import pathlib
 import random
 import statistics
@@ -22,14 +23,15 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 import beken_images  # noqa: E402
-from module import Module, attended, operations, write_backup  # noqa: E402
+import beken_module  # noqa: E402
+import simulator  # noqa: E402
+from beken_module import Module, attended, operations, write_backup  # noqa: E402
 
 SPEED = 20
 LOSS = 1 / 20000
-VERBOSE = "BL2MQTT_VERBOSE" in os.environ
 
 
-def choose(rng):
+def choose(rng, short):
     """A chip and its misfortunes."""
     kind = rng.choice(["N", "N", "N", "M", "T", "T-clean"])
     chip = {"N": "BK7231N", "M": "BK7231M"}.get(kind, "BK7231T")
@@ -45,6 +47,7 @@ def choose(rng):
     if rng.random() < 0.2:
         faults["vanish_at_program"] = rng.randrange(1, 1500)
         faults["vanish_resets"] = rng.choice([0, 1])
+        faults["vanish_s"] = 1 if short else 3
     return kind, chip, faults
 
 
@@ -56,11 +59,11 @@ def expected(before, chip, image):
     return bytes(after)
 
 
-def run(seed, folder):
+def run(seed, folder, short=False):
     """One write; returns (what it was, how it ended, retries, seconds, problem or None)."""
     rng = random.Random(seed)
-    kind, chip, faults = choose(rng)
-    image = beken_images.make_qio(chip, app_length=rng.choice([60000, 100000]), seed=seed)
+    kind, chip, faults = choose(rng, short)
+    image = beken_images.make_qio(chip, app_length=rng.choice([30000] if short else [60000, 100000]), seed=seed)
     path = pathlib.Path(folder) / "image.bin"
     path.write_bytes(image)
     module = Module(folder, chip, speed=SPEED, seed=seed, **faults)
@@ -68,7 +71,7 @@ def run(seed, folder):
         before = module.flash()
         backup = pathlib.Path(folder) / f"backup-{seed}.bin"
         # Most runs find the backup of an interrupted run, some make their own.
-        made = rng.random() < 0.7
+        made = short or rng.random() < 0.7
         if made:
             write_backup(backup, before, chip, None if chip == "BK7231T" else "0x1560EB")
         start = time.monotonic()
@@ -78,7 +81,7 @@ def run(seed, folder):
         after = module.flash()
         stats = module.stop()
     finally:
-        module.kill()
+        module.close()
     retries = 0
     if result.returncode == 0:
         retries = json.loads(result.stdout)["retries"]
@@ -95,25 +98,30 @@ def run(seed, folder):
 
 
 def main():
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1, help="of the first run")
+    parser.add_argument("--binary", default=beken_module.BINARY)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    beken_module.BINARY = simulator.BINARY = options.binary
     ends = collections.Counter()
     figures = collections.defaultdict(list)
     bad = 0
-    for seed in range(first, first + runs):
+    for seed in range(options.seed, options.seed + options.runs):
         with tempfile.TemporaryDirectory(prefix="bl2mqtt-campaign-") as folder:
             kind, end, retries, seconds, problem, words, faults = run(seed, folder)
         ends[kind, end] += 1
         figures[kind, end].append((retries, seconds))
-        if VERBOSE:
+        if options.verbose:
             print(f"seed {seed} {kind} {end} {retries} retries {seconds:.1f} s {faults}\n{words}", flush=True)
         if problem is not None:
             bad += 1
             print(f"seed {seed} ({kind}, {faults}): {problem}\n{words}", flush=True)
-    print(f"{runs} runs from seed {first} at {SPEED} x real time, {bad} bad")
+    print(f"figure: {options.runs} runs from seed {options.seed} at {SPEED} x real time, {bad} bad")
     for key in sorted(ends):
         retries, seconds = zip(*figures[key])
-        print(f"  {key[0]:8} {key[1]:8} {ends[key]:4}   retries mean {statistics.mean(retries):5.1f} max "
+        print(f"figure: {key[0]:8} {key[1]:8} {ends[key]:4}   retries mean {statistics.mean(retries):5.1f} max "
               f"{max(retries):3}   seconds mean {statistics.mean(seconds):5.1f} max {max(seconds):5.1f}")
     return 1 if bad else 0
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A simulated BK7231 on a pty for tests, with its flash, its faults and its counters."""
+"""A simulated BK7231 on a pty for tests of the flasher: its flash, its faults, its counters, and somebody
+who switches it off and on when asked."""
 
 import hashlib
 import json
@@ -9,61 +10,53 @@ import subprocess
 import threading
 import time
 
-from harness import BINARY, wait_for
+from harness import BINARY
+from simulator import Simulator
 
 
-class Module:
-    """`bl2mqtt simulate module` in the background. flash: initial contents as bytes, or None for what
-    the simulator makes up. A T must never have been touched below 0x11000: stop() asserts it."""
+class Module(Simulator):
+    """flash: initial contents as bytes, None for what the simulator makes up. A T must never have been
+    touched below 0x11000: stop() asserts it."""
 
-    def __init__(self, folder, chip="BK7231N", speed=20, seed=1, flash=None, args=(), **faults):
+    KIND = "module"
+
+    def __init__(self, folder, chip="BK7231N", speed=40, seed=1, flash=None, args=(), **faults):
         self.folder = pathlib.Path(folder)
         self.chip = chip
         self.port = self.folder / f"{chip}-{seed}"
-        self.flash_path = self.folder / f"{chip}-{seed}.flash"
-        self.stats_path = self.folder / f"{chip}-{seed}.stats"
-        self.flash_path.unlink(missing_ok=True)
+        self.lock = threading.Lock()
+        options = ["--chip", chip, "--link", self.port, "--speed", speed, "--seed", seed, *args]
         if flash is not None:
-            self.flash_path.write_bytes(flash)
-        command = [BINARY, "simulate", "module", "--chip", chip, "--link", self.port, "--speed", speed,
-                   "--seed", seed, "--flash", self.flash_path, "--stats", self.stats_path,
-                   "--control", "-", *args]
+            path = self.folder / f"{chip}-{seed}.flash"
+            path.write_bytes(flash)
+            options += ["--flash", path]
         for name, value in faults.items():
-            command += ["--fault", f"{name.replace('_', '-')}={value}"]
-        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.process.stdout.readline()
+            options += ["--fault", f"{name.replace('_', '-')}={value}"]
+        super().__init__(*options)
 
-    def tell(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+    def tell(self, command):
+        with self.lock:
+            self.send(command)
+            return self.answer()
 
     def flash(self):
         """The flash's contents now."""
         path = self.folder / "dump"
-        path.unlink(missing_ok=True)
         self.tell(f"dump {path}")
-        wait_for(lambda: path.exists() and path.stat().st_size >= 0x200000, what="the simulator's dump")
         return path.read_bytes()
 
-    def stop(self):
+    def stop(self, number=signal.SIGTERM):
         """Ends it; returns its counters."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
-        stats = json.loads(self.stats_path.read_text())
+        stats = self.tell("stats")
+        super().stop(number)
+        self.close()
         if self.chip == "BK7231T":
             assert stats["flash"]["bootloader_erases"] == 0, "a T's bootloader was erased"
             assert stats["flash"]["bootloader_programs"] == 0, "a T's bootloader was written"
         return stats
 
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
+    def running(self):
+        return self.process.poll() is None
 
 
 class Person(threading.Thread):
@@ -99,7 +92,7 @@ def attended(module, *args, timeout=300):
 
 
 def operations(stats):
-    """Erases and programs, protected ones included."""
+    """Erases and programs, those that protection swallowed included."""
     flash = stats["flash"]
     return flash["erases_4k"] + flash["erases_64k"] + flash["erases_chip"] + flash["programs"] + flash["ignored"]
 
