@@ -12,11 +12,11 @@ static void print_help(FILE *out)
                        "BL0942 energy meters to MQTT, Home Assistant and a long-term history.\n\n"
                        "Commands:\n");
     for (const struct command *command = commands; command->name != NULL; command++)
-        (void)fprintf(out, "  %-18s %s\n", command->name, command->summary);
+        (void)fprintf(out, "  %-20s %s\n", command->name, command->summary);
     (void)fprintf(out, "\nOptions:\n"
-                       "  --config FILE      configuration file (default: bridge.yaml)\n"
-                       "  --help             this text; `bl2mqtt COMMAND --help` tells more\n"
-                       "  --version          version\n");
+                       "  --config FILE        configuration file (default: bridge.yaml)\n"
+                       "  --help               this text; `bl2mqtt COMMAND --help` tells more\n"
+                       "  --version            version\n");
 }
 
 /* A name may have two words; words[] then holds both. Returns how many words matched, 0 if none. */
@@ -49,7 +49,7 @@ static void print_group(FILE *out, const char *word)
 {
     for (const struct command *command = commands; command->name != NULL; command++)
         if (in_group(command, word))
-            (void)fprintf(out, "  bl2mqtt %-18s %s\n", command->name, command->summary);
+            (void)fprintf(out, "  bl2mqtt %-20s %s\n", command->name, command->summary);
 }
 
 /* "history --help", "history" alone, "history enrgy", "rnu". */
@@ -113,5 +113,5 @@ int main(int argc, char **argv)
         optind = 0; /* glibc: start a new scan */
         return (int)command->run(&context, argc - first, argv + first);
     }
-    return no_such_command(argc - optind, argv + optind);
+    return (int)no_such_command(argc - optind, argv + optind);
 }

@@ -1,5 +1,5 @@
 # bl2mqtt_module(NAME SOURCES a.c b.c LINKS base PkgConfig::UV): one folder of the house as a static library.
-# LINKS is the module's whole list of what it may stand on; tests/structure checks the includes against it.
+# LINKS is the module's whole list of what it may stand on; scripts/lint checks who includes whom.
 function(bl2mqtt_module name)
   cmake_parse_arguments(MODULE "" "" "SOURCES;LINKS" ${ARGN})
   add_library(${name} STATIC ${MODULE_SOURCES})

@@ -18,6 +18,10 @@ enum driver_event {
     DRIVER_PORT_GONE,    /**< the adapter was unplugged */
     DRIVER_PORT_BACK,    /**< ... and is back */
     DRIVER_CHIP_CHANGED, /**< answers at another baud rate than configured, or the like */
+    DRIVER_UNIT_CHANGED, /**< the source counts energy in another unit; readings go on in theirs */
+    DRIVER_SOURCE_RESTARTED, /**< the module that reads the chip restarted */
+    DRIVER_SOURCE_RESTLESS,  /**< it comes and goes, or talks to itself */
+    DRIVER_MESSAGES_BAD,     /**< many messages of the last minute could not be */
 };
 
 struct driver_sink {

@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 1;            -- number of the last migration
+PRAGMA user_version = 2;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -28,7 +28,9 @@ CREATE TABLE channel (
 
 -- The factors a channel was run with, each valid until the next. The greatest id is what was
 -- recorded last. Readings before the first one use the first one. invert = 1: the clamp sits the
--- other way round, the sign of power is turned (imported and exported are already right).
+-- other way round, the sign of power is turned (imported and exported are already right). origin:
+-- 1 configured (bridge.yaml), 2 measured (`bl2mqtt calibrate`). Whichever of the two changed last holds:
+-- a measured one until the configured factors are others than those of the last row of origin 1.
 CREATE TABLE calibration (
     id INTEGER PRIMARY KEY,
     channel INTEGER NOT NULL REFERENCES channel (number),
@@ -37,6 +39,7 @@ CREATE TABLE calibration (
     current REAL NOT NULL CHECK (current > 0),
     power REAL NOT NULL CHECK (power > 0),
     invert INTEGER NOT NULL CHECK (invert IN (0, 1)),
+    origin INTEGER NOT NULL DEFAULT 1 CHECK (origin IN (1, 2)),
     UNIQUE (channel, valid_from_ms)
 ) STRICT;
 

@@ -44,7 +44,13 @@ enum status command_run(const struct command_context *context, int argc, char **
 enum status command_check(const struct command_context *context, int argc, char **argv);
 enum status command_ports(const struct command_context *context, int argc, char **argv);
 enum status command_scan(const struct command_context *context, int argc, char **argv);
+enum status command_calibrate(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_history_gaps(const struct command_context *context, int argc, char **argv);
+enum status command_history_events(const struct command_context *context, int argc, char **argv);
+enum status command_history_export(const struct command_context *context, int argc, char **argv);
+enum status command_history_backup(const struct command_context *context, int argc, char **argv);
+enum status command_history_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
 enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
 enum status command_flash_image(const struct command_context *context, int argc, char **argv);
@@ -53,6 +59,12 @@ enum status command_flash_probe(const struct command_context *context, int argc,
 enum status command_flash_restore(const struct command_context *context, int argc, char **argv);
 enum status command_flash_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_write(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_info(const struct command_context *context, int argc, char **argv);
+enum status command_openbeken_provision(const struct command_context *context, int argc,
+                                        char **argv);
+enum status command_openbeken_calibrate(const struct command_context *context, int argc,
+                                        char **argv);
+enum status command_openbeken_find(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv);
 

@@ -49,7 +49,7 @@ enum status command_flash_link_test(const struct command_context *context, int a
     struct flash_options options;
     struct error error = {""};
     struct flash_session *session = NULL;
-    struct flasher_line_report report;
+    struct flasher_line_report report = {0};
     bool done = false;
     enum status status = flash_options_parse(&self, argc, argv, &options, &done);
     if (status != STATUS_OK || done)

@@ -63,9 +63,10 @@ static json_t *describe(const struct comparison *comparison)
         size_t run = run_length(comparison, i);
         if (run == 0)
             continue;
-        json_int_t address = (json_int_t)(comparison->place.address + i * BEKEN_SECTOR_SIZE);
-        (void)json_array_append_new(places, json_pack("{s:I, s:I}", "address", address, "length",
-                                                      (json_int_t)(run * BEKEN_SECTOR_SIZE)));
+        size_t address = comparison->place.address + i * BEKEN_SECTOR_SIZE;
+        size_t length = run * BEKEN_SECTOR_SIZE;
+        (void)json_array_append_new(places, json_pack("{s:I, s:I}", "address", (json_int_t)address,
+                                                      "length", (json_int_t)length));
         i += run;
     }
     return json_pack("{s:b, s:I, s:I, s:o}", "equal", (int)(comparison->count == 0), "sectors",

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt history energy: kilowatt hours and watts per hour, day or month, from the history. */
 #include "bridge/commands/command.h"
-#include "bridge/config/config.h"
+#include "bridge/commands/history_options.h"
 #include "bridge/history/buckets.h"
 #include "bridge/history/query.h"
 #include "bridge/history/time_text.h"
-#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define NAME "history energy"
 #define BAR_WIDTH 24
@@ -125,16 +123,12 @@ static int64_t default_from(enum history_bucket bucket, int64_t to_ms)
 static enum status parse_span(const struct options *options, int64_t *from_ms, int64_t *to_ms,
                               struct error *error)
 {
-    int64_t now_ms = clock_wall_ms() / 1000 * 1000;
-    enum status status = time_text_parse(options->to, now_ms, to_ms, error);
-    if (status != STATUS_OK)
-        return error_prefix(error, status, "--to: ");
-    if (options->from == NULL) {
+    enum status status = command_history_time("--to", options->to, to_ms, error);
+    if (status == STATUS_OK && options->from == NULL)
         *from_ms = default_from(options->bucket, *to_ms);
-        return STATUS_OK;
-    }
-    status = time_text_parse(options->from, now_ms, from_ms, error);
-    return status == STATUS_OK ? status : error_prefix(error, status, "--from: ");
+    else if (status == STATUS_OK)
+        status = command_history_time("--from", options->from, from_ms, error);
+    return status;
 }
 
 /* ---- JSON ---- */
@@ -297,32 +291,6 @@ static void print_table(const struct table *table)
 
 /* ---- the command ---- */
 
-/* The file that was named, or the one of the configuration. *path is to be freed. */
-static enum status database_path(const struct command_context *context, const char *named,
-                                 char **path, struct error *error)
-{
-    if (named != NULL) {
-        *path = memory_copy_text(named);
-        return STATUS_OK;
-    }
-    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
-    struct config *config = config_load(context->config_path, environ, problems);
-    if (config == NULL) {
-        config_problems_print(problems, stderr);
-        return error_set(error, STATUS_USAGE,
-                         "The configuration %s cannot be used; it says where the history is. "
-                         "Correct it, or name the file with --database.",
-                         context->config_path);
-    }
-    const char *folder = config->history.path[0] == '/' ? "" : config->bridge.data_dir;
-    size_t size = strlen(folder) + strlen(config->history.path) + 2;
-    *path = memory_new(size, 1);
-    (void)snprintf(*path, size, "%s%s%s", folder, folder[0] == '\0' ? "" : "/",
-                   config->history.path);
-    config_free(config);
-    return STATUS_OK;
-}
-
 static enum status answer(struct history_query *query, const struct options *options,
                           struct error *error)
 {
@@ -341,9 +309,7 @@ static enum status answer(struct history_query *query, const struct options *opt
     if (status == STATUS_OK && !options->json)
         print_table(&table);
     free(table.rows);
-    if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout) != 0))
-        return error_set(error, STATUS_FAILED, "The answer could not be written to the output.");
-    return status;
+    return status == STATUS_OK ? command_flush(error) : status;
 }
 
 enum status command_history_energy(const struct command_context *context, int argc, char **argv)
@@ -360,7 +326,7 @@ enum status command_history_energy(const struct command_context *context, int ar
     }
     char *path memory_auto = NULL;
     struct history_query *query = NULL;
-    status = database_path(context, options.database, &path, &error);
+    status = command_history_path(context, options.database, &path, &error);
     if (status == STATUS_OK)
         status = history_query_open(path, &query, &error);
     if (status == STATUS_OK)

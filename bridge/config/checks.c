@@ -134,6 +134,23 @@ static void check_module_topics(const struct checker *checker)
     check_unique(checker, entries, count, "topic");
 }
 
+/* A module has a first chip and perhaps a second one; other names would read nothing. */
+static void check_module_channels(const struct checker *checker)
+{
+    for (size_t i = 0; i < checker->config->device_count; i++) {
+        const struct config_device *device = &checker->config->devices[i];
+        if (!is_driven_by(checker, i, DRIVER_OPENBEKEN))
+            continue;
+        for (size_t j = 0; j < device->channel_count; j++)
+            if (strcmp(device->channels[j].name, "a") != 0 &&
+                strcmp(device->channels[j].name, "b") != 0)
+                problems_add(checker->problems, CONFIG_ERROR,
+                             checker->devices[i].channels[j].node->place,
+                             "A channel of an OpenBeken module is called a (its first chip) or b "
+                             "(its second one).");
+    }
+}
+
 /* ---- serial lines ---- */
 
 struct chip {
@@ -377,6 +394,7 @@ void checks_run(const struct config *config, const struct notes *file,
     check_device_count(&checker);
     check_ids(&checker);
     check_module_topics(&checker);
+    check_module_channels(&checker);
     check_lines(&checker);
     check_calibrations(&checker);
     check_mqtt(&checker);

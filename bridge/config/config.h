@@ -74,15 +74,19 @@ struct config_channel {
 
 enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR };
 
+/** In what an OpenBeken module's energy topics count. */
+enum config_energy_unit { ENERGY_UNIT_AUTO, ENERGY_UNIT_WH, ENERGY_UNIT_KWH };
+
 struct config_device {
     char *id;
     char *name; /**< defaults to id */
     enum config_driver driver;
-    int64_t interval_ms;        /**< how often a chip is read */
-    int64_t report_interval_ms; /**< how often the state is published at most */
-    bool retain;                /**< state topic retained */
-    bool homeassistant;         /**< announce this device */
-    char *topic;                /**< openbeken: client id */
+    int64_t interval_ms;                 /**< how often a chip is read */
+    int64_t report_interval_ms;          /**< how often the state is published at most */
+    bool retain;                         /**< state topic retained */
+    bool homeassistant;                  /**< announce this device */
+    char *topic;                         /**< openbeken: client id */
+    enum config_energy_unit energy_unit; /**< openbeken */
     int64_t mains_frequency_hz;
     double mains_voltage_v;
     double max_current_a;
@@ -127,7 +131,7 @@ struct config_problems {
 /**
  * Reads path (and secrets.yaml beside it), applies BL2MQTT_* from environment, validates.
  * Returns NULL if there is any error; problems (which it clears first) is always filled and may
- * hold warnings beside a config. Bounds: 256 KiB per file, depth 16, no aliases, 4096 devices.
+ * hold warnings beside a config. Bounds: 1 MiB per file, depth 16, no aliases, 8192 devices.
  * environment: as environ(7), or NULL for none.
  */
 struct config *config_load(const char *path, char *const *environment,

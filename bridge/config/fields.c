@@ -40,6 +40,8 @@ static const struct field_choice drivers[] = {
     {NULL, 0},
 };
 static const struct field_choice mains_frequencies[] = {{"50", 50}, {"60", 60}, {NULL, 0}};
+static const struct field_choice energy_units[] = {
+    {"auto", ENERGY_UNIT_AUTO}, {"Wh", ENERGY_UNIT_WH}, {"kWh", ENERGY_UNIT_KWH}, {NULL, 0}};
 static const struct field_choice bauds[] = {
     {"4800", 4800}, {"9600", 9600}, {"19200", 19200}, {"38400", 38400}, {NULL, 0},
 };
@@ -122,7 +124,9 @@ const struct field fields[] = {
      .meaning = "How often what was measured is written to disk; a power cut loses this much at "
                 "most."},
     {GROUP(SCOPE_FILE), .path = "history.keep",
-     .meaning = "How long what is kept. forever is for ever."},
+     .meaning =
+         "How long what is kept; forever is for ever. This version keeps all readings and makes no "
+         "minutes or hours of them yet."},
     {IN_FILE(history.keep_raw_ms), .type = FIELD_DURATION, .forever = true, .low = HOUR,
      .high = 100 * YEAR, .path = "history.keep.raw", .initial = "30d",
      .meaning = "Every reading as it was measured; recalibration of the past works as far back."},
@@ -133,7 +137,8 @@ const struct field fields[] = {
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
      .meaning = "Hours and days: minimum, mean, maximum, energy."},
 
-    {GROUP(SCOPE_FILE), .path = "web", .meaning = "The web view."},
+    {GROUP(SCOPE_FILE), .path = "web",
+     .meaning = "The web view. This version has none yet: nothing listens."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
      .path = "web.listen", .initial = "127.0.0.1:8942",
      .meaning =
@@ -164,6 +169,11 @@ const struct field fields[] = {
     {IN_DEVICE(topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 63, .path = "topic",
      .drivers = FOR_OPENBEKEN, .required = FOR_OPENBEKEN, .example = "utilities/sensor9",
      .meaning = "The module's MQTT client id, as set on its page; slashes are allowed."},
+    {IN_DEVICE(energy_unit), .type = FIELD_CHOICE, .choices = energy_units, .path = "energy_unit",
+     .drivers = FOR_OPENBEKEN, .initial = "auto",
+     .meaning =
+         "In what the module's energy topics count: kWh with its flag 40, else Wh. auto finds "
+         "out, from the module's answers and announcements."},
     {IN_DEVICE(interval_ms), .type = FIELD_DURATION, .low = 50, .high = HOUR, .path = "interval",
      .drivers = FOR_BL0942 | FOR_SIMULATOR, .initial = "1s",
      .meaning = "How often a chip is read. It has a new value every 0.8 s."},
@@ -194,8 +204,9 @@ const struct field fields[] = {
      .path = "channels",
      .drivers = FOR_ALL,
      .required = FOR_ALL,
-     .meaning = "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, b "
-                "reads the module's *_b topics."},
+     .meaning =
+         "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, a is "
+         "the module's first chip and b its second one (the *_b topics)."},
 
     {IN_CHANNEL(port), .type = FIELD_TEXT, .rule = TEXT_DEVICE, .high = 1024, .path = "port",
      .drivers = FOR_BL0942, .required = FOR_BL0942, .example = "/dev/serial/by-id/usb-A",

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define YAML_TREE_BYTES_MAX ((size_t)256 * 1024)
+#define YAML_TREE_BYTES_MAX ((size_t)1024 * 1024)
 #define YAML_TREE_DEPTH_MAX 16
 #define YAML_TREE_NODES_MAX 65536
 

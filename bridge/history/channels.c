@@ -129,19 +129,47 @@ void channels_take_over(struct channels *channels, struct known_channel *channel
 }
 
 bool channels_record(struct channels *channels, struct known_channel *channel,
-                     const struct calibration *factors, bool invert, int64_t wall_ms)
+                     const struct calibration *factors, bool invert, enum calibration_origin origin,
+                     int64_t wall_ms)
 {
     const struct known_calibration *last = &channel->recorded;
-    if (last->id != 0 && calibration_equal(&last->factors, factors) && last->invert == invert)
+    if (last->id != 0 && calibration_equal(&last->factors, factors) && last->invert == invert &&
+        last->origin == origin)
         return false;
     channel->recorded = (struct known_calibration){
         .id = ++channels->last_calibration_id,
         .valid_from_ms = wall_ms,
         .factors = *factors,
         .invert = invert,
+        .origin = origin,
     };
     channel->recorded_stored = false;
+    if (origin == CALIBRATION_CONFIGURED) {
+        channel->configured = channel->recorded;
+        channel->configured_stored = false;
+    }
     return true;
+}
+
+void channels_configure(struct channels *channels, struct known_channel *channel,
+                        const struct calibration *factors, bool invert, int64_t wall_ms)
+{
+    struct known_calibration measured = channel->recorded;
+    bool is_measured = measured.id != 0 && measured.origin == CALIBRATION_MEASURED;
+    /* Of a file that was lost with its configured rows, only the measured factors may be left. */
+    bool unchanged =
+        channel->configured.id == 0 || calibration_equal(&channel->configured.factors, factors);
+    if (!is_measured || !unchanged || channel->configured.id == 0)
+        (void)channels_record(channels, channel, factors, invert, CALIBRATION_CONFIGURED, wall_ms);
+    if (is_measured && unchanged)
+        (void)channels_record(channels, channel, &measured.factors, invert, CALIBRATION_MEASURED,
+                              wall_ms);
+}
+
+bool channels_record_waits(const struct known_channel *channel)
+{
+    return !channel->recorded_stored && channel->recorded.id != 0 &&
+           channel->recorded.id != channel->configured.id;
 }
 
 void channels_put_state(struct known_channel *channel, const struct energy_state *state)
@@ -158,6 +186,7 @@ void channels_forget_stored(struct channels *channels)
         struct known_channel *channel = &channels->list[i];
         channel->stored = false;
         channel->recorded_stored = false;
+        channel->configured_stored = false;
         channel->dirty = channel->has_state;
     }
 }

@@ -24,12 +24,16 @@
 /** Longest device id and channel name that are accepted from a file. */
 #define CHANNEL_TEXT_MAX 128
 
+/** Where factors come from; the numbers stand in the file. */
+enum calibration_origin { CALIBRATION_CONFIGURED = 1, CALIBRATION_MEASURED = 2 };
+
 /** A row of the table `calibration`; id 0: none. */
 struct known_calibration {
     int64_t id;
     int64_t valid_from_ms;
     struct calibration factors;
     bool invert;
+    enum calibration_origin origin;
 };
 
 struct known_channel {
@@ -38,8 +42,10 @@ struct known_channel {
     char *channel;
     enum reading_kind kind;
     bool stored;
-    struct known_calibration recorded; /**< the last one */
+    struct known_calibration recorded; /**< the last one: the one in use */
     bool recorded_stored;
+    struct known_calibration configured; /**< the last of that origin; may be the same one */
+    bool configured_stored;
     bool has_state;
     struct energy_state state;
     struct known_calibration counted; /**< under which state's counts were counted */
@@ -73,7 +79,20 @@ void channels_take_over(struct channels *channels, struct known_channel *channel
 
 /** Makes calibration the last one recorded, if it differs; true if it did. */
 bool channels_record(struct channels *channels, struct known_channel *channel,
-                     const struct calibration *factors, bool invert, int64_t wall_ms);
+                     const struct calibration *factors, bool invert, enum calibration_origin origin,
+                     int64_t wall_ms);
+
+/**
+ * What a channel is to be run with, given what is configured now, becomes the last one recorded:
+ * the configured factors, unless factors were measured since and the configured ones are still
+ * those of that time.
+ */
+void channels_configure(struct channels *channels, struct known_channel *channel,
+                        const struct calibration *factors, bool invert, int64_t wall_ms);
+
+/** True if the one recorded last would be lost were another recorded now: it is in no transaction
+ *  yet. */
+bool channels_record_waits(const struct known_channel *channel);
 
 /** The state becomes the channel's latest, counted with the calibration recorded last. */
 void channels_put_state(struct known_channel *channel, const struct energy_state *state);

@@ -273,6 +273,7 @@ static enum status attach_fresh(struct database *database, struct error *error)
 static void store_seeds(struct database *database, struct channels *channels)
 {
     struct batch batch = {.totals = memory_new(channels->count, sizeof *batch.totals)};
+    batch_take_calibrations(&batch, channels);
     for (size_t i = 0; i < channels->count; i++) {
         const struct known_channel *channel = &channels->list[i];
         if (channel->dirty)
@@ -280,6 +281,7 @@ static void store_seeds(struct database *database, struct channels *channels)
                 .number = channel->number, .state = channel->state, .counted = channel->counted};
     }
     (void)rows_write(database->rows, channels, &batch);
+    free(batch.calibrations);
     free(batch.totals);
 }
 
@@ -325,11 +327,29 @@ static enum status replace_at_open(struct database *database, struct channels *c
     return sql_explain(code, database->db, database->path, error);
 }
 
+/* To be freed. */
+static char *lock_path(const char *path)
+{
+    size_t size = strlen(path) + sizeof ".lock";
+    char *lock = memory_new(size, 1);
+    (void)snprintf(lock, size, "%s.lock", path);
+    return lock;
+}
+
+bool database_in_use(const char *path)
+{
+    char *lock memory_auto = lock_path(path);
+    int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+    (void)close(fd); /* lets go of it */
+    return held;
+}
+
 static enum status lock_file(struct database *database, struct error *error)
 {
-    size_t size = strlen(database->path) + sizeof ".lock";
-    char *path memory_auto = memory_new(size, 1);
-    (void)snprintf(path, size, "%s.lock", database->path);
+    char *path memory_auto = lock_path(database->path);
     database->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (database->lock < 0)
         return error_set(error, STATUS_USAGE,

@@ -27,6 +27,9 @@ struct database;
 enum status database_open(const char *path, struct channels *channels, struct log *log,
                           struct database **database, struct error *error);
 
+/** Whether a service has that file open; of a file that does not exist, false. */
+bool database_in_use(const char *path);
+
 enum database_result {
     DATABASE_DONE,    /**< committed */
     DATABASE_RETRY,   /**< nothing was written; the same batch can be tried later */

@@ -60,12 +60,42 @@ enum status history_calibration(struct history *history, unsigned number,
         return status;
     struct channels *channels = writer_channels(history->writer);
     struct known_channel *known = channels_find(channels, number);
-    (void)channels_record(channels, known, calibration, invert, wall_ms);
+    channels_configure(channels, known, calibration, invert, wall_ms);
     *changed = known->has_state && known->counted.id != 0 &&
-               !calibration_equal(&known->counted.factors, calibration);
+               !calibration_equal(&known->counted.factors, &known->recorded.factors);
     if (*changed && previous != NULL)
         *previous = known->counted.factors;
     return STATUS_OK;
+}
+
+void history_calibration_in_use(struct history *history, unsigned number,
+                                struct calibration *calibration, bool *measured,
+                                int64_t *valid_from_ms)
+{
+    const struct known_calibration *recorded =
+        &channels_find(writer_channels(history->writer), number)->recorded;
+    *calibration = recorded->factors;
+    *measured = recorded->origin == CALIBRATION_MEASURED;
+    *valid_from_ms = recorded->valid_from_ms;
+}
+
+enum status history_measured(struct history *history, unsigned number,
+                             const struct calibration *calibration, int64_t wall_ms,
+                             struct error *error)
+{
+    enum status status = calibration_check(calibration, error);
+    if (status != STATUS_OK)
+        return status;
+    if (writer_put_calibration(history->writer, number, calibration, wall_ms))
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED,
+                     "The disk has not yet taken the calibration before this one. Try again when "
+                     "the history is written again.");
+}
+
+bool history_in_use(const char *path)
+{
+    return database_in_use(path);
 }
 
 enum status history_start(struct history *history, struct error *error)

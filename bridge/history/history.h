@@ -60,15 +60,33 @@ enum status history_channel(struct history *history, const char *device, const c
                             enum reading_kind kind, unsigned *number, struct energy_state *state,
                             struct error *error);
 
-/** Records the calibration a channel is run with, valid from wall_ms, if it differs from the last
- *  one recorded. Only before history_start, after history_channel. *changed says whether the counts
- *  in the channel's state were counted under other factors; then previous (may be NULL) receives
- *  those: create the meter with previous and the state, then give it the new calibration. That
- *  stays true after a crash in between, as each stored total knows the factors it was counted with.
+/** Says what is configured for a channel, and decides what it is run with: that, or what was
+ *  measured (history_measured) since the configuration last changed. Records it, valid from
+ *  wall_ms, if it differs from the last one recorded. Only before history_start, after
+ *  history_channel. *changed says whether the counts in the channel's state were counted under other
+ *  factors than those; then previous (may be NULL) receives the former: create the meter with
+ *  previous and the state, then give it the calibration in use. That stays true after a crash in
+ *  between, as each stored total knows the factors it was counted with.
  */
 enum status history_calibration(struct history *history, unsigned number,
                                 const struct calibration *calibration, bool invert, int64_t wall_ms,
                                 struct calibration *previous, bool *changed, struct error *error);
+
+/** What history_calibration decided. Only before history_start. */
+void history_calibration_in_use(struct history *history, unsigned number,
+                                struct calibration *calibration, bool *measured,
+                                int64_t *valid_from_ms);
+
+/** Records factors found by measuring, to be used from wall_ms on until the configured ones change;
+ *  at any time after history_calibration, committed at once. Then give them to the meter, and its
+ *  state to history_put_state. STATUS_USAGE: impossible factors. STATUS_FAILED: the disk has not
+ *  taken the ones before yet. */
+enum status history_measured(struct history *history, unsigned number,
+                             const struct calibration *calibration, int64_t wall_ms,
+                             struct error *error);
+
+/** Whether a service is writing the history at path. */
+bool history_in_use(const char *path);
 
 /** Starts the writer; its first transaction stores what is new since history_open. */
 enum status history_start(struct history *history, struct error *error);

@@ -2,24 +2,20 @@
 #include "bridge/history/query.h"
 
 #include "bridge/history/buckets.h"
-#include "bridge/history/migrate.h"
+#include "bridge/history/cadence.h"
+#include "bridge/history/conversion.h"
+#include "bridge/history/reader.h"
 #include "bridge/history/rows.h"
 #include "bridge/history/sql.h"
-#include "bridge/meter/calibration.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Rows read in one short transaction; what is done with them is done after it. */
 #define CHUNK_ROWS 4096
 /* How far before the span readings are looked at, for intervals and for what reaches into it. */
 #define LOOK_BACK_MS (15LL * 60 * 1000)
-#define INTERVALS 9
-#define REACH_MIN_MS 10000
-/* Up to this median interval, 2.5 times of it is no more than REACH_MIN_MS. */
-#define SHORT_INTERVAL_MS 4000
 /* No installation has more; keeps nonsense in a damaged file from overflowing. */
 #define POWER_MAX_MW 1e12
 
@@ -35,8 +31,7 @@ struct history_query {
     char *path;
     sqlite3 *db;
     sqlite3_stmt *rows;
-    sqlite3_stmt *calibration;
-    sqlite3_stmt *next_calibration;
+    struct conversion conversion;
     struct chunk_row chunk[CHUNK_ROWS];
 };
 
@@ -53,10 +48,7 @@ struct lane {
     bool has_power;
     int64_t power_mw;
 
-    int64_t intervals[INTERVALS];
-    size_t interval_count;
-    size_t interval_next;
-    size_t long_intervals;
+    struct cadence cadence;
 
     int64_t covered_ms;
     int64_t weight_ms;
@@ -68,14 +60,8 @@ struct lane {
 
 /* One number in the file: a channel read by one kind of source. */
 struct series {
-    unsigned number;
-    enum reading_kind kind;
+    struct converted converted;
     size_t lane;
-    struct known_calibration calibration;
-    bool calibrated;
-    int64_t recalibrated_ms; /* when the next calibration begins to hold */
-    int64_t imported;        /* counts since the span or the calibration began */
-    int64_t exported;
 };
 
 struct answer {
@@ -101,69 +87,19 @@ static int prepare(struct history_query *query)
                            "SELECT key, power, imported, exported FROM reading "
                            "WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
                            &query->rows);
-    if (code == SQLITE_OK) /* the one that holds at that time; before the first, the first */
-        code = sql_prepare(query->db,
-                           "SELECT id, valid_from_ms, voltage, current, power, invert "
-                           "FROM calibration WHERE channel = ?1 AND valid_from_ms <= max(?2, "
-                           "(SELECT min(valid_from_ms) FROM calibration WHERE channel = ?1)) "
-                           "ORDER BY valid_from_ms DESC LIMIT 1",
-                           &query->calibration);
     if (code == SQLITE_OK)
-        code = sql_prepare(query->db,
-                           "SELECT min(valid_from_ms) FROM calibration "
-                           "WHERE channel = ?1 AND valid_from_ms > ?2",
-                           &query->next_calibration);
+        code = conversion_open(query->db, &query->conversion);
     return code;
-}
-
-static enum status explain_open(const char *path, int code, sqlite3 *db, struct error *error)
-{
-    if ((code & 0xff) == SQLITE_CANTOPEN && access(path, F_OK) != 0)
-        return error_set(error, STATUS_USAGE,
-                         "There is no history at %s. The service makes it when it first runs.",
-                         path);
-    if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY)
-        return error_set(error, STATUS_USAGE,
-                         "The history %s cannot be read by this user, who must be able to read the "
-                         "file and write to its folder. Run this as the service's user.",
-                         path);
-    return sql_explain(code, db, path, error);
-}
-
-static enum status check_version(sqlite3 *db, const char *path, struct error *error)
-{
-    int64_t application = 0;
-    int64_t version = 0;
-    int code = sql_integer(db, "PRAGMA application_id", &application);
-    if (code == SQLITE_OK)
-        code = sql_integer(db, "PRAGMA user_version", &version);
-    if (code != SQLITE_OK)
-        return explain_open(path, code, db, error);
-    if (application != HISTORY_APPLICATION_ID)
-        return error_set(error, STATUS_USAGE, "%s is not a history of bl2mqtt.", path);
-    if (version > migrations_newest())
-        return error_set(error, STATUS_USAGE,
-                         "The history %s was written by a newer bl2mqtt. Use that version.", path);
-    if (version < migrations_newest())
-        return error_set(error, STATUS_USAGE,
-                         "The history %s is of an older version. Start the service once; it brings "
-                         "the file up to date.",
-                         path);
-    return STATUS_OK;
 }
 
 enum status history_query_open(const char *path, struct history_query **query, struct error *error)
 {
     struct history_query *made = memory_new(1, sizeof *made);
     made->path = memory_copy_text(path);
-    enum status status = STATUS_OK;
-    int code = sql_open(path, SQLITE_OPEN_READONLY, false, &made->db);
-    if (code == SQLITE_OK)
-        status = check_version(made->db, path, error);
-    if (code == SQLITE_OK && status == STATUS_OK)
-        code = prepare(made);
+    enum status status = reader_open(path, &made->db, error);
+    int code = status == STATUS_OK ? prepare(made) : SQLITE_OK;
     if (code != SQLITE_OK)
-        status = explain_open(path, code, made->db, error);
+        status = sql_explain(code, made->db, path, error);
     if (status == STATUS_OK)
         *query = made;
     else
@@ -176,8 +112,7 @@ void history_query_close(struct history_query *query)
     if (query == NULL)
         return;
     (void)sqlite3_finalize(query->rows);
-    (void)sqlite3_finalize(query->calibration);
-    (void)sqlite3_finalize(query->next_calibration);
+    conversion_close(&query->conversion);
     (void)sqlite3_close(query->db);
     free(query->path);
     free(query);
@@ -206,8 +141,8 @@ static void add_series(struct answer *answer, sqlite3_stmt *statement)
         return; /* no service of ours wrote such a row */
     size_t index = answer->series_count++;
     struct series *series = &answer->series[index];
-    series->number = (unsigned)number;
-    series->kind = (enum reading_kind)sqlite3_column_int(statement, 2);
+    series->converted.number = (unsigned)number;
+    series->converted.kind = (enum reading_kind)sqlite3_column_int(statement, 2);
     series->lane = lane_of(answer, name);
     answer->by_number[number] = index + 1;
 
@@ -247,80 +182,7 @@ static int load_series(struct answer *answer, const char *device, const char *ch
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static enum status no_such_channel(sqlite3 *db, const char *device, const char *channel,
-                                   struct error *error)
-{
-    sqlite3_stmt *statement = NULL;
-    const char *names = NULL;
-    if (sqlite3_prepare_v2(db,
-                           "SELECT group_concat(device || ' ' || channel, ', ') FROM "
-                           "(SELECT DISTINCT device, channel FROM channel ORDER BY 1, 2 LIMIT 30)",
-                           -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        names = (const char *)sqlite3_column_text(statement, 0);
-    (void)error_set(error, STATUS_USAGE,
-                    "The history has no %s%s%s%.60s. It has these devices and channels: %.700s.",
-                    channel == NULL ? "device " : "channel ", channel == NULL ? "" : channel,
-                    channel == NULL ? "" : " of device ", device, names == NULL ? "none" : names);
-    (void)sqlite3_finalize(statement);
-    return STATUS_USAGE;
-}
-
 /* ---- calibration ---- */
-
-static int read_calibration(struct answer *answer, struct series *series, int64_t wall_ms,
-                            struct known_calibration *found)
-{
-    *found = (struct known_calibration){.factors = calibration_default(series->kind)};
-    sqlite3_stmt *statement = answer->query->calibration;
-    (void)sqlite3_bind_int64(statement, 1, series->number);
-    (void)sqlite3_bind_int64(statement, 2, wall_ms);
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
-        found->id = sqlite3_column_int64(statement, 0);
-        found->valid_from_ms = sqlite3_column_int64(statement, 1);
-        found->factors.voltage = sqlite3_column_double(statement, 2);
-        found->factors.current = sqlite3_column_double(statement, 3);
-        found->factors.power = sqlite3_column_double(statement, 4);
-        found->invert = sqlite3_column_int(statement, 5) != 0;
-        code = SQLITE_DONE;
-    }
-    (void)sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int read_next_calibration(struct answer *answer, struct series *series, int64_t wall_ms)
-{
-    sqlite3_stmt *statement = answer->query->next_calibration;
-    (void)sqlite3_bind_int64(statement, 1, series->number);
-    (void)sqlite3_bind_int64(statement, 2, wall_ms);
-    series->recalibrated_ms = INT64_MAX;
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL)
-        series->recalibrated_ms = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* Readings come in order of time, so only the next calibration has to be looked at. */
-static int calibrate_at(struct answer *answer, struct series *series, int64_t wall_ms)
-{
-    if (series->calibrated && wall_ms < series->recalibrated_ms)
-        return SQLITE_OK;
-    struct known_calibration found;
-    int code = read_calibration(answer, series, wall_ms, &found);
-    if (code == SQLITE_OK)
-        code = read_next_calibration(answer, series, wall_ms);
-    if (code != SQLITE_OK)
-        return code;
-    if (!series->calibrated || found.id != series->calibration.id) {
-        series->calibration = found;
-        series->imported = 0;
-        series->exported = 0;
-    }
-    series->calibrated = true;
-    return SQLITE_OK;
-}
 
 static int64_t power_mw(const struct known_calibration *calibration, int64_t raw)
 {
@@ -333,58 +195,7 @@ static int64_t power_mw(const struct known_calibration *calibration, int64_t raw
     return calibration->invert ? -rounded : rounded;
 }
 
-/* Saturates: a damaged file may say anything. */
-static void add(int64_t *sum, int64_t more)
-{
-    if (__builtin_add_overflow(*sum, more, sum))
-        *sum = more < 0 ? INT64_MIN : INT64_MAX;
-}
-
-/* What that many more counts add to the running sum, in microwatt hours. */
-static int64_t credit(const struct series *series, int64_t *running, int64_t counts)
-{
-    if (counts == 0)
-        return 0;
-    const struct calibration *factors = &series->calibration.factors;
-    int64_t before = calibration_energy_uwh(factors, series->kind, *running);
-    add(running, counts);
-    return calibration_energy_uwh(factors, series->kind, *running) - before;
-}
-
 /* ---- a channel's time and power ---- */
-
-static int64_t median_interval(const struct lane *lane)
-{
-    int64_t sorted[INTERVALS] = {0};
-    for (size_t i = 0; i < lane->interval_count; i++) {
-        size_t at = i;
-        for (; at > 0 && sorted[at - 1] > lane->intervals[i]; at--)
-            sorted[at] = sorted[at - 1];
-        sorted[at] = lane->intervals[i];
-    }
-    return sorted[lane->interval_count / 2];
-}
-
-static void note_interval(struct lane *lane, int64_t interval_ms)
-{
-    int64_t *place = &lane->intervals[lane->interval_next];
-    if (lane->interval_count == INTERVALS)
-        lane->long_intervals -= *place > SHORT_INTERVAL_MS ? 1 : 0;
-    else
-        lane->interval_count++;
-    *place = interval_ms;
-    lane->long_intervals += interval_ms > SHORT_INTERVAL_MS ? 1 : 0;
-    lane->interval_next = (lane->interval_next + 1) % INTERVALS;
-}
-
-/* For how long a reading stands at most. Two intervals alone would let one gap decide. */
-static int64_t reach_of(const struct lane *lane)
-{
-    if (lane->interval_count < 3 || lane->long_intervals * 2 < lane->interval_count)
-        return REACH_MIN_MS;
-    int64_t reach = median_interval(lane) / 2 * 5;
-    return reach < REACH_MIN_MS ? REACH_MIN_MS : reach;
-}
 
 /* Counts the time that the last reading stands for, up to until_ms. */
 static void settle_lane(struct lane *lane, int64_t start_ms, int64_t until_ms)
@@ -408,10 +219,10 @@ static void feed_lane(struct answer *answer, struct lane *lane, int64_t stamp_ms
 {
     settle_lane(lane, answer->start_ms, stamp_ms);
     if (lane->any && stamp_ms > lane->stamp_ms)
-        note_interval(lane, stamp_ms - lane->stamp_ms);
+        cadence_note(&lane->cadence, stamp_ms - lane->stamp_ms);
     lane->any = true;
     lane->stamp_ms = stamp_ms;
-    lane->reach_ms = stamp_ms + reach_of(lane);
+    lane->reach_ms = stamp_ms + cadence_reach_ms(&lane->cadence);
     lane->settled_ms = stamp_ms > answer->from_ms ? stamp_ms : answer->from_ms;
     lane->has_power = has_power;
     lane->power_mw = mw;
@@ -540,15 +351,18 @@ static int take_row(struct answer *answer, const struct chunk_row *row)
         return SQLITE_OK;
     struct series *series = &answer->series[index - 1];
     int64_t wall_ms = rows_key_ms(row->key);
-    int code = calibrate_at(answer, series, wall_ms);
+    struct converted *converted = &series->converted;
+    int code = conversion_at(&answer->query->conversion, converted, wall_ms);
     if (code != SQLITE_OK)
         return code;
     feed_lane(answer, &answer->lanes[series->lane], wall_ms, row->has_power,
-              power_mw(&series->calibration, row->power));
+              power_mw(&converted->calibration, row->power));
     if (wall_ms < answer->from_ms)
         return SQLITE_OK;
-    add(&answer->imported_uwh, credit(series, &series->imported, row->imported));
-    add(&answer->exported_uwh, credit(series, &series->exported, row->exported));
+    conversion_add(&answer->imported_uwh,
+                   conversion_credit(converted, &converted->imported, row->imported));
+    conversion_add(&answer->exported_uwh,
+                   conversion_credit(converted, &converted->exported, row->exported));
     return SQLITE_OK;
 }
 
@@ -614,7 +428,7 @@ enum status history_query_energy(struct history_query *query, const char *device
     answer->context = context;
     int code = load_series(answer, device, channel);
     if (code == SQLITE_OK && answer->series_count == 0) {
-        status = no_such_channel(query->db, device, channel, error);
+        status = reader_no_such_channel(query->db, device, channel, error);
     } else if (code == SQLITE_OK) {
         begin_bucket(answer, from_ms);
         code = read_all(answer);

@@ -52,6 +52,12 @@ static const struct salvage_table {
      "INSERT OR IGNORE INTO channel (number, device, channel, kind) SELECT ?1, ?2, ?3, ?4 "
      "WHERE length(CAST(?2 AS BLOB)) < 128 AND length(CAST(?3 AS BLOB)) < 128",
      4},
+    {"SELECT id, channel, valid_from_ms, voltage, current, power, invert, origin FROM calibration "
+     "ORDER BY id",
+     "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
+     "invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+     8},
+    /* The same of a file of version 1; of others it finds nothing that is not there already. */
     {"SELECT id, channel, valid_from_ms, voltage, current, power, invert FROM calibration "
      "ORDER BY id",
      "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
@@ -110,7 +116,8 @@ static void copy_tables(const char *damaged, sqlite3 *db, struct rescued *rescue
     if (sql_open(damaged, SQLITE_OPEN_READONLY, false, &from) == SQLITE_OK) {
         rescued->channels += copy_table(from, db, &tables[0]);
         rescued->calibrations += copy_table(from, db, &tables[1]);
-        rescued->totals += copy_table(from, db, &tables[2]);
+        rescued->calibrations += copy_table(from, db, &tables[2]);
+        rescued->totals += copy_table(from, db, &tables[3]);
     }
     (void)sqlite3_close(from);
 }

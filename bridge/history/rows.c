@@ -29,7 +29,7 @@ static const char *const texts[STATEMENTS] = {
     [PUT_CHANNEL] = "INSERT INTO channel (number, device, channel, kind) VALUES (?1, ?2, ?3, ?4) "
                     "ON CONFLICT (number) DO NOTHING",
     [PUT_CALIBRATION] = "INSERT INTO calibration (id, channel, valid_from_ms, voltage, current, "
-                        "power, invert) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                        "power, invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                         "ON CONFLICT (id) DO NOTHING",
     [PUT_READING] = "INSERT INTO reading (key, voltage, current, power, energy, frequency, flags, "
                     "imported, exported) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -51,6 +51,40 @@ int64_t rows_key(int64_t wall_ms, unsigned number)
     const int64_t last = ((int64_t)1 << (63 - CHANNEL_NUMBER_BITS)) - 1;
     int64_t ms = wall_ms < 0 ? 0 : wall_ms > last ? last : wall_ms;
     return (int64_t)((uint64_t)ms << CHANNEL_NUMBER_BITS) | (int64_t)number;
+}
+
+static void add_calibration(struct batch *batch, unsigned number,
+                            const struct known_calibration *calibration)
+{
+    batch->calibrations[batch->calibration_count++] =
+        (struct calibration_row){.number = number, .calibration = *calibration};
+}
+
+void batch_take_calibrations(struct batch *batch, const struct channels *channels)
+{
+    free(batch->calibrations);
+    batch->calibrations = memory_new(2 * channels->count, sizeof *batch->calibrations);
+    batch->calibration_count = 0;
+    for (size_t i = 0; i < channels->count; i++) {
+        const struct known_channel *channel = &channels->list[i];
+        bool same = channel->recorded.id == channel->configured.id;
+        if (!channel->configured_stored && channel->configured.id != 0 && !same)
+            add_calibration(batch, channel->number, &channel->configured);
+        if (!channel->recorded_stored && channel->recorded.id != 0)
+            add_calibration(batch, channel->number, &channel->recorded);
+    }
+}
+
+void batch_calibrations_stored(const struct batch *batch, struct channels *channels)
+{
+    for (size_t i = 0; i < batch->calibration_count; i++) {
+        struct known_channel *channel = channels_find(channels, batch->calibrations[i].number);
+        int64_t id = batch->calibrations[i].calibration.id;
+        if (channel->recorded.id == id)
+            channel->recorded_stored = true;
+        if (channel->configured.id == id)
+            channel->configured_stored = true;
+    }
 }
 
 int rows_open(sqlite3 *db, struct rows **rows)
@@ -167,6 +201,7 @@ static int put_calibration(struct rows *rows, unsigned number,
     (void)sqlite3_bind_double(statement, 5, calibration->factors.current);
     (void)sqlite3_bind_double(statement, 6, calibration->factors.power);
     bind_integer(statement, 7, true, calibration->invert ? 1 : 0);
+    bind_integer(statement, 8, true, calibration->origin);
     int code = SQLITE_OK;
     for (int64_t later = 0; later < 1000; later++) {
         bind_integer(statement, 3, true, calibration->valid_from_ms + later);
@@ -207,9 +242,10 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
         const struct known_channel *channel = &channels->list[i];
         if (!channel->stored)
             code = put_channel(rows, channel);
-        if (code == SQLITE_OK && !channel->recorded_stored && channel->recorded.id != 0)
-            code = put_calibration(rows, channel->number, &channel->recorded);
     }
+    for (size_t i = 0; i < batch->calibration_count && code == SQLITE_OK; i++)
+        code = put_calibration(rows, batch->calibrations[i].number,
+                               &batch->calibrations[i].calibration);
     for (size_t i = 0; i < batch->readings.count && code == SQLITE_OK; i++)
         code = put_reading(rows, ring_at(&batch->readings, i));
     for (size_t i = 0; i < batch->events.count && code == SQLITE_OK; i++)
@@ -237,10 +273,8 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
         return code;
     }
     rows->marked = true;
-    for (size_t i = 0; i < channels->count; i++) {
+    for (size_t i = 0; i < channels->count; i++)
         channels->list[i].stored = true;
-        channels->list[i].recorded_stored = true;
-    }
     return SQLITE_OK;
 }
 
@@ -307,7 +341,7 @@ static int load_channels(sqlite3 *db, struct channels *channels)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Columns from `first` on: id, valid_from_ms, voltage, current, power, invert. */
+/* Columns from `first` on: id, valid_from_ms, voltage, current, power, invert, origin. */
 static struct known_calibration calibration_row(sqlite3_stmt *statement, int first)
 {
     return (struct known_calibration){
@@ -317,17 +351,18 @@ static struct known_calibration calibration_row(sqlite3_stmt *statement, int fir
                     .current = sqlite3_column_double(statement, first + 3),
                     .power = sqlite3_column_double(statement, first + 4)},
         .invert = sqlite3_column_int(statement, first + 5) != 0,
+        .origin = (enum calibration_origin)sqlite3_column_int(statement, first + 6),
     };
 }
 
 static int load_calibrations(sqlite3 *db, struct channels *channels)
 {
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(
-        db,
-        "SELECT channel, id, valid_from_ms, voltage, current, power, invert FROM calibration "
-        "ORDER BY id",
-        -1, &statement, NULL);
+    int code = sqlite3_prepare_v2(db,
+                                  "SELECT channel, id, valid_from_ms, voltage, current, power, "
+                                  "invert, origin FROM calibration "
+                                  "ORDER BY id",
+                                  -1, &statement, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct known_channel *channel =
             channels_find(channels, (unsigned)sqlite3_column_int(statement, 0));
@@ -337,6 +372,10 @@ static int load_calibrations(sqlite3 *db, struct channels *channels)
             continue; /* the channel's row was lost with an earlier, damaged file */
         channel->recorded = calibration_row(statement, 1); /* the last one stays */
         channel->recorded_stored = true;
+        if (channel->recorded.origin == CALIBRATION_CONFIGURED) {
+            channel->configured = channel->recorded;
+            channel->configured_stored = true;
+        }
     }
     (void)sqlite3_finalize(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -349,7 +388,7 @@ static int load_totals(sqlite3 *db, struct channels *channels)
         db,
         "SELECT total.channel, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
         "imported, exported, base_imported_uwh, base_exported_uwh, "
-        "id, valid_from_ms, voltage, current, power, invert "
+        "id, valid_from_ms, voltage, current, power, invert, origin "
         "FROM total LEFT JOIN calibration ON calibration.id = total.calibration",
         -1, &statement, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {

@@ -33,13 +33,26 @@ struct total_row {
     struct known_calibration counted; /**< under which its counts were counted; id 0: none */
 };
 
-/** What one transaction writes, beside channels and calibrations not yet stored. */
+struct calibration_row {
+    unsigned number;
+    struct known_calibration calibration;
+};
+
+/** What one transaction writes, beside channels not yet stored. */
 struct batch {
+    struct calibration_row *calibrations;
+    size_t calibration_count;
     struct reading_ring readings;
     struct event_list events;
     struct total_row *totals;
     size_t total_count;
 };
+
+/** Puts the calibrations that are not stored yet into the batch, in place of those in it. */
+void batch_take_calibrations(struct batch *batch, const struct channels *channels);
+
+/** After the transaction: those of the batch are stored. */
+void batch_calibrations_stored(const struct batch *batch, struct channels *channels);
 
 struct rows;
 
@@ -49,7 +62,7 @@ void rows_close(struct rows *rows);
 
 /**
  * One transaction, all or nothing. Of `channels` it reads only what never changes while the writer
- * runs (names, numbers, last calibrations) and the `stored` marks, which it sets once committed.
+ * runs (names and numbers) and the channels' `stored` marks, which it sets once committed.
  * Each reading and event that finds its key taken gets the next free millisecond.
  */
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);

@@ -38,9 +38,10 @@ static json_t *channel_to_json(const struct known_channel *channel)
         return object;
     const struct known_calibration *counted = &channel->counted;
     json_t *calibration =
-        json_pack("{s:I, s:f, s:f, s:f, s:b}", "valid_from_ms", (json_int_t)counted->valid_from_ms,
-                  "voltage", counted->factors.voltage, "current", counted->factors.current, "power",
-                  counted->factors.power, "invert", (int)counted->invert);
+        json_pack("{s:I, s:f, s:f, s:f, s:b, s:b}", "valid_from_ms",
+                  (json_int_t)counted->valid_from_ms, "voltage", counted->factors.voltage,
+                  "current", counted->factors.current, "power", counted->factors.power, "invert",
+                  (int)counted->invert, "measured", (int)(counted->origin == CALIBRATION_MEASURED));
     (void)json_object_set_new(object, "calibration", calibration);
     return object;
 }
@@ -104,6 +105,8 @@ static bool calibration_of(const json_t *object, struct known_calibration *calib
                     .current = json_number_value(json_object_get(found, "current")),
                     .power = json_number_value(json_object_get(found, "power"))},
         .invert = json_is_true(json_object_get(found, "invert")),
+        .origin = json_is_true(json_object_get(found, "measured")) ? CALIBRATION_MEASURED
+                                                                   : CALIBRATION_CONFIGURED,
     };
     return integer_of(found, "valid_from_ms", INT64_MIN, &calibration->valid_from_ms) &&
            calibration_check(&calibration->factors, NULL) == STATUS_OK;
@@ -144,7 +147,7 @@ static void take(struct channels *channels, struct known_channel *known,
 {
     if (found->counted.id != 0)
         (void)channels_record(channels, known, &found->counted.factors, found->counted.invert,
-                              found->counted.valid_from_ms);
+                              found->counted.origin, found->counted.valid_from_ms);
     channels_put_state(known, &found->state);
 }
 

@@ -129,6 +129,7 @@ static void writer_free(struct writer *writer)
     free(writer->batch.readings.items);
     free(writer->batch.events.items);
     free(writer->batch.totals);
+    free(writer->batch.calibrations);
     queue_free(&writer->queue);
     channels_free(&writer->channels);
     (void)pthread_cond_destroy(&writer->changed);
@@ -189,6 +190,7 @@ static void take(struct writer *writer)
     queue_take(&writer->queue, &batch->readings, &batch->events);
     writer->in_flight = batch->readings.count;
     writer->urgent = false;
+    batch_take_calibrations(batch, &writer->channels);
     batch->total_count = 0;
     free(batch->totals);
     batch->totals = memory_new(writer->channels.count, sizeof *batch->totals);
@@ -208,10 +210,11 @@ static void take(struct writer *writer)
 static bool nothing_to_write(const struct writer *writer)
 {
     const struct batch *batch = &writer->batch;
-    if (batch->readings.count > 0 || batch->events.count > 0 || batch->total_count > 0)
+    if (batch->readings.count > 0 || batch->events.count > 0 || batch->total_count > 0 ||
+        batch->calibration_count > 0)
         return false;
     for (size_t i = 0; i < writer->channels.count; i++)
-        if (!writer->channels.list[i].stored || !writer->channels.list[i].recorded_stored)
+        if (!writer->channels.list[i].stored)
             return false;
     return true;
 }
@@ -229,6 +232,7 @@ static void settle_done(struct writer *writer, int64_t began_ms)
         channels_totals_uwh(&total->state, &total->counted, channel->kind,
                             &channel->stored_imported_uwh, &channel->stored_exported_uwh);
     }
+    batch_calibrations_stored(batch, &writer->channels);
     ring_clear(&batch->readings);
     events_clear(&batch->events);
     writer->retry_delay_ms = 0;
@@ -437,6 +441,22 @@ void writer_put_state(struct writer *writer, unsigned number, const struct energ
     writer->totals_due = true; /* or the old, higher totals would come back after a damage */
     (void)pthread_cond_broadcast(&writer->changed);
     (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+bool writer_put_calibration(struct writer *writer, unsigned number,
+                            const struct calibration *factors, int64_t wall_ms)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    struct known_channel *channel = channels_find(&writer->channels, number);
+    bool can = !channels_record_waits(channel);
+    if (can) {
+        (void)channels_record(&writer->channels, channel, factors, channel->recorded.invert,
+                              CALIBRATION_MEASURED, wall_ms);
+        writer->urgent = true;
+        (void)pthread_cond_broadcast(&writer->changed);
+    }
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return can;
 }
 
 void writer_put_event(struct writer *writer, const struct queued_event *event)

@@ -26,6 +26,9 @@ enum status writer_start(struct writer *writer, struct error *error);
 void writer_put_reading(struct writer *writer, const struct queued_reading *item,
                         const struct energy_state *state);
 void writer_put_state(struct writer *writer, unsigned number, const struct energy_state *state);
+/** False if the former one is not stored yet. */
+bool writer_put_calibration(struct writer *writer, unsigned number,
+                            const struct calibration *factors, int64_t wall_ms);
 void writer_put_event(struct writer *writer, const struct queued_event *event);
 void writer_stored_totals(struct writer *writer, unsigned number, int64_t *imported_uwh,
                           int64_t *exported_uwh);

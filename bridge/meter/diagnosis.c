@@ -24,6 +24,7 @@ static const struct {
     [CONDITION_OTHER_PHASE] = {PROBLEM_CLAMP_OTHER_PHASE, 300000, 60000},
     [CONDITION_NO_VOLTAGE] = {PROBLEM_NO_VOLTAGE, 10000, 5000},
     [CONDITION_IMPLAUSIBLE] = {PROBLEM_IMPLAUSIBLE, 0, 10000},
+    [CONDITION_POWER_HIDDEN] = {PROBLEM_POWER_HIDDEN, 60000, 10000},
 };
 
 static void weigh(struct diagnosis *diagnosis, enum diagnosis_condition which,
@@ -71,6 +72,8 @@ static bool phase_suspicious(int64_t factor)
 static enum evidence other_phase(struct diagnosis *diagnosis, const struct finding *finding)
 {
     const struct channel_values *values = &finding->values;
+    if (finding->power_hidden) /* explains it better */
+        return EVIDENCE_AGAINST;
     if (!values->current_ma.known || !values->power_factor_permille.known)
         return EVIDENCE_NONE;
     if ((double)values->current_ma.value < finding->max_current_a * 1e3 / 20)
@@ -101,6 +104,8 @@ unsigned diagnosis_update(struct diagnosis *diagnosis, const struct finding *fin
           ms);
     weigh(diagnosis, CONDITION_IMPLAUSIBLE, finding->implausible ? EVIDENCE_FOR : EVIDENCE_AGAINST,
           ms);
+    weigh(diagnosis, CONDITION_POWER_HIDDEN,
+          finding->power_hidden ? EVIDENCE_FOR : EVIDENCE_AGAINST, ms);
 
     unsigned problems = 0;
     for (size_t i = 0; i < CONDITION_COUNT; i++)
@@ -124,6 +129,8 @@ const char *meter_problem_name(enum meter_problem problem)
         return "noisy";
     case PROBLEM_IMPLAUSIBLE:
         return "implausible";
+    case PROBLEM_POWER_HIDDEN:
+        return "power_hidden";
     }
     return "unknown";
 }
@@ -151,6 +158,9 @@ const char *meter_problem_text(enum meter_problem problem)
     case PROBLEM_IMPLAUSIBLE:
         return "The values are outside what the installation can have, so none are shown: check "
                "calibration, mains.voltage and mains.max_current.";
+    case PROBLEM_POWER_HIDDEN:
+        return "Current flows but the module shows 0 W: it hides negative power. If the circuit "
+               "feeds back, switch on its flag 25 (SetFlag 25 1); if not, turn the clamp.";
     }
     return "The problem is unknown.";
 }

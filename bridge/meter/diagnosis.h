@@ -12,6 +12,7 @@
  *                 about 0 (90 degrees) or -0.5 (120)
  *   no voltage    10 s                                      5 s
  *   implausible   the meter's own rule, at once             10 s of good values
+ *   power hidden  1 min of a current with a power of 0      10 s with power
  *
  * A solar feeder looks exactly like a reversed clamp. So that it does not show a problem for ever,
  * the advice is only given to a new channel: one that was never seen consuming (over 20 W since
@@ -30,6 +31,7 @@ enum diagnosis_condition {
     CONDITION_OTHER_PHASE,
     CONDITION_NO_VOLTAGE,
     CONDITION_IMPLAUSIBLE,
+    CONDITION_POWER_HIDDEN,
     CONDITION_COUNT,
 };
 
@@ -50,6 +52,7 @@ struct finding {
     int64_t boot_ms;
     bool no_voltage;
     bool implausible;
+    bool power_hidden; /**< values_power_hidden(), OpenBeken only */
     double max_current_a;
     struct channel_values values;
 };

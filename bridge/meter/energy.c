@@ -11,8 +11,13 @@ static const int64_t bl0942_size = INT64_C(1) << 24;
 static const int64_t openbeken_size = INT64_C(1) << 53; /* what a double holds exactly */
 static const double bl0942_greatest_rate = 20.0;
 static const double bl0942_slack_counts = 3.0;      /* jitter of a reading's stamp */
-static const double openbeken_slack_seconds = 60.0; /* it may publish as seldom as that */
+static const double openbeken_slack_seconds = 10.0; /* a message may be late */
+static const double openbeken_slack_mwh = 2000.0;   /* steps of 0.2 Wh, or 1 Wh with flag 40 */
 static const int64_t openbeken_rollback_mwh = 10000;
+static const int64_t openbeken_reset_gap_ms = 3600000;
+static const int64_t openbeken_kwh_step_mwh = 1000; /* three decimals of a kWh */
+static const int64_t openbeken_unit_least_mwh = 2000;
+static const int64_t openbeken_unit_gap_ms = 130000; /* over a longer one a reset may look alike */
 
 static const int64_t believable_wall_ms = INT64_C(1704067200000); /* 2024-01-01 */
 static const int64_t clock_settles_ms = INT64_C(600000);
@@ -55,7 +60,14 @@ struct gap {
     bool settled; /**< it will not be known better later */
 };
 
-enum move { MOVE_FORWARD, MOVE_RESTART, MOVE_ROLLBACK, MOVE_IMPOSSIBLE, MOVE_UNDECIDED };
+enum move {
+    MOVE_FORWARD,
+    MOVE_RESTART,
+    MOVE_ROLLBACK,
+    MOVE_RESCALED,
+    MOVE_IMPOSSIBLE,
+    MOVE_UNDECIDED,
+};
 
 static int64_t add_saturating(int64_t a, int64_t b)
 {
@@ -133,9 +145,19 @@ struct energy_state *energy_counter_state(struct energy_counter *counter)
 static double greatest_step(const struct energy_counter *counter, int64_t ms)
 {
     double rate = counter->counts_per_second;
-    double slack =
-        counter->kind == READING_BL0942 ? bl0942_slack_counts : openbeken_slack_seconds * rate;
+    double slack = counter->kind == READING_BL0942
+                       ? bl0942_slack_counts
+                       : openbeken_slack_seconds * rate + openbeken_slack_mwh;
     return rate * (double)(ms < 0 ? 0 : ms) / 1000.0 + slack;
+}
+
+/** A step down that only the number's format made: the module writes a float, cut to mWh or Wh. */
+static bool format_costs(int64_t from, int64_t to)
+{
+    int64_t drop = from - to;
+    bool last_bit = drop <= 1 + from / (INT64_C(1) << 23);
+    bool whole_wh = drop < openbeken_kwh_step_mwh && to % openbeken_kwh_step_mwh == 0 && to > 0;
+    return last_bit || whole_wh;
 }
 
 /** Counts from one counter value to a later one if it ran forward; -1 if it cannot have. */
@@ -143,7 +165,9 @@ static int64_t forward_step(enum reading_kind kind, int64_t from, int64_t to)
 {
     if (to >= from)
         return to - from;
-    return kind == READING_BL0942 ? to - from + bl0942_size : -1;
+    if (kind == READING_BL0942)
+        return to - from + bl0942_size;
+    return format_costs(from, to) ? 0 : -1;
 }
 
 static bool forward_possible(const struct energy_counter *counter, int64_t from, int64_t to,
@@ -153,7 +177,7 @@ static bool forward_possible(const struct energy_counter *counter, int64_t from,
     int64_t step = forward_step(counter->kind, from, to);
     if (step < 0 || (double)step > limit)
         return false;
-    bool wrapped = to < from;
+    bool wrapped = counter->kind == READING_BL0942 && to < from;
     return !wrapped || (!gap->assumed && limit < (double)bl0942_size / 2);
 }
 
@@ -184,6 +208,32 @@ static struct gap gap_to(const struct energy_counter *counter, const struct poin
     return gap;
 }
 
+/** 1000 times less or more, give or take what can have been counted meanwhile. */
+static bool rescaled(const struct energy_counter *counter, int64_t from, int64_t to, int64_t gap_ms)
+{
+    if (from < openbeken_unit_least_mwh || to <= 0 || gap_ms > openbeken_unit_gap_ms)
+        return false;
+    double limit = (double)from + greatest_step(counter, gap_ms);
+    double up = (double)to / 1000.0, down = (double)to * 1000.0;
+    return (up >= (double)from && up <= limit) ||
+           (down > (double)(from - openbeken_kwh_step_mwh) && down <= limit);
+}
+
+/** A step of an OpenBeken counter that is not forward. */
+static enum move judge_openbeken(const struct energy_counter *counter, int64_t to,
+                                 const struct gap *gap)
+{
+    int64_t from = counter->state.counter;
+    if (rescaled(counter, from, to, gap->ms))
+        return MOVE_RESCALED;
+    if (to < from && from - to <= openbeken_rollback_mwh)
+        return MOVE_ROLLBACK;
+    bool counted_since_reset = (double)to <= greatest_step(counter, gap->ms);
+    if (to < from && counted_since_reset && gap->ms <= openbeken_reset_gap_ms)
+        return MOVE_RESTART;
+    return gap->settled ? MOVE_IMPOSSIBLE : MOVE_UNDECIDED;
+}
+
 /** How the counter got from the baseline to the point, judged with what is known at `now`. */
 static enum move judge(const struct energy_counter *counter, const struct point *point,
                        const struct point *now)
@@ -197,9 +247,8 @@ static enum move judge(const struct energy_counter *counter, const struct point 
         return MOVE_UNDECIDED;
     if (forward_possible(counter, baseline->counter, point->counter, &gap))
         return MOVE_FORWARD;
-    int64_t drop = baseline->counter - point->counter;
-    if (counter->kind == READING_OPENBEKEN && drop > 0 && drop <= openbeken_rollback_mwh)
-        return MOVE_ROLLBACK;
+    if (counter->kind == READING_OPENBEKEN)
+        return judge_openbeken(counter, point->counter, &gap);
     if (counted_since_restart)
         return MOVE_RESTART;
     return gap.settled ? MOVE_IMPOSSIBLE : MOVE_UNDECIDED;
@@ -263,6 +312,27 @@ static void describe_gap(const struct energy_counter *counter, const struct poin
     outcome->after_gap = counts > 0 && gap.ms > missing_readings_ms && gap.ms / 3 > usual_ms;
 }
 
+static enum energy_reason reason_of(const struct energy_counter *counter, enum move move)
+{
+    if (counter->kind != READING_OPENBEKEN)
+        return ENERGY_REASON_NONE;
+    bool lower = counter->pending.counter < counter->state.counter;
+    switch (move) {
+    case MOVE_FORWARD:
+        return ENERGY_REASON_NONE;
+    case MOVE_RESTART:
+        return ENERGY_REASON_RESET;
+    case MOVE_ROLLBACK:
+        return ENERGY_REASON_STORED;
+    case MOVE_RESCALED:
+        return ENERGY_REASON_UNIT;
+    case MOVE_IMPOSSIBLE:
+    case MOVE_UNDECIDED:
+        return lower ? ENERGY_REASON_LOWER : ENERGY_REASON_JUMP;
+    }
+    return ENERGY_REASON_NONE;
+}
+
 /** Settles the step to the pending reading, which `now` has confirmed. */
 static void settle(struct energy_counter *counter, enum move move, const struct point *now,
                    bool now_restarted, struct energy_outcome *outcome)
@@ -270,10 +340,11 @@ static void settle(struct energy_counter *counter, enum move move, const struct 
     int64_t counts = 0;
     outcome->old_counter = counter->state.counter;
     outcome->new_counter = counter->pending.counter;
+    outcome->reason = reason_of(counter, move);
     switch (move) {
     case MOVE_FORWARD:
         counts = forward_step(counter->kind, outcome->old_counter, outcome->new_counter);
-        if (outcome->new_counter < outcome->old_counter)
+        if (counter->kind == READING_BL0942 && outcome->new_counter < outcome->old_counter)
             outcome->verdict = ENERGY_WRAPPED;
         break;
     case MOVE_RESTART:
@@ -283,6 +354,7 @@ static void settle(struct energy_counter *counter, enum move move, const struct 
     case MOVE_ROLLBACK:
         outcome->verdict = ENERGY_RESTARTED;
         break;
+    case MOVE_RESCALED:
     case MOVE_IMPOSSIBLE:
     case MOVE_UNDECIDED:
         outcome->verdict = ENERGY_REJECTED;
@@ -291,6 +363,9 @@ static void settle(struct energy_counter *counter, enum move move, const struct 
     describe_gap(counter, now, counts, outcome);
     add_counts(counter, counts, outcome);
     advance_baseline(counter, now, now_restarted);
+    /* Or what the format costs would be counted again with the next step up. */
+    if (move == MOVE_FORWARD && counter->kind == READING_OPENBEKEN && counts == 0)
+        counter->state.counter = outcome->old_counter;
 }
 
 /** The baseline and `now` agree and jump over what was pending between them. */
@@ -348,6 +423,21 @@ static void accept_disagreeing(struct energy_counter *counter, const struct poin
     replace_pending(counter, now, 1);
 }
 
+/**
+ * Messages arrive whole, so what OpenBeken's counter showed last was true, even if the next message is
+ * of another world (reset, set, a late message): it is credited before that is looked at.
+ */
+static void credit_unconfirmed(struct energy_counter *counter, const struct point *now,
+                               struct energy_outcome *outcome)
+{
+    if (counter->kind == READING_OPENBEKEN && follows_baseline(counter, &counter->pending)) {
+        settle(counter, MOVE_FORWARD, now, false, outcome);
+        counter->agreeing = 1;
+    } else {
+        accept_disagreeing(counter, now, outcome);
+    }
+}
+
 static void accept_counter(struct energy_counter *counter, const struct energy_sample *sample,
                            struct energy_outcome *outcome)
 {
@@ -363,7 +453,7 @@ static void accept_counter(struct energy_counter *counter, const struct energy_s
     else if (follows_pending(counter, &now))
         accept_agreeing(counter, &now, sample->restarted, outcome);
     else
-        accept_disagreeing(counter, &now, outcome);
+        credit_unconfirmed(counter, &now, outcome);
     if (sample->restarted) /* what was read before a restart cannot agree with what comes after */
         counter->agreeing = 1;
 }

@@ -37,8 +37,25 @@
  *  - A restart in a gap that finds the baseline within rate * gap of 2^24 is taken for a wrap,
  *    unless the driver flags it: at most rate * gap too much.
  *
- * An OpenBeken module's counter does not wrap. After a power cut it goes on from a saved value up
- * to 10 Wh lower: such a drop moves the baseline and credits nothing.
+ * An OpenBeken module's counter (in mWh) does not wrap. Its messages arrive whole, so a possible step
+ * is also credited when the next reading disagrees; all else is as above. What it does instead (enum energy_reason tells them apart):
+ *
+ *   step                                                 credited        baseline
+ *   down by what its number format costs (a float's      nothing         stays
+ *     last bit, or 1 Wh where only whole Wh come)
+ *   down by up to 10 Wh: went on from a stored value     nothing         moves
+ *     after a power cut
+ *   down to what can be counted since the baseline, not  all it shows    moves
+ *     longer than an hour ago: it was reset
+ *   down otherwise: it was set, or reset long ago        nothing         moves
+ *   up by more than the greatest load: it was set, or    nothing         moves
+ *     its BL0942 restarted, which the module takes for
+ *     a wrap of the chip's 24 bit (up to 3269 kWh)
+ *   by a factor of 1000 either way: it counts in the     nothing         moves
+ *     other one of Wh and kWh now (its flag 40)
+ *
+ * A drop that is hidden because the counter is past the baseline again when it is next heard is not
+ * seen: too little by at most 10 Wh.
  */
 #ifndef BRIDGE_METER_ENERGY_H
 #define BRIDGE_METER_ENERGY_H
@@ -95,12 +112,23 @@ enum energy_verdict {
     ENERGY_DISPUTED,  /**< several readings in a row disagree; told once until they agree again */
 };
 
+/** Why an OpenBeken module's counter did what it did, as far as numbers tell. */
+enum energy_reason {
+    ENERGY_REASON_NONE,
+    ENERGY_REASON_STORED, /**< went on from a stored value after a power cut */
+    ENERGY_REASON_RESET,  /**< began again at 0 */
+    ENERGY_REASON_LOWER,  /**< set to something lower, or reset long ago */
+    ENERGY_REASON_JUMP,   /**< set to something higher, or a chip restart taken for a wrap */
+    ENERGY_REASON_UNIT,   /**< 1000 times more or less: Wh and kWh */
+};
+
 /** What one sample led to. */
 struct energy_outcome {
     enum energy_verdict verdict;
-    int64_t old_counter; /**< the baseline before */
-    int64_t new_counter; /**< what was credited, rejected or dropped */
-    int64_t imported;    /**< counts added to the state */
+    enum energy_reason reason; /**< with ENERGY_RESTARTED and ENERGY_REJECTED of OpenBeken */
+    int64_t old_counter;       /**< the baseline before */
+    int64_t new_counter;       /**< what was credited, rejected or dropped */
+    int64_t imported;          /**< counts added to the state */
     int64_t exported;
     bool gap_known; /**< the time between old and new counter is known */
     int64_t gap_ms; /**< ... and this */

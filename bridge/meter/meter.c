@@ -4,6 +4,7 @@
 #include "bridge/meter/diagnosis.h"
 #include "bridge/meter/values.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -121,6 +122,39 @@ static void say_counter(struct meter_event *event, enum energy_verdict verdict)
             old, new);
 }
 
+static const char *reason_words(enum energy_reason reason)
+{
+    switch (reason) {
+    case ENERGY_REASON_NONE:
+        break;
+    case ENERGY_REASON_STORED:
+        return "went on from the value stored before a power cut";
+    case ENERGY_REASON_RESET:
+        return "was reset";
+    case ENERGY_REASON_LOWER:
+        return "was set lower, or reset while nobody listened";
+    case ENERGY_REASON_JUMP:
+        return "was set higher, or its BL0942 restarted and the module took that for a wrap";
+    case ENERGY_REASON_UNIT:
+        return "changed between Wh and kWh (flag 40; see energy_unit)";
+    }
+    return "did something odd";
+}
+
+/** Counters of OpenBeken modules are in mWh; people know them in Wh. */
+static void say_openbeken(struct meter_event *event, enum energy_reason reason)
+{
+    struct text text;
+    text_init(&text, event->text, sizeof event->text);
+    text_append(&text, "The module's counter %s: ", reason_words(reason));
+    text_append_decimal(&text, event->old_counter, 3, 3, true);
+    text_append(&text, " to ");
+    text_append_decimal(&text, event->new_counter, 3, 3, true);
+    text_append(&text, " Wh; ");
+    text_append_decimal(&text, event->credited, 3, 3, true);
+    text_append(&text, " Wh were added.");
+}
+
 static void report_counter(const struct energy_outcome *outcome, struct meter_result *result)
 {
     enum meter_event_kind kind = event_of(outcome->verdict);
@@ -130,7 +164,10 @@ static void report_counter(const struct energy_outcome *outcome, struct meter_re
     event->old_counter = outcome->old_counter;
     event->new_counter = outcome->new_counter;
     event->credited = outcome->imported + outcome->exported;
-    say_counter(event, outcome->verdict);
+    if (outcome->reason != ENERGY_REASON_NONE)
+        say_openbeken(event, outcome->reason);
+    else
+        say_counter(event, outcome->verdict);
 }
 
 static void report_downtime(const struct energy_outcome *outcome, struct meter_result *result)
@@ -245,8 +282,8 @@ static void count_energy(struct meter *meter, const struct reading *reading, boo
         .reverse = ((reading->flags & READING_REVERSE) != 0) != inverted,
     };
     sample.power_known = values_power_mw(&meter->options, reading, &sample.power) && believable;
-    if (meter->options.kind != READING_BL0942)
-        sample.reverse = false;
+    if (meter->options.kind == READING_OPENBEKEN)
+        sample.reverse = values_power_hidden(reading) != inverted;
     struct energy_outcome outcome;
     energy_counter_accept(meter->energy, &sample, &outcome);
     result->imported_counts = outcome.imported;
@@ -261,6 +298,7 @@ void meter_accept(struct meter *meter, const struct reading *reading, struct met
     struct finding finding = {
         .boot_ms = reading->boot_ms,
         .max_current_a = meter->options.max_current_a,
+        .power_hidden = meter->options.kind == READING_OPENBEKEN && values_power_hidden(reading),
     };
     bool believable = take_values(meter, reading, &finding);
     count_energy(meter, reading, believable, result);
@@ -285,6 +323,11 @@ void meter_values(const struct meter *meter, bool stale, struct channel_values *
     if (stale)
         *values = (struct channel_values){0};
     fill_energy(meter, values);
+}
+
+const struct calibration *meter_calibration(const struct meter *meter)
+{
+    return &meter->options.calibration;
 }
 
 void meter_set_calibration(struct meter *meter, const struct calibration *calibration)

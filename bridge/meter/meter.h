@@ -55,6 +55,7 @@ enum meter_problem {
     PROBLEM_SILENT = 1 << 3,            /**< set by the caller: the source does not answer */
     PROBLEM_NOISY = 1 << 4,             /**< set by the caller: the line is noisy */
     PROBLEM_IMPLAUSIBLE = 1 << 5,       /**< values outside what the installation can have */
+    PROBLEM_POWER_HIDDEN = 1 << 6,      /**< OpenBeken shows negative power as 0 */
 };
 
 enum meter_event_kind {
@@ -119,6 +120,9 @@ const struct energy_state *meter_state(const struct meter *meter);
 
 /** Values as of the last reading, everything but energy unknown when stale (source offline). */
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values);
+
+/** The factors it counts with. Borrowed. */
+const struct calibration *meter_calibration(const struct meter *meter);
 
 /** Folds what was counted into the base, then counts with the new factors: totals do not jump. */
 void meter_set_calibration(struct meter *meter, const struct calibration *calibration);

@@ -7,6 +7,7 @@ static const double no_voltage_v = 10.0;
 static const double lowest_hz = 40.0;
 static const double highest_hz = 70.0;
 static const double least_apparent_va = 1.0;
+static const int64_t hidden_least_ma = 200;
 
 /* The chip measures both at the same time, so active can only exceed apparent power by the error of
  * small currents (sheet: 6 % at the low end) and of factors that do not quite fit. */
@@ -151,4 +152,11 @@ bool values_power_mw(const struct meter_options *options, const struct reading *
     struct quantities measured = measure(options, reading);
     *power_mw = measured.power_w.value * 1e3;
     return measured.power_w.known;
+}
+
+bool values_power_hidden(const struct reading *reading)
+{
+    static const unsigned both = READING_POWER | READING_CURRENT;
+    return (reading->present & both) == both && reading->power == 0 &&
+           reading->current >= hidden_least_ma;
 }

@@ -308,7 +308,8 @@ static int start_connect(struct connection *connection, const struct connection_
     will.message = options->will_payload;
     will.retained = 1;
     will.qos = 1;
-    connect.will = &will;
+    bool wills = options->will_topic != NULL && options->will_topic[0] != '\0';
+    connect.will = wills ? &will : NULL;
     connect.keepAliveInterval = options->keepalive_s;
     connect.connectTimeout = CONNECT_TIMEOUT_S;
     connect.username = text_or_null(options->user);

@@ -66,7 +66,7 @@ struct connection_options {
     int version;                 /**< 4 or 5 */
     const char *ca, *cert, *key; /**< "" none; ca "": the system's */
     bool insecure;
-    const char *will_topic, *will_payload; /**< retained, QoS 1 */
+    const char *will_topic, *will_payload; /**< retained, QoS 1; NULL: none */
     size_t packet_max; /**< bytes the broker is asked not to exceed (MQTT 5 only) */
 };
 

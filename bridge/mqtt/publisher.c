@@ -507,7 +507,7 @@ static void begin_attempt(struct publisher *publisher)
 static void begin_session(struct publisher *publisher)
 {
     enter(publisher, PHASE_ONLINE);
-    publisher->birth_sent = false;
+    publisher->birth_sent = publisher->settings.will_topic[0] == '\0';
     publisher->filters_sent = 0;
     publisher->progress_ms = publisher->phase_since_ms;
     latest_resend(publisher->latest);
@@ -578,7 +578,8 @@ static void describe_end(struct publisher *publisher, const struct connection_en
             publisher->address.tls
                 ? "it accepts TCP connections, but its certificate is not for this host name, or "
                   "it "
-                  "does not answer in TLS; check the name and the port in mqtt.server"
+                  "asks for a certificate of this bridge, or it does not answer in TLS; check the "
+                  "name and the port in mqtt.server, and mqtt.cert"
                 : "it accepts TCP connections, but does not answer in MQTT; check the port in "
                   "mqtt.server",
             text);
@@ -717,6 +718,8 @@ static void say_goodbye(struct publisher *publisher)
            !publisher->disconnect_sent) {
         bool full = send_waiting(publisher);
         bool flushed = !anything_waits(publisher) || clock_boot_ms() >= flush_by;
+        if (flushed && publisher->settings.will_topic[0] == '\0')
+            publisher->goodbye_sent = publisher->goodbye_done = true;
         if (flushed && !publisher->goodbye_sent && publisher->on_the_way < CONNECTION_SLOTS) {
             struct slot goodbye = {.kind = SLOT_GOODBYE};
             publisher->goodbye_sent = send_chosen(publisher, &goodbye);

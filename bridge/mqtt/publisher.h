@@ -31,7 +31,7 @@ struct publisher_options {
     int version;                 /**< 4 or 5 */
     const char *ca, *cert, *key; /**< "" none; ca "": the system's certificates */
     bool insecure;               /**< mqtts without checking the certificate and its host name */
-    const char *will_topic;      /**< retained, QoS 1 */
+    const char *will_topic;      /**< retained, QoS 1; NULL: no will, no birth, no last word */
     const char *will_payload;
     const char *birth_payload; /**< published to will_topic, retained, after each connect */
     int64_t retry_ms; /**< first wait after a loss; 0: 1000. It doubles with each failure */

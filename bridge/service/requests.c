@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/requests.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/service/search.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#define FACTOR_MIN 1.0 /* calibration.h: what a board can have */
+#define FACTOR_MAX 1e8
+#define JOIN_SECONDS_MAX 3600
+#define CLEAR_MS 3000        /* retained announcements come at once */
 #define ENERGY_KWH_MAX 9.0e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
 
 typedef enum status (*handler)(const struct service_requests *requests,
@@ -95,18 +99,109 @@ static enum status set_energy(const struct service_requests *requests,
     return status;
 }
 
+/* A missing factor stays as it is; 0 stands for that. */
+static enum status read_factor(const struct request *request, const char *key, double *factor,
+                               struct error *error)
+{
+    *factor = 0;
+    if (json_object_get(request->body, key) == NULL)
+        return STATUS_OK;
+    return request_number(request, key, FACTOR_MIN, FACTOR_MAX, factor, error);
+}
+
+static enum status set_calibration(const struct service_requests *requests,
+                                   const struct request *request, json_t **data,
+                                   struct error *error)
+{
+    char id[64], channel[16];
+    struct calibration factors = {0};
+    int64_t valid_from_ms = 0;
+    enum status status = request_text(request, "id", id, sizeof id, error);
+    if (status == STATUS_OK)
+        status = request_text(request, "channel", channel, sizeof channel, error);
+    if (status == STATUS_OK)
+        status = read_factor(request, "voltage", &factors.voltage, error);
+    if (status == STATUS_OK)
+        status = read_factor(request, "current", &factors.current, error);
+    if (status == STATUS_OK)
+        status = read_factor(request, "power", &factors.power, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!(factors.voltage > 0 || factors.current > 0 || factors.power > 0))
+        return error_set(
+            error, STATUS_USAGE,
+            "Say which factors to set: voltage, current or power, in counts per unit.");
+    struct service_device *device = find_device(requests, id);
+    if (device == NULL)
+        return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
+    status = service_device_set_calibration(device, channel, &factors, &valid_from_ms, error);
+    if (status != STATUS_OK)
+        return status;
+    char time[64];
+    struct text text;
+    text_init(&text, time, sizeof time);
+    text_append_time(&text, valid_from_ms, true);
+    *data = json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "id", id, "channel", channel, "voltage",
+                      factors.voltage, "current", factors.current, "power", factors.power,
+                      "valid_from", time);
+    return STATUS_OK;
+}
+
+/* Zigbee2MQTT's word for it. Nothing is written to bridge.yaml: the answer holds the lines. */
+static enum status permit_join(const struct service_requests *requests,
+                               const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    double seconds = SEARCH_MODULE_REPEATS_MS / 1000.0;
+    if (request->body != NULL && json_object_get(request->body, "time") != NULL) {
+        enum status status = request_number(request, "time", 1, JOIN_SECONDS_MAX, &seconds, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return requests->search(requests->context, request, llround(1000 * seconds), NULL, error);
+}
+
+static enum status clear_announcements(const struct service_requests *requests,
+                                       const struct request *request, json_t **data,
+                                       struct error *error)
+{
+    (void)data;
+    char topic[64];
+    enum status status = request_text(request, "topic", topic, sizeof topic, error);
+    if (status != STATUS_OK)
+        return status;
+    return requests->search(requests->context, request, CLEAR_MS, topic, error);
+}
+
 #define HANDLER_KEYS_MAX 8
 
-static const struct {
+struct row {
     const char *name;
     handler handle;
     const char *keys[HANDLER_KEYS_MAX]; /* what the body may hold beside "transaction" */
-} handlers[] = {
-    {"health_check", health_check, {NULL}},
-    {"restart", restart, {NULL}},
-    {"log_level", set_log_level, {"level"}},
-    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}},
+    bool answers_later;                 /* if it succeeds, the request belongs to somebody else */
 };
+
+static const struct row rows[] = {
+    {"health_check", health_check, {NULL}, false},
+    {"restart", restart, {NULL}, false},
+    {"log_level", set_log_level, {"level"}, false},
+    {"device/energy/set", set_energy, {"id", "channel", "energy", "energy_produced"}, false},
+    {"device/calibration/set",
+     set_calibration,
+     {"id", "channel", "voltage", "current", "power"},
+     false},
+    {"permit_join", permit_join, {"time"}, true},
+    {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
+};
+
+static const struct row *find_row(const char *name)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
 
 /* A misspelt key would otherwise be an order that is silently not carried out. */
 static enum status only_known_keys(const struct request *request, const char *const *keys,
@@ -126,16 +221,24 @@ static enum status only_known_keys(const struct request *request, const char *co
     return STATUS_OK;
 }
 
-static enum status handle(const struct service_requests *requests, const struct request *request,
-                          json_t **data, struct error *error)
+static enum status handle(const struct service_requests *requests, const struct row *row,
+                          const struct request *request, json_t **data, struct error *error)
 {
-    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
-        if (strcmp(handlers[i].name, request->name) != 0)
-            continue;
-        enum status status = only_known_keys(request, handlers[i].keys, error);
-        return status == STATUS_OK ? handlers[i].handle(requests, request, data, error) : status;
-    }
-    return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+    if (row == NULL)
+        return error_set(error, STATUS_USAGE, "There is no request \"%s\".", request->name);
+    enum status status = only_known_keys(request, row->keys, error);
+    return status == STATUS_OK ? row->handle(requests, request, data, error) : status;
+}
+
+void service_respond(const char *base_topic, struct publisher *publisher,
+                     const struct request *request, enum status status, const json_t *data,
+                     const struct error *error)
+{
+    char topic[256 + REQUEST_NAME_SIZE];
+    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", base_topic, request->name);
+    char *text memory_auto = response_format(request, status, data, error);
+    if (text != NULL)
+        publisher_event(publisher, topic, text, strlen(text), 1);
 }
 
 static void answer(const struct service_requests *requests, const char *name,
@@ -144,18 +247,16 @@ static void answer(const struct service_requests *requests, const char *name,
     struct request request;
     json_t *data = NULL; /* new reference or NULL */
     struct error error = {""};
+    const struct row *row = find_row(name);
     enum status status =
         request_parse(name, message->payload, message->payload_length, &request, &error);
     if (status == STATUS_OK)
-        status = handle(requests, &request, &data, &error);
+        status = handle(requests, row, &request, &data, &error);
     if (status != STATUS_OK)
         log_warning(requests->log, "The request %s was refused: %s", name, error.text);
-
-    char topic[256 + REQUEST_NAME_SIZE];
-    (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", requests->base_topic, name);
-    char *text memory_auto = response_format(&request, status, data, &error);
-    if (text != NULL)
-        publisher_event(requests->publisher, topic, text, strlen(text), 1);
+    else if (row->answers_later)
+        return;
+    service_respond(requests->base_topic, requests->publisher, &request, status, data, &error);
     json_decref(data);
     request_free(&request);
 }

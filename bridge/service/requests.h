@@ -7,6 +7,7 @@
 #define BRIDGE_SERVICE_REQUESTS_H
 
 #include "bridge/mqtt/publisher.h"
+#include "bridge/mqtt/requests.h"
 #include "bridge/service/service_device.h"
 
 struct service_requests {
@@ -19,8 +20,17 @@ struct service_requests {
     enum status (*reload)(void *context, struct error *error);
     /** Something in bridge/info has changed. */
     void (*changed)(void *context);
+    /** Looks for OpenBeken modules, removing the announcements of clear_client unless it is NULL, and
+     *  answers the request when it is done; takes the request over if STATUS_OK. */
+    enum status (*search)(void *context, const struct request *request, int64_t duration_ms,
+                          const char *clear_client, struct error *error);
     void *context;
 };
+
+/** Publishes the answer to a request. data is borrowed, NULL for {}. */
+void service_respond(const char *base_topic, struct publisher *publisher,
+                     const struct request *request, enum status status, const json_t *data,
+                     const struct error *error);
 
 void service_request(const struct service_requests *requests,
                      const struct publisher_incoming *message);

@@ -5,6 +5,7 @@
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
+#include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
@@ -13,6 +14,7 @@
 #include "drivers/base/memory.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,12 +39,15 @@ struct service {
     uv_timer_t tick, health, watchdog_timer;
     uv_signal_t stop_signals[2], reload_signal;
     bool loop_ready;
+    bool history_started;
 
     struct preferences *preferences;
     struct history *history;
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
+    struct search *search; /* NULL: none is running */
+    struct request search_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -201,33 +206,40 @@ static bool statistics_of(void *context, const struct config_device *device, siz
 
 /* ---- what comes from other threads ---- */
 
-/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
 static void report_set_aside(struct service *service, const struct history_health *history)
 {
-    struct publisher_health mqtt;
-    publisher_health(service->publisher, &mqtt);
-    if (!mqtt.connected || strcmp(history->set_aside, service->set_aside) == 0)
+    if (strcmp(history->set_aside, service->set_aside) == 0)
         return;
     char sentence[320];
     (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
     publish_event(service, "history_renewed", NULL, NULL,
                   set_aside_sentence(history, sentence, sizeof sentence));
-    publish_health(service);
 }
 
-static void report_history(struct service *service)
+static void report_problem(struct service *service, const char *problem)
 {
-    struct history_health health;
-    history_health(service->history, &health);
-    report_set_aside(service, &health);
-    if (strcmp(health.problem, service->history_problem) == 0)
+    if (strcmp(problem, service->history_problem) == 0)
         return;
-    (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", health.problem);
-    if (health.problem[0] != '\0')
-        publish_event(service, "history_problem", NULL, NULL, health.problem);
+    (void)snprintf(service->history_problem, sizeof service->history_problem, "%s", problem);
+    if (problem[0] != '\0')
+        publish_event(service, "history_problem", NULL, NULL, problem);
     else
         publish_event(service, "history_recovered", NULL, NULL, "The history is written again.");
-    publish_health(service);
+}
+
+/* As soon as there is somebody to hear it: events are not kept until there is a connection. */
+static void report_history(struct service *service)
+{
+    struct publisher_health mqtt;
+    struct history_health history;
+    publisher_health(service->publisher, &mqtt);
+    if (!mqtt.connected)
+        return;
+    history_health(service->history, &history);
+    report_set_aside(service, &history);
+    report_problem(service, history.problem);
+    if (service->health_due) /* a fault must not wait for the minute */
+        publish_health(service);
 }
 
 static void stop(struct service *service, enum service_end end)
@@ -260,12 +272,62 @@ static void on_info_changed(void *context)
     publish_info(context);
 }
 
+/* ---- looking for modules ---- */
+
+static void end_search(struct service *service)
+{
+    search_close(service->search);
+    service->search = NULL;
+    request_free(&service->search_request);
+}
+
+static void search_done(void *context)
+{
+    struct service *service = context;
+    json_t *result = search_result(service->search);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->search_request,
+                    STATUS_OK, result, NULL);
+    json_decref(result);
+    end_search(service);
+}
+
+static enum status start_search(void *context, const struct request *request, int64_t duration_ms,
+                                const char *clear_client, struct error *error)
+{
+    struct service *service = context;
+    if (service->search != NULL)
+        return error_set(error, STATUS_FAILED, "A search for modules is running already.");
+    const struct search_options options = {
+        .config = service->config,
+        .duration_ms = duration_ms,
+        .clear_client = clear_client,
+        .log = service->log,
+        .done = search_done,
+        .context = service,
+    };
+    enum status status = search_start(&service->loop, &options, &service->search, error);
+    if (status == STATUS_OK)
+        service->search_request = *request;
+    return status;
+}
+
+/* What was subscribed for modules brings other things as well. */
+static bool is_own_topic(const struct service *service, const char *topic)
+{
+    const char *base = service->config->mqtt.base_topic;
+    size_t length = strlen(base);
+    return strncmp(topic, base, length) == 0 && topic[length] == '/';
+}
+
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct service *service = context;
     if (incoming->kind == PUBLISHER_CONNECTED)
         publish_health(service);
-    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE)
+    if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */
+        return;
+    if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE ||
+        !is_own_topic(service, incoming->topic))
         return;
     const struct service_requests requests = {
         .base_topic = service->config->mqtt.base_topic,
@@ -275,6 +337,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .device_count = service->device_count,
         .reload = reload,
         .changed = on_info_changed,
+        .search = start_search,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -300,8 +363,6 @@ static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     report_history(service);
-    if (service->health_due)
-        publish_health(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
 }
@@ -309,6 +370,7 @@ static void on_tick(uv_timer_t *timer)
 static void on_health(uv_timer_t *timer)
 {
     publish_health(timer->data);
+    (void)malloc_trim(0);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -529,6 +591,18 @@ static void start_timers(struct service *service)
         (void)uv_timer_start(&service->watchdog_timer, on_watchdog, feed_ms, feed_ms);
 }
 
+/* Start and stop are on record, so that times without readings can be explained. */
+static enum status begin_history(struct service *service, struct error *error)
+{
+    enum status status = history_start(service->history, error);
+    if (status != STATUS_OK)
+        return status;
+    service->history_started = true;
+    history_put_event(service->history, 0, clock_wall_ms(), "started",
+                      "bl2mqtt " BL2MQTT_VERSION " started.");
+    return STATUS_OK;
+}
+
 static enum status start(struct service *service, struct error *error)
 {
     enum status status = start_loop(service, error);
@@ -541,7 +615,7 @@ static enum status start(struct service *service, struct error *error)
     service->relay = log_relay_create(service->log, wake_up, service);
     status = create_devices(service, error);
     if (status == STATUS_OK)
-        status = history_start(service->history, error);
+        status = begin_history(service, error);
     if (status == STATUS_OK)
         status = create_announcer(service, error);
     if (status == STATUS_OK)
@@ -558,7 +632,8 @@ static enum status start(struct service *service, struct error *error)
     };
     struct sources_sink own_sink = sink;
     own_sink.context = service;
-    service->sources = sources_create(&service->loop, service->config, &own_sink, service->log);
+    service->sources = sources_create(&service->loop, service->config, &own_sink,
+                                      service->publisher, service->log);
 
     subscribe(service);
     publish_info(service);
@@ -566,6 +641,9 @@ static enum status start(struct service *service, struct error *error)
                    message_bridge_devices(service->descriptions, service->device_count), true);
     publish_health(service);
     publish_devices(service);
+    /* What was built for these messages is several times what stays; with thousands of devices it is
+     * worth giving back. */
+    (void)malloc_trim(0);
     start_timers(service);
     return STATUS_OK;
 }
@@ -582,7 +660,11 @@ static void finish(struct service *service)
 {
     sources_close(service->sources);
     service->sources = NULL;
+    if (service->search != NULL)
+        end_search(service);
     announcer_close(service->announcer);
+    if (service->history_started)
+        history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");
     if (service->history != NULL)
         history_close(service->history, HISTORY_CLOSE_MS);
     if (service->publisher != NULL)

@@ -91,6 +91,29 @@ static void report(const struct service_device *device, const struct service_cha
     outlets->event(outlets->context, kind, device->config->id, channel->config->name, message);
 }
 
+/* The configured factors, or those measured since the configuration last changed. */
+static struct calibration calibration_in_use(const struct service_device *device,
+                                             const struct service_channel *channel)
+{
+    struct calibration in_use;
+    bool measured;
+    int64_t since_ms;
+    history_calibration_in_use(device->outlets->history, channel->history_number, &in_use,
+                               &measured, &since_ms);
+    if (measured) {
+        char since[64];
+        struct text text;
+        text_init(&text, since, sizeof since);
+        text_append_time(&text, since_ms, false);
+        log_info(device->outlets->log,
+                 "%s %s uses the calibration that was measured on %s (voltage: %.7g, current: "
+                 "%.7g, power: %.7g), as that of the configuration has not changed since.",
+                 device->config->id, channel->config->name, since, in_use.voltage, in_use.current,
+                 in_use.power);
+    }
+    return in_use;
+}
+
 /* The factors may have changed since the totals were stored: fold what was counted under the old
  * ones before counting with the new, so that the total does not jump. */
 static enum status open_channel(struct service_device *device, size_t number, struct error *error)
@@ -113,9 +136,10 @@ static enum status open_channel(struct service_device *device, size_t number, st
     if (status != STATUS_OK)
         return status;
 
+    struct calibration in_use = calibration_in_use(device, channel);
     struct meter_options options = {
         .kind = kind_of(config),
-        .calibration = changed ? previous : channel->config->calibration,
+        .calibration = changed ? previous : in_use,
         .invert = channel->config->invert,
         .mains_frequency_hz = (int)config->mains_frequency_hz,
         .mains_voltage_v = config->mains_voltage_v,
@@ -125,7 +149,7 @@ static enum status open_channel(struct service_device *device, size_t number, st
     };
     channel->meter = meter_create(&options, &state);
     if (changed) {
-        meter_set_calibration(channel->meter, &channel->config->calibration);
+        meter_set_calibration(channel->meter, &in_use);
         history_put_state(outlets->history, channel->history_number, meter_state(channel->meter));
         log_info(outlets->log,
                  "The calibration of %s %s changed; its totals go on from where they are.",
@@ -420,9 +444,15 @@ void service_device_driver_event(struct service_device *device, size_t number,
                                  enum driver_event event, const char *message)
 {
     static const char *const names[] = {
-        [DRIVER_CHIP_RESET] = "chip_reset",     [DRIVER_LINE_NOISY] = "line_noisy",
-        [DRIVER_PORT_GONE] = "port_gone",       [DRIVER_PORT_BACK] = "port_back",
+        [DRIVER_CHIP_RESET] = "chip_reset",
+        [DRIVER_LINE_NOISY] = "line_noisy",
+        [DRIVER_PORT_GONE] = "port_gone",
+        [DRIVER_PORT_BACK] = "port_back",
         [DRIVER_CHIP_CHANGED] = "chip_changed",
+        [DRIVER_UNIT_CHANGED] = "unit_changed",
+        [DRIVER_SOURCE_RESTARTED] = "module_restarted",
+        [DRIVER_SOURCE_RESTLESS] = "module_restless",
+        [DRIVER_MESSAGES_BAD] = "messages_bad",
     };
     struct service_channel *channel = &device->channels[number];
     if (event == DRIVER_LINE_NOISY)
@@ -434,7 +464,8 @@ void service_device_driver_event(struct service_device *device, size_t number,
 
 void service_device_tick(struct service_device *device, int64_t boot_ms)
 {
-    /* A channel that is about to be declared offline must not hold back the others for long. */
+    /* A channel that is about to be declared offline must not hold back the others for long, and the
+     * chips of a module speak when they please. */
     bool some_fresh = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
         some_fresh = some_fresh || device->channels[i].fresh;
@@ -454,6 +485,48 @@ enum status service_device_set_report_interval(struct service_device *device, in
         return status;
     device->report_interval_ms = interval_ms;
     publish_state(device, clock_boot_ms());
+    return STATUS_OK;
+}
+
+static enum status find_channel(struct service_device *device, const char *name, size_t *number,
+                                struct error *error)
+{
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        if (strcmp(device->channels[i].config->name, name) != 0)
+            continue;
+        *number = i;
+        return STATUS_OK;
+    }
+    return error_set(error, STATUS_USAGE, "Device %s has no channel \"%s\".", device->config->id,
+                     name);
+}
+
+enum status service_device_set_calibration(struct service_device *device, const char *name,
+                                           struct calibration *factors, int64_t *valid_from_ms,
+                                           struct error *error)
+{
+    size_t number = 0;
+    enum status status = find_channel(device, name, &number, error);
+    if (status != STATUS_OK)
+        return status;
+    struct service_channel *channel = &device->channels[number];
+    const struct calibration *old = meter_calibration(channel->meter);
+    factors->voltage = factors->voltage > 0 ? factors->voltage : old->voltage;
+    factors->current = factors->current > 0 ? factors->current : old->current;
+    factors->power = factors->power > 0 ? factors->power : old->power;
+    *valid_from_ms = clock_wall_ms();
+    struct history *history = device->outlets->history;
+    status = history_measured(history, channel->history_number, factors, *valid_from_ms, error);
+    if (status != STATUS_OK)
+        return status;
+    meter_set_calibration(channel->meter, factors);
+    history_put_state(history, channel->history_number, meter_state(channel->meter));
+    char message[200];
+    (void)snprintf(message, sizeof message,
+                   "The calibration was set by request: voltage: %.7g, current: %.7g, power: %.7g.",
+                   factors->voltage, factors->current, factors->power);
+    log_info(device->outlets->log, "%s %s: %s", device->config->id, name, message);
+    report(device, channel, "calibrated", message);
     return STATUS_OK;
 }
 
@@ -491,23 +564,21 @@ enum status service_device_set_totals(struct service_device *device, const char 
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error)
 {
-    for (size_t i = 0; i < device->config->channel_count; i++) {
-        struct service_channel *channel = &device->channels[i];
-        if (strcmp(channel->config->name, name) != 0)
-            continue;
-        meter_set_totals(channel->meter, imported_uwh, exported_uwh);
-        report_totals_set(device, channel, &device->values[i], imported_uwh, exported_uwh);
-        channel->totals = TOTALS_CURRENT;
-        channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
-        channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
-        meter_values(channel->meter, !channel->online, &device->values[i]);
-        history_put_state(device->outlets->history, channel->history_number,
-                          meter_state(channel->meter));
-        publish_state(device, clock_boot_ms());
-        return STATUS_OK;
-    }
-    return error_set(error, STATUS_USAGE, "Device %s has no channel \"%s\".", device->config->id,
-                     name);
+    size_t number = 0;
+    enum status status = find_channel(device, name, &number, error);
+    if (status != STATUS_OK)
+        return status;
+    struct service_channel *channel = &device->channels[number];
+    meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+    report_totals_set(device, channel, &device->values[number], imported_uwh, exported_uwh);
+    channel->totals = TOTALS_CURRENT;
+    channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
+    channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
+    meter_values(channel->meter, !channel->online, &device->values[number]);
+    history_put_state(device->outlets->history, channel->history_number,
+                      meter_state(channel->meter));
+    publish_state(device, clock_boot_ms());
+    return STATUS_OK;
 }
 
 void service_device_health(const struct service_device *device,

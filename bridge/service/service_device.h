@@ -63,6 +63,13 @@ enum status service_device_set_totals(struct service_device *device, const char 
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error);
 
+/** From now on the channel is measured with these factors, after a restart too unless the
+ *  configuration changes; the totals go on from where they are. Factors that are 0 stay as they are
+ *  and are filled in. */
+enum status service_device_set_calibration(struct service_device *device, const char *channel,
+                                           struct calibration *factors, int64_t *valid_from_ms,
+                                           struct error *error);
+
 /** The device's line in bridge/health. */
 void service_device_health(const struct service_device *device,
                            struct message_device_health *health);

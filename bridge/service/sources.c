@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/sources.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/bl0942/line.h"
+#include "drivers/openbeken/source.h"
 #include "drivers/simulator/driver.h"
 
 #include <string.h>
+
+#define MODULES_TICK_MS 250
 
 /* A channel's number towards the drivers is its index in `places`. */
 struct place {
@@ -24,6 +28,9 @@ struct sources {
     size_t line_count;
     struct simulator_driver **simulators;
     size_t simulator_count;
+    struct openbeken_source *modules; /* NULL: none are configured */
+    struct publisher *publisher;
+    uv_timer_t *modules_tick;
 };
 
 static void on_reading(void *context, unsigned number, const struct reading *reading)
@@ -161,21 +168,110 @@ static void open_simulators(struct sources *sources, uv_loop_t *loop, struct log
     }
 }
 
-static void warn_of_missing_drivers(const struct sources *sources, struct log *log)
+/* ---- OpenBeken modules ---- */
+
+static void ask_module(void *context, const char *topic, const char *payload)
 {
-    for (size_t d = 0; d < sources->config->device_count; d++)
-        if (sources->config->devices[d].driver == DRIVER_OPENBEKEN)
-            log_warning(log,
-                        "Device %s stays offline: this version of bl2mqtt cannot read OpenBeken "
-                        "modules yet.",
-                        sources->config->devices[d].id);
+    const struct sources *sources = context;
+    publisher_event(sources->publisher, topic, payload, strlen(payload), 0);
+}
+
+static void subscribe_to(void *context, const char *filter)
+{
+    const struct sources *sources = context;
+    publisher_subscribe(sources->publisher, filter, 0);
+}
+
+static void on_modules_tick(uv_timer_t *timer)
+{
+    const struct sources *sources = timer->data;
+    openbeken_source_tick(sources->modules, clock_boot_ms());
+}
+
+static struct openbeken_module module_of(const struct sources *sources, size_t number)
+{
+    static const enum openbeken_unit units[] = {
+        [ENERGY_UNIT_AUTO] = OPENBEKEN_UNIT_UNKNOWN,
+        [ENERGY_UNIT_WH] = OPENBEKEN_WH,
+        [ENERGY_UNIT_KWH] = OPENBEKEN_KWH,
+    };
+    const struct config_device *device = &sources->config->devices[number];
+    struct openbeken_module module = {.client = device->topic, .unit = units[device->energy_unit]};
+    for (size_t c = 0; c < device->channel_count; c++) {
+        unsigned chip = strcmp(device->channels[c].name, "b") == 0 ? 1 : 0;
+        module.used[chip] = true;
+        module.channels[chip] = (unsigned)(sources->first_place[number] + c);
+    }
+    return module;
+}
+
+static void open_modules(struct sources *sources, uv_loop_t *loop)
+{
+    const struct config *config = sources->config;
+    struct openbeken_module *modules memory_auto =
+        memory_new(config->device_count, sizeof *modules);
+    size_t count = 0;
+    for (size_t d = 0; d < config->device_count; d++)
+        if (config->devices[d].driver == DRIVER_OPENBEKEN)
+            modules[count++] = module_of(sources, d);
+    if (count == 0)
+        return;
+    const struct openbeken_source_options options = {
+        .modules = modules,
+        .module_count = count,
+        .discovery_prefix = config->homeassistant.discovery_prefix,
+        .publish = ask_module,
+        .publish_context = sources,
+    };
+    sources->modules = openbeken_source_create(&options, &sources->driver_sink, clock_boot_ms());
+    openbeken_source_filters(sources->modules, subscribe_to, sources);
+    sources->modules_tick = memory_new(1, sizeof *sources->modules_tick);
+    (void)uv_timer_init(loop, sources->modules_tick);
+    sources->modules_tick->data = sources;
+    (void)uv_timer_start(sources->modules_tick, on_modules_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+}
+
+static void free_timer(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void close_modules(struct sources *sources)
+{
+    if (sources->modules == NULL)
+        return;
+    uv_close((uv_handle_t *)sources->modules_tick, free_timer);
+    openbeken_source_free(sources->modules);
+}
+
+bool sources_incoming(struct sources *sources, const struct publisher_incoming *incoming)
+{
+    if (sources == NULL || sources->modules == NULL)
+        return false;
+    int64_t boot_ms = clock_boot_ms();
+    if (incoming->kind != PUBLISHER_MESSAGE) {
+        openbeken_source_connection(sources->modules, incoming->kind == PUBLISHER_CONNECTED,
+                                    boot_ms);
+        return false;
+    }
+    const struct openbeken_message message = {
+        .topic = incoming->topic,
+        .payload = incoming->payload,
+        .length = incoming->payload_length,
+        .retained = incoming->retained,
+        .wall_ms = clock_wall_ms(),
+        .boot_ms = boot_ms,
+    };
+    return openbeken_source_message(sources->modules, &message);
 }
 
 struct sources *sources_create(uv_loop_t *loop, const struct config *config,
-                               const struct sources_sink *sink, struct log *log)
+                               const struct sources_sink *sink, struct publisher *publisher,
+                               struct log *log)
 {
     struct sources *sources = memory_new(1, sizeof *sources);
     sources->config = config;
+    sources->publisher = publisher;
     sources->sink = *sink;
     sources->driver_sink = (struct driver_sink){
         .context = sources,
@@ -186,7 +282,7 @@ struct sources *sources_create(uv_loop_t *loop, const struct config *config,
     number_places(sources);
     open_lines(sources, loop, log);
     open_simulators(sources, loop, log);
-    warn_of_missing_drivers(sources, log);
+    open_modules(sources, loop);
     return sources;
 }
 
@@ -198,6 +294,7 @@ void sources_close(struct sources *sources)
         bl0942_line_close(sources->lines[i]);
     for (size_t i = 0; i < sources->simulator_count; i++)
         simulator_driver_close(sources->simulators[i]);
+    close_modules(sources);
     free(sources->lines);
     free(sources->simulators);
     free(sources->places);
@@ -215,5 +312,7 @@ bool sources_statistics(const struct sources *sources, const struct config_devic
         return bl0942_line_statistics(place->line, (unsigned)number, statistics);
     if (place->simulator != NULL)
         return simulator_driver_statistics(place->simulator, statistics);
+    if (sources->modules != NULL)
+        return openbeken_source_statistics(sources->modules, (unsigned)number, statistics);
     return false;
 }

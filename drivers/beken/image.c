@@ -17,6 +17,7 @@ enum {
     CHIP_MARK_OFFSET = 0x110,          /* in the bootloader and in the app */
     BOOTLOADER_VERSION_LOGICAL = 0x94, /* of its string */
     FRAMED_BLOCKS_NEEDED = 100,        /* that tell code from anything else */
+    FRAMED_BYTES_NEEDED = FRAMED_BLOCKS_NEEDED * (int)CODE_BLOCK_FLASH,
     ROTATED_BY = 0x1EF000,
     UG_HEADER_SIZE = 32,
     CONFIG_VERSION_MAX = 1000,
@@ -292,8 +293,7 @@ static void examine_bootloader(struct image_info *info, const uint8_t *bytes, si
     struct rbl_header header;
     if (!check_trailer(info, &section, &header))
         check_blocks(info, &section,
-                     info->kind == IMAGE_QIO ? section.length
-                                             : FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
+                     info->kind == IMAGE_QIO ? section.length : FRAMED_BYTES_NEEDED);
 }
 
 static void examine_app(struct image_info *info, const uint8_t *bytes, size_t length, size_t start)
@@ -331,7 +331,7 @@ static void examine_app(struct image_info *info, const uint8_t *bytes, size_t le
             add_problem(info, "The last block has %zu of its 34 bytes: the file is cut short.",
                         rest);
     } else {
-        check_blocks(info, &section, FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH);
+        check_blocks(info, &section, FRAMED_BYTES_NEEDED);
         if (info->kind == IMAGE_QIO)
             add_problem(info, "The app's trailer is missing: the file is cut short.");
     }
@@ -489,7 +489,7 @@ static void examine_unknown(struct image_info *info, const uint8_t *bytes, size_
     else if (starts_with(bytes, length, "TLV", 4))
         add_problem(info,
                     "This is RF calibration and a MAC address, which belong to one module only.");
-    else if (length >= FRAMED_BLOCKS_NEEDED * CODE_BLOCK_FLASH &&
+    else if (length >= FRAMED_BYTES_NEEDED &&
              count_bad_blocks(&start, FRAMED_BLOCKS_NEEDED, &first_bad) == 0)
         add_problem(info,
                     "This is code for a Beken chip, but encrypted with a key that is not known "

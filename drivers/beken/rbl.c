@@ -39,7 +39,7 @@ bool rbl_find_trailer(const uint8_t *flash, size_t length, const char *name, siz
                       struct rbl_header *header)
 {
     size_t from = 0;
-    const size_t framed = RBL_HEADER_SIZE / CODE_BLOCK_LOGICAL * CODE_BLOCK_FLASH;
+    const size_t framed = (size_t)RBL_HEADER_SIZE / CODE_BLOCK_LOGICAL * CODE_BLOCK_FLASH;
     while (from < length && length - from >= framed) {
         const uint8_t *hit = memmem(flash + from, length - from, magic, sizeof magic);
         if (hit == NULL)

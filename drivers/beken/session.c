@@ -220,7 +220,7 @@ enum status session_crc(struct flasher *flasher, uint32_t address, uint32_t leng
 {
     int64_t start_us = session_now_us();
     struct beken_command command;
-    struct beken_reply reply;
+    struct beken_reply reply = {0};
     beken_command_check_crc(&command, address, address + length - 1);
     const struct link_want want = {.command = BEKEN_CHECK_CRC,
                                    .timeout_ms = CRC_MS + length / CRC_BYTES_PER_MS,

@@ -125,7 +125,8 @@ static int64_t write_days(const char *path, int64_t days, int64_t commit_s)
     for (unsigned i = 0; i < CHANNELS; i++) {
         struct known_channel *channel =
             channels_add(&channels, i + 1, "house", i == 0 ? "a" : "b", READING_BL0942);
-        (void)channels_record(&channels, channel, &factors, false, BEGIN_MS);
+        (void)channels_record(&channels, channel, &factors, false, CALIBRATION_CONFIGURED,
+                              BEGIN_MS);
         loads[i] = (struct load){.random = i + 1, .base_w = 200.0};
     }
     struct total_row totals[CHANNELS] = {{0}};

@@ -250,13 +250,13 @@ def test_byte_order_mark(folder):
     assert check(folder).returncode == 0
 
 
-def test_4096_devices(folder):
-    devices = "".join(f"- {{id: d{i}, driver: bl0942, channels: {{a: {{port: /p{i}}}}}}}\n" for i in range(4096))
+def test_8192_devices(folder):
+    devices = "".join(f"- {{id: d{i}, driver: bl0942, channels: {{a: {{port: /p{i}}}}}}}\n" for i in range(8192))
     (folder / "bridge.yaml").write_text("devices:\n" + devices)
     start = time.monotonic()
     result = check(folder)
-    print(f"figure: 4096 devices checked in {time.monotonic() - start:.2f} s")
-    assert result.stdout == "bridge.yaml is fine: 4096 devices, 4096 channels.\n", result.stderr
+    print(f"figure: 8192 devices checked in {time.monotonic() - start:.2f} s")
+    assert result.stdout == "bridge.yaml is fine: 8192 devices, 8192 channels.\n", result.stderr
     assert time.monotonic() - start < 5
 
 

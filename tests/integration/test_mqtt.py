@@ -415,7 +415,8 @@ def test_tls(tls_broker, certificates, start):
     assert "not for this host name" in probes["wrong name"].wait_log("cannot be reached")
     for name in ("other ca", "system ca"):
         assert "certificate verify failed" in probes[name].wait_log("TLS with the MQTT broker")
-    assert "mqtt.cert" in probes["no certificate"].wait_log("closed the connection without an answer")
+    # Whether the broker's refusal arrives before or after the handshake is a matter of timing.
+    assert "mqtt.cert" in probes["no certificate"].wait_log("The MQTT broker")
     assert "does not answer in TLS" in probes["plain port"].wait_log("cannot be reached")
     assert "whether it wants mqtts://" in probes["tls port"].wait_log("without an answer")
     for name in ("wrong name", "other ca", "system ca", "no certificate", "plain port", "tls port"):

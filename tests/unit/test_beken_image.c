@@ -170,7 +170,7 @@ static void test_ua(void **unused)
     size_t size = APP_CODE / 32 * 34;
     for (int flavour = FLAVOUR_N; flavour <= FLAVOUR_T; flavour++) {
         uint8_t *file = calloc(1, size);
-        put_app(file, flavour, 0);
+        put_app(file, (enum flavour)flavour, 0);
         struct image_info info = examine(file, size);
         assert_valid(&info);
         assert_int_equal(info.kind, IMAGE_UA);

@@ -696,28 +696,76 @@ static void test_chip_limits_the_rate(void **unused)
 
 /* ---- OpenBeken ----------------------------------------------------------------------------- */
 
-/* Milliwatt hours; 22080 W are 6133 mWh per second, with a minute of slack 368000. */
+/* Milliwatt hours; 22080 W are 6133 mWh per second, with the slack of 10 s and 2 Wh at least 63330. */
 static const struct history openbeken[] = {
     {"it counts", {{1007, 500390, 0, N}, {1013, 500780, 390, N}, {1019, 500780, 780, N}, END}},
-    {"it does not wrap: a jump by 3269 kWh is rejected",
+    {"a message each minute only",
+     {{1062, 500390, 0, N}, {1123, 500780, 390, N}, {1184, 501170, 780, N}, END}},
+    {"a late message, then two at once: nothing is lost",
+     {{1040, 700000, 0, N},
+      {1041, 790000, 200000, N},
+      {1047, 790390, 200000, G},
+      {1053, 790390, 290390, N},
+      END}},
+    {"it does not wrap: a chip restart taken for a wrap, 3269 kWh, is rejected",
      {{1007, 3269500000, 0, N},
       {1013, 3269500390, 0, N},
       {1019, 3269500780, 0, X},
       {1025, 3269500780, 390, N},
       END}},
-    {"a saved value a little lower after a power cut: nothing is added, counting goes on",
+    {"one message of another world is a glitch",
+     {{1007, 3269500000, 0, N}, {1013, 500390, 0, G}, {1019, 500780, 390, N}, END}},
+    {"a stored value a little lower after a power cut: nothing is added, counting goes on",
      {{1007, 495000, 0, N},
       {1013, 495200, 0, N},
       {1019, 495400, 0, R},
       {1025, 495600, 200, N},
       END}},
+    {"lower by 10 Wh, the most that is stored late",
+     {{1007, 490000, 0, N},
+      {1013, 490000, 0, N},
+      {1019, 490200, 0, R},
+      {1025, 490200, 200, N},
+      END}},
+    {"a power cut whose drop is hidden: what is above the old value counts",
+     {{1037, 500389, 0, N}, {1043, 500974, 389, N}, {1049, 500974, 974, N}, END}},
     {"cleared by the user",
      {{1007, 200, 0, N}, {1013, 400, 0, N}, {1019, 600, 400, R}, {1025, 600, 600, N}, END}},
+    {"cleared more than an hour before it was heard again: nobody knows what is new",
+     {{5000, 300, 0, N}, {5006, 700, 0, N}, {5012, 900, 0, X}, {5018, 900, 200, N}, END}},
     {"set to something lower by the user",
      {{1007, 460000, 0, N},
       {1013, 460200, 0, N},
       {1019, 460400, 0, X},
       {1025, 460400, 200, N},
+      END}},
+    {"set to something higher by the user",
+     {{1007, 12346846, 0, N},
+      {1013, 12349379, 0, N},
+      {1019, 12351912, 0, X},
+      {1025, 12351912, 2533, N},
+      END}},
+    {"kWh taken for Wh, and back: neither step adds anything",
+     {{1007, 502, 0, N},
+      {1013, 503, 0, N},
+      {1019, 504, 0, X},
+      {1025, 510000, 1, N},
+      {1031, 511000, 1, N},
+      {1037, 512000, 1, X},
+      {1043, 512000, 1001, N},
+      END}},
+    {"the last bit of a float goes down and up again: nothing is counted twice",
+     {{1007, 499999, 0, N},
+      {1013, 500000, 0, N},
+      {1019, 499999, 0, N},
+      {1025, 500001, 0, N},
+      {1031, 500001, 1, N},
+      END}},
+    {"whole Wh after mWh: a step back of less than 1 Wh is none",
+     {{1007, 500900, 0, N},
+      {1013, 500000, 900, N},
+      {1019, 501000, 900, N},
+      {1025, 501000, 1000, N},
       END}},
 };
 
@@ -732,6 +780,39 @@ static void test_openbeken(void **unused)
         struct energy_outcome outcome;
         energy_counter_accept(counter, &sample, &outcome);
         play(counter, &openbeken[i]);
+        energy_counter_free(counter);
+    }
+}
+
+static void test_openbeken_reasons(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *name;
+        int64_t gap_s, shown; /* after a baseline of 500000 mWh */
+        enum energy_verdict verdict;
+        enum energy_reason reason;
+    } table[] = {
+        {"power cut", 30, 495000, ENERGY_RESTARTED, ENERGY_REASON_STORED},
+        {"cleared", 30, 1363, ENERGY_RESTARTED, ENERGY_REASON_RESET},
+        {"cleared long ago", 7200, 1363, ENERGY_REJECTED, ENERGY_REASON_LOWER},
+        {"set lower", 6, 300000, ENERGY_REJECTED, ENERGY_REASON_LOWER},
+        {"set higher", 6, 12346846, ENERGY_REJECTED, ENERGY_REASON_JUMP},
+        {"a chip restart taken for a wrap", 6, 3269000000, ENERGY_REJECTED, ENERGY_REASON_JUMP},
+        {"kWh taken for Wh", 6, 501, ENERGY_REJECTED, ENERGY_REASON_UNIT},
+        {"Wh taken for kWh", 6, 501000000, ENERGY_REJECTED, ENERGY_REASON_UNIT},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct energy_state state = baseline(500000);
+        struct energy_counter *counter =
+            energy_counter_create(READING_OPENBEKEN, 6133.0, "boot", &state);
+        struct energy_outcome outcome = {.verdict = ENERGY_NOTHING};
+        for (int64_t n = 0; n < 3 && outcome.verdict == ENERGY_NOTHING; n++) {
+            struct energy_sample sample = sample_at(1000 + table[i].gap_s + 6 * n, table[i].shown);
+            energy_counter_accept(counter, &sample, &outcome);
+        }
+        if (outcome.verdict != table[i].verdict || outcome.reason != table[i].reason)
+            fail_msg("%s: verdict %d, reason %d", table[i].name, outcome.verdict, outcome.reason);
         energy_counter_free(counter);
     }
 }
@@ -899,6 +980,7 @@ int main(void)
         cmocka_unit_test(test_load_above_the_configured_greatest),
         cmocka_unit_test(test_chip_limits_the_rate),
         cmocka_unit_test(test_openbeken),
+        cmocka_unit_test(test_openbeken_reasons),
         cmocka_unit_test(test_split_of_a_step),
         cmocka_unit_test(test_time_running_backwards_weighs_nothing),
         cmocka_unit_test(test_split_follows_the_right_interval),

@@ -227,6 +227,115 @@ static void test_two_calibrations_of_one_millisecond(void **state)
                         "317.9 0,320.0 1,317.9 2");
 }
 
+static struct calibration in_use(struct history *history, unsigned number, bool *measured)
+{
+    struct calibration factors;
+    int64_t since_ms;
+    history_calibration_in_use(history, number, &factors, measured, &since_ms);
+    return factors;
+}
+
+/* Opens, says what is configured, tells what is in use, stores. */
+static double power_in_use(const char *path, const struct calibration *configured, bool invert,
+                           bool *measured)
+{
+    struct history *history = open_history(path, 0);
+    struct energy_state found;
+    unsigned number;
+    assert_int_equal(history_channel(history, "house", "a", READING_BL0942, &number, &found, NULL),
+                     STATUS_OK);
+    (void)calibrate(history, number, configured, invert, BEGIN_MS + DAY, NULL);
+    double power = in_use(history, number, measured).power;
+    start(history);
+    history_close(history, 5000);
+    return power;
+}
+
+static void test_what_was_measured_holds_until_the_configuration_changes(void **state)
+{
+    const struct folder *folder = *state;
+    const char *path = folder->database;
+    static const struct calibration measured_factors = {15000.0, 120000.0, 300.0};
+    struct history *history = open_history(path, 0);
+    struct circuit a = add_circuit(history, "house", "a");
+    start(history);
+    put(history, &a, 1000, 0);
+    struct error error = {""};
+    assert_int_equal(
+        history_measured(history, a.number, &(struct calibration){0, 1, 1}, BEGIN_MS, &error),
+        STATUS_USAGE);
+    assert_int_equal(
+        history_measured(history, a.number, &measured_factors, a.wall_ms + 500, &error), STATUS_OK);
+    a.state.base_imported_uwh = calibration_energy_uwh(&factors_one, READING_BL0942, 1000);
+    a.state.imported = 0;
+    history_put_state(history, a.number, &a.state);
+    put(history, &a, 7, 0);
+    history_close(history, 5000);
+    assert_string_equal(ask(path, "SELECT group_concat(calibration || ' ' || imported) FROM total"),
+                        "2 7");
+
+    bool measured = false;
+    assert_true(power_in_use(path, &factors_one, false, &measured) == 300.0);
+    assert_true(measured);
+    /* another sign is no other calibration */
+    assert_true(power_in_use(path, &factors_one, true, &measured) == 300.0);
+    assert_true(measured);
+    assert_true(power_in_use(path, &factors_two, true, &measured) == factors_two.power);
+    assert_false(measured);
+    assert_true(power_in_use(path, &factors_two, true, &measured) == factors_two.power);
+    /* back to what it was when there was something measured: the user's word, not the measured's */
+    assert_true(power_in_use(path, &factors_one, true, &measured) == factors_one.power);
+    assert_false(measured);
+    assert_string_equal(
+        ask(path, "SELECT group_concat(power || ' ' || invert || ' ' || origin) FROM calibration"),
+        "317.9 0 1,300.0 0 2,300.0 1 2,320.0 1 1,317.9 1 1");
+}
+
+/* The database is lost; of the calibrations only the one the total was counted under is in the copy. */
+static void test_what_was_measured_outlives_the_database(void **state)
+{
+    const struct folder *folder = *state;
+    const char *path = folder->database;
+    static const struct calibration measured_factors = {15000.0, 120000.0, 300.0};
+    struct history *history = open_history(path, 0);
+    struct circuit a = add_circuit(history, "house", "a");
+    assert_int_equal(history_measured(history, a.number, &measured_factors, BEGIN_MS, NULL),
+                     STATUS_OK);
+    start(history);
+    put(history, &a, 1000, 0);
+    history_close(history, 5000);
+    assert_int_equal(ask_number(path, "SELECT count(*) FROM calibration"), 2);
+    assert_int_equal(remove(path), 0);
+
+    bool measured = false;
+    for (int tries = 0; tries < 2; tries++) {
+        assert_true(power_in_use(path, &factors_one, false, &measured) == 300.0);
+        assert_true(measured);
+    }
+    assert_true(power_in_use(path, &factors_two, false, &measured) == factors_two.power);
+    assert_false(measured);
+}
+
+static void test_a_file_from_before_calibrations_had_an_origin(void **state)
+{
+    const struct folder *folder = *state;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
+    assert_int_equal(migrate(db, folder->database, 0, list, 1, NULL, NULL), STATUS_OK);
+    (void)sqlite3_close(db);
+    change(folder->database,
+           "INSERT INTO channel VALUES (1, 'house', 'a', 1);"
+           "INSERT INTO calibration VALUES (4, 1, 1772323200000, 15883.3, 128118.9, 317.9, 0);");
+    bool measured = true;
+    assert_true(power_in_use(folder->database, &factors_one, false, &measured) ==
+                factors_one.power);
+    assert_false(measured);
+    assert_string_equal(ask(folder->database, "SELECT group_concat(id || origin) FROM calibration"),
+                        "41");
+}
+
 static void test_totals_go_on_when_another_kind_of_source_reads_the_channel(void **state)
 {
     const struct folder *folder = *state;
@@ -421,7 +530,7 @@ static void test_what_is_refused(void **state)
     change(folder->database, "PRAGMA user_version = 1000");
     expect_refusal(folder->database, STATUS_USAGE, "newer");
     assert_string_equal(ask(folder->database, "PRAGMA user_version"), "1000");
-    change(folder->database, "PRAGMA user_version = 1");
+    change(folder->database, "PRAGMA user_version = 2");
 
     struct history *history = open_history(folder->database, 0);
     expect_refusal(folder->database, STATUS_FAILED, "in use by another");
@@ -440,6 +549,9 @@ int main(void)
         TEST(test_a_changed_calibration_is_told_until_the_totals_are_folded),
         TEST(test_two_calibrations_of_one_millisecond),
         TEST(test_totals_go_on_when_another_kind_of_source_reads_the_channel),
+        TEST(test_what_was_measured_holds_until_the_configuration_changes),
+        TEST(test_what_was_measured_outlives_the_database),
+        TEST(test_a_file_from_before_calibrations_had_an_origin),
         TEST(test_migrations_arrive_at_the_schema),
         TEST(test_every_migration_is_built_in),
         TEST(test_an_older_file_is_copied_and_migrated_step_by_step),

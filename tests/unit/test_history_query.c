@@ -198,9 +198,10 @@ static void test_days_and_hours_add_up_to_what_was_counted(void **state)
         int64_t to_ms = at(zone->to);
         int64_t changed_ms = from_ms + below(&seed, to_ms - from_ms);
         char sql[300];
-        (void)snprintf(sql, sizeof sql,
-                       "INSERT INTO calibration VALUES (100, 1, %lld, 15900.0, 128000.0, 320.0, 0)",
-                       (long long)changed_ms);
+        (void)snprintf(
+            sql, sizeof sql,
+            "INSERT INTO calibration VALUES (100, 1, %lld, 15900.0, 128000.0, 320.0, 0, 1)",
+            (long long)changed_ms);
         change(folder->database, sql);
         struct counts counts = fill_span(folder, from_ms, to_ms, changed_ms, &seed);
 
@@ -286,7 +287,7 @@ static void test_a_reversed_clamp_and_a_new_calibration(void **state)
     int64_t from_ms = at("2026-05-01");
     char sql[300];
     (void)snprintf(sql, sizeof sql,
-                   "INSERT INTO calibration VALUES (100, 1, %lld, 15900.0, 128000.0, 320.0, 1)",
+                   "INSERT INTO calibration VALUES (100, 1, %lld, 15900.0, 128000.0, 320.0, 1, 1)",
                    (long long)(from_ms + HOUR));
     change(folder->database, sql);
     struct filler filler = filler_open(folder->database);
@@ -375,7 +376,7 @@ static void test_one_channel_of_two_kinds_is_one_channel(void **state)
     make_file(folder);
     change(folder->database,
            "INSERT INTO channel VALUES (9, 'house', 'a', 2);"
-           "INSERT INTO calibration VALUES (100, 9, 1772323200000, 1000, 1000, 1000, 0);");
+           "INSERT INTO calibration VALUES (100, 9, 1772323200000, 1000, 1000, 1000, 0, 1);");
     int64_t from_ms = at("2026-05-01");
     struct filler filler = filler_open(folder->database);
     for (int64_t s = 0; s < 1800; s++)
@@ -441,7 +442,7 @@ static void test_wrong_questions(void **state)
 
     struct history_query *open = NULL;
     struct error error = {""};
-    change(folder->database, "PRAGMA user_version = 2");
+    change(folder->database, "PRAGMA user_version = 3");
     assert_int_equal(history_query_open(folder->database, &open, &error), STATUS_USAGE);
     assert_non_null(strstr(error.text, "newer"));
     change(folder->database, "PRAGMA application_id = 5");

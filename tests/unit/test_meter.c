@@ -256,6 +256,52 @@ static void test_openbeken_values_need_not_fit_each_other(void **unused)
     meter_free(meter);
 }
 
+/* Without flag 25 a module shows negative power as 0 while its counter runs on. */
+static void test_openbeken_hides_negative_power(void **unused)
+{
+    (void)unused;
+    static const bool inverted[] = {false, true};
+    for (size_t i = 0; i < 2; i++) {
+        struct energy_state state = {.known = true, .counter = 5000000, .boot_id = "boot"};
+        struct meter_options options = clamp();
+        options.kind = READING_OPENBEKEN;
+        options.calibration = calibration_default(READING_OPENBEKEN);
+        options.invert = inverted[i];
+        struct meter *meter = meter_create(&options, &state);
+        struct reading reading = {.present = READING_VOLTAGE | READING_CURRENT | READING_POWER |
+                                             READING_ENERGY,
+                                  .voltage = 230300,
+                                  .current = 2000,
+                                  .energy = 5000000};
+        struct meter_result result;
+        unsigned seen = 0;
+        const char *text = "";
+        for (int64_t n = 0; n < 12; n++, reading.energy += 780) {
+            reading.boot_ms = 1000 + 6000 * n;
+            reading.wall_ms = WALL_MS + reading.boot_ms;
+            meter_accept(meter, &reading, &result);
+            for (size_t e = 0; e < result.event_count; e++)
+                if (result.events[e].kind == METER_EVENT_PROBLEM_BEGAN) {
+                    seen |= result.events[e].problem;
+                    text = meter_problem_text(result.events[e].problem);
+                }
+        }
+        assert_int_equal(seen, PROBLEM_POWER_HIDDEN);
+        assert_non_null(strstr(text, "flag 25"));
+        const struct energy_state *now = meter_state(meter);
+        assert_int_equal(inverted[i] ? now->exported : now->imported, 0);
+        assert_int_equal(inverted[i] ? now->imported : now->exported, 10 * 780);
+
+        reading.power = 460000; /* it consumes: the problem ends */
+        for (int64_t n = 12; n < 15; n++) {
+            reading.boot_ms = 1000 + 6000 * n;
+            meter_accept(meter, &reading, &result);
+        }
+        assert_int_equal(result.problems, 0);
+        meter_free(meter);
+    }
+}
+
 /* ---- Doubtful readings --------------------------------------------------------------------- */
 
 static const struct {
@@ -1015,6 +1061,7 @@ int main(void)
         cmocka_unit_test(test_import_and_export),
         cmocka_unit_test(test_creep_shows_nothing),
         cmocka_unit_test(test_openbeken_values_need_not_fit_each_other),
+        cmocka_unit_test(test_openbeken_hides_negative_power),
         cmocka_unit_test(test_flow_stays_within_the_noise_floor),
         cmocka_unit_test(test_problems_begin_and_end_in_time),
         cmocka_unit_test(test_silence_is_no_evidence),

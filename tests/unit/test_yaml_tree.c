@@ -190,11 +190,11 @@ static void test_hostile(void **unused)
         {"a: 1\n", 50000, "second time"},
         {"[],", 80000, ""},
         {"- a\n", 65536, "65536 values"},
-        {"#", 262144, NULL},
-        {"\n", 262144, NULL},
+        {"#", 1048576, NULL},
+        {"\n", 1048576, NULL},
         {"'", 262143, "never closed"},
-        {"x", 262145, "larger than 256 KiB"},
-        {"x", 262144, NULL},
+        {"x", 1048577, "larger than 1024 KiB"},
+        {"x", 1048576, NULL},
         {"- &a a\n", 30000, "anchors"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

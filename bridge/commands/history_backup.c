@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* bl2mqtt history backup, bl2mqtt history verify: a copy of the history, and whether one is sound. */
+#include "bridge/commands/command.h"
+#include "bridge/commands/history_options.h"
+#include "bridge/history/backup.h"
+#include "bridge/history/time_text.h"
+#include "bridge/history/verify.h"
+#include "drivers/base/memory.h"
+#include "drivers/base/number.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEEP 7
+
+/* ---- backup ---- */
+
+struct backup_options {
+    const char *output;
+    int64_t keep; /* 0: not given */
+    bool json;
+    const char *database;
+    bool help;
+};
+
+static void print_backup_help(void)
+{
+    (void)printf(
+        "Usage: bl2mqtt history backup [OPTION...]\n\n"
+        "Copies the history, checked and complete, while the service writes it.\n\n"
+        "  --output F       the copy; replaced if it exists (default: beside the history,\n"
+        "                   history.db.backup-TIME)\n"
+        "  --keep N         of the copies with the default name keep N, delete older ones\n"
+        "                   (default %d)\n"
+        "  --json           one JSON document on stdout\n"
+        "  --database FILE  the history file (default: history.path of the "
+        "configuration)\n\n"
+        "To restore: stop the service, put the copy in the history's place, delete\n"
+        "history.db-wal and history.db-shm, start the service.\n",
+        KEEP);
+}
+
+static enum status parse_backup(int argc, char **argv, struct backup_options *options,
+                                struct error *error)
+{
+    static const struct option known[] = {
+        {"output", required_argument, NULL, 'o'}, {"keep", required_argument, NULL, 'k'},
+        {"json", no_argument, NULL, 'j'},         {"database", required_argument, NULL, 'D'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            options->output = optarg;
+            break;
+        case 'k':
+            if (!number_parse_int(optarg, strlen(optarg), 1, 100000, &options->keep))
+                return error_set(error, STATUS_USAGE, "--keep takes 1 to 100000, not \"%s\".",
+                                 optarg);
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'D':
+            options->database = optarg;
+            break;
+        case 'h':
+            options->help = true;
+            return STATUS_OK;
+        default:
+            return error_set(error, STATUS_USAGE, "Try `bl2mqtt history backup --help`.");
+        }
+    }
+    if (optind < argc)
+        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+    if (options->output != NULL && options->keep != 0)
+        return error_set(error, STATUS_USAGE,
+                         "--keep is about copies with the default name; leave out --output, or "
+                         "--keep.");
+    return STATUS_OK;
+}
+
+static enum status back_up(const char *path, const struct backup_options *options,
+                           struct error *error)
+{
+    char name[PATH_MAX];
+    const char *output = options->output == NULL ? name : options->output;
+    int64_t bytes = 0;
+    unsigned deleted = 0;
+    enum status status = STATUS_OK;
+    if (options->output == NULL)
+        status = history_backup_name(path, name, sizeof name, error);
+    if (status == STATUS_OK)
+        status = history_backup(path, output, &bytes, error);
+    if (status == STATUS_OK && options->output == NULL)
+        status = history_backup_prune(path, options->keep == 0 ? KEEP : (unsigned)options->keep,
+                                      &deleted, error);
+    if (status != STATUS_OK)
+        return status;
+    if (options->json) {
+        json_t *answer = json_pack("{s:s, s:I, s:I}", "file", output, "bytes", (json_int_t)bytes,
+                                   "deleted", (json_int_t)deleted);
+        int failed = answer == NULL ? 1 : json_dumpf(answer, stdout, JSON_INDENT(2));
+        json_decref(answer);
+        if (failed != 0)
+            return error_set(error, STATUS_FAILED, "The answer could not be written.");
+        (void)putchar('\n');
+    } else {
+        (void)printf("%s: %" PRId64 " bytes, checked", output, bytes);
+        (void)printf(deleted > 0 ? "; %u older deleted\n" : "\n", deleted);
+    }
+    return command_flush(error);
+}
+
+enum status command_history_backup(const struct command_context *context, int argc, char **argv)
+{
+    struct backup_options options = {.output = NULL};
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    enum status status = parse_backup(argc, argv, &options, &error);
+    if (status == STATUS_OK && options.help) {
+        print_backup_help();
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = command_history_path(context, options.database, &path, &error);
+    if (status == STATUS_OK)
+        status = back_up(path, &options, &error);
+    return status == STATUS_OK ? STATUS_OK : command_fail("history backup", status, &error);
+}
+
+/* ---- verify ---- */
+
+static void print_verify_help(void)
+{
+    (void)printf("Usage: bl2mqtt history verify [FILE] [--json]\n\n"
+                 "Checks the history, or a copy of it: the database as such, its tables against\n"
+                 "each other, and each total against what the readings add up to. Reads all of\n"
+                 "it; the service may run.\n\n"
+                 "  FILE             the file (default: history.path of the configuration)\n"
+                 "  --json           one JSON document on stdout\n");
+}
+
+struct verify_answer {
+    bool json;
+    json_t *problems;
+    json_t *channels;
+};
+
+static void take_problem(void *context, const char *sentence)
+{
+    struct verify_answer *answer = context;
+    json_t *text = json_string(sentence); /* NULL if damage makes it no UTF-8 */
+    (void)json_array_append_new(answer->problems,
+                                text == NULL ? json_string("The file is damaged.") : text);
+    if (!answer->json)
+        (void)printf("%s\n", sentence);
+}
+
+static double kwh(int64_t uwh)
+{
+    return (double)uwh / 1e9;
+}
+
+static json_t *time_or_null(const struct history_verified_channel *channel, int64_t wall_ms)
+{
+    char time[64];
+    struct text text;
+    text_init(&text, time, sizeof time);
+    time_text_append(&text, wall_ms);
+    return channel->readings > 0 ? json_string(time) : json_null();
+}
+
+static void take_channel(void *context, const struct history_verified_channel *channel)
+{
+    struct verify_answer *answer = context;
+    if (!answer->json) {
+        (void)printf("%-14s %-8s %12" PRId64 " readings  %13.6f kWh of %13.6f, produced %13.6f of "
+                     "%13.6f  %s\n",
+                     channel->device, channel->channel, channel->readings,
+                     kwh(channel->imported_uwh), kwh(channel->total_imported_uwh),
+                     kwh(channel->exported_uwh), kwh(channel->total_exported_uwh),
+                     channel->set_by_user ? "(set)"
+                     : channel->agrees    ? "ok"
+                                          : "TOO SMALL");
+        return;
+    }
+    json_t *object = json_pack(
+        "{s:s, s:s, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:b, s:b}", "device", channel->device,
+        "channel", channel->channel, "readings", (json_int_t)channel->readings, "first",
+        time_or_null(channel, channel->first_ms), "last", time_or_null(channel, channel->last_ms),
+        "energy_kwh", kwh(channel->imported_uwh), "energy_produced_kwh", kwh(channel->exported_uwh),
+        "total_kwh", kwh(channel->total_imported_uwh), "total_produced_kwh",
+        kwh(channel->total_exported_uwh), "set_by_user", (int)channel->set_by_user, "agrees",
+        (int)channel->agrees);
+    if (object != NULL)
+        (void)json_array_append_new(answer->channels, object);
+}
+
+static enum status verify(const char *path, bool json, struct error *error)
+{
+    struct verify_answer answer = {
+        .json = json, .problems = json_array(), .channels = json_array()};
+    const struct history_verify_sink sink = {&answer, take_problem, take_channel};
+    int version = 0;
+    enum status status = history_verify(path, &sink, &version, error);
+    bool judged = status == STATUS_OK || status == STATUS_MISMATCH;
+    if (judged && json) {
+        json_t *document = json_pack("{s:s, s:b, s:i, s:O, s:O}", "file", path, "sound",
+                                     (int)(status == STATUS_OK), "version", version, "problems",
+                                     answer.problems, "channels", answer.channels);
+        (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+        (void)putchar('\n');
+        json_decref(document);
+    } else if (status == STATUS_OK) {
+        (void)printf("%s is sound (format %d).\n", path, version);
+    }
+    json_decref(answer.problems);
+    json_decref(answer.channels);
+    struct error unwritten;
+    if (judged && command_flush(&unwritten) != STATUS_OK) {
+        *error = unwritten;
+        return STATUS_FAILED;
+    }
+    return status;
+}
+
+enum status command_history_verify(const struct command_context *context, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct error error = {""};
+    bool json = false;
+    enum status status = STATUS_OK;
+    int option;
+    while (status == STATUS_OK && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        if (option == 'h') {
+            print_verify_help();
+            return STATUS_OK;
+        }
+        json = json || option == 'j';
+        if (option != 'j')
+            status = error_set(&error, STATUS_USAGE, "Try `bl2mqtt history verify --help`.");
+    }
+    if (status == STATUS_OK && argc - optind > 1)
+        status = error_set(&error, STATUS_USAGE, "Name one file; see --help.");
+    char *path memory_auto = NULL;
+    if (status == STATUS_OK)
+        status = command_history_path(context, optind < argc ? argv[optind] : NULL, &path, &error);
+    if (status == STATUS_OK)
+        status = verify(path, json, &error);
+    return status == STATUS_OK ? STATUS_OK : command_fail("history verify", status, &error);
+}

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/* bl2mqtt history export: readings as CSV or JSON lines, or energy as Home Assistant imports it. */
+#include "bridge/commands/command.h"
+#include "bridge/commands/history_options.h"
+#include "bridge/history/readings.h"
+#include "bridge/history/time_text.h"
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME "history export"
+#define HOUR_MS 3600000LL
+#define SOURCE "bl2mqtt"
+
+enum format { FORMAT_CSV, FORMAT_JSONL, FORMAT_HA };
+
+struct options {
+    const char *device;
+    const char *channel;
+    const char *from;
+    const char *to;
+    bool format_given;
+    enum format format;
+    const char *output;
+    const char *database;
+    bool help;
+};
+
+/* What one export works with. */
+struct export
+{
+    const char *path;
+    const struct options *options;
+    int64_t from_ms;
+    int64_t to_ms;
+    FILE *out;
+    bool failed; /* the output takes no more */
+};
+
+static void print_help(void)
+{
+    (void)printf(
+        "Usage: bl2mqtt history export --device D --format csv|jsonl|ha [OPTION...]\n\n"
+        "Writes what was measured, row by row; the service may run.\n\n"
+        "  --device D       the device's id in bridge.yaml\n"
+        "  --channel C      one channel of it (default: all)\n"
+        "  --format F       csv or jsonl: every reading, calibrated; ha: the energy of whole "
+        "hours\n"
+        "                   as Home Assistant imports long-term statistics\n"
+        "  --from T         begin (default: all there is)\n"
+        "  --to T           end, not included (default: now)\n"
+        "  --output F       a file; it is complete when it is there (default: standard output)\n"
+        "  --database FILE  the history file (default: history.path of the configuration)\n\n"
+        "T is a date (2026-10-01, its beginning), a time (2026-10-01T14:30, with an offset if "
+        "need\n"
+        "be), now, today, yesterday or tomorrow.\n");
+}
+
+static enum status take_option(int option, struct options *options, struct error *error)
+{
+    static const char *const formats[] = {"csv", "jsonl", "ha"};
+    switch (option) {
+    case 'd':
+        options->device = optarg;
+        return STATUS_OK;
+    case 'c':
+        options->channel = optarg;
+        return STATUS_OK;
+    case 'f':
+        options->from = optarg;
+        return STATUS_OK;
+    case 't':
+        options->to = optarg;
+        return STATUS_OK;
+    case 'o':
+        options->output = optarg;
+        return STATUS_OK;
+    case 'D':
+        options->database = optarg;
+        return STATUS_OK;
+    case 'h':
+        options->help = true;
+        return STATUS_OK;
+    case 'F':
+        for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+            if (strcmp(optarg, formats[i]) != 0)
+                continue;
+            options->format = (enum format)i;
+            options->format_given = true;
+            return STATUS_OK;
+        }
+        return error_set(error, STATUS_USAGE, "--format is csv, jsonl or ha, not \"%s\".", optarg);
+    default:
+        return error_set(error, STATUS_USAGE, "Try `bl2mqtt history export --help`.");
+    }
+}
+
+static enum status parse(int argc, char **argv, struct options *options, struct error *error)
+{
+    static const struct option known[] = {
+        {"device", required_argument, NULL, 'd'},
+        {"channel", required_argument, NULL, 'c'},
+        {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 't'},
+        {"format", required_argument, NULL, 'F'},
+        {"output", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},
+        {"database", required_argument, NULL, 'D'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        enum status status = take_option(option, options, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (options->help)
+        return STATUS_OK;
+    if (optind < argc)
+        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+    if (options->device == NULL)
+        return error_set(error, STATUS_USAGE, "Say which device with --device.");
+    if (!options->format_given)
+        return error_set(error, STATUS_USAGE, "Say how with --format: csv, jsonl or ha.");
+    return STATUS_OK;
+}
+
+static bool put(struct export *export, const struct text *text)
+{
+    if (text->cut || fwrite(text->buffer, 1, text->length, export->out) != text->length)
+        export->failed = true;
+    return !export->failed;
+}
+
+/* ---- readings ---- */
+
+/* A value in thousandths, or unknown. */
+struct milli {
+    bool known;
+    int64_t value;
+};
+
+static struct milli by_factor(const struct reading *reading, enum reading_field field, int64_t raw,
+                              double factor)
+{
+    double value = (double)raw * 1000 / factor;
+    bool known = (reading->present & field) != 0 && fabs(value) < 1e15;
+    return (struct milli){known, known ? llround(value) : 0};
+}
+
+static struct milli frequency_of(const struct history_reading *row)
+{
+    const struct reading *reading = &row->reading;
+    bool known = (reading->present & READING_FREQUENCY) != 0 && reading->frequency > 0;
+    if (!known || row->kind == READING_OPENBEKEN)
+        return (struct milli){known, reading->frequency};
+    return (struct milli){true, llround(1e9 / (double)reading->frequency)}; /* from microseconds */
+}
+
+static void append_name(struct text *text, const char *name, bool json)
+{
+    if (json) {
+        json_t *value = json_string(name);
+        char *quoted memory_auto = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        json_decref(value);
+        text_append(text, "%s", quoted == NULL ? "null" : quoted);
+        return;
+    }
+    if (strpbrk(name, ",\"\r\n") == NULL) {
+        text_append(text, "%s", name);
+        return;
+    }
+    text_append(text, "\"");
+    for (; *name != '\0'; name++)
+        text_append(text, *name == '"' ? "\"\"" : "%c", *name);
+    text_append(text, "\"");
+}
+
+static void append_key(struct text *text, const char *key, bool json)
+{
+    text_append(text, ",");
+    if (json)
+        text_append(text, "\"%s\":", key);
+}
+
+static void append_milli(struct text *text, const char *key, struct milli value, bool json)
+{
+    append_key(text, key, json);
+    if (value.known)
+        text_append_decimal(text, value.value, 3, 3, false);
+    else if (json)
+        text_append(text, "null");
+}
+
+static void append_integer(struct text *text, const char *key, bool known, int64_t value, bool json)
+{
+    append_key(text, key, json);
+    if (known)
+        text_append(text, "%" PRId64, value);
+    else if (json)
+        text_append(text, "null");
+}
+
+static void append_kwh(struct text *text, const char *key, int64_t uwh, bool json)
+{
+    append_key(text, key, json);
+    text_append_decimal(text, uwh, 9, 9, false);
+}
+
+static bool write_reading(void *context, const struct history_reading *row)
+{
+    struct export *export = context;
+    bool json = export->options->format == FORMAT_JSONL;
+    const struct reading *reading = &row->reading;
+    int64_t sign = row->invert ? -1 : 1;
+    char buffer[2048];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text, json ? "{\"time\":\"" : "");
+    time_text_append(&text, reading->wall_ms);
+    text_append(&text, json ? "\"" : "");
+    append_key(&text, "device", json);
+    append_name(&text, row->device, json);
+    append_key(&text, "channel", json);
+    append_name(&text, row->channel, json);
+    append_milli(&text, "voltage_v",
+                 by_factor(reading, READING_VOLTAGE, reading->voltage, row->factors.voltage), json);
+    append_milli(&text, "current_a",
+                 by_factor(reading, READING_CURRENT, reading->current, row->factors.current), json);
+    append_milli(&text, "power_w",
+                 by_factor(reading, READING_POWER, sign * reading->power, row->factors.power),
+                 json);
+    append_milli(&text, "frequency_hz", frequency_of(row), json);
+    append_integer(&text, "counter", (reading->present & READING_ENERGY) != 0, reading->energy,
+                   json);
+    append_integer(&text, "counts", true, row->imported_counts, json);
+    append_integer(&text, "counts_produced", true, row->exported_counts, json);
+    append_kwh(&text, "energy_kwh", row->imported_uwh, json);
+    append_kwh(&text, "energy_produced_kwh", row->exported_uwh, json);
+    text_append(&text, json ? "}\n" : "\n");
+    return put(export, &text);
+}
+
+static enum status export_readings(struct export *export, struct error *error)
+{
+    if (export->options->format == FORMAT_CSV &&
+        fputs("time,device,channel,voltage_v,current_a,power_w,frequency_hz,counter,counts,"
+              "counts_produced,energy_kwh,energy_produced_kwh\n",
+              export->out) < 0)
+        export->failed = true;
+    return history_readings(export->path, export->options->device, export->options->channel,
+                            export->from_ms, export->to_ms, write_reading, export, error);
+}
+
+/* ---- Home Assistant ---- */
+
+/* One statistic on its way: the sum from the channel's first reading on. Hours are those of UTC, as
+ * Home Assistant's are, so that zones with half hours and changes of the clock make no difference. */
+struct hours {
+    struct export *export;
+    bool produced;
+    bool first;
+    bool any;
+    int64_t hour_ms; /* begin of the one that is being filled */
+    int64_t sum_uwh;
+};
+
+static void write_hour(struct hours *hours)
+{
+    if (!hours->any || hours->hour_ms < hours->export->from_ms ||
+        hours->hour_ms + HOUR_MS > hours->export->to_ms)
+        return; /* only whole hours */
+    char buffer[256];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text, "%s\n{\"start\":\"", hours->first ? "" : ",");
+    text_append_time(&text, hours->hour_ms, false);
+    text_append(&text, "\",\"state\":");
+    text_append_decimal(&text, hours->sum_uwh, 9, 9, false);
+    text_append(&text, ",\"sum\":");
+    text_append_decimal(&text, hours->sum_uwh, 9, 9, false);
+    text_append(&text, "}");
+    hours->first = false;
+    (void)put(hours->export, &text);
+}
+
+static bool add_to_hour(void *context, const struct history_reading *row)
+{
+    struct hours *hours = context;
+    int64_t hour_ms = row->reading.wall_ms / HOUR_MS * HOUR_MS;
+    if (!hours->any || hour_ms != hours->hour_ms)
+        write_hour(hours);
+    hours->any = true;
+    hours->hour_ms = hour_ms;
+    int64_t uwh = hours->produced ? row->exported_uwh : row->imported_uwh;
+    if (__builtin_add_overflow(hours->sum_uwh, uwh, &hours->sum_uwh))
+        hours->sum_uwh = INT64_MAX;
+    return !hours->export->failed;
+}
+
+/* Home Assistant wants a-z, 0-9 and single underscores, none of them at an end. */
+static void append_id_part(struct text *id, const char *name)
+{
+    for (; *name != '\0'; name++) {
+        bool good = (*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9');
+        char last = id->length == 0 ? ':' : id->buffer[id->length - 1];
+        if (good)
+            text_append(id, "%c", *name);
+        else if (last != '_' && last != ':')
+            text_append(id, "_");
+    }
+    if (id->length > 0 && id->buffer[id->length - 1] != '_')
+        text_append(id, "_");
+}
+
+static void write_head(struct hours *hours, const char *device, const char *channel, bool first)
+{
+    char buffer[2048], id_buffer[512], name[512];
+    struct text text, id;
+    text_init(&id, id_buffer, sizeof id_buffer);
+    text_append(&id, SOURCE ":");
+    append_id_part(&id, device);
+    append_id_part(&id, channel);
+    text_append(&id, hours->produced ? "energy_produced" : "energy");
+    (void)snprintf(name, sizeof name, "%s %s energy%s", device, channel,
+                   hours->produced ? " produced" : "");
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text,
+                "%s\n{\"has_mean\":false,\"has_sum\":true,\"source\":\"" SOURCE
+                "\",\"statistic_id\":\"%s\",\"unit_of_measurement\":\"kWh\",\"name\":",
+                first ? "" : ",", id_buffer);
+    append_name(&text, name, true);
+    text_append(&text, ",\"stats\":[");
+    (void)put(hours->export, &text);
+}
+
+struct statistics {
+    struct export *export;
+    bool first;
+    enum status status;
+    struct error *error;
+};
+
+/* A pass for each direction: with both in one the rows of one would have to wait in memory. */
+static bool write_statistics(void *context, const char *device, const char *channel)
+{
+    struct statistics *statistics = context;
+    struct export *export = statistics->export;
+    for (int produced = 0; produced < 2 && statistics->status == STATUS_OK; produced++) {
+        struct hours hours = {.export = export, .produced = produced == 1, .first = true};
+        write_head(&hours, device, channel, statistics->first);
+        statistics->first = false;
+        statistics->status = history_readings(export->path, device, channel, 0, export->to_ms,
+                                              add_to_hour, &hours, statistics->error);
+        write_hour(&hours);
+        if (fputs("\n]}", export->out) < 0)
+            export->failed = true;
+    }
+    return statistics->status == STATUS_OK && !export->failed;
+}
+
+static enum status export_statistics(struct export *export, struct error *error)
+{
+    struct statistics statistics = {export, true, STATUS_OK, error};
+    if (fputs("[", export->out) < 0)
+        export->failed = true;
+    enum status status =
+        history_channels(export->path, export->options->device, export->options->channel,
+                         write_statistics, &statistics, error);
+    if (fputs("\n]\n", export->out) < 0)
+        export->failed = true;
+    return status != STATUS_OK ? status : statistics.status;
+}
+
+/* ---- the command ---- */
+
+static enum status write_all(struct export *export, struct error *error)
+{
+    enum status status = export->options->format == FORMAT_HA ? export_statistics(export, error)
+                                                              : export_readings(export, error);
+    if (status == STATUS_OK &&
+        (export->failed || fflush(export->out) != 0 || ferror(export->out) != 0))
+        return error_set(error, STATUS_FAILED, "The output could not be written: %s.",
+                         strerror(errno));
+    return status;
+}
+
+/* Under another name until it is complete. */
+static enum status write_file(struct export *export, struct error *error)
+{
+    const char *output = export->options->output;
+    char partial[PATH_MAX];
+    int length = snprintf(partial, sizeof partial, "%s.new", output);
+    if (length < 0 || (size_t)length >= sizeof partial)
+        return error_set(error, STATUS_USAGE, "The path of the output is too long.");
+    export->out = fopen(partial, "we");
+    if (export->out == NULL)
+        return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", partial,
+                         strerror(errno));
+    enum status status = write_all(export, error);
+    if (status == STATUS_OK && fsync(fileno(export->out)) != 0 && errno != EINVAL)
+        status = error_set(error, STATUS_FAILED, "%s could not be put on disk: %s.", partial,
+                           strerror(errno));
+    if (fclose(export->out) != 0 && status == STATUS_OK)
+        status = error_set(error, STATUS_FAILED, "%s could not be written.", partial);
+    if (status == STATUS_OK && rename(partial, output) != 0)
+        status =
+            error_set(error, STATUS_FAILED, "%s cannot be replaced: %s.", output, strerror(errno));
+    if (status != STATUS_OK)
+        (void)unlink(partial);
+    return status;
+}
+
+static enum status run_export(const char *path, const struct options *options, struct error *error)
+{
+    struct export export = {.path = path, .options = options, .out = stdout};
+    enum status status = command_history_time("--to", options->to, &export.to_ms, error);
+    if (status == STATUS_OK && options->from != NULL)
+        status = command_history_time("--from", options->from, &export.from_ms, error);
+    /* An hour that is not over, or a reading that comes while this runs, is of the next export. */
+    int64_t now_ms = clock_wall_ms();
+    export.to_ms = export.to_ms > now_ms ? now_ms : export.to_ms;
+    if (status != STATUS_OK)
+        return status;
+    if (export.from_ms >= export.to_ms)
+        return error_set(error, STATUS_USAGE,
+                         "The time asked for ends before it begins, or where it begins. A date "
+                         "means the beginning of that day.");
+    return options->output == NULL ? write_all(&export, error) : write_file(&export, error);
+}
+
+enum status command_history_export(const struct command_context *context, int argc, char **argv)
+{
+    struct options options = {.to = "now"};
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    enum status status = parse(argc, argv, &options, &error);
+    if (status == STATUS_OK && options.help) {
+        print_help();
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = command_history_path(context, options.database, &path, &error);
+    if (status == STATUS_OK)
+        status = run_export(path, &options, &error);
+    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+}

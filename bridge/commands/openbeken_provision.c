@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt openbeken provision`: sets up a module and sees its first readings on the broker. See
+ * bl2mqtt-openbeken-provision(1). */
+#include "bridge/commands/command.h"
+#include "bridge/commands/openbeken_shared.h"
+
+#include "bridge/config/text_rules.h"
+#include "bridge/mqtt/server_address.h"
+#include "bridge/provision/provision.h"
+#include "drivers/base/memory.h"
+#include "drivers/base/number.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME "openbeken provision"
+#define WAIT_DEFAULT_S 150
+#define SNIPPET_SIZE 4096
+
+struct wishes {
+    struct openbeken_target target;
+    const char *server, *client_id, *name, *profile, *user, *password_file, *wait;
+    bool dry_run, json, list, help;
+};
+
+static void print_help(void)
+{
+    (void)printf(
+        "Usage: bl2mqtt openbeken provision --host H --mqtt SERVER --id ID [OPTION...]\n"
+        "       bl2mqtt openbeken provision --list-profiles\n\n"
+        "Sets up an OpenBeken module that is on the network: script and flags of a profile,\n"
+        "names, MQTT; restarts it and waits for its first readings on the broker. Changes only\n"
+        "what differs. If a step fails, what was changed is put back.\n\n" OPENBEKEN_TARGET_HELP
+        "  --mqtt SERVER            the broker, as the module reaches it: mqtt://192.168.1.2\n"
+        "  --id ID                  the module's client id: its topics begin with it\n"
+        "  --mqtt-user U            user at the broker\n"
+        "  --mqtt-password-file F   its password; else OBK_MQTT_PASSWORD, else it is asked for\n"
+        "  --name N                 the module's name (default: stays as it is)\n"
+        "  --profile NAME           kind of meter, or a profile's file; without it, script and\n"
+        "                           flags stay as they are\n"
+        "  --wait S                 seconds to wait for the restart and readings (default %d;\n"
+        "                           0: do not wait)\n"
+        "  --dry-run                show each request, send nothing\n"
+        "  --list-profiles          list the profiles that are built in\n"
+        "  --json                   one JSON document instead of text\n"
+        "  --help                   this text\n",
+        WAIT_DEFAULT_S);
+}
+
+static enum status parse(int argc, char **argv, struct wishes *wishes, struct error *error)
+{
+    const struct {
+        const char *name;
+        const char **text;
+        bool *flag;
+    } table[] = {
+        {"host", &wishes->target.host, NULL},
+        {"web-password-file", &wishes->target.web_password_file, NULL},
+        {"timeout", &wishes->target.timeout, NULL},
+        {"mqtt", &wishes->server, NULL},
+        {"id", &wishes->client_id, NULL},
+        {"mqtt-user", &wishes->user, NULL},
+        {"mqtt-password-file", &wishes->password_file, NULL},
+        {"name", &wishes->name, NULL},
+        {"profile", &wishes->profile, NULL},
+        {"wait", &wishes->wait, NULL},
+        {"dry-run", NULL, &wishes->dry_run},
+        {"list-profiles", NULL, &wishes->list},
+        {"json", NULL, &wishes->json},
+        {"help", NULL, &wishes->help},
+    };
+    enum { COUNT = sizeof table / sizeof table[0] };
+    struct option options[COUNT + 1] = {{.name = NULL}};
+    for (size_t i = 0; i < COUNT; i++)
+        options[i] =
+            (struct option){.name = table[i].name,
+                            .has_arg = table[i].text != NULL ? required_argument : no_argument};
+    int option, index = 0;
+    while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
+        if (option != 0)
+            return error_set(
+                error, STATUS_USAGE,
+                "An option is not understood; see `bl2mqtt openbeken provision --help`.");
+        if (table[index].text != NULL)
+            *table[index].text = optarg;
+        else
+            *table[index].flag = true;
+    }
+    if (optind < argc)
+        return error_set(error, STATUS_USAGE, "\"%.60s\" is one word too many.", argv[optind]);
+    return STATUS_OK;
+}
+
+static enum status check_client_id(const char *id, struct error *error)
+{
+    char reason[200], normal[OBK_CLIENT_ID_MAX + 16];
+    struct text text;
+    text_init(&text, reason, sizeof reason);
+    if (id == NULL)
+        return error_set(error, STATUS_USAGE, "Say with --id which client id it shall have.");
+    enum status status = obk_check_text("client id", id, OBK_CLIENT_ID_MAX, error);
+    if (status == STATUS_OK &&
+        !text_rule_check(TEXT_TOPIC, id, OBK_CLIENT_ID_MAX, normal, sizeof normal, &text))
+        return error_set(error, STATUS_USAGE, "--id \"%s\" cannot be the beginning of a topic. %s",
+                         id, reason);
+    return status;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "::1") == 0;
+}
+
+/* The same word means this machine here and the module there. */
+static enum status check_loopback(const struct wishes *wishes, const char *broker,
+                                  struct error *error)
+{
+    const char *host = wishes->target.host;
+    if (strncmp(host, "http://", 7) == 0)
+        host += 7;
+    bool module_is_here = strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
+                          strncmp(host, "[::1]", 5) == 0;
+    if (!is_loopback(broker) || module_is_here)
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "--mqtt %s would be the module itself to the module. Give this machine's "
+                     "address on the network.",
+                     wishes->server);
+}
+
+static enum status check_broker(const struct wishes *wishes, struct server_address *address,
+                                struct error *error)
+{
+    if (wishes->server == NULL)
+        return error_set(error, STATUS_USAGE, "Say with --mqtt which broker it shall use.");
+    if (server_address_parse(wishes->server, address, NULL) != STATUS_OK)
+        return error_set(error, STATUS_USAGE,
+                         "--mqtt \"%.100s\" must look like mqtt://192.168.1.2 or "
+                         "mqtt://192.168.1.2:1883; user and password have options of their own.",
+                         wishes->server);
+    if (address->tls)
+        return error_set(error, STATUS_USAGE,
+                         "--mqtt must begin with mqtt://, because OpenBeken's published images "
+                         "for these chips speak MQTT without TLS.");
+    if (strlen(address->host) > OBK_MQTT_HOST_MAX)
+        return error_set(error, STATUS_USAGE, "The broker's name is longer than %d bytes.",
+                         OBK_MQTT_HOST_MAX);
+    return check_loopback(wishes, address->host, error);
+}
+
+static enum status check_texts(const struct wishes *wishes, struct error *error)
+{
+    enum status status = check_client_id(wishes->client_id, error);
+    if (status == STATUS_OK && wishes->name != NULL)
+        status = obk_check_text("name", wishes->name, OBK_NAME_MAX, error);
+    if (status == STATUS_OK && wishes->user != NULL)
+        status = obk_check_text("user", wishes->user, OBK_USER_MAX, error);
+    if (status == STATUS_OK && wishes->user == NULL && wishes->password_file != NULL)
+        return error_set(error, STATUS_USAGE, "A password needs a user; give --mqtt-user too.");
+    return status;
+}
+
+static enum status read_wait(const char *text, int64_t *wait_ms, struct error *error)
+{
+    int64_t seconds = WAIT_DEFAULT_S;
+    if (text != NULL && !number_parse_int(text, strlen(text), 0, 3600, &seconds))
+        return error_set(error, STATUS_USAGE, "--wait must be whole seconds from 0 to 3600.");
+    *wait_ms = seconds * 1000;
+    return STATUS_OK;
+}
+
+static enum status load_profile(const char *name, struct profile **profile, struct error *error)
+{
+    if (name == NULL)
+        return STATUS_OK;
+    enum status status = profile_load(name, profile, error);
+    if (status != STATUS_OK || (*profile)->openbeken)
+        return status;
+    char snippet[SNIPPET_SIZE];
+    struct text text;
+    text_init(&text, snippet, sizeof snippet);
+    profile_append_bridge(*profile, "meter", "", &text);
+    return error_set(error, STATUS_USAGE,
+                     "The profile %s is wired to this machine: there is no module to set up. For "
+                     "bridge.yaml:\n\n%.600s",
+                     name, snippet);
+}
+
+static enum status list_profiles(bool json, struct error *error)
+{
+    json_t *list = json_array();
+    enum status status = STATUS_OK;
+    for (size_t i = 0; profile_name(i) != NULL && status == STATUS_OK; i++) {
+        struct profile *profile = NULL;
+        status = profile_load(profile_name(i), &profile, error);
+        if (status != STATUS_OK)
+            break;
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b, s:b, s:s, s:s}", "name", profile->name, "title",
+                            profile->title, "openbeken", profile->openbeken, "twin", profile->twin,
+                            "image", profile->image, "wiring", profile->wiring));
+        if (!json)
+            (void)printf("%s: %s\n%s%s%s\n", profile->name, profile->title, profile->wiring,
+                         profile->openbeken ? "Firmware: " : "", profile->image);
+        profile_free(profile);
+    }
+    if (status == STATUS_OK && json)
+        return openbeken_print_json(json_pack("{s:o}", "profiles", list), error);
+    json_decref(list);
+    return status;
+}
+
+/* ---- dry run ---- */
+
+struct showing {
+    const char *host;
+    json_t *requests;
+    bool json;
+};
+
+static void show_request(void *context, const char *why, const struct obk_request *request)
+{
+    struct showing *showing = context;
+    const char *method = request->post ? "POST" : "GET";
+    if (showing->json) {
+        (void)json_array_append_new(showing->requests,
+                                    json_pack("{s:s, s:s, s:s, s:s}", "method", method, "path",
+                                              request->shown, "body", request->body, "why", why));
+        return;
+    }
+    (void)printf("# %s\n%s http://%s%s\n", why, method, showing->host, request->shown);
+    bool line_begins = true;
+    for (const char *c = request->body; *c != '\0'; c++) {
+        (void)printf(line_begins ? "    %c" : "%c", *c);
+        line_begins = *c == '\n';
+    }
+    (void)printf(line_begins ? "\n" : "\n\n");
+}
+
+static enum status dry_run(const struct provision_wishes *wishes, const struct module *module,
+                           bool json, struct error *error)
+{
+    struct showing showing = {.host = module_host(module), .requests = json_array(), .json = json};
+    enum status status = provision_show(wishes, &showing, show_request, error);
+    if (status == STATUS_OK && json)
+        return openbeken_print_json(json_pack("{s:b, s:s, s:o}", "dry_run", 1, "host", showing.host,
+                                              "requests", showing.requests),
+                                    error);
+    json_decref(showing.requests);
+    if (status == STATUS_OK)
+        (void)fprintf(stderr, "Nothing was sent.\n");
+    return status;
+}
+
+/* ---- the answer ---- */
+
+static void print_progress(void *context, const char *sentence)
+{
+    (void)context;
+    (void)fprintf(stderr, "%s\n", sentence);
+}
+
+static bool channel_complete(const struct broker_sight *sight, size_t channel)
+{
+    const bool *seen = sight->seen[channel];
+    return seen[OBK_VOLTAGE] && seen[OBK_CURRENT] && seen[OBK_POWER];
+}
+
+static json_t *channels_json(const struct provision_report *report)
+{
+    json_t *channels = json_object();
+    for (size_t i = 0; report->waited && i < 2; i++) {
+        const double *value = report->sight.value[i];
+        const char name[2] = {(char)('a' + (int)i), '\0'};
+        if (channel_complete(&report->sight, i))
+            (void)json_object_set_new(channels, name,
+                                      json_pack("{s:f, s:f, s:f}", "voltage_v", value[OBK_VOLTAGE],
+                                                "current_a", value[OBK_CURRENT], "power_w",
+                                                value[OBK_POWER]));
+    }
+    return channels;
+}
+
+static json_t *report_json(const struct provision_wishes *wishes, const char *host,
+                           const struct provision_report *report, const char *snippet,
+                           enum status status, const struct error *failure)
+{
+    json_t *changed = json_array();
+    for (size_t i = 0; i < report->changed_count; i++)
+        (void)json_array_append_new(changed, json_string(report->changed[i]));
+    json_t *online = report->waited ? json_boolean(report->sight.online) : json_null();
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "host", host, "chipset",
+        report->info.chipset, "build", report->info.build, "mac", report->info.mac, "client_id",
+        wishes->mqtt.client_id, "changed", changed, "kept_old_script", report->kept_old_script,
+        "restarted", report->restarted, "online", online, "channels", channels_json(report),
+        "warnings", openbeken_advice_json(&report->advice), "config", snippet);
+    (void)json_object_set_new(json, "error",
+                              status == STATUS_OK ? json_null() : json_string(failure->text));
+    return json;
+}
+
+static void print_channel(const struct broker_sight *sight, size_t channel)
+{
+    const double *value = sight->value[channel];
+    char name = (char)('a' + (int)channel);
+    if (!channel_complete(sight, channel))
+        return;
+    (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OBK_VOLTAGE],
+                 value[OBK_CURRENT], value[OBK_POWER]);
+    if (value[OBK_POWER] < 0)
+        (void)fprintf(
+            stderr,
+            "warning: Channel %c has negative power. If nothing feeds in there, its clamp "
+            "is the wrong way round: turn it, or set invert: true in bridge.yaml.\n",
+            name);
+}
+
+static void print_report(const struct provision_report *report, const char *snippet)
+{
+    openbeken_print_advice(&report->advice);
+    if (report->kept_old_script)
+        (void)fprintf(stderr, "The script that was there before is now autoexec.old.\n");
+    for (size_t i = 0; report->waited && i < 2; i++)
+        print_channel(&report->sight, i);
+    if (snippet[0] != '\0')
+        (void)printf("\nFor bridge.yaml:\n\n%s", snippet);
+}
+
+static void make_snippet(const struct provision_wishes *wishes, char *snippet)
+{
+    struct text text;
+    text_init(&text, snippet, SNIPPET_SIZE);
+    if (wishes->profile != NULL)
+        profile_append_bridge(wishes->profile, wishes->mqtt.client_id, wishes->name, &text);
+}
+
+static enum status provision(const struct provision_wishes *wishes, struct module *module,
+                             bool json, struct error *error)
+{
+    struct provision_report *report memory_auto = memory_new(1, sizeof *report);
+    const struct provision_listener listener = {.say = print_progress};
+    char snippet[SNIPPET_SIZE];
+    make_snippet(wishes, snippet);
+    enum status status = provision_run(wishes, module, &listener, report, error);
+    if (json) {
+        enum status printed = openbeken_print_json(
+            report_json(wishes, module_host(module), report, snippet, status, error),
+            status == STATUS_OK ? error : NULL);
+        return status == STATUS_OK ? printed : status;
+    }
+    if (status == STATUS_OK)
+        print_report(report, snippet);
+    return status;
+}
+
+static enum status prepare(const struct wishes *wishes, struct provision_wishes *prepared,
+                           struct server_address *address, struct profile **profile,
+                           char password[SECRET_SIZE], struct error *error)
+{
+    if (wishes->target.host == NULL)
+        return error_set(error, STATUS_USAGE, "Say which module with --host.");
+    enum status status = check_broker(wishes, address, error);
+    if (status == STATUS_OK)
+        status = check_texts(wishes, error);
+    if (status == STATUS_OK)
+        status = read_wait(wishes->wait, &prepared->wait_ms, error);
+    if (status == STATUS_OK)
+        status = load_profile(wishes->profile, profile, error);
+    if (status == STATUS_OK && wishes->user != NULL)
+        status = openbeken_secret("MQTT password", wishes->password_file, "OBK_MQTT_PASSWORD",
+                                  !wishes->dry_run, password, error);
+    if (status == STATUS_OK && wishes->user != NULL && wishes->dry_run && password[0] == '\0')
+        (void)snprintf(password, SECRET_SIZE, "?"); /* so that it is shown where it will stand */
+    if (status == STATUS_OK && password[0] != '\0')
+        status = obk_check_text("MQTT password", password, OBK_PASSWORD_MAX, error);
+    prepared->mqtt = (struct obk_mqtt){.host = address->host,
+                                       .port = address->port,
+                                       .client_id = wishes->client_id,
+                                       .user = wishes->user != NULL ? wishes->user : "",
+                                       .password = password};
+    prepared->server = address->uri;
+    prepared->name = wishes->name != NULL ? wishes->name : "";
+    prepared->profile = *profile;
+    return status;
+}
+
+static enum status run(const struct wishes *wishes, struct error *error)
+{
+    char password[SECRET_SIZE] = "";
+    struct server_address address = {.port = 0};
+    struct provision_wishes prepared = {.wait_ms = 0};
+    struct profile *profile = NULL;
+    struct module *module = NULL;
+    enum status status = prepare(wishes, &prepared, &address, &profile, password, error);
+    if (status == STATUS_OK)
+        status = openbeken_open(&wishes->target, &module, error);
+    if (status == STATUS_OK)
+        status = wishes->dry_run ? dry_run(&prepared, module, wishes->json, error)
+                                 : provision(&prepared, module, wishes->json, error);
+    module_close(module);
+    profile_free(profile);
+    explicit_bzero(password, sizeof password);
+    return status;
+}
+
+enum status command_openbeken_provision(const struct command_context *context, int argc,
+                                        char **argv)
+{
+    (void)context;
+    struct wishes wishes = {.server = NULL};
+    struct error error = {.text = ""};
+    enum status status = parse(argc, argv, &wishes, &error);
+    if (status == STATUS_OK && wishes.help) {
+        print_help();
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = wishes.list ? list_profiles(wishes.json, &error) : run(&wishes, &error);
+    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/commands/openbeken_shared.h"
+
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
+#include "drivers/base/number.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define TIMEOUT_DEFAULT_MS 10000
+
+static enum status read_timeout(const char *text, int64_t *timeout_ms, struct error *error)
+{
+    double seconds = 0;
+    *timeout_ms = TIMEOUT_DEFAULT_MS;
+    if (text == NULL)
+        return STATUS_OK;
+    if (!number_parse_double(text, strlen(text), 0.1, 300, &seconds))
+        return error_set(error, STATUS_USAGE,
+                         "--timeout must be a number of seconds from 0.1 to 300.");
+    *timeout_ms = (int64_t)(seconds * 1000);
+    return STATUS_OK;
+}
+
+enum status openbeken_open(const struct openbeken_target *target, struct module **module,
+                           struct error *error)
+{
+    char password[SECRET_SIZE] = "";
+    struct http_options options = {.host = target->host, .web_password = password};
+    if (target->host == NULL)
+        return error_set(error, STATUS_USAGE, "Say which module with --host.");
+    enum status status = read_timeout(target->timeout, &options.timeout_ms, error);
+    if (status == STATUS_OK)
+        status = openbeken_secret("web password", target->web_password_file, "OBK_WEB_PASSWORD",
+                                  false, password, error);
+    if (status == STATUS_OK)
+        status = module_open(&options, module, error);
+    explicit_bzero(password, sizeof password);
+    return status;
+}
+
+static enum status take_line(const char *what, const char *line, size_t length,
+                             char secret[SECRET_SIZE], struct error *error)
+{
+    if (length > 0 && line[length - 1] == '\r')
+        length--;
+    if (length == 0 || length >= SECRET_SIZE || memchr(line, '\0', length) != NULL)
+        return error_set(error, STATUS_USAGE, "The %s must be a line of 1 to %d bytes.", what,
+                         SECRET_SIZE - 1);
+    memcpy(secret, line, length);
+    secret[length] = '\0';
+    return STATUS_OK;
+}
+
+static enum status from_file(const char *what, const char *path, char secret[SECRET_SIZE],
+                             struct error *error)
+{
+    char *bytes = NULL;
+    size_t length = 0;
+    if (file_read(path, 4096, &bytes, &length, error) != STATUS_OK)
+        return STATUS_USAGE;
+    const char *end = memchr(bytes, '\n', length);
+    enum status status =
+        take_line(what, bytes, end != NULL ? (size_t)(end - bytes) : length, secret, error);
+    explicit_bzero(bytes, length);
+    free(bytes);
+    return status;
+}
+
+/* What is typed must not show; the terminal gets its ways back whatever happens to the reading. */
+static enum status from_terminal(const char *what, char secret[SECRET_SIZE], struct error *error)
+{
+    struct termios before, quiet;
+    if (tcgetattr(STDIN_FILENO, &before) != 0)
+        return error_set(error, STATUS_USAGE, "The terminal does not do (%s).", strerror(errno));
+    quiet = before;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    char line[SECRET_SIZE + 2];
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    (void)fprintf(stderr, "Please type the %s: ", what); /* now that it does not show any more */
+    bool got = fgets(line, sizeof line, stdin) != NULL;
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    (void)fputc('\n', stderr);
+    size_t length = got ? strcspn(line, "\n") : 0;
+    enum status status = take_line(what, line, length, secret, error);
+    explicit_bzero(line, sizeof line);
+    return status;
+}
+
+enum status openbeken_secret(const char *what, const char *file, const char *variable,
+                             bool must_have, char secret[SECRET_SIZE], struct error *error)
+{
+    secret[0] = '\0';
+    if (file != NULL)
+        return from_file(what, file, secret, error);
+    const char *value = getenv(variable);
+    if (value != NULL && *value != '\0')
+        return take_line(what, value, strlen(value), secret, error);
+    if (!must_have)
+        return STATUS_OK;
+    if (isatty(STDIN_FILENO))
+        return from_terminal(what, secret, error);
+    return error_set(error, STATUS_USAGE,
+                     "The %s is needed: in a file that is named on the command line, in the "
+                     "environment variable %s, or typed on a terminal.",
+                     what, variable);
+}
+
+enum status openbeken_print_json(json_t *document, struct error *error)
+{
+    int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    json_decref(document);
+    (void)putchar('\n');
+    if (failed == 0 && fflush(stdout) == 0)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "The answer could not be written.");
+}
+
+static void set_number(json_t *object, const char *key, double value)
+{
+    (void)json_object_set_new(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+json_t *openbeken_energy_json(const struct obk_energy *energy)
+{
+    json_t *object = json_object();
+    set_number(object, "voltage_v", energy->voltage_v);
+    set_number(object, "current_a", energy->current_a);
+    set_number(object, "power_w", energy->power_w);
+    set_number(object, "frequency_hz", energy->frequency_hz);
+    set_number(object, "total_wh", energy->total_wh);
+    return object;
+}
+
+json_t *openbeken_advice_json(const struct obk_advice *advice)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < advice->count; i++)
+        (void)json_array_append_new(list, json_string(advice->sentences[i]));
+    return list;
+}
+
+void openbeken_print_advice(const struct obk_advice *advice)
+{
+    for (size_t i = 0; i < advice->count; i++)
+        (void)fprintf(stderr, "warning: %s\n", advice->sentences[i]);
+}

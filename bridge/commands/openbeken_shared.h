@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/** What the `openbeken` commands share: reaching the module, passwords, printing. */
+#ifndef BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
+#define BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
+
+#include "bridge/provision/module.h"
+#include "bridge/provision/obk_advice.h"
+
+#include <jansson.h>
+
+#define SECRET_SIZE 256
+
+/** As given on the command line; NULL where not. */
+struct openbeken_target {
+    const char *host;
+    const char *web_password_file;
+    const char *timeout;
+};
+
+/** "--host H, ..." for the help text of each of them. */
+#define OPENBEKEN_TARGET_HELP                                                                      \
+    "  --host H                 the module's address: 192.168.1.20, meter.lan:80\n"                \
+    "  --web-password-file F    the module's web password, if it has one, or in\n"                 \
+    "                           OBK_WEB_PASSWORD\n"                                                \
+    "  --timeout S              seconds to wait for each answer (default 10)\n"
+
+/** Checks the options and gets the module ready to be asked; nothing is sent. */
+enum status openbeken_open(const struct openbeken_target *target, struct module **module,
+                           struct error *error);
+
+/**
+ * A password: the first line of file; or the environment variable; or, if must_have, asked for on the
+ * terminal. "" if there is none and need not be. STATUS_USAGE if it cannot be had. what is for
+ * messages. Never taken from the command line, where everybody on the machine could read it.
+ */
+enum status openbeken_secret(const char *what, const char *file, const char *variable,
+                             bool must_have, char secret[SECRET_SIZE], struct error *error);
+
+/** One JSON document on stdout; takes the reference. */
+enum status openbeken_print_json(json_t *document, struct error *error);
+
+/** An object; what the module does not know is null. */
+json_t *openbeken_energy_json(const struct obk_energy *energy);
+json_t *openbeken_advice_json(const struct obk_advice *advice);
+
+/** On stderr, one "warning: " line each. */
+void openbeken_print_advice(const struct obk_advice *advice);
+
+#endif

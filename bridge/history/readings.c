@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/readings.h"
+
+#include "bridge/history/conversion.h"
+#include "bridge/history/reader.h"
+#include "bridge/history/rows.h"
+#include "bridge/history/sql.h"
+#include "drivers/base/memory.h"
+
+#include <string.h>
+
+/* Rows read in one short transaction; what is done with them is done after it. */
+#define CHUNK_ROWS 2048
+
+struct stored {
+    unsigned number;
+    struct reading reading;
+    int64_t imported;
+    int64_t exported;
+};
+
+struct stream {
+    const char *path;
+    sqlite3 *db;
+    sqlite3_stmt *rows;
+    struct conversion conversion;
+    struct converted *converted; /* one per channel of the question */
+    struct reader_channels channels;
+    struct stored chunk[CHUNK_ROWS];
+    size_t count;
+    int64_t next_key;
+};
+
+static int64_t field(sqlite3_stmt *row, int column, enum reading_field bit, unsigned *present)
+{
+    if (sqlite3_column_type(row, column) != SQLITE_NULL)
+        *present |= bit;
+    return sqlite3_column_int64(row, column); /* NULL gives 0 */
+}
+
+static void take_row(struct stream *stream, sqlite3_stmt *row)
+{
+    int64_t key = sqlite3_column_int64(row, 0);
+    stream->next_key = key + 1;
+    unsigned number = rows_key_number(key);
+    if (stream->channels.by_number[number] == 0)
+        return;
+    struct stored *stored = &stream->chunk[stream->count++];
+    struct reading *reading = &stored->reading;
+    stored->number = number;
+    *reading = (struct reading){.wall_ms = rows_key_ms(key)};
+    reading->voltage = field(row, 1, READING_VOLTAGE, &reading->present);
+    reading->current = field(row, 2, READING_CURRENT, &reading->present);
+    reading->power = field(row, 3, READING_POWER, &reading->present);
+    reading->energy = field(row, 4, READING_ENERGY, &reading->present);
+    reading->frequency = field(row, 5, READING_FREQUENCY, &reading->present);
+    reading->flags = (unsigned)sqlite3_column_int64(row, 6);
+    stored->imported = sqlite3_column_int64(row, 7);
+    stored->exported = sqlite3_column_int64(row, 8);
+}
+
+/* *more: there may be rows after those of this chunk. */
+static int read_chunk(struct stream *stream, int64_t end, bool *more)
+{
+    sqlite3_stmt *statement = stream->rows;
+    stream->count = 0;
+    (void)sqlite3_bind_int64(statement, 1, stream->next_key);
+    (void)sqlite3_bind_int64(statement, 2, end);
+    (void)sqlite3_bind_int(statement, 3, CHUNK_ROWS);
+    int code;
+    int rows = 0;
+    while (rows < CHUNK_ROWS && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        take_row(stream, statement);
+        rows++;
+    }
+    *more = rows == CHUNK_ROWS;
+    if (*more)
+        code = SQLITE_DONE;
+    (void)sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int hand_out(struct stream *stream, const struct stored *stored,
+                    history_reading_callback callback, void *context, bool *wanted)
+{
+    size_t index = stream->channels.by_number[stored->number] - 1;
+    const struct reader_channel *channel = &stream->channels.list[index];
+    struct converted *converted = &stream->converted[index];
+    int code = conversion_at(&stream->conversion, converted, stored->reading.wall_ms);
+    if (code != SQLITE_OK)
+        return code;
+    const struct history_reading reading = {
+        .device = channel->device,
+        .channel = channel->name,
+        .kind = channel->kind,
+        .reading = stored->reading,
+        .factors = converted->calibration.factors,
+        .invert = converted->calibration.invert,
+        .imported_counts = stored->imported,
+        .exported_counts = stored->exported,
+        .imported_uwh = conversion_credit(converted, &converted->imported, stored->imported),
+        .exported_uwh = conversion_credit(converted, &converted->exported, stored->exported),
+    };
+    *wanted = callback(context, &reading);
+    return SQLITE_OK;
+}
+
+static int run(struct stream *stream, int64_t from_ms, int64_t to_ms,
+               history_reading_callback callback, void *context)
+{
+    int64_t end = rows_key(to_ms, 0);
+    stream->next_key = rows_key(from_ms, 0);
+    bool more = true;
+    bool wanted = true;
+    int code = SQLITE_OK;
+    while (more && wanted && code == SQLITE_OK) {
+        code = read_chunk(stream, end, &more);
+        for (size_t i = 0; i < stream->count && wanted && code == SQLITE_OK; i++)
+            code = hand_out(stream, &stream->chunk[i], callback, context, &wanted);
+    }
+    return code;
+}
+
+static enum status open_stream(struct stream *stream, const char *device, const char *channel,
+                               struct error *error)
+{
+    enum status status = reader_open(stream->path, &stream->db, error);
+    if (status == STATUS_OK)
+        status =
+            reader_channels(stream->db, stream->path, device, channel, &stream->channels, error);
+    if (status != STATUS_OK)
+        return status;
+    stream->converted = memory_new(stream->channels.count, sizeof *stream->converted);
+    for (size_t i = 0; i < stream->channels.count; i++) {
+        stream->converted[i].number = stream->channels.list[i].number;
+        stream->converted[i].kind = stream->channels.list[i].kind;
+    }
+    int code = conversion_open(stream->db, &stream->conversion);
+    if (code == SQLITE_OK)
+        code = sql_prepare(stream->db,
+                           "SELECT key, voltage, current, power, energy, frequency, flags, "
+                           "imported, exported FROM reading WHERE key >= ?1 AND key < ?2 "
+                           "ORDER BY key LIMIT ?3",
+                           &stream->rows);
+    return code == SQLITE_OK ? STATUS_OK : sql_explain(code, stream->db, stream->path, error);
+}
+
+static void close_stream(struct stream *stream)
+{
+    (void)sqlite3_finalize(stream->rows);
+    conversion_close(&stream->conversion);
+    (void)sqlite3_close(stream->db);
+    free(stream->channels.list);
+    free(stream->converted);
+    free(stream);
+}
+
+enum status history_readings(const char *path, const char *device, const char *channel,
+                             int64_t from_ms, int64_t to_ms, history_reading_callback callback,
+                             void *context, struct error *error)
+{
+    if (from_ms >= to_ms)
+        return error_set(error, STATUS_USAGE,
+                         "The time asked for ends before it begins, or where it begins. A date "
+                         "means the beginning of that day.");
+    struct stream *stream = memory_new(1, sizeof *stream);
+    stream->path = path;
+    enum status status = open_stream(stream, device, channel, error);
+    if (status == STATUS_OK) {
+        int code = run(stream, from_ms, to_ms, callback, context);
+        if (code != SQLITE_OK)
+            status = sql_explain(code, stream->db, path, error);
+    }
+    close_stream(stream);
+    return status;
+}
+
+static bool came_before(const struct reader_channels *channels, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(channels->list[i].device, channels->list[at].device) == 0 &&
+            strcmp(channels->list[i].name, channels->list[at].name) == 0)
+            return true;
+    return false;
+}
+
+enum status history_channels(const char *path, const char *device, const char *channel,
+                             history_channel_callback callback, void *context, struct error *error)
+{
+    sqlite3 *db = NULL;
+    struct reader_channels *channels memory_auto = memory_new(1, sizeof *channels);
+    enum status status = reader_open(path, &db, error);
+    if (status == STATUS_OK)
+        status = reader_channels(db, path, device, channel, channels, error);
+    (void)sqlite3_close(db);
+    bool wanted = true;
+    for (size_t i = 0; i < channels->count && status == STATUS_OK && wanted; i++)
+        if (!came_before(channels, i)) /* another kind of source has a row of its own */
+            wanted = callback(context, channels->list[i].device, channels->list[i].name);
+    free(channels->list);
+    return status;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/mqtt/ask.h"
+
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_MS 20
+#define CONNECT_MS 5000
+#define CLOSE_MS 1500
+
+struct asking {
+    struct publisher *publisher;
+    const char *request_topic;
+    const char *response_topic;
+    const char *transaction;
+    char *payload;
+    bool connected;
+    json_t *answer; /* the whole response */
+};
+
+/* The publisher sends its subscriptions before any event of the same connection. */
+static void on_incoming(void *context, const struct publisher_incoming *incoming)
+{
+    struct asking *asking = context;
+    if (incoming->kind == PUBLISHER_CONNECTED && !asking->connected) {
+        asking->connected = true;
+        publisher_event(asking->publisher, asking->request_topic, asking->payload,
+                        strlen(asking->payload), 1);
+    }
+    if (incoming->kind != PUBLISHER_MESSAGE || asking->answer != NULL ||
+        strcmp(incoming->topic, asking->response_topic) != 0)
+        return;
+    json_t *answer = json_loadb(incoming->payload, incoming->payload_length, 0, NULL);
+    const char *transaction = json_string_value(json_object_get(answer, "transaction"));
+    if (transaction != NULL && strcmp(transaction, asking->transaction) == 0)
+        asking->answer = answer;
+    else
+        json_decref(answer);
+}
+
+static void wait_for_answer(struct asking *asking, int64_t timeout_ms)
+{
+    int64_t until_ms = clock_boot_ms() + timeout_ms;
+    int64_t connect_by_ms = clock_boot_ms() + CONNECT_MS;
+    while (asking->answer == NULL && clock_boot_ms() < until_ms &&
+           (asking->connected || clock_boot_ms() < connect_by_ms)) {
+        const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+        (void)nanosleep(&pause, NULL);
+        publisher_poll(asking->publisher, on_incoming, asking);
+    }
+}
+
+static enum status judge(const struct asking *asking, const char *server, json_t **data,
+                         struct error *error)
+{
+    if (asking->answer == NULL && !asking->connected)
+        return error_set(error, STATUS_NO_ANSWER, "The broker %s could not be reached.", server);
+    if (asking->answer == NULL)
+        return error_set(error, STATUS_NO_ANSWER,
+                         "The bridge did not answer on %s; it may have lost the broker %s.",
+                         asking->response_topic, server);
+    const char *status = json_string_value(json_object_get(asking->answer, "status"));
+    const char *words = json_string_value(json_object_get(asking->answer, "error"));
+    if (status == NULL || strcmp(status, "ok") != 0)
+        return error_set(error, STATUS_FAILED, "%s",
+                         words != NULL ? words : "The bridge refused without saying why.");
+    *data = json_incref(json_object_get(asking->answer, "data"));
+    return STATUS_OK;
+}
+
+enum status bridge_ask(const struct publisher_options *connection, const char *base_topic,
+                       const char *request, json_t *body, int64_t timeout_ms, json_t **data,
+                       struct error *error)
+{
+    char client_id[64], transaction[48], request_topic[256], response_topic[256];
+    (void)snprintf(transaction, sizeof transaction, "%d-%" PRId64, (int)getpid(), clock_boot_ms());
+    (void)snprintf(client_id, sizeof client_id, "bl2mqtt_ask_%s", transaction);
+    (void)snprintf(request_topic, sizeof request_topic, "%s/bridge/request/%s", base_topic,
+                   request);
+    (void)snprintf(response_topic, sizeof response_topic, "%s/bridge/response/%s", base_topic,
+                   request);
+    struct publisher_options options = *connection;
+    options.client_id = client_id;
+    options.will_topic = options.will_payload = options.birth_payload = NULL;
+    options.log = NULL;  /* what matters is in the error */
+    options.wake = NULL; /* polled instead */
+
+    struct asking asking = {.request_topic = request_topic,
+                            .response_topic = response_topic,
+                            .transaction = transaction};
+    (void)json_object_set_new(body, "transaction", json_string(transaction));
+    asking.payload = json_dumps(body, JSON_COMPACT);
+    if (asking.payload == NULL)
+        return error_set(error, STATUS_FAILED, "The request could not be made.");
+    enum status status = publisher_create(&options, &asking.publisher, error);
+    if (status == STATUS_OK) {
+        publisher_subscribe(asking.publisher, response_topic, 1);
+        status = publisher_start(asking.publisher, error);
+        if (status == STATUS_OK)
+            wait_for_answer(&asking, timeout_ms);
+        publisher_close(asking.publisher, CLOSE_MS);
+    }
+    if (status == STATUS_OK)
+        status = judge(&asking, options.server, data, error);
+    json_decref(asking.answer);
+    free(asking.payload);
+    return status;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Looks on the broker for what one module publishes: its `connected` and the first readings of each
+ * chip. Blocking; for commands, not for the service. Publishes nothing.
+ */
+#ifndef BRIDGE_PROVISION_BROKER_WATCH_H
+#define BRIDGE_PROVISION_BROKER_WATCH_H
+
+#include "bridge/provision/obk_answer.h"
+#include "drivers/base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct broker_watch;
+
+struct broker_watch_options {
+    const char *server; /**< mqtt://host[:port] */
+    const char *user, *password;
+    const char *client_id; /**< the module's: what its topics begin with */
+};
+
+struct broker_sight {
+    bool told;                       /**< `connected` was seen */
+    bool online;                     /**< and this is what it said last */
+    bool seen[2][OBK_QUANTITIES];    /**< since it was offline last */
+    double value[2][OBK_QUANTITIES]; /**< V, A, W: the latest */
+};
+
+/**
+ * Connects, subscribes, and waits a moment for what is retained. STATUS_NO_ANSWER if the broker is not
+ * there, STATUS_FAILED if it refuses, with the reason, within timeout_ms.
+ * Takes http_proxy and https_proxy out of this process's environment, which the MQTT library would
+ * obey.
+ */
+enum status broker_watch_open(const struct broker_watch_options *options, int64_t timeout_ms,
+                              struct broker_watch **watch, struct error *error);
+/** NULL is allowed. */
+void broker_watch_close(struct broker_watch *watch);
+
+/** What was seen before this moment does not count. */
+void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms);
+
+/** Waits until something new was seen or deadline_boot_ms has come; says what was seen so far.
+ *  STATUS_FAILED if the connection to the broker was lost. */
+enum status broker_watch_wait(struct broker_watch *watch, int64_t deadline_boot_ms,
+                              struct broker_sight *sight, struct error *error);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * What an OpenBeken module answers over HTTP and publishes on MQTT, understood. Pure; every input is
+ * taken for hostile.
+ *
+ * The firmware's JSON is not always JSON: numbers may be inf or nan, texts are written without
+ * escaping (OpenBK7231T_App, src/httpserver/json_interface.c). What can be mended is: inf and nan are
+ * read as null, control characters inside a text as blanks.
+ */
+#ifndef BRIDGE_PROVISION_OBK_ANSWER_H
+#define BRIDGE_PROVISION_OBK_ANSWER_H
+
+#include "drivers/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OBK_ANSWER_MAX 65536 /**< bytes of an answer that are read */
+#define OBK_TEXT_SIZE 160
+#define OBK_SCRIPT_SIZE 2048
+
+/** GET /api/info. Texts that are missing or too long for their place are "" or cut. */
+struct obk_info {
+    int64_t uptime_s;
+    char build[OBK_TEXT_SIZE];
+    char ip[OBK_TEXT_SIZE], mac[OBK_TEXT_SIZE];
+    uint64_t flags; /**< bit n is flag n */
+    char mqtt_host[OBK_TEXT_SIZE];
+    int mqtt_port;
+    char client_id[OBK_TEXT_SIZE];
+    char chipset[OBK_TEXT_SIZE];
+    char short_name[OBK_TEXT_SIZE];
+    char startup_command[OBK_SCRIPT_SIZE];
+};
+
+/** STATUS_FAILED if this is not an OpenBeken module's answer. */
+enum status obk_parse_info(const char *bytes, size_t length, struct obk_info *info,
+                           struct error *error);
+
+/** What the first chip measures. NAN: the module does not know. */
+struct obk_energy {
+    double voltage_v, current_a, power_w, frequency_hz, total_wh;
+};
+
+/** Status 0 or Status 8. */
+struct obk_status {
+    bool is_obk;              /**< StatusFWR.SDK says so; only in Status 0 */
+    char name[OBK_TEXT_SIZE]; /**< the full device name; only in Status 0 */
+    char mqtt_user[OBK_TEXT_SIZE];
+    bool has_energy; /**< an energy driver runs */
+    struct obk_energy energy;
+};
+
+enum status obk_parse_status(const char *bytes, size_t length, struct obk_status *status,
+                             struct error *error);
+
+/**
+ * POST /api/cmnd. STATUS_OK if the module did it. unknown (may be NULL) is set when this build has no
+ * such command, which is STATUS_FAILED.
+ */
+enum status obk_parse_command(const char *command, const char *bytes, size_t length, bool *unknown,
+                              struct error *error);
+
+/** POST /api/lfs/NAME: STATUS_OK if that file was written with that size. */
+enum status obk_parse_written(const char *name, size_t size, const char *bytes, size_t length,
+                              struct error *error);
+
+/** GET /api/lfs/: size is that of the file, -1 if it is not in the list. */
+enum status obk_parse_list(const char *name, const char *bytes, size_t length, int64_t *size,
+                           struct error *error);
+
+/** POST /api/reboot. */
+enum status obk_parse_reboot(const char *bytes, size_t length, struct error *error);
+
+enum obk_quantity { OBK_VOLTAGE, OBK_CURRENT, OBK_POWER, OBK_QUANTITIES };
+
+/**
+ * A reading on MQTT: topic is CLIENT/voltage/get, CLIENT/power_b/get, ..., or the same without /get.
+ * channel: 0 for the first chip, 1 for the second. False if it is something else, or no finite
+ * number in the chip's range.
+ */
+bool obk_parse_reading(const char *client_id, const char *topic, const char *payload, size_t length,
+                       enum obk_quantity *quantity, size_t *channel, double *value);
+
+#endif

@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/provision/provision.h"
+
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SCRIPT "autoexec.bat"
+#define OLD_SCRIPT "autoexec.old"
+
+#define CHANGES_MAX (PROFILE_FLAGS_MAX + 4)
+#define SETTLE_MS 4000 /* settings reach the flash 3 s after the last change */
+#define BROKER_TIMEOUT_MS 10000
+#define POLL_MS 500
+
+/* What a mains voltage can be, from a sagging 100 V net to the upper end of 277 V. */
+#define VOLTAGE_LOW_V 80
+#define VOLTAGE_HIGH_V 305
+
+enum change_kind { CHANGE_OLD_SCRIPT, CHANGE_SCRIPT, CHANGE_FLAG, CHANGE_NAMES, CHANGE_MQTT };
+
+static const char *const step_names[] = {
+    [CHANGE_OLD_SCRIPT] = "keeping the old autoexec.bat as autoexec.old",
+    [CHANGE_SCRIPT] = SCRIPT,
+    [CHANGE_FLAG] = "flags",
+    [CHANGE_NAMES] = "names",
+    [CHANGE_MQTT] = "MQTT settings",
+};
+
+struct change {
+    enum change_kind kind;
+    const struct profile_flag *flag;
+    struct obk_request request;
+    bool can_undo;
+    struct obk_request undo;
+};
+
+/* What was found on the module before anything was changed. */
+struct found {
+    struct obk_info info;
+    struct obk_status status;
+    char *script; /* NULL: there is none */
+    size_t script_length;
+    int64_t looked_boot_ms; /* when info.uptime_s was true */
+};
+
+struct run {
+    const struct provision_wishes *wishes;
+    struct module *module;
+    const struct provision_listener *listener;
+    struct provision_report *report;
+    struct broker_watch *watch;
+    struct found found;
+    char short_name[OBK_SHORT_NAME_MAX + 1];
+    struct change *changes; /* CHANGES_MAX */
+    size_t change_count;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(const struct run *run, const char *format,
+                                                      ...)
+{
+    char sentence[300];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    run->listener->say(run->listener->context, sentence);
+}
+
+static void pause_ms(int64_t ms)
+{
+    const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&pause, NULL);
+}
+
+/* ---- what is to be changed ---- */
+
+static bool has_flag(uint64_t flags, unsigned flag)
+{
+    return (flags >> flag & 1U) != 0;
+}
+
+static struct change *add(struct run *run, enum change_kind kind)
+{
+    struct change *change = &run->changes[run->change_count++];
+    change->kind = kind;
+    return change;
+}
+
+static bool same_script(const struct found *found, const char *script)
+{
+    return found->script != NULL && found->script_length == strlen(script) &&
+           memcmp(found->script, script, found->script_length) == 0;
+}
+
+static enum status add_script(struct run *run, const struct found *now, struct error *error)
+{
+    const char *script = run->wishes->profile->autoexec;
+    if (now != NULL && same_script(now, script))
+        return STATUS_OK;
+    enum status status = STATUS_OK;
+    bool keep_old = now == NULL || (now->script != NULL && now->script_length > 0);
+    if (keep_old) {
+        struct change *old = add(run, CHANGE_OLD_SCRIPT);
+        status = now != NULL ? obk_request_file_write(&old->request, OLD_SCRIPT, now->script,
+                                                      now->script_length, error)
+                             : obk_request_file_write(&old->request, OLD_SCRIPT, "...", 3, error);
+    }
+    if (status != STATUS_OK)
+        return status;
+    struct change *change = add(run, CHANGE_SCRIPT);
+    change->can_undo = true;
+    if (now == NULL || now->script == NULL)
+        obk_request_file_delete(&change->undo, SCRIPT);
+    else
+        status =
+            obk_request_file_write(&change->undo, SCRIPT, now->script, now->script_length, error);
+    return status == STATUS_OK
+               ? obk_request_file_write(&change->request, SCRIPT, script, strlen(script), error)
+               : status;
+}
+
+static enum status set_flag(struct obk_request *request, unsigned flag, bool on,
+                            struct error *error)
+{
+    char command[32];
+    (void)snprintf(command, sizeof command, "SetFlag %u %d", flag, on ? 1 : 0);
+    return obk_request_command(request, command, error);
+}
+
+static enum status add_flags(struct run *run, const struct found *now, struct error *error)
+{
+    const struct profile *profile = run->wishes->profile;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < profile->flag_count && status == STATUS_OK; i++) {
+        const struct profile_flag *flag = &profile->flags[i];
+        if (now != NULL && has_flag(now->info.flags, flag->flag) == flag->set)
+            continue;
+        struct change *change = add(run, CHANGE_FLAG);
+        change->flag = flag;
+        change->can_undo = true;
+        status = set_flag(&change->request, flag->flag, flag->set, error);
+        if (status == STATUS_OK)
+            status = set_flag(&change->undo, flag->flag, !flag->set, error);
+    }
+    return status;
+}
+
+/* The module tells its full name only with "_1" behind it where a channel has no label. */
+static bool same_name(const char *told, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(told, name, length) == 0 &&
+           (told[length] == '\0' || strcmp(told + length, "_1") == 0);
+}
+
+static bool names_are_set(const struct run *run, const struct obk_info *info,
+                          const struct obk_status *status)
+{
+    return strcmp(info->short_name, run->short_name) == 0 &&
+           same_name(status->name, run->wishes->name);
+}
+
+static enum status add_names(struct run *run, const struct found *now, struct error *error)
+{
+    if (run->wishes->name[0] == '\0' ||
+        (now != NULL && names_are_set(run, &now->info, &now->status)))
+        return STATUS_OK;
+    struct change *change = add(run, CHANGE_NAMES);
+    return obk_request_names(&change->request, run->short_name, run->wishes->name, error);
+}
+
+static bool mqtt_is_set(const struct obk_mqtt *mqtt, const struct obk_info *info)
+{
+    return strcmp(info->mqtt_host, mqtt->host) == 0 && info->mqtt_port == mqtt->port &&
+           strcmp(info->client_id, mqtt->client_id) == 0;
+}
+
+static enum status add_mqtt(struct run *run, const struct found *now, struct error *error)
+{
+    const struct obk_mqtt *mqtt = &run->wishes->mqtt;
+    bool same_user =
+        mqtt->user[0] == '\0' || (now != NULL && strcmp(now->status.mqtt_user, mqtt->user) == 0);
+    if (now != NULL && mqtt_is_set(mqtt, &now->info) && same_user && mqtt->password[0] == '\0')
+        return STATUS_OK;
+    struct change *change = add(run, CHANGE_MQTT);
+    enum status status = obk_request_mqtt(&change->request, mqtt, error);
+    if (status != STATUS_OK || now == NULL)
+        return status;
+    const struct obk_mqtt before = {
+        .host = now->info.mqtt_host,
+        .port = now->info.mqtt_port,
+        .client_id = now->info.client_id,
+        .user = now->status.mqtt_user,
+        .password = "",
+    };
+    change->can_undo = true;
+    return obk_request_mqtt(&change->undo, &before, error);
+}
+
+/* now NULL: everything, for showing. MQTT comes last, because it alone cannot be undone wholly (the
+ * module does not tell its password). */
+static enum status plan(struct run *run, const struct found *now, struct error *error)
+{
+    enum status status = STATUS_OK;
+    run->changes = memory_new(CHANGES_MAX, sizeof *run->changes);
+    obk_short_name(run->wishes->mqtt.client_id, run->short_name, sizeof run->short_name);
+    if (run->wishes->profile != NULL) {
+        status = add_script(run, now, error);
+        if (status == STATUS_OK)
+            status = add_flags(run, now, error);
+    }
+    if (status == STATUS_OK)
+        status = add_names(run, now, error);
+    return status == STATUS_OK ? add_mqtt(run, now, error) : status;
+}
+
+/* ---- looking ---- */
+
+static enum status check_twin(struct run *run, struct error *error)
+{
+    const struct profile *profile = run->wishes->profile;
+    if (profile == NULL || !profile->twin)
+        return STATUS_OK;
+    bool twin = false;
+    enum status status = module_has_twin(run->module, &twin, error);
+    if (status != STATUS_OK || twin)
+        return status;
+    return error_set(error, STATUS_REFUSED,
+                     "The firmware on %s cannot read two BL0942 (%s, %s): it does not know "
+                     "BL0942opts, so channel b would never appear. The profile %s needs %s. "
+                     "Nothing was changed.",
+                     module_host(run->module), run->found.info.chipset, run->found.info.build,
+                     profile->name, profile->image);
+}
+
+static enum status look(struct run *run, struct error *error)
+{
+    struct found *found = &run->found;
+    say(run, "Looking at the module on %s ...", module_host(run->module));
+    enum status status = module_info(run->module, &found->info, error);
+    found->looked_boot_ms = clock_boot_ms();
+    if (status == STATUS_OK)
+        status = module_status(run->module, 0, &found->status, error);
+    if (status == STATUS_OK && !found->status.is_obk)
+        return error_set(error, STATUS_FAILED,
+                         "%s does not say that its firmware is OpenBeken. Nothing was changed.",
+                         module_host(run->module));
+    if (status == STATUS_OK)
+        status = check_twin(run, error);
+    if (status == STATUS_OK && run->wishes->profile != NULL)
+        status =
+            module_read_file(run->module, SCRIPT, &found->script, &found->script_length, error);
+    return status;
+}
+
+static enum status look_at_broker(struct run *run, struct error *error)
+{
+    const struct obk_mqtt *mqtt = &run->wishes->mqtt;
+    if (run->wishes->wait_ms == 0)
+        return STATUS_OK;
+    const struct broker_watch_options options = {
+        .server = run->wishes->server,
+        .user = mqtt->user,
+        .password = mqtt->password,
+        .client_id = mqtt->client_id,
+    };
+    say(run, "Looking at the broker %s ...", run->wishes->server);
+    enum status status = broker_watch_open(&options, BROKER_TIMEOUT_MS, &run->watch, error);
+    if (status != STATUS_OK)
+        return error_prefix(error, status, "Nothing was changed. ");
+    struct broker_sight sight;
+    status = broker_watch_wait(run->watch, 0, &sight, error);
+    bool own = strcmp(run->found.info.client_id, mqtt->client_id) == 0;
+    if (status == STATUS_OK && !own && sight.told && sight.online)
+        return error_set(error, STATUS_REFUSED,
+                         "Another module is online as %s on this broker. Two with one client id "
+                         "would throw each other out for ever: choose another --id. Nothing was "
+                         "changed.",
+                         mqtt->client_id);
+    return status;
+}
+
+/* ---- changing ---- */
+
+static enum status not_kept(const struct change *change, struct error *error)
+{
+    return error_set(error, STATUS_FAILED,
+                     "The module accepted it but does not have it now (read back after %s).",
+                     change->request.shown);
+}
+
+static enum status verify_script(struct run *run, const char *name, const struct change *change,
+                                 struct error *error)
+{
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    enum status status = module_read_file(run->module, name, &bytes, &length, error);
+    if (status != STATUS_OK)
+        return status;
+    bool same = bytes != NULL && length == change->request.body_length &&
+                memcmp(bytes, change->request.body, length) == 0;
+    return same ? STATUS_OK : not_kept(change, error);
+}
+
+static enum status verify_names(struct run *run, const struct change *change,
+                                const struct obk_info *info, struct error *error)
+{
+    struct obk_status told;
+    enum status status = module_status(run->module, 0, &told, error);
+    if (status != STATUS_OK)
+        return status;
+    return names_are_set(run, info, &told) ? STATUS_OK : not_kept(change, error);
+}
+
+static enum status verify(struct run *run, const struct change *change, struct error *error)
+{
+    if (change->kind == CHANGE_OLD_SCRIPT)
+        return verify_script(run, OLD_SCRIPT, change, error);
+    if (change->kind == CHANGE_SCRIPT)
+        return verify_script(run, SCRIPT, change, error);
+    struct obk_info info;
+    enum status status = module_info(run->module, &info, error);
+    if (status != STATUS_OK)
+        return status;
+    if (change->kind == CHANGE_NAMES)
+        return verify_names(run, change, &info, error);
+    bool good = change->kind == CHANGE_FLAG
+                    ? has_flag(info.flags, change->flag->flag) == change->flag->set
+                    : mqtt_is_set(&run->wishes->mqtt, &info);
+    return good ? STATUS_OK : not_kept(change, error);
+}
+
+/* Puts back what changes [0, count) did, the last first. False if something could not be. */
+static bool undo(struct run *run, size_t count, struct error *reason)
+{
+    bool all = true;
+    for (size_t i = count; i-- > 0;) {
+        struct change *change = &run->changes[i];
+        if (!change->can_undo)
+            continue;
+        enum status status = module_order(run->module, &change->undo, all ? reason : NULL);
+        all = all && status == STATUS_OK;
+        if (status == STATUS_NO_ANSWER)
+            return false; /* nor will it answer the rest */
+    }
+    return all;
+}
+
+/* The sentence for a failed step: which, why, and in what state the module is now. */
+static enum status step_failed(struct run *run, size_t at, enum status status, struct error *error)
+{
+    const struct change *change = &run->changes[at];
+    struct error reason = *error;
+    struct error undo_reason = {.text = ""};
+    say(run, "The step failed; putting back what was changed ...");
+    bool whole = undo(run, at + 1, &undo_reason);
+    const char *state = whole ? "Script, flags and MQTT settings are as they were before; the "
+                                "module works as it did. Mend the cause and run this again."
+                              : "What was changed could not all be put back; run this again when "
+                                "the module answers, or look at its web page.";
+    bool password = change->kind == CHANGE_MQTT && run->wishes->mqtt.password[0] != '\0';
+    return error_set(error, status, "The step \"%s\" failed: %.450s %s%s%.200s%s",
+                     step_names[change->kind], reason.text, state, whole ? "" : " ",
+                     undo_reason.text,
+                     password ? " Only its MQTT password may be the new one, because the old one "
+                                "cannot be read from it."
+                              : "");
+}
+
+static void report_changed(struct run *run, enum change_kind kind)
+{
+    struct provision_report *report = run->report;
+    if (kind == CHANGE_OLD_SCRIPT)
+        report->kept_old_script = true;
+    const char *name = step_names[kind];
+    if (report->changed_count == 0 || report->changed[report->changed_count - 1] != name)
+        report->changed[report->changed_count++] = name;
+}
+
+static enum status apply(struct run *run, struct error *error)
+{
+    for (size_t i = 0; i < run->change_count; i++) {
+        struct change *change = &run->changes[i];
+        if (change->kind == CHANGE_FLAG)
+            say(run, "Flag %u %s: %s.", change->flag->flag, change->flag->set ? "on" : "off",
+                change->flag->why);
+        else
+            say(run, "Step: %s.", step_names[change->kind]);
+        enum status status = module_order(run->module, &change->request, error);
+        if (status == STATUS_OK)
+            status = verify(run, change, error);
+        if (status != STATUS_OK)
+            return step_failed(run, i, status, error);
+        report_changed(run, change->kind);
+    }
+    return STATUS_OK;
+}
+
+/* ---- restart and proof ---- */
+
+/* True once the module's uptime is less than it would be without a restart. */
+static bool came_back(const struct run *run, const struct obk_info *info)
+{
+    int64_t without_s =
+        run->found.info.uptime_s + (clock_boot_ms() - run->found.looked_boot_ms) / 1000;
+    return info->uptime_s < without_s - 2;
+}
+
+static enum status wait_for_return(struct run *run, int64_t deadline_boot_ms, struct error *error)
+{
+    while (clock_boot_ms() < deadline_boot_ms) {
+        struct obk_info info;
+        if (module_info(run->module, &info, NULL) == STATUS_OK && came_back(run, &info)) {
+            run->report->info = info;
+            /* MQTT settings work at once, so it may have published before the restart, too. */
+            broker_watch_forget(run->watch, clock_boot_ms() - (info.uptime_s + 1) * 1000);
+            return STATUS_OK;
+        }
+        pause_ms(POLL_MS);
+    }
+    return error_set(error, STATUS_NO_ANSWER,
+                     "All settings are on the module, but it did not come back from its restart "
+                     "within %" PRId64 " s. Switch its power off and on.",
+                     run->wishes->wait_ms / 1000);
+}
+
+static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct error *error)
+{
+    struct obk_request *request memory_auto = memory_new(1, sizeof *request);
+    say(run, "Waiting until the module has saved its settings ...");
+    pause_ms(SETTLE_MS);
+    say(run, "Restarting the module ...");
+    obk_request_reboot(request);
+    enum status status = module_order(run->module, request, error);
+    if (status != STATUS_OK)
+        return error_prefix(error, status,
+                            "All settings are on the module, but the step \"restart\" failed; "
+                            "switch its power off and on. ");
+    run->report->restarted = true;
+    *deadline_boot_ms = clock_boot_ms() + run->wishes->wait_ms;
+    return run->watch != NULL ? wait_for_return(run, *deadline_boot_ms, error) : STATUS_OK;
+}
+
+static size_t channels_wanted(const struct run *run)
+{
+    if (run->wishes->profile != NULL)
+        return run->wishes->profile->channel_count;
+    return run->found.status.has_energy ? 1 : 0;
+}
+
+static bool channel_seen(const struct broker_sight *sight, size_t channel)
+{
+    for (size_t i = 0; i < OBK_QUANTITIES; i++)
+        if (!sight->seen[channel][i])
+            return false;
+    return true;
+}
+
+/* NULL if the readings can be true, else what is wrong with them. Power may exceed volts times amps
+ * only by what truncation and the moments between the three messages explain. */
+static const char *implausible(const struct run *run, const struct broker_sight *sight,
+                               size_t channel)
+{
+    const double *value = sight->value[channel];
+    double limit_a =
+        run->wishes->profile != NULL ? 1.2 * run->wishes->profile->max_current_a : INFINITY;
+    if (value[OBK_VOLTAGE] < VOLTAGE_LOW_V || value[OBK_VOLTAGE] > VOLTAGE_HIGH_V)
+        return "the voltage is not that of the mains: is the chip's voltage input connected?";
+    if (fabs(value[OBK_CURRENT]) > limit_a)
+        return "the current is more than the meter can carry: does it need calibration?";
+    if (fabs(value[OBK_POWER]) > 1.3 * value[OBK_VOLTAGE] * fabs(value[OBK_CURRENT]) + 10)
+        return "the power is more than voltage times current: does it need calibration?";
+    return NULL;
+}
+
+static enum status judge_readings(const struct run *run, const struct broker_sight *sight,
+                                  struct error *error)
+{
+    for (size_t i = 0; i < channels_wanted(run); i++) {
+        const double *value = sight->value[i];
+        char name = (char)('a' + (int)i);
+        if (!channel_seen(sight, i))
+            return error_set(error, STATUS_NO_ANSWER,
+                             "The module is online as %s, but channel %c published no voltage, "
+                             "current and power within %" PRId64
+                             " s: its chip on UART %d does not answer. Check its wiring and that "
+                             "it has mains; --wait waits longer.",
+                             run->wishes->mqtt.client_id, name, run->wishes->wait_ms / 1000,
+                             run->wishes->profile != NULL ? run->wishes->profile->channels[i].uart
+                                                          : 1);
+        const char *wrong = implausible(run, sight, i);
+        if (wrong != NULL)
+            return error_set(error, STATUS_MISMATCH,
+                             "Channel %c publishes %.1f V, %.3f A, %.2f W, which cannot be: %s",
+                             name, value[OBK_VOLTAGE], value[OBK_CURRENT], value[OBK_POWER], wrong);
+    }
+    return STATUS_OK;
+}
+
+static bool all_is_well(const struct run *run, const struct broker_sight *sight)
+{
+    struct error ignored;
+    return sight->online && judge_readings(run, sight, &ignored) == STATUS_OK;
+}
+
+static enum status wait_for_readings(struct run *run, int64_t deadline_boot_ms, struct error *error)
+{
+    struct broker_sight *sight = &run->report->sight;
+    bool said = false;
+    int64_t until = 0; /* first what was seen already */
+    enum status status;
+    say(run, "Waiting for %s on the broker ...", run->wishes->mqtt.client_id);
+    do {
+        status = broker_watch_wait(run->watch, until, sight, error);
+        until = deadline_boot_ms;
+        if (sight->online && !said)
+            say(run, "It is online; waiting for the first readings (up to about a minute) ...");
+        said = said || sight->online;
+    } while (status == STATUS_OK && !all_is_well(run, sight) && clock_boot_ms() < deadline_boot_ms);
+    if (status != STATUS_OK)
+        return status;
+    run->report->waited = true;
+    if (!sight->online)
+        return error_set(
+            error, STATUS_NO_ANSWER,
+            "All settings are on the module, but it did not connect to %s as %s within "
+            "%" PRId64 " s. Can it reach the broker from its network, and are user "
+            "and password right?",
+            run->wishes->server, run->wishes->mqtt.client_id, run->wishes->wait_ms / 1000);
+    return judge_readings(run, sight, error);
+}
+
+static enum status prove(struct run *run, struct error *error)
+{
+    int64_t deadline = clock_boot_ms() + run->wishes->wait_ms;
+    enum status status = STATUS_OK;
+    if (run->change_count == 0)
+        say(run, "Everything is set already.");
+    else
+        status = restart(run, &deadline, error);
+    if (status != STATUS_OK || run->watch == NULL)
+        return status;
+    status = wait_for_readings(run, deadline, error);
+    struct obk_status now = run->found.status;
+    if (module_status(run->module, 0, &now, NULL) == STATUS_OK)
+        obk_advise(&run->report->info, &now,
+                   run->wishes->profile != NULL ? run->wishes->profile->autoexec : "",
+                   &run->report->advice);
+    return status;
+}
+
+enum status provision_run(const struct provision_wishes *wishes, struct module *module,
+                          const struct provision_listener *listener,
+                          struct provision_report *report, struct error *error)
+{
+    *report = (struct provision_report){.changed_count = 0};
+    struct run run = {.wishes = wishes, .module = module, .listener = listener, .report = report};
+    enum status status = look(&run, error);
+    report->info = run.found.info;
+    if (status == STATUS_OK)
+        status = look_at_broker(&run, error);
+    if (status == STATUS_OK)
+        status = plan(&run, &run.found, error);
+    if (status == STATUS_OK)
+        status = apply(&run, error);
+    if (status == STATUS_OK)
+        status = prove(&run, error);
+    broker_watch_close(run.watch);
+    free(run.found.script);
+    free(run.changes);
+    return status;
+}
+
+/* ---- showing ---- */
+
+static const char *why(const struct change *change, char *text, size_t size)
+{
+    switch (change->kind) {
+    case CHANGE_OLD_SCRIPT:
+        return "what is in " SCRIPT " now, if it is another script";
+    case CHANGE_SCRIPT:
+        return "the profile's script, if it is not there already";
+    case CHANGE_FLAG:
+        (void)snprintf(text, size, "if it is not so already: %s", change->flag->why);
+        return text;
+    case CHANGE_NAMES:
+        return "names, if they differ";
+    default:
+        return "MQTT settings, if they differ or a password is given";
+    }
+}
+
+enum status provision_show(const struct provision_wishes *wishes, void *context,
+                           void (*show)(void *context, const char *why,
+                                        const struct obk_request *request),
+                           struct error *error)
+{
+    struct run run = {.wishes = wishes};
+    struct obk_request *request memory_auto = memory_new(1, sizeof *request);
+    enum status status = plan(&run, NULL, error);
+    if (status == STATUS_OK)
+        status = obk_request_command(request, "BL0942opts", error);
+    if (status == STATUS_OK) {
+        char text[OBK_TEXT_SIZE + 80];
+        if (wishes->profile != NULL && wishes->profile->twin)
+            show(context, "can this firmware read two chips?", request);
+        obk_request_info(request);
+        show(context, "what is there now; again after each change, and until the restart is over",
+             request);
+        obk_request_status(request, 0);
+        show(context, "is it OpenBeken, which names does it have", request);
+        if (wishes->profile != NULL) {
+            obk_request_file_read(request, SCRIPT);
+            show(context, "which script is there now", request);
+            obk_request_file_list(request);
+            show(context, "did the script come whole", request);
+        }
+        for (size_t i = 0; i < run.change_count; i++)
+            show(context, why(&run.changes[i], text, sizeof text), &run.changes[i].request);
+        obk_request_reboot(request);
+        show(context, "if anything was changed", request);
+    }
+    free(run.changes);
+    return status;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Modules with OpenBeken firmware as sources of readings: a state machine over messages and time. It
+ * knows no MQTT library and no clock; whoever drives it hands it what arrives and calls
+ * openbeken_source_tick() about four times a second.
+ *
+ *  - The single messages of one second become one reading of their chip. Values that the module did
+ *    not send again, because they changed too little, are part of it until they are stale:
+ *    OPENBEKEN_STALE_MS without a message. READING_ENERGY is set only when the counter came anew.
+ *  - Values that the broker retained are ignored: nobody knows how old they are. `connected` and
+ *    announcements are retained by design and count.
+ *  - After each connect, and 1.2 s after each `online`, a module is asked for its values (`Status 8`),
+ *    or the first would come only after up to 61 s. A module with flag 30 would take its own answer for
+ *    the next request, for ever, so one that was heard on tele/ is never asked; at a connect 4 s are
+ *    waited for that (it speaks every 3 s), since its topics are all that shows the flag.
+ *  - The answer keeps the last values for ever even if the chip is silent, so it counts as a sign of
+ *    life only where it changed.
+ *  - `offline` counts after OPENBEKEN_OFFLINE_MS without an `online` or a value: each reconnect of a
+ *    module makes the broker say it.
+ *  - A module that is online while a chip's topics stay away for OPENBEKEN_STALE_MS has a silent chip.
+ *  - Messages are found by a hash of the client id in the topic; no memory is allocated after create.
+ */
+#ifndef DRIVERS_OPENBEKEN_SOURCE_H
+#define DRIVERS_OPENBEKEN_SOURCE_H
+
+#include "drivers/driver.h"
+#include "drivers/openbeken/discovery.h"
+
+#define OPENBEKEN_STALE_MS 122000  /**< twice the 61 s within which a module repeats each value */
+#define OPENBEKEN_WINDOW_MS 1000   /**< messages this close belong to one reading */
+#define OPENBEKEN_OFFLINE_MS 30000 /**< a module is back within 3..20 s when it only reconnects */
+
+struct openbeken_module {
+    const char *client;       /**< 1..OPENBEKEN_CLIENT_MAX characters, each once */
+    enum openbeken_unit unit; /**< as configured; OPENBEKEN_UNIT_UNKNOWN: find out */
+    bool used[OPENBEKEN_CHIPS];
+    unsigned channels[OPENBEKEN_CHIPS]; /**< the number of each used chip towards the sink */
+};
+
+struct openbeken_source_options {
+    const struct openbeken_module *modules; /**< copied */
+    size_t module_count;
+    const char *discovery_prefix; /**< copied */
+    /** QoS 0, not retained. Called from message and tick functions only. */
+    void (*publish)(void *context, const char *topic, const char *payload);
+    void *publish_context;
+};
+
+struct openbeken_message {
+    const char *topic;
+    const char *payload; /**< not NUL-terminated */
+    size_t length;
+    bool retained;
+    int64_t wall_ms;
+    int64_t boot_ms; /**< never less than in the call before */
+};
+
+struct openbeken_source;
+
+/** The sink is copied; its context must outlive the source. boot_ms: now. */
+struct openbeken_source *openbeken_source_create(const struct openbeken_source_options *options,
+                                                 const struct driver_sink *sink, int64_t boot_ms);
+void openbeken_source_free(struct openbeken_source *source);
+
+/** Calls subscribe for each topic filter that the modules need. Modules that share the part of their
+ *  client id before the last slash share filters when there are many. */
+void openbeken_source_filters(const struct openbeken_source *source,
+                              void (*subscribe)(void *context, const char *filter), void *context);
+
+/** The broker is there, or not any more. */
+void openbeken_source_connection(struct openbeken_source *source, bool connected, int64_t boot_ms);
+
+/** True if the message was about one of the modules. */
+bool openbeken_source_message(struct openbeken_source *source,
+                              const struct openbeken_message *message);
+
+void openbeken_source_tick(struct openbeken_source *source, int64_t boot_ms);
+
+/** Of the module that has the channel; frame_errors are payloads that could not be. */
+bool openbeken_source_statistics(const struct openbeken_source *source, unsigned channel,
+                                 struct driver_statistics *statistics);
+
+#endif

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""`bl2mqtt history export`: known readings come out calibrated, in order and complete; hours for Home
+Assistant are whole hours of UTC whatever the local clock does, and add up to `history energy`."""
+
+import csv
+import datetime
+import io
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from harness import BINARY, run, write_config
+from test_history import BERLIN, KP, UWH_PER_COUNT, energy, make_history, ms
+
+HOUR = 3600000
+BEGIN, END = ms("2026-10-24T00:00+02:00"), ms("2026-10-26T00:00+01:00")  # Berlin's 24 + 25 hours
+
+
+@pytest.fixture
+def two_days(folder):
+    path = folder / "history.db"
+    rows = []
+    for i, at in enumerate(range(BEGIN, END, 10000)):
+        rows.append((at + 250, 1, 500 + i % 7 * 100, 3 + i % 2, 0))
+        rows.append((at, 2, -200, 0, 1))
+    make_history(path, {1: ("house", "a"), 2: ("house", "b"), 3: ("my-barn", "x")}, rows)
+    with sqlite3.connect(path) as db:  # a new calibration in the middle, the clamp turned
+        db.execute("INSERT INTO calibration VALUES (9, 1, ?, 15900.0, 128000.0, 320.0, 1, 2)", (BEGIN + 30 * HOUR,))
+    db.close()
+    return path
+
+
+def export(path, form, *args, env=BERLIN):
+    result = run("history", "export", "--database", path, "--format", form, *args, env=env)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+SPAN = ("--from", "2026-10-24", "--to", "2026-10-26")
+
+
+def test_csv(two_days):
+    rows = list(csv.DictReader(io.StringIO(export(two_days, "csv", "--device", "house", *SPAN))))
+    assert len(rows) == 2 * 49 * 360
+    first = next(row for row in rows if row["channel"] == "a")
+    assert first == {"time": "2026-10-24T00:00:00.250+02:00", "device": "house", "channel": "a",
+                     "voltage_v": "230.000", "current_a": "4.350", "power_w": "500.000", "frequency_hz": "50.000",
+                     "counter": "1", "counts": "3", "counts_produced": "0", "energy_kwh": first["energy_kwh"],
+                     "energy_produced_kwh": "0.000000000"}
+    assert float(first["energy_kwh"]) == pytest.approx(3 * UWH_PER_COUNT * 1e-9, abs=2e-9)
+    later = next(row for row in rows if row["channel"] == "a" and row["time"] >= "2026-10-25T05:00:00.250+01:00")
+    raw = round((500 + (30 * 360) % 7 * 100) * KP)
+    assert float(later["power_w"]) == pytest.approx(-raw / 320, abs=0.001)
+    assert later["voltage_v"] == f"{3653159 / 15900:.3f}"
+    times = [datetime.datetime.fromisoformat(row["time"]) for row in rows]
+    assert times == sorted(times)
+    # exact to the microwatt hour
+    for channel in "ab":
+        whole = energy(two_days, "--device", "house", "--channel", channel, *SPAN)
+        for key in ("energy_kwh", "energy_produced_kwh"):
+            mine = sum(round(float(row[key]) * 1e9) for row in rows if row["channel"] == channel)
+            assert mine == sum(round(row[key] * 1e9) for row in whole)
+
+
+def test_json_lines(two_days):
+    span = ("--device", "house", "--channel", "a", "--from", "2026-10-25T01:59:50+02:00", "--to", "2026-10-25T02:00:20+02:00")
+    rows = [json.loads(line) for line in export(two_days, "jsonl", *span).splitlines()]
+    assert [row["time"] for row in rows] == [f"2026-10-25T{t}.250+02:00" for t in ("01:59:50", "02:00:00", "02:00:10")]
+    table = list(csv.DictReader(io.StringIO(export(two_days, "csv", *span))))
+    assert [{k: str(v) for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in rows] == \
+        [{k: v for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in table]
+    assert all(isinstance(row[k], (int, float)) for row in rows for k in row if k not in ("time", "device", "channel"))
+
+
+def test_what_was_not_measured_is_empty(two_days):
+    at = BEGIN - 1000
+    with sqlite3.connect(two_days) as db:
+        db.execute("INSERT INTO reading VALUES (?, NULL, NULL, NULL, NULL, 0, 0, 0, 0)", (at << 15 | 1,))
+        db.execute("UPDATE channel SET channel = 'a,\"b' WHERE number = 2")
+    db.close()
+    span = ("--from", "2026-10-23T23:59:59", "--to", "2026-10-24T00:00:01")
+    line, = export(two_days, "csv", "--device", "house", "--channel", "a", "--from", "2026-10-23T23:59:59", "--to",
+                   "2026-10-24").splitlines()[1:]
+    assert line == "2026-10-23T23:59:59+02:00,house,a,,,,,,0,0,0.000000000,0.000000000"
+    row = json.loads(export(two_days, "jsonl", "--device", "house", "--channel", "a", *span).splitlines()[0])
+    assert row["voltage_v"] is row["power_w"] is row["frequency_hz"] is row["counter"] is None
+    assert json.loads(export(two_days, "jsonl", "--device", "house", *span).splitlines()[1])["channel"] == 'a,"b'
+    rows = list(csv.DictReader(io.StringIO(export(two_days, "csv", "--device", "house", *span))))
+    assert rows[1]["channel"] == 'a,"b'
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"])
+def test_hours_for_home_assistant(two_days, zone):
+    span = ("--from", "2026-10-24T00:00+02:00", "--to", "2026-10-26T00:00+01:00")
+    document = json.loads(export(two_days, "ha", "--device", "house", *span, env={"TZ": zone}))
+    assert [s["statistic_id"] for s in document] == ["bl2mqtt:house_a_energy", "bl2mqtt:house_a_energy_produced",
+                                                     "bl2mqtt:house_b_energy", "bl2mqtt:house_b_energy_produced"]
+    a, _, _, b = document
+    assert a["source"] == "bl2mqtt" and a["has_sum"] and not a["has_mean"] and a["unit_of_measurement"] == "kWh"
+    for statistics in document:
+        starts = [datetime.datetime.fromisoformat(s["start"]) for s in statistics["stats"]]
+        assert len(starts) == 49
+        assert all((later - earlier).total_seconds() == 3600 for earlier, later in zip(starts, starts[1:]))
+        assert all(s.utcoffset().total_seconds() == 0 and s.minute == s.second == 0 for s in starts)
+        sums = [s["sum"] for s in statistics["stats"]]
+        assert sums == sorted(sums) and all(s["state"] == s["sum"] for s in statistics["stats"])
+        assert re.fullmatch(r"(?!.+__)(?!_)[\da-z_]+(?<!_):(?!_)[\da-z_]+(?<!_)", statistics["statistic_id"])
+    whole = energy(two_days, "--device", "house", "--channel", "a", *span)
+    assert round(a["stats"][-1]["sum"] * 1e9) == sum(round(row["energy_kwh"] * 1e9) for row in whole)
+    assert b["stats"][0]["sum"] == pytest.approx(360 * UWH_PER_COUNT * 1e-9, abs=2e-9)
+    assert document[2]["stats"][-1]["sum"] == 0
+
+
+def test_only_whole_hours_and_sums_that_go_on(two_days):
+    whole = json.loads(export(two_days, "ha", "--device", "house", "--channel", "a", *SPAN))[0]["stats"]
+    part = json.loads(export(two_days, "ha", "--device", "house", "--channel", "a", "--from", "2026-10-24T09:30",
+                             "--to", "2026-10-24T12:59"))[0]["stats"]
+    assert part == [row for row in whole if row["start"] in ("2026-10-24T08:00:00+00:00", "2026-10-24T09:00:00+00:00")]
+    # a channel without readings, and a name that Home Assistant would not take
+    empty = json.loads(export(two_days, "ha", "--device", "my-barn"))
+    assert [(s["statistic_id"], s["stats"]) for s in empty] == [("bl2mqtt:my_barn_x_energy", []),
+                                                                ("bl2mqtt:my_barn_x_energy_produced", [])]
+
+
+def test_a_file_is_complete_or_not_there(two_days, folder):
+    out = folder / "out.csv"
+    result = run("history", "export", "--database", two_days, "--device", "house", "--format", "csv", "--output", out, *SPAN,
+                 env=BERLIN)
+    assert result.returncode == 0 and result.stdout == ""
+    assert out.read_text() == export(two_days, "csv", "--device", "house", *SPAN)
+    before = out.read_bytes()
+    result = run("history", "export", "--database", two_days, "--device", "garden", "--format", "csv", "--output", out)
+    assert result.returncode == 2 and "house a" in result.stderr
+    assert out.read_bytes() == before and not (folder / "out.csv.new").exists()
+    command = [BINARY, "history", "export", "--database", two_days, "--device", "house", "--format", "csv"]
+    with open("/dev/full", "w") as full:
+        assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL).returncode == 1
+
+
+@pytest.mark.parametrize("args, words", [
+    ((), "--device"), (("--device", "house"), "--format"), (("--device", "house", "--format", "xml"), "csv, jsonl or ha"),
+    (("--device", "house", "--format", "csv", "--from", "soon"), "--from"),
+    (("--device", "house", "--format", "ha", "--from", "2026-10-02", "--to", "2026-10-01"), "ends before it begins"),
+    (("--device", "house", "--format", "csv", "x"), "x"),
+])
+def test_wrong_words(two_days, args, words):
+    result = run("history", "export", "--database", two_days, *args)
+    assert result.returncode == 2 and words in result.stderr
+    assert result.stdout == ""
+
+
+def test_memory_is_bounded(folder):
+    sizes = {}
+    for count in (1000, 150000):
+        path = folder / f"{count}.db"
+        make_history(path, {1: ("house", "a")}, ((BEGIN + i * 1000, 1, 500, 3, 0) for i in range(count)))
+        process = subprocess.Popen([BINARY, "history", "export", "--database", path, "--device", "house", "--format", "csv"],
+                                   stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        sizes[count] = usage.ru_maxrss
+    assert sizes[150000] < sizes[1000] + 12000, sizes  # KiB; the rows alone would be more
+
+
+def test_while_a_service_writes(folder, broker, spawn):
+    config = write_config(folder, broker.url, [
+        {"id": "house", "driver": "simulator", "interval": "50ms", "channels": {"a": {}, "b": {}}}],
+        history={"commit_interval": "200ms"})
+    service = spawn("--config", config, "run")
+    service.wait_line("house b is online")
+    seen = []
+    for _ in range(4):
+        time.sleep(0.5)
+        result = run("--config", config, "history", "export", "--device", "house", "--format", "csv")
+        assert result.returncode == 0, result.stderr
+        rows = result.stdout.splitlines()
+        assert rows[:len(seen)] == seen  # nothing that was once out is ever another
+        seen = rows
+    assert len(seen) > 20
+    assert service.stop() == 0
