@@ -192,7 +192,7 @@ enum status session_read_sector(struct flasher *flasher, uint32_t address, uint8
                                 struct error *error)
 {
     struct beken_command command;
-    struct beken_reply reply;
+    struct beken_reply reply = {0};
     uint32_t asked = read_address(flasher, address);
     beken_command_read_4k(&command, asked);
     const struct link_want want = {.flash = true,
@@ -271,7 +271,7 @@ enum status session_erase(struct flasher *flasher, enum beken_erase_size size, u
 {
     int64_t start_us = session_now_us();
     struct beken_command command;
-    struct beken_reply reply;
+    struct beken_reply reply = {0};
     beken_command_erase(&command, size, address);
     const struct link_want want = {
         .flash = true,
