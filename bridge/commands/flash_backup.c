@@ -56,6 +56,8 @@ enum status command_flash_backup(const struct command_context *context, int argc
         status = flash_session_open(&self, &options, &session, &error);
     if (status == STATUS_OK)
         status = take(session, options.output, &length, &error);
+    if (status == STATUS_FAILED && session != NULL && flash_session_stopped(session))
+        (void)error_set(&error, status, "Stopped; nothing was changed, and no file was made.");
     if (status != STATUS_OK)
         status = flash_fail(&self, session, status, &error);
     else if (options.json)

@@ -160,6 +160,7 @@ enum status plan_check_image(const struct beken_module *module, const struct ima
 /* ------------------------------------------------------------------ sectors */
 
 struct plan {
+    bool with_rf;
     uint8_t *wanted;
     size_t count;
     struct plan_sector *sectors;
@@ -169,6 +170,7 @@ struct plan *plan_create(const struct beken_module *module, uint32_t address, co
                          size_t length, bool with_rf, bool open_guards)
 {
     struct plan *plan = memory_new(1, sizeof *plan);
+    plan->with_rf = with_rf || open_guards;
     plan->count = (length + BEKEN_SECTOR_SIZE - 1) / BEKEN_SECTOR_SIZE;
     plan->wanted = memory_new(plan->count, BEKEN_SECTOR_SIZE);
     plan->sectors = memory_new(plan->count, sizeof *plan->sectors);
@@ -214,8 +216,11 @@ void plan_compare(struct plan *plan, const uint8_t *flash, size_t flash_size)
         if (sector->action == PLAN_LEAVE || sector->address + BEKEN_SECTOR_SIZE > flash_size)
             continue;
         const uint8_t *now = flash + sector->address;
+        uint8_t mac[6];
         bool equal = memcmp(now, sector->wanted, BEKEN_SECTOR_SIZE) == 0;
-        sector->action = equal ? PLAN_EQUAL : PLAN_WRITE;
+        /* A few makers keep it elsewhere. */
+        bool rf = !plan->with_rf && image_rf_mac(now, BEKEN_SECTOR_SIZE, mac);
+        sector->action = rf ? PLAN_LEAVE : equal ? PLAN_EQUAL : PLAN_WRITE;
         sector->is_blank = bytes_are_all(now, BEKEN_SECTOR_SIZE, 0xFF);
     }
 }

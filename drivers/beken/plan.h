@@ -75,7 +75,8 @@ void plan_free(struct plan *plan);
 size_t plan_count(const struct plan *plan);
 /** Borrowed; the caller may change action and is_blank. */
 struct plan_sector *plan_sector(struct plan *plan, size_t index);
-/** Compares with the whole flash's contents (flash_size bytes). */
+/** Compares with the whole flash's contents (flash_size bytes). Also leaves RF data alone that
+ *  stands at another place than usual. */
 void plan_compare(struct plan *plan, const uint8_t *flash, size_t flash_size);
 size_t plan_count_action(const struct plan *plan, enum plan_action action);
 /** True if anything is to be written or erased. */

@@ -547,13 +547,14 @@ static enum status mend_piece(struct run *run, const struct piece *piece, const 
 static enum status damaged_error(const struct flasher *flasher, const struct piece *piece,
                                  struct error *error)
 {
+    bool bootloader = piece->address < beken_chip_layout(flasher->module.chip)->guarded_below;
     return error_set(error, STATUS_MISMATCH,
                      "A damaged command has changed flash outside the write, between 0x%" PRIX32
-                     " and 0x%" PRIX32 "%s. Do not switch the module off; restore its backup now.",
+                     " and 0x%" PRIX32 "%s. Leave the module switched on and restore its backup "
+                     "now%s.",
                      piece->address, piece->address + piece->length,
-                     piece->address < beken_chip_layout(flasher->module.chip)->guarded_below
-                         ? ", in the bootloader"
-                         : "");
+                     bootloader ? ", in the bootloader" : "",
+                     bootloader ? ", with --force-bootloader" : "");
 }
 
 /* A backup helps only where the flash was still as it says. */

@@ -2,24 +2,31 @@
 """`bl2mqtt flash` against `simulate module`: the real binary on a real pty. Whatever a test does, a T's
 flash below 0x11000 must have been neither erased nor written at its end (Module.stop checks it)."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import pathlib
+import pty
 import random
+import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
+import tty
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import beken_images
 from beken_images import APP, SECTOR, make_qio, make_rbl, make_ua, make_ug
-from harness import BINARY, run
 from beken_module import Module, attended, operations, write_backup
+from harness import BINARY, run
+from simulator import make_raw, open_tty
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "campaign"))
 import flash_campaign  # noqa: E402
@@ -473,6 +480,84 @@ def test_kill_in_mid_write(module, folder, seed):
         done = json.loads(result.stdout)
         assert done["written"] <= left + 1, "more was sent than was missing"
         assert missing(sim.flash(), image) == 0
+
+
+class Relay(threading.Thread):
+    """A wire between flasher and module that loses one byte of one frame: the nth that begins with `head`
+    loses its byte at `offset`."""
+
+    def __init__(self, module, head, offset, nth):
+        super().__init__(daemon=True)
+        self.near, self.far = pty.openpty()
+        tty.setraw(self.far)
+        self.port = os.ttyname(self.far)
+        self.module = open_tty(module.port)
+        self.head, self.offset, self.nth = head, offset, nth
+        self.seen = b""
+        self.dropped = 0
+        self.ending = threading.Event()
+        self.start()
+
+    def lose(self, data):
+        self.seen = (self.seen + data)[-8192:]
+        kept = bytearray()
+        for index in range(len(data)):
+            at = len(self.seen) - len(data) + index - self.offset
+            if at >= 0 and self.seen[at:at + len(self.head)] == self.head:
+                self.nth -= 1
+                if self.nth == 0:
+                    self.dropped += 1
+                    continue
+            kept.append(data[index])
+        return bytes(kept)
+
+    def run(self):
+        speed = None
+        while not self.ending.is_set():
+            ready = select.select([self.near, self.module], [], [], 0.05)[0]
+            now = termios.tcgetattr(self.near)[4]
+            if now != speed:
+                speed = now
+                make_raw(self.module, speed)
+            with contextlib.suppress(OSError):
+                if self.near in ready:
+                    os.write(self.module, self.lose(os.read(self.near, 4096)))
+                if self.module in ready:
+                    os.write(self.near, os.read(self.module, 4096))
+
+    def close(self):
+        self.ending.set()
+        self.join()
+        for fd in (self.near, self.far, self.module):
+            os.close(fd)
+
+
+def test_a_write_that_hits_another_place_is_repaired(module, folder):
+    """A write that loses its first address byte lands in the bootloader of an N, and nothing says so but
+    the comparison of everything afterwards."""
+    sim = module(args=("--reset-every", "0.5"))
+    before = sim.flash()
+    write_4k = bytes.fromhex("01e0fcfff4051007")
+    for number, with_backup in enumerate((True, False)):
+        image = make_ua("BK7231N", 40000, seed=number)
+        path = put(folder, "image.bin", image)
+        sim.tell("power-cycle")
+        relay = Relay(sim, write_4k, 8, nth=3)
+        choice = ("--backup", folder / "saved.bin") if with_backup else ("--no-backup",)
+        try:
+            result = run("flash", "write", path, "--port", relay.port, *choice, "--json", "--progress", "none",
+                         timeout=60)
+        finally:
+            relay.close()
+        assert relay.dropped == 1
+        if with_backup:
+            assert result.returncode == 0, result.stderr
+            assert json.loads(result.stdout)["repaired"] > 0
+            after = sim.flash()
+            assert after[:APP] == before[:APP] and after[0x20000:] == before[0x20000:]
+            assert after[APP:APP + len(image)] == image
+        else:
+            assert result.returncode == 5 and "restore its backup" in result.stderr
 
 
 def test_bad_lines(folder, seed):

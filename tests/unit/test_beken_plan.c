@@ -195,6 +195,10 @@ static void test_sectors(void **unused)
     memset(flash + 0x1D3100, 0xFF, 0xF00);
     plan_compare(plan, flash, FLASH_SIZE);
     assert_false(plan_has_work(plan));
+    /* RF data that stands elsewhere is found by its content. */
+    memcpy(flash + 0x1CE000, "TLV", 4);
+    plan_compare(plan, flash, FLASH_SIZE);
+    assert_int_equal(plan_sector(plan, 0)->action, PLAN_LEAVE);
     plan_free(plan);
     /* With the RF sector, as restore --full wants it. */
     plan = plan_create(&n, 0x1CE000, file, 0x5100, true, false);
