@@ -41,7 +41,7 @@ class Module(Simulator):
 
     def flash(self):
         """The flash's contents now."""
-        path = self.folder / "dump"
+        path = self.folder / f"{self.port.name}.dump"
         self.tell(f"dump {path}")
         return path.read_bytes()
 
