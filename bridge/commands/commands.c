@@ -31,6 +31,7 @@ const struct command commands[] = {
     {"openbeken provision", "set up an OpenBeken module", command_openbeken_provision},
     {"openbeken calibrate", "tell an OpenBeken module the true values",
      command_openbeken_calibrate},
+    {"profiles", "kinds of meter that are known, and what each needs", command_profiles},
     {"simulate meter", "simulated BL0942 chips on a pseudo terminal", command_simulate_meter},
     {"simulate module", "a simulated BK7231 module on a pseudo terminal", command_simulate_module},
     {NULL, NULL, NULL},

@@ -3,6 +3,7 @@
  * bl2mqtt-openbeken-provision(1). */
 #include "bridge/commands/command.h"
 #include "bridge/commands/openbeken_shared.h"
+#include "bridge/commands/profiles.h"
 
 #include "bridge/config/text_rules.h"
 #include "bridge/mqtt/server_address.h"
@@ -176,8 +177,16 @@ static enum status load_profile(const char *name, struct profile **profile, stru
     if (name == NULL)
         return STATUS_OK;
     enum status status = profile_load(name, profile, error);
-    if (status != STATUS_OK || (*profile)->openbeken)
+    if (status != STATUS_OK)
         return status;
+    if ((*profile)->pin_count > 0)
+        return error_set(error, STATUS_USAGE,
+                         "The profile %s sets pins, which goes over the cable only "
+                         "(`bl2mqtt flash provision`); for a module on the network take them out "
+                         "of the profile and set them on its web page.",
+                         name);
+    if ((*profile)->openbeken)
+        return STATUS_OK;
     char snippet[SNIPPET_SIZE];
     struct text text;
     text_init(&text, snippet, sizeof snippet);
@@ -186,30 +195,6 @@ static enum status load_profile(const char *name, struct profile **profile, stru
                      "The profile %s is wired to this machine: there is no module to set up. For "
                      "bridge.yaml:\n\n%.600s",
                      name, snippet);
-}
-
-static enum status list_profiles(bool json, struct error *error)
-{
-    json_t *list = json_array();
-    enum status status = STATUS_OK;
-    for (size_t i = 0; profile_name(i) != NULL && status == STATUS_OK; i++) {
-        struct profile *profile = NULL;
-        status = profile_load(profile_name(i), &profile, error);
-        if (status != STATUS_OK)
-            break;
-        (void)json_array_append_new(
-            list, json_pack("{s:s, s:s, s:b, s:b, s:s, s:s}", "name", profile->name, "title",
-                            profile->title, "openbeken", profile->openbeken, "twin", profile->twin,
-                            "image", profile->image, "wiring", profile->wiring));
-        if (!json)
-            (void)printf("%s: %s\n%s%s%s\n", profile->name, profile->title, profile->wiring,
-                         profile->openbeken ? "Firmware: " : "", profile->image);
-        profile_free(profile);
-    }
-    if (status == STATUS_OK && json)
-        return openbeken_print_json(json_pack("{s:o}", "profiles", list), error);
-    json_decref(list);
-    return status;
 }
 
 /* ---- dry run ---- */
@@ -418,6 +403,6 @@ enum status command_openbeken_provision(const struct command_context *context, i
         return STATUS_OK;
     }
     if (status == STATUS_OK)
-        status = wishes.list ? list_profiles(wishes.json, &error) : run(&wishes, &error);
+        status = wishes.list ? profiles_list(NAME, wishes.json, &error) : run(&wishes, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

@@ -226,7 +226,7 @@ static enum status plan(struct run *run, const struct found *now, struct error *
 static enum status check_twin(struct run *run, struct error *error)
 {
     const struct profile *profile = run->wishes->profile;
-    if (profile == NULL || !profile->twin)
+    if (profile == NULL || !profile->image.twin)
         return STATUS_OK;
     bool twin = false;
     enum status status = module_has_twin(run->module, &twin, error);
@@ -237,7 +237,7 @@ static enum status check_twin(struct run *run, struct error *error)
                      "BL0942opts, so channel b would never appear. The profile %s needs %s. "
                      "Nothing was changed.",
                      module_host(run->module), run->found.info.chipset, run->found.info.build,
-                     profile->name, profile->image);
+                     profile->name, profile->image.text);
 }
 
 static enum status look(struct run *run, struct error *error)
@@ -609,7 +609,7 @@ enum status provision_show(const struct provision_wishes *wishes, void *context,
         status = obk_request_command(request, "BL0942opts", error);
     if (status == STATUS_OK) {
         char text[OBK_TEXT_SIZE + 80];
-        if (wishes->profile != NULL && wishes->profile->twin)
+        if (wishes->profile != NULL && wishes->profile->image.twin)
             show(context, "can this firmware read two chips?", request);
         obk_request_info(request);
         show(context, "what is there now; again after each change, and until the restart is over",

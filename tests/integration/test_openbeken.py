@@ -624,14 +624,32 @@ def test_profiles_obey_their_schema():
         jsonschema.validate(profile, schema)
         assert profile["name"] == name
     assert {"bl0942-single", "bl0942-uart2", "bl0942-dual", "v-wifi-dl02-es", "bl0942-direct"} <= set(profiles)
-    for key in ("autoexec", "flags"):
+    for key in ("autoexec", "flags", "image"):
         broken = {k: v for k, v in profiles["bl0942-dual"].items() if k != key}
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, schema)
     listed = whole(run("openbeken", "provision", "--list-profiles", "--json"))["profiles"]
     assert {p["name"]: p["title"] for p in listed} == {n: p["title"] for n, p in profiles.items()}
-    text = run("openbeken", "provision", "--list-profiles")
-    assert text.returncode == 0 and "V-Wifi-DL02-ES" in text.stdout
+    assert whole(run("profiles", "--json"))["profiles"] == listed
+    for command in (("openbeken", "provision", "--list-profiles"), ("profiles",)):
+        text = run(*command)
+        assert text.returncode == 0 and "V-Wifi-DL02-ES" in text.stdout
+
+
+def test_profile_is_shown_whole(folder):
+    shown = whole(run("profiles", "v-wifi-dl02-es", "--json"))
+    source = yaml.safe_load((ROOT / "schema/profiles/v-wifi-dl02-es.yaml").read_text())
+    assert shown["image"] == source["image"] and shown["image"]["chips"] == ["BK7231N"]
+    assert shown["startup"] == "backlog logtype none; BL0942opts 3; startDriver BL0942"
+    (device,) = yaml.safe_load(shown["bridge"])["devices"]
+    for channel in source["channels"]:
+        assert device["channels"][channel["name"]]["calibration"] == channel["calibration"]
+    text = run("profiles", "v-wifi-dl02-es").stdout
+    assert "TX2/RX2" in text and "backlog logtype none" in text and "25 on" in text and "twin" not in run(
+        "profiles", "bl0942-single").stdout.lower()
+    for args, words in ((["nonsense"], "There is no profile"), ([folder / "x.yaml"], "x.yaml"), (["a", "b"], "too many")):
+        result = run("profiles", *args)
+        assert result.returncode == 2 and words in result.stderr
 
 
 def test_profile_from_a_file(module, broker, folder):

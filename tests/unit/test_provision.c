@@ -383,14 +383,23 @@ static void test_built_in_profiles(void **state)
         assert_string_equal(profile->name, profile_name(count));
         if (profile->openbeken) {
             assert_true(obk_starts_driver(profile->autoexec));
-            assert_true(obk_reads_two_chips(profile->autoexec) == profile->twin);
+            assert_true(obk_reads_two_chips(profile->autoexec) == profile->image.twin);
             assert_true(find_flag(profile, 25)->set);
             assert_false(find_flag(profile, 30)->set);
             /* The log would talk into the chip on the second UART. */
             for (size_t i = 0; i < profile->channel_count; i++)
                 if (profile->channels[i].uart == 2)
                     assert_ptr_equal(strstr(profile->autoexec, "logtype none"), profile->autoexec);
-            if (!profile->twin)
+            char startup[2048];
+            struct text text;
+            text_init(&text, startup, sizeof startup);
+            profile_append_startup(profile, &text);
+            assert_true(strncmp(startup, "backlog ", 8) == 0 && strchr(startup, '\n') == NULL);
+            assert_true(obk_starts_driver(startup));
+            assert_true(obk_reads_two_chips(startup) == profile->image.twin);
+            assert_true(profile_fits_chip(profile, BEKEN_CHIP_BK7231N));
+            assert_false(profile_fits_chip(profile, BEKEN_CHIP_BK7238));
+            if (!profile->image.twin)
                 assert_true(find_flag(profile, 26)->set == (profile->channels[0].uart == 2));
         }
         profile_free(profile);
@@ -399,11 +408,16 @@ static void test_built_in_profiles(void **state)
 }
 
 static const char *const profile_lines[] = {
-    "name: x",           "title: t",
-    "driver: openbeken", "image: i",
-    "twin: false",       "max_current: 16",
-    "wiring: w",         "channels: [{name: a, uart: 1}]",
-    "autoexec: s",       "flags: [{flag: 10, set: true, why: w}]",
+    "name: x",
+    "title: t",
+    "driver: openbeken",
+    "image: {text: i, twin: false, chips: [BK7231N], kinds: [QIO]}",
+    "pins: [{pin: 26, role: Rel_n, channel: 1}]",
+    "max_current: 16",
+    "wiring: w",
+    "channels: [{name: a, uart: 1}]",
+    "autoexec: s",
+    "flags: [{flag: 10, set: true, why: w}]",
     "bridge: '@ID@'",
 };
 #define LINES (sizeof profile_lines / sizeof profile_lines[0])
@@ -427,8 +441,8 @@ static void test_profile_problems(void **state)
 {
     (void)state;
     assert_int_equal(parse_with(LINES, ""), STATUS_OK);
-    for (size_t i = 0; i < LINES; i++) /* every key is needed */
-        assert_int_equal(parse_with(i, ""), STATUS_USAGE);
+    for (size_t i = 0; i < LINES; i++) /* every key is needed, except pins */
+        assert_int_equal(parse_with(i, ""), i == 4 ? STATUS_OK : STATUS_USAGE);
     static const struct {
         size_t line;
         const char *bad, *fragment;
@@ -436,8 +450,19 @@ static void test_profile_problems(void **state)
         {0, "name: X", "a-z"},
         {2, "driver: tasmota", "p:3:9"},
         {2, "driver: bl0942", "openbeken only"},
-        {4, "twin: yes", "true or false"},
-        {4, "twin: true", "twin build"},
+        {3, "image: i", "keys with values"},
+        {3, "image: {text: i, twin: yes, chips: [BK7231N], kinds: [QIO]}", "true or false"},
+        {3, "image: {text: i, twin: true, chips: [BK7231N], kinds: [QIO]}", "twin build"},
+        {3, "image: {text: i, twin: false, chips: [BK9999], kinds: [QIO]}", "name of a chip"},
+        {3, "image: {text: i, twin: false, chips: [], kinds: [QIO]}", "chips"},
+        {3, "image: {text: i, twin: false, chips: [BK7231N], kinds: [RBL]}", "QIO or UA"},
+        {4, "pins: [{pin: 32, role: Rel, channel: 1}]", "31"},
+        {4, "pins: [{pin: 1, role: Relay, channel: 1}]", "role"},
+        {4, "pins: [{pin: 1, role: Rel, channel: 1}, {pin: 1, role: LED, channel: 1}]", "twice"},
+        {7, "channels: [{name: a, uart: 1, calibration: {voltage: 1}}]", "current"},
+        {7, "channels: [{name: a, uart: 1, calibration: {voltage: 1, current: 1, power: 1}}]",
+         "@CALIBRATION_A@"},
+        {10, "bridge: '@ID@ @CALIBRATION_B@'", "only such a channel"},
         {5, "max_current: 0", "max_current"},
         {5, "max_current: nan", "max_current"},
         {7, "channels: []", "channels"},
