@@ -64,6 +64,7 @@ enum status command_openbeken_provision(const struct command_context *context, i
                                         char **argv);
 enum status command_openbeken_calibrate(const struct command_context *context, int argc,
                                         char **argv);
+enum status command_openbeken_update(const struct command_context *context, int argc, char **argv);
 enum status command_openbeken_find(const struct command_context *context, int argc, char **argv);
 enum status command_profiles(const struct command_context *context, int argc, char **argv);
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv);

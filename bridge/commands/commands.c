@@ -29,6 +29,7 @@ const struct command commands[] = {
      command_openbeken_find},
     {"openbeken info", "what an OpenBeken module is, and how it is set", command_openbeken_info},
     {"openbeken provision", "set up an OpenBeken module", command_openbeken_provision},
+    {"openbeken update", "new firmware for a module over the network", command_openbeken_update},
     {"openbeken calibrate", "tell an OpenBeken module the true values",
      command_openbeken_calibrate},
     {"profiles", "kinds of meter that are known, and what each needs", command_profiles},

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/provision/module.h"
 
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define READ_TRIES 3
 #define PAUSE_MS 300
+#define POLL_MS 500
+#define UPLOAD_TIMEOUT_MS 300000 /* a module writes some 10 kB a second while it receives */
 
 #define LFS "/api/lfs/"
 
@@ -204,6 +209,39 @@ enum status module_order(struct module *module, const struct obk_request *reques
                                    answer.body, answer.length, error);
     if (status == STATUS_OK && request->post && strcmp(request->path, "/api/reboot") == 0)
         status = obk_parse_reboot(answer.body, answer.length, error);
+    http_answer_free(&answer);
+    return status;
+}
+
+enum status module_wait_return(struct module *module, int64_t ordered_boot_ms,
+                               int64_t deadline_boot_ms, struct obk_info *info, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    while (clock_boot_ms() < deadline_boot_ms) {
+        if (module_info(module, info, NULL) == STATUS_OK &&
+            info->uptime_s * 1000 <= clock_boot_ms() - ordered_boot_ms)
+            return STATUS_OK;
+        (void)nanosleep(&pause, NULL);
+    }
+    return error_set(error, STATUS_NO_ANSWER,
+                     "It did not come back from its restart within %" PRId64
+                     " s. Switch its power off and on.",
+                     (deadline_boot_ms - ordered_boot_ms) / 1000);
+}
+
+enum status module_upload(struct module *module, const uint8_t *package, size_t length,
+                          http_progress progress, void *context, struct error *error)
+{
+    struct http_answer answer;
+    enum status status = http_upload(module->http, "/api/ota", package, length, UPLOAD_TIMEOUT_MS,
+                                     progress, context, &answer, error);
+    if (status != STATUS_OK)
+        return status;
+    if (answer.code == 200)
+        status = obk_parse_taken(length, answer.body, answer.length, error);
+    else
+        status = error_set(error, STATUS_FAILED, "%s answers /api/ota with HTTP %d.",
+                           module_host(module), answer.code);
     http_answer_free(&answer);
     return status;
 }

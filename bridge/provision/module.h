@@ -45,4 +45,17 @@ enum status module_read_file(struct module *module, const char *name, char **byt
 enum status module_order(struct module *module, const struct obk_request *request,
                          struct error *error);
 
+/**
+ * Waits until the module answers with an uptime that began after its restart was ordered.
+ * STATUS_NO_ANSWER if it does not by the deadline; say in front of it what that means.
+ */
+enum status module_wait_return(struct module *module, int64_t ordered_boot_ms,
+                               int64_t deadline_boot_ms, struct obk_info *info,
+                               struct error *error);
+
+/** POST /api/ota: the module writes the package into its flash, and uses it after a restart. MQTT is
+ *  off from then on until the restart. progress may be NULL. */
+enum status module_upload(struct module *module, const uint8_t *package, size_t length,
+                          http_progress progress, void *context, struct error *error);
+
 #endif

@@ -281,6 +281,33 @@ enum status obk_parse_list(const char *name, const char *bytes, size_t length, i
     return good ? STATUS_OK : not_understood("the list of files", bytes, length, error);
 }
 
+enum status obk_parse_taken(size_t size, const char *bytes, size_t length, struct error *error)
+{
+    json_t *json = parse(bytes, length);
+    const json_t *told = json_object_get(json, "size");
+    bool understood = json_is_integer(told);
+    json_int_t taken = json_integer_value(told);
+    json_decref(json);
+    if (!understood)
+        return not_understood("the update", bytes, length, error);
+    if (taken == (json_int_t)size)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED,
+                     "The module took %lld of the package's %zu bytes; try again.",
+                     (long long)taken, size);
+}
+
+void obk_build_version(const char *build, char *version, size_t size)
+{
+    static const char word[] = "version ";
+    const char *at = strstr(build, word);
+    size_t length = 0;
+    if (at != NULL)
+        for (at += sizeof word - 1; length + 1 < size && *at > ' ' && *at < 127; at++)
+            version[length++] = *at;
+    version[length] = '\0';
+}
+
 enum status obk_parse_reboot(const char *bytes, size_t length, struct error *error)
 {
     json_t *json = parse(bytes, length);

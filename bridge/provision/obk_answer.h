@@ -70,6 +70,13 @@ enum status obk_parse_written(const char *name, size_t size, const char *bytes, 
 enum status obk_parse_list(const char *name, const char *bytes, size_t length, int64_t *size,
                            struct error *error);
 
+/** POST /api/ota: STATUS_OK if all bytes were taken. */
+enum status obk_parse_taken(size_t size, const char *bytes, size_t length, struct error *error);
+
+/** The firmware's version in what /api/info calls build ("Built on ... version 1.18.300"); "" if there
+ *  is none. */
+void obk_build_version(const char *build, char *version, size_t size);
+
 /** POST /api/reboot. */
 enum status obk_parse_reboot(const char *bytes, size_t length, struct error *error);
 

@@ -17,7 +17,6 @@
 #define CHANGES_MAX (PROFILE_FLAGS_MAX + 4)
 #define SETTLE_MS 4000 /* settings reach the flash 3 s after the last change */
 #define BROKER_TIMEOUT_MS 10000
-#define POLL_MS 500
 
 /* What a mains voltage can be, from a sagging 100 V net to the upper end of 277 V. */
 #define VOLTAGE_LOW_V 80
@@ -47,7 +46,6 @@ struct found {
     struct obk_status status;
     char *script; /* NULL: there is none */
     size_t script_length;
-    int64_t looked_boot_ms; /* when info.uptime_s was true */
 };
 
 struct run {
@@ -245,7 +243,6 @@ static enum status look(struct run *run, struct error *error)
     struct found *found = &run->found;
     say(run, "Looking at the module on %s ...", module_host(run->module));
     enum status status = module_info(run->module, &found->info, error);
-    found->looked_boot_ms = clock_boot_ms();
     if (status == STATUS_OK)
         status = module_status(run->module, 0, &found->status, error);
     if (status == STATUS_OK && !found->status.is_obk)
@@ -405,30 +402,18 @@ static enum status apply(struct run *run, struct error *error)
 
 /* ---- restart and proof ---- */
 
-/* True once the module's uptime is less than it would be without a restart. */
-static bool came_back(const struct run *run, const struct obk_info *info)
+static enum status wait_for_return(struct run *run, int64_t ordered_boot_ms,
+                                   int64_t deadline_boot_ms, struct error *error)
 {
-    int64_t without_s =
-        run->found.info.uptime_s + (clock_boot_ms() - run->found.looked_boot_ms) / 1000;
-    return info->uptime_s < without_s - 2;
-}
-
-static enum status wait_for_return(struct run *run, int64_t deadline_boot_ms, struct error *error)
-{
-    while (clock_boot_ms() < deadline_boot_ms) {
-        struct obk_info info;
-        if (module_info(run->module, &info, NULL) == STATUS_OK && came_back(run, &info)) {
-            run->report->info = info;
-            /* MQTT settings work at once, so it may have published before the restart, too. */
-            broker_watch_forget(run->watch, clock_boot_ms() - (info.uptime_s + 1) * 1000);
-            return STATUS_OK;
-        }
-        pause_ms(POLL_MS);
-    }
-    return error_set(error, STATUS_NO_ANSWER,
-                     "All settings are on the module, but it did not come back from its restart "
-                     "within %" PRId64 " s. Switch its power off and on.",
-                     run->wishes->wait_ms / 1000);
+    struct obk_info info;
+    enum status status =
+        module_wait_return(run->module, ordered_boot_ms, deadline_boot_ms, &info, error);
+    if (status != STATUS_OK)
+        return error_prefix(error, status, "All settings are on the module. ");
+    run->report->info = info;
+    /* MQTT settings work at once, so it may have published before the restart, too. */
+    broker_watch_forget(run->watch, clock_boot_ms() - (info.uptime_s + 1) * 1000);
+    return STATUS_OK;
 }
 
 static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct error *error)
@@ -444,8 +429,9 @@ static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct er
                             "All settings are on the module, but the step \"restart\" failed; "
                             "switch its power off and on. ");
     run->report->restarted = true;
-    *deadline_boot_ms = clock_boot_ms() + run->wishes->wait_ms;
-    return run->watch != NULL ? wait_for_return(run, *deadline_boot_ms, error) : STATUS_OK;
+    int64_t ordered = clock_boot_ms();
+    *deadline_boot_ms = ordered + run->wishes->wait_ms;
+    return run->watch != NULL ? wait_for_return(run, ordered, *deadline_boot_ms, error) : STATUS_OK;
 }
 
 static size_t channels_wanted(const struct run *run)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Any file: recognition stays in its bounds and never calls a file valid that it cannot place. The
  * first byte chooses how the rest is set: as it is, or inside a file of a kind's true size. */
+#include "drivers/beken/app.h"
 #include "drivers/beken/image.h"
 
 #include <stdlib.h>
@@ -18,6 +19,10 @@ static void examine(const uint8_t *bytes, size_t length)
         abort();
     if (info.has_write_at && info.skip > info.write_at)
         abort();
+    struct app app;
+    if (app_of_package(file, length, &app, NULL) == STATUS_OK && info.kind != IMAGE_RBL)
+        abort();
+    (void)app_of_image(file, length, &info, &app);
     if (memchr(info.version, 0, sizeof info.version) == NULL ||
         memchr(info.bootloader, 0, sizeof info.bootloader) == NULL)
         abort();

@@ -2,9 +2,12 @@
 """Firmware files for tests, made from the published rules (code framing, key stream, chip marks, RBL
 trailers), with made-up code; independent of the C code under test."""
 
+import gzip
 import random
 import struct
 import zlib
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 APP = 0x11000
 SECTOR = 4096
@@ -71,7 +74,7 @@ def trailer(name, code, built=1785699515):
     return frame(head + struct.pack("<I", zlib.crc32(head)))
 
 
-def make_app(chip, length, seed=1, version="1.18.300"):
+def make_app(chip, length, seed=1, version="1.18.300", twin=False):
     """Framed app of about `length` flash bytes, without a trailer; a UA file. Also its hash's input."""
     rng = random.Random(seed)
     keyed = chip != "BK7231M"
@@ -80,6 +83,8 @@ def make_app(chip, length, seed=1, version="1.18.300"):
     text = f"OpenBK7231{letter} {version} Aug  2\0".encode()
     logical[0x400:0x400 + len(text)] = text
     logical[0x100:0x108] = b"BK7231\0\0"
+    if twin:
+        logical[0x500:0x50b] = b"BL0942opts\0"
     code = bytearray(crypt(bytes(logical), 0x10000) if keyed else logical)
     code[:8] = APP_START[keyed]
     if chip == "BK7231T":
@@ -91,7 +96,7 @@ def make_ua(chip, length=40000, seed=1):
     return make_app(chip, length, seed)[0]
 
 
-def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True):
+def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True, version="1.18.300", twin=False):
     """Bootloader and app with their trailers, FF between the app's end and its trailer."""
     keyed = chip != "BK7231M"
     logical = bytearray(random.Random(f"bootloader {chip}").randbytes(0x4000))
@@ -103,7 +108,7 @@ def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True):
     framed = frame(bytes(code))
     image[:len(framed)] = framed
     image[0x10F9A:0x11000] = trailer(b"bootloader", bytes(code))
-    app, app_code = make_app(chip, app_length, seed)
+    app, app_code = make_app(chip, app_length, seed, version, twin)
     image[APP:APP + len(app)] = app
     image[size - 102:size] = trailer(b"app", app_code)
     return bytes(image)
@@ -113,6 +118,25 @@ def make_rbl(body=b"packed" * 100, version=b"25.05.28"):
     head = b"RBL\0" + struct.pack("<II", 0x102, 1785699515) + b"app".ljust(16, b"\0")
     head += version.ljust(24, b"\0") + b"0" * 24
     head += struct.pack("<IIII", zlib.crc32(body), 0, 5000, len(body))
+    return head + struct.pack("<I", zlib.crc32(head)) + body
+
+
+OTA_KEY = b"0123456789ABCDEF" * 2
+OTA_IV = b"0123456789ABCDEF"
+
+
+def make_ota(chip, version="1.18.300", twin=False, length=40000, seed=1, key=OTA_KEY):
+    """An over-the-air package with a real app in it: gzip, then AES, as OpenBeken's build makes it."""
+    keyed = chip != "BK7231M"
+    code = make_app(chip, length, seed, version, twin)[1]
+    plain = crypt(code, 0x10000) if keyed else code
+    packed = gzip.compress(plain, 6)
+    packed = packed.ljust(-(-len(packed) // 16) * 16, b"\0")
+    cipher = Cipher(algorithms.AES(key), modes.CBC(OTA_IV)).encryptor()
+    body = cipher.update(packed) + cipher.finalize()
+    head = b"RBL\0" + struct.pack("<II", 0x102, 1785699515) + b"app".ljust(16, b"\0")
+    head += version.encode().ljust(24, b"\0") + b"0" * 24
+    head += struct.pack("<IIII", zlib.crc32(body), fnv1a(plain), len(plain), len(body))
     return head + struct.pack("<I", zlib.crc32(head)) + body
 
 

@@ -12,6 +12,9 @@ client, with the habits of the real one that a program on the other side has to 
 - MQTT: `connected` retained, will offline, no DISCONNECT, readings per quantity on a change of more
   than its threshold after 5 frames or anyway after 60, truncated, not retained; a value counts as sent
   also while there is no connection;
+- POST /api/ota takes whatever comes and says how much it was; MQTT is off from then on, and what was counted
+  since the last save is not saved; only a restart brings the new firmware, and only if the bootloader finds the
+  package whole and can unpack it, else the old one goes on;
 - a twin build knows BL0942opts and has one calibration for both chips, set from the chip that was read
   last; a normal build reads one chip, on the UART that flag 26 says.
 
@@ -24,6 +27,8 @@ As a program:  obk_module.py --http-port 8080 [--twin] [--voltage V] [--current 
 import argparse
 import base64
 import contextlib
+import gzip
+import io
 import json
 import math
 import re
@@ -32,8 +37,10 @@ import struct
 import threading
 import time
 import urllib.parse
+import zlib
 
 import paho.mqtt.client as mqtt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 DEFAULT_FLAGS = 1 << 10
 RAW_PER_UNIT = {"V": 15188.0, "A": 251210.0, "W": 598.0}
@@ -96,6 +103,21 @@ class Driver:
         self.today = [0.0, 0.0]
 
 
+def unpack(package):
+    """What a bootloader makes of an over-the-air package: the app, or None if it is not whole."""
+    if len(package) < 96 or package[:4] != b"RBL\0" or zlib.crc32(package[:92]) != struct.unpack("<I", package[92:96])[0]:
+        return None
+    crc, _, raw, size = struct.unpack("<IIII", package[76:92])
+    body = package[96:96 + size]
+    if len(body) != size or zlib.crc32(body) != crc:
+        return None
+    cipher = Cipher(algorithms.AES(b"0123456789ABCDEF" * 2), modes.CBC(b"0123456789ABCDEF")).decryptor()
+    try:
+        return gzip.GzipFile(fileobj=io.BytesIO(cipher.update(body) + cipher.finalize())).read(raw)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
 class Fault:
     """What happens to requests whose path begins with `path`: kind is status (code), hang, reset (after
     half of the answer), wrong (body), huge, redirect, garbage; times: how often, None for ever."""
@@ -116,10 +138,16 @@ class Fault:
 
 class ObkModule:
     def __init__(self, http_port=0, twin=False, speed=1.0, boot_s=16.0, chips=None, web_password="",
-                 chipset="BK7231N", settle_s=3.0, restart_s=3.0, flash=None):
+                 chipset="BK7231N", settle_s=3.0, restart_s=3.0, flash=None, version=None, unpack_s=0.0,
+                 upload_bytes_per_s=None):
         self.twin, self.speed, self.boot_s = twin, speed, boot_s
         self.settle_s, self.restart_s = settle_s, restart_s
         self.web_password, self.chipset = web_password, chipset
+        self.version = version or ("1.18.0_twin" if twin else "1.18.0")
+        self.unpack_s, self.upload_bytes_per_s = unpack_s, upload_bytes_per_s
+        self.package = None  # in the download area
+        self.unpacking_until = 0.0
+        self.built = "Nov 22 2026 08:31:57"
         self.chips = chips or {1: Chip(), 2: Chip(amps=2.0, watts=430.0)}  # by UART
         self.flash = flash or Flash()
         self.faults = []
@@ -166,8 +194,21 @@ class ObkModule:
 
     # ---- life ----
 
+    def _take_package(self):
+        """The bootloader's part of a start."""
+        package, self.package = self.package, None
+        app = unpack(package) if package is not None else None
+        if app is None:
+            return
+        self.unpacking_until = time.monotonic() + self.unpack_s
+        found = re.search(rb"OpenBK7231[A-Z] (\S+) ", app)
+        self.version = found.group(1).decode()
+        self.built = f"Nov 23 2026 {self.boots:02}:00:00"
+        self.twin = b"BL0942opts" in app
+
     def _boot(self):
         self.boots += 1
+        self._take_package()
         self.booted = time.monotonic()
         self.values = self.flash.copy_values()
         self.driver = None
@@ -419,7 +460,7 @@ class ObkModule:
 
     @property
     def build(self):
-        return f"Built on Nov 22 2026 08:31:57 version {'1.18.0_twin' if self.twin else '1.18.0'}"
+        return f"Built on {self.built} version {self.version}"
 
     def _serve(self):
         while not self._stop.is_set():
@@ -440,16 +481,35 @@ class ObkModule:
                 data += piece
             head, _, body = data.partition(b"\r\n\r\n")
             length = re.search(rb"content-length: *(\d+)", head, re.I)
-            while len(body) < int(length.group(1)) if length else False:
-                body += connection.recv(4096)
             method, path = head.split(b" ")[:2]
+            if time.monotonic() < self.unpacking_until:
+                return  # the bootloader has no network
+            if path == b"/api/ota":
+                self._drop_mqtt()
+                self._mqtt_due = None
+                self.package = b""
+            while len(body) < int(length.group(1)) if length else False:
+                piece = connection.recv(4096)
+                if not piece or self._cut_upload(path, body):
+                    return
+                body += piece
+                if self.upload_bytes_per_s:
+                    time.sleep(len(piece) / self.upload_bytes_per_s)
             self._answer(connection, method.decode(), path.decode(), body, head)
+
+    def _cut_upload(self, path, body):
+        """A fault "cut" on /api/ota: the connection dies after `value` bytes, which are in the flash then."""
+        fault = next((f for f in self.faults if f.kind == "cut" and len(body) >= f.value and path == b"/api/ota"), None)
+        if fault is not None:
+            self.faults.remove(fault)
+            self.package = body
+        return fault is not None
 
     def _answer(self, connection, method, path, body, head):
         text = body.decode("utf-8", "replace")
         with self._lock:
-            self.requests.append((method, path, text))
-            fault = next((f for f in self.faults if f.applies(method, path, text)), None)
+            self.requests.append((method, path, text if path != "/api/ota" else f"{len(body)} bytes"))
+            fault = next((f for f in self.faults if f.kind != "cut" and f.applies(method, path, text)), None)
             if fault is None or fault.kind == "after":
                 answer = self._whole_answer(method, path, body, head)
             else:
@@ -509,6 +569,9 @@ class ObkModule:
             code, message, answer = self.command(body.decode("utf-8", "replace"))
             key = "success" if code == 200 else "error"
             return self._json(code, f'{{"{key}":{code}, "msg":"{message}", "res":{answer}}}')
+        if where == "/api/ota" and method == "POST":
+            self.package = body
+            return self._json(200, {"size": len(body)})
         if where == "/api/reboot" and method == "POST":
             self._restart_at = time.monotonic() + self.restart_s
             return self._json(200, '{"reboot":3}')
