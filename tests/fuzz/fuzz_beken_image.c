@@ -20,9 +20,9 @@ static void examine(const uint8_t *bytes, size_t length)
     if (info.has_write_at && info.skip > info.write_at)
         abort();
     struct app app;
-    if (app_of_package(file, length, &app, NULL) == STATUS_OK && info.kind != IMAGE_RBL)
+    if (app_of_package(bytes, length, &app, NULL) == STATUS_OK && info.kind != IMAGE_RBL)
         abort();
-    (void)app_of_image(file, length, &info, &app);
+    (void)app_of_image(bytes, length, &info, &app);
     if (memchr(info.version, 0, sizeof info.version) == NULL ||
         memchr(info.bootloader, 0, sizeof info.bootloader) == NULL)
         abort();
