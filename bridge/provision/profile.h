@@ -41,10 +41,10 @@ struct profile_channel {
 
 /** What a pin of the module is for, besides the UARTs. */
 struct profile_pin {
-    unsigned pin;         /**< 0..31, the GPIO's number */
-    const char *role;     /**< OpenBeken's name of it */
-    unsigned role_number; /**< and its number in the configuration block */
-    unsigned channel;     /**< OpenBeken's channel, 0..63 */
+    unsigned pin;        /**< 0..31, the GPIO's number */
+    const char *role;    /**< OpenBeken's name of it */
+    uint8_t role_number; /**< and its number in the configuration block */
+    unsigned channel;    /**< OpenBeken's channel, 0..63 */
 };
 
 /** Which firmware the module needs; only with openbeken. */

@@ -2,9 +2,9 @@
 #include "bridge/provision/profile.h"
 
 #include "bridge/config/yaml_tree.h"
-#include "bridge/provision/obk_roles.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
+#include "drivers/beken/obk_role.h"
 
 #include <string.h>
 
@@ -186,10 +186,12 @@ static enum status read_pin(const struct source *source, const struct yaml_node 
         status = read_integer(source, node, "channel", 0, 63, &channel);
     if (status != STATUS_OK)
         return status;
-    if (!obk_role_find(role, &pin->role, &pin->role_number))
-        return wrong(
-            source, yaml_node_child(node, "role"),
-            "This is not a role that a profile's pin can have; docs/profiles.md lists them");
+    if (!obk_role_parse(role, strlen(role), &pin->role_number) ||
+        obk_role_name(pin->role_number) == NULL)
+        return wrong(source, yaml_node_child(node, "role"),
+                     "This is not the name of a role that is known here; docs/profiles.md has the "
+                     "usual ones");
+    pin->role = obk_role_name(pin->role_number);
     pin->pin = (unsigned)number;
     pin->channel = (unsigned)channel;
     for (size_t i = 0; i < profile->pin_count; i++)

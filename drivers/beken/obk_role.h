@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * What an OpenBeken module may use a pin for: the numbers in its configuration and the names in its
- * templates and commands. Only the roles whose numbers are the same in all of its releases that are
- * looked at here; others keep their number and have no name. Pure. Source: OpenBK7231T_App,
+ * templates and commands. Only roles that its releases have had for long; others
+ * keep their number and have no name. Pure. Source: OpenBK7231T_App,
  * src/new_pins.h and its web pages.
  */
 #ifndef DRIVERS_BEKEN_OBK_ROLE_H

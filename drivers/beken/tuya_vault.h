@@ -37,8 +37,9 @@ enum tuya_vault_state {
 
 struct tuya_vault_facts {
     enum tuya_vault_state state;
+    bool has_key;
     bool key_is_damaged;     /**< the key block's checksum is wrong */
-    size_t key_offset;       /**< valid unless NO_KEY */
+    size_t key_offset;       /**< in the dump */
     size_t blocks;           /**< data blocks in use */
     size_t damaged_blocks;   /**< of these, with a wrong checksum */
     size_t stale_blocks;     /**< older copies that were left out */
