@@ -301,3 +301,40 @@ enum status flash_take_backup(struct flash_session *session, const char *path, u
     *length = size;
     return STATUS_OK;
 }
+
+/* A backup that is already there belongs to an interrupted run of this command, or it is in the
+ * way. */
+static enum status take_old_backup(struct flash_session *session, const char *path, uint8_t **bytes,
+                                   struct error *error)
+{
+    const struct beken_module *module = flasher_module(session->flasher);
+    struct backup_facts facts;
+    uint8_t *loaded = NULL;
+    size_t length = 0;
+    enum status status = backup_file_load(path, &loaded, &length, &facts, error);
+    if (status == STATUS_OK && (!backup_file_is_of(&facts, module) || length != module->flash_size))
+        status = error_set(
+            error, STATUS_REFUSED,
+            "%s is already there and is no backup of this module; name another file.", path);
+    if (status != STATUS_OK) {
+        free(loaded);
+        return status == STATUS_USAGE ? STATUS_REFUSED : status;
+    }
+    *bytes = loaded;
+    flash_session_say(session, "%s is this module's backup of %s and is kept.", path, facts.time);
+    return STATUS_OK;
+}
+
+enum status flash_keep_backup(struct flash_session *session, const char *path, uint8_t **bytes,
+                              bool *fresh, struct error *error)
+{
+    *fresh = false;
+    if (access(path, F_OK) == 0)
+        return take_old_backup(session, path, bytes, error);
+    size_t length = 0;
+    enum status status = flash_take_backup(session, path, bytes, &length, error);
+    *fresh = status == STATUS_OK;
+    if (status == STATUS_OK)
+        flash_session_say(session, "The flash's old contents are in %s.", path);
+    return status;
+}

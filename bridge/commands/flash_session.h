@@ -45,4 +45,12 @@ enum status flash_load_image(const char *path, uint8_t **bytes, size_t *length,
 enum status flash_take_backup(struct flash_session *session, const char *path, uint8_t **bytes,
                               size_t *length, struct error *error);
 
+/**
+ * The backup that a write falls back on. If path is there already, it belongs to an interrupted run and
+ * is kept if it is of this module (STATUS_REFUSED else); otherwise it is made. *fresh: it was made just
+ * now, so it says what is in the flash. *bytes: free(); the whole flash.
+ */
+enum status flash_keep_backup(struct flash_session *session, const char *path, uint8_t **bytes,
+                              bool *fresh, struct error *error);
+
 #endif

@@ -5,13 +5,11 @@
 #include "bridge/commands/flash_session.h"
 
 #include "drivers/base/clock.h"
-#include "drivers/beken/backup_file.h"
 
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static const struct flash_command self = {
     .name = "flash write",
@@ -57,30 +55,6 @@ static void name_backup(struct task *task)
                    beken_chip_name(module->chip), mac, stamp);
 }
 
-/* A backup that is already there belongs to an interrupted run of this command, or it is in the
- * way. */
-static enum status keep_backup(struct task *task, struct error *error)
-{
-    struct backup_facts facts;
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    enum status status = backup_file_load(task->backup_path, &bytes, &length, &facts, error);
-    if (status == STATUS_OK && (!backup_file_is_of(&facts, flasher_module(task->flasher)) ||
-                                length != flasher_module(task->flasher)->flash_size))
-        status =
-            error_set(error, STATUS_REFUSED,
-                      "%s is already there and is no backup of this module; name another file.",
-                      task->backup_path);
-    if (status != STATUS_OK) {
-        free(bytes);
-        return status == STATUS_USAGE ? STATUS_REFUSED : status;
-    }
-    task->backup = bytes;
-    flash_session_say(task->session, "%s is this module's backup of %s and is kept.",
-                      task->backup_path, facts.time);
-    return STATUS_OK;
-}
-
 static enum status make_backup(struct task *task, struct error *error)
 {
     if (task->options.no_backup)
@@ -89,15 +63,8 @@ static enum status make_backup(struct task *task, struct error *error)
         (void)snprintf(task->backup_path, sizeof task->backup_path, "%s", task->options.backup);
     else
         name_backup(task);
-    if (access(task->backup_path, F_OK) == 0)
-        return keep_backup(task, error);
-    size_t length = 0;
-    enum status status =
-        flash_take_backup(task->session, task->backup_path, &task->backup, &length, error);
-    task->backup_is_fresh = status == STATUS_OK;
-    if (status == STATUS_OK)
-        flash_session_say(task->session, "The flash's old contents are in %s.", task->backup_path);
-    return status;
+    return flash_keep_backup(task->session, task->backup_path, &task->backup,
+                             &task->backup_is_fresh, error);
 }
 
 static enum status check_image(struct task *task, struct error *error)

@@ -5,8 +5,8 @@
 #include "bridge/commands/openbeken_shared.h"
 #include "bridge/commands/profiles.h"
 
-#include "bridge/config/text_rules.h"
 #include "bridge/mqtt/server_address.h"
+#include "bridge/provision/proof.h"
 #include "bridge/provision/provision.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define NAME "openbeken provision"
-#define WAIT_DEFAULT_S 150
 #define SNIPPET_SIZE 4096
 
 struct wishes {
@@ -46,7 +45,7 @@ static void print_help(void)
         "  --list-profiles          list the profiles that are built in\n"
         "  --json                   one JSON document instead of text\n"
         "  --help                   this text\n",
-        WAIT_DEFAULT_S);
+        PROOF_WAIT_DEFAULT_S);
 }
 
 static enum status parse(int argc, char **argv, struct wishes *wishes, struct error *error)
@@ -91,21 +90,6 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, struct er
     if (optind < argc)
         return error_set(error, STATUS_USAGE, "\"%.60s\" is one word too many.", argv[optind]);
     return STATUS_OK;
-}
-
-static enum status check_client_id(const char *id, struct error *error)
-{
-    char reason[200], normal[OBK_CLIENT_ID_MAX + 16];
-    struct text text;
-    text_init(&text, reason, sizeof reason);
-    if (id == NULL)
-        return error_set(error, STATUS_USAGE, "Say with --id which client id it shall have.");
-    enum status status = obk_check_text("client id", id, OBK_CLIENT_ID_MAX, error);
-    if (status == STATUS_OK &&
-        !text_rule_check(TEXT_TOPIC, id, OBK_CLIENT_ID_MAX, normal, sizeof normal, &text))
-        return error_set(error, STATUS_USAGE, "--id \"%s\" cannot be the beginning of a topic. %s",
-                         id, reason);
-    return status;
 }
 
 static bool is_loopback(const char *host)
@@ -153,7 +137,7 @@ static enum status check_broker(const struct wishes *wishes, struct server_addre
 
 static enum status check_texts(const struct wishes *wishes, struct error *error)
 {
-    enum status status = check_client_id(wishes->client_id, error);
+    enum status status = openbeken_check_client_id("--id", wishes->client_id, error);
     if (status == STATUS_OK && wishes->name != NULL)
         status = obk_check_text("name", wishes->name, OBK_NAME_MAX, error);
     if (status == STATUS_OK && wishes->user != NULL)
@@ -165,7 +149,7 @@ static enum status check_texts(const struct wishes *wishes, struct error *error)
 
 static enum status read_wait(const char *text, int64_t *wait_ms, struct error *error)
 {
-    int64_t seconds = WAIT_DEFAULT_S;
+    int64_t seconds = PROOF_WAIT_DEFAULT_S;
     if (text != NULL && !number_parse_int(text, strlen(text), 0, 3600, &seconds))
         return error_set(error, STATUS_USAGE, "--wait must be whole seconds from 0 to 3600.");
     *wait_ms = seconds * 1000;
@@ -247,27 +231,6 @@ static void print_progress(void *context, const char *sentence)
     (void)fprintf(stderr, "%s\n", sentence);
 }
 
-static bool channel_complete(const struct broker_sight *sight, size_t channel)
-{
-    const bool *seen = sight->seen[channel];
-    return seen[OBK_VOLTAGE] && seen[OBK_CURRENT] && seen[OBK_POWER];
-}
-
-static json_t *channels_json(const struct provision_report *report)
-{
-    json_t *channels = json_object();
-    for (size_t i = 0; report->waited && i < 2; i++) {
-        const double *value = report->sight.value[i];
-        const char name[2] = {(char)('a' + (int)i), '\0'};
-        if (channel_complete(&report->sight, i))
-            (void)json_object_set_new(channels, name,
-                                      json_pack("{s:f, s:f, s:f}", "voltage_v", value[OBK_VOLTAGE],
-                                                "current_a", value[OBK_CURRENT], "power_w",
-                                                value[OBK_POWER]));
-    }
-    return channels;
-}
-
 static json_t *report_json(const struct provision_wishes *wishes, const char *host,
                            const struct provision_report *report, const char *snippet,
                            enum status status, const struct error *failure)
@@ -276,31 +239,16 @@ static json_t *report_json(const struct provision_wishes *wishes, const char *ho
     for (size_t i = 0; i < report->changed_count; i++)
         (void)json_array_append_new(changed, json_string(report->changed[i]));
     json_t *online = report->waited ? json_boolean(report->sight.online) : json_null();
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "host", host, "chipset",
-        report->info.chipset, "build", report->info.build, "mac", report->info.mac, "client_id",
-        wishes->mqtt.client_id, "changed", changed, "kept_old_script", report->kept_old_script,
-        "restarted", report->restarted, "online", online, "channels", channels_json(report),
-        "warnings", openbeken_advice_json(&report->advice), "config", snippet);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "host",
+                             host, "chipset", report->info.chipset, "build", report->info.build,
+                             "mac", report->info.mac, "client_id", wishes->mqtt.client_id,
+                             "changed", changed, "kept_old_script", report->kept_old_script,
+                             "restarted", report->restarted, "online", online, "channels",
+                             openbeken_channels_json(report->waited ? &report->sight : NULL),
+                             "warnings", openbeken_advice_json(&report->advice), "config", snippet);
     (void)json_object_set_new(json, "error",
                               status == STATUS_OK ? json_null() : json_string(failure->text));
     return json;
-}
-
-static void print_channel(const struct broker_sight *sight, size_t channel)
-{
-    const double *value = sight->value[channel];
-    char name = (char)('a' + (int)channel);
-    if (!channel_complete(sight, channel))
-        return;
-    (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OBK_VOLTAGE],
-                 value[OBK_CURRENT], value[OBK_POWER]);
-    if (value[OBK_POWER] < 0)
-        (void)fprintf(
-            stderr,
-            "warning: Channel %c has negative power. If nothing feeds in there, its clamp "
-            "is the wrong way round: turn it, or set invert: true in bridge.yaml.\n",
-            name);
 }
 
 static void print_report(const struct provision_report *report, const char *snippet)
@@ -308,8 +256,8 @@ static void print_report(const struct provision_report *report, const char *snip
     openbeken_print_advice(&report->advice);
     if (report->kept_old_script)
         (void)fprintf(stderr, "The script that was there before is now autoexec.old.\n");
-    for (size_t i = 0; report->waited && i < 2; i++)
-        print_channel(&report->sight, i);
+    if (report->waited)
+        openbeken_print_channels(&report->sight);
     if (snippet[0] != '\0')
         (void)printf("\nFor bridge.yaml:\n\n%s", snippet);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/openbeken_shared.h"
 
+#include "bridge/config/text_rules.h"
+#include "bridge/provision/proof.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
@@ -149,4 +151,52 @@ void openbeken_print_advice(const struct obk_advice *advice)
 {
     for (size_t i = 0; i < advice->count; i++)
         (void)fprintf(stderr, "warning: %s\n", advice->sentences[i]);
+}
+
+json_t *openbeken_channels_json(const struct broker_sight *sight)
+{
+    json_t *channels = json_object();
+    for (size_t i = 0; sight != NULL && i < 2; i++) {
+        const double *value = sight->value[i];
+        const char name[2] = {(char)('a' + (int)i), '\0'};
+        if (proof_channel_seen(sight, i))
+            (void)json_object_set_new(channels, name,
+                                      json_pack("{s:f, s:f, s:f}", "voltage_v", value[OBK_VOLTAGE],
+                                                "current_a", value[OBK_CURRENT], "power_w",
+                                                value[OBK_POWER]));
+    }
+    return channels;
+}
+
+void openbeken_print_channels(const struct broker_sight *sight)
+{
+    for (size_t i = 0; i < 2; i++) {
+        const double *value = sight->value[i];
+        char name = (char)('a' + (int)i);
+        if (!proof_channel_seen(sight, i))
+            continue;
+        (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OBK_VOLTAGE],
+                     value[OBK_CURRENT], value[OBK_POWER]);
+        if (value[OBK_POWER] < 0)
+            (void)fprintf(
+                stderr,
+                "warning: Channel %c has negative power. If nothing feeds in there, its clamp "
+                "is the wrong way round: turn it, or set invert: true in bridge.yaml.\n",
+                name);
+    }
+}
+
+enum status openbeken_check_client_id(const char *option, const char *id, struct error *error)
+{
+    char reason[200], normal[OBK_CLIENT_ID_MAX + 16];
+    struct text text;
+    text_init(&text, reason, sizeof reason);
+    if (id == NULL)
+        return error_set(error, STATUS_USAGE, "Say with %s which client id it shall have.", option);
+    enum status status = obk_check_text("client id", id, OBK_CLIENT_ID_MAX, error);
+    if (status == STATUS_OK &&
+        !text_rule_check(TEXT_TOPIC, id, OBK_CLIENT_ID_MAX, normal, sizeof normal, &text))
+        return error_set(error, STATUS_USAGE, "%s \"%s\" cannot be the beginning of a topic. %s",
+                         option, id, reason);
+    return status;
 }

@@ -3,6 +3,7 @@
 #ifndef BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
 #define BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
 
+#include "bridge/provision/broker_watch.h"
 #include "bridge/provision/module.h"
 #include "bridge/provision/obk_advice.h"
 
@@ -45,5 +46,15 @@ json_t *openbeken_advice_json(const struct obk_advice *advice);
 
 /** On stderr, one "warning: " line each. */
 void openbeken_print_advice(const struct obk_advice *advice);
+
+/** An object with voltage_v, current_a and power_w of each channel that was seen; sight may be NULL. */
+json_t *openbeken_channels_json(const struct broker_sight *sight);
+/** One line each on stdout; on stderr what a negative power means. */
+void openbeken_print_channels(const struct broker_sight *sight);
+
+/**
+ * A module's client id, as the beginning of its topics (STATUS_USAGE). option is its name for messages.
+ */
+enum status openbeken_check_client_id(const char *option, const char *id, struct error *error);
 
 #endif

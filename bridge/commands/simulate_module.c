@@ -12,14 +12,20 @@
 #include "drivers/simulator/module_port.h"
 #include "drivers/simulator/module_stats.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define NAME "simulate module"
 #define STATS_INTERVAL_MS 1000
+#define BOOT_INTERVAL_MS 50
 #define FLASH_SIZE_MIN 0x200000
 #define FLASH_SIZE_MAX 0x1000000
 #define VAULT_ADDRESS 0x1EE000U
@@ -32,7 +38,7 @@ struct wishes {
     struct module_contents_options contents;
     struct module_port_options port;
     struct module_faults faults;
-    const char *flash_path, *vault_path, *stats_path; /* NULL: none */
+    const char *flash_path, *vault_path, *stats_path, *on_boot; /* NULL: none */
     bool control, json;
 };
 
@@ -62,6 +68,9 @@ static void print_help(const struct module_faults *faults)
         "                         power-cycle, unplug SECONDS, fault NAME VALUE, stats, dump "
         "FILE,\n"
         "                         quit\n"
+        "  --on-boot PROGRAM      the application: run with the flash's FILE, which is written "
+        "first,\n"
+        "                         when one that runs on this chip starts; ended when it stops\n"
         "  --stats FILE           write what happened there every second and at the end\n"
         "  --json                 print port, link and chip as one JSON document\n"
         "  --help                 this text\n\n"
@@ -118,6 +127,7 @@ enum option_key {
     OPTION_POWER_CYCLE_ON_OPEN,
     OPTION_CONTROL,
     OPTION_STATS,
+    OPTION_ON_BOOT,
     OPTION_JSON,
     OPTION_HELP,
 };
@@ -139,6 +149,7 @@ static const struct option option_table[] = {
     {"power-cycle-on-open", no_argument, NULL, OPTION_POWER_CYCLE_ON_OPEN},
     {"control", required_argument, NULL, OPTION_CONTROL},
     {"stats", required_argument, NULL, OPTION_STATS},
+    {"on-boot", required_argument, NULL, OPTION_ON_BOOT},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -216,6 +227,9 @@ static enum status take_option(struct wishes *wishes, int key, const char *value
     case OPTION_STATS:
         wishes->stats_path = value;
         return STATUS_OK;
+    case OPTION_ON_BOOT:
+        wishes->on_boot = value;
+        return STATUS_OK;
     case OPTION_JSON:
         wishes->json = true;
         return STATUS_OK;
@@ -256,6 +270,8 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
     }
     if (status == STATUS_OK && optind < argc)
         return command_extra_word(NAME, argv[optind]);
+    if (status == STATUS_OK && wishes->on_boot != NULL && wishes->flash_path == NULL)
+        return usage("on-boot", wishes->on_boot, "--flash FILE too, which the program is to read");
     wishes->module.window_scale = wishes->port.speed;
     return status;
 }
@@ -291,7 +307,9 @@ static enum status make_contents(const struct wishes *wishes, uint8_t *flash, si
 
 struct session {
     struct simulation simulation;
-    uv_timer_t stats_timer;
+    uv_timer_t stats_timer, boot_timer;
+    uint64_t boots_seen;
+    pid_t application; /* 0: none runs */
     const struct wishes *wishes;
     struct log *log;
     struct module *module;
@@ -322,6 +340,71 @@ static void on_stats_timer(uv_timer_t *timer)
     struct error error = {""};
     if (write_stats(session, &error) != STATUS_OK)
         (void)fail(STATUS_FAILED, &error);
+}
+
+/* ---- the application ---- */
+
+/* As if its power were taken away. */
+static void end_application(struct session *session)
+{
+    if (session->application == 0)
+        return;
+    (void)kill(session->application, SIGKILL);
+    (void)waitpid(session->application, NULL, 0);
+    session->application = 0;
+}
+
+static void look_after_application(struct session *session)
+{
+    if (session->application != 0 && waitpid(session->application, NULL, WNOHANG) != 0)
+        session->application = 0; /* it ended by itself */
+}
+
+/* What it prints goes to standard error, because standard output speaks JSON. */
+static enum status spawn(const char *program, const char *file, pid_t *pid, struct error *error)
+{
+    char *arguments[] = {memory_copy_text(program), memory_copy_text(file), NULL};
+    posix_spawn_file_actions_t actions;
+    int result = posix_spawn_file_actions_init(&actions);
+    if (result == 0) {
+        (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+        (void)posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+        result = posix_spawnp(pid, arguments[0], &actions, NULL, arguments, environ);
+        (void)posix_spawn_file_actions_destroy(&actions);
+    }
+    free(arguments[0]);
+    free(arguments[1]);
+    if (result == 0)
+        return STATUS_OK;
+    *pid = 0;
+    return error_set(error, STATUS_FAILED, "%s cannot be run: %s.", program, strerror(result));
+}
+
+static void start_application(struct session *session)
+{
+    const struct wishes *wishes = session->wishes;
+    struct error error = {""};
+    enum status status = store_flash(session, wishes->flash_path, &error);
+    if (status == STATUS_OK)
+        status = spawn(wishes->on_boot, wishes->flash_path, &session->application, &error);
+    if (status != STATUS_OK)
+        (void)fail(status, &error);
+}
+
+static void on_boot_timer(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    struct module_counters counters;
+    look_after_application(session);
+    module_counters(session->module, &counters);
+    bool runs = module_state(session->module) == MODULE_APPLICATION &&
+                module_application_runs(session->module);
+    if (!runs || counters.application_boots != session->boots_seen)
+        end_application(session);
+    if (runs && counters.application_boots != session->boots_seen) {
+        session->boots_seen = counters.application_boots;
+        start_application(session);
+    }
 }
 
 /* ---- commands on standard input ---- */
@@ -427,10 +510,16 @@ static enum status run(struct session *session, struct error *error)
     if (wishes->stats_path != NULL)
         (void)uv_timer_start(&session->stats_timer, on_stats_timer, STATS_INTERVAL_MS,
                              STATS_INTERVAL_MS);
+    session->boot_timer.data = session;
+    (void)uv_timer_init(&simulation->loop, &session->boot_timer);
+    if (wishes->on_boot != NULL)
+        (void)uv_timer_start(&session->boot_timer, on_boot_timer, BOOT_INTERVAL_MS,
+                             BOOT_INTERVAL_MS);
     announce(session);
     if (wishes->control)
         simulation_control(simulation, obey, session);
     simulation_run(simulation);
+    end_application(session);
     status = write_stats(session, error);
     if (status == STATUS_OK && wishes->flash_path != NULL)
         status = store_flash(session, wishes->flash_path, error);

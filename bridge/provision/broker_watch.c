@@ -23,7 +23,7 @@ struct broker_watch {
     struct connection *connection;
     struct server_address address;
     char client_id[OBK_TEXT_SIZE]; /* the module's */
-    char connected_topic[CONNECTED_SIZE];
+    char connected_topic[CONNECTED_SIZE], ip_topic[CONNECTED_SIZE];
     pthread_mutex_t lock; /* guards what is below, which Paho's threads write */
     pthread_cond_t news;
     uint64_t changes;
@@ -69,6 +69,20 @@ static void on_done(void *context, unsigned slot, enum connection_outcome outcom
     pthread_mutex_unlock(&watch->lock);
 }
 
+/* Nothing but what an address is made of. */
+static void take_ip(struct broker_sight *sight, const char *payload, size_t length)
+{
+    static const char characters[] = "0123456789abcdefABCDEF.:";
+    sight->ip[0] = '\0';
+    if (length >= sizeof sight->ip)
+        return;
+    for (size_t i = 0; i < length; i++)
+        if (payload[i] == '\0' || strchr(characters, payload[i]) == NULL)
+            return;
+    memcpy(sight->ip, payload, length);
+    sight->ip[length] = '\0';
+}
+
 /* Retained readings are of some other day; a retained `connected` is the present state. */
 static void see(struct broker_watch *watch, const char *topic, const char *payload, size_t length,
                 bool retained)
@@ -84,6 +98,9 @@ static void see(struct broker_watch *watch, const char *topic, const char *paylo
         sight->told = true;
         sight->online = online;
         watch->told_boot_ms = clock_boot_ms();
+        note(watch);
+    } else if (!retained && strcmp(topic, watch->ip_topic) == 0) {
+        take_ip(sight, payload, length);
         note(watch);
     } else if (!retained && obk_parse_reading(watch->client_id, topic, payload, length, &quantity,
                                               &channel, &value)) {
@@ -237,6 +254,8 @@ static struct broker_watch *new_watch(const char *client_id)
     text_append(&text, "%s", client_id);
     text_init(&text, watch->connected_topic, sizeof watch->connected_topic);
     text_append(&text, "%s/connected", client_id);
+    text_init(&text, watch->ip_topic, sizeof watch->ip_topic);
+    text_append(&text, "%s/ip", client_id);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

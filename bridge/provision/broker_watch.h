@@ -25,6 +25,7 @@ struct broker_sight {
     bool online;                     /**< and this is what it said last */
     bool seen[2][OBK_QUANTITIES];    /**< since it was offline last */
     double value[2][OBK_QUANTITIES]; /**< V, A, W: the latest */
+    char ip[48];                     /**< as it told after connecting; "" not yet */
 };
 
 /**

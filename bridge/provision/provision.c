@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/provision/provision.h"
 
+#include "bridge/provision/proof.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,10 +17,6 @@
 #define CHANGES_MAX (PROFILE_FLAGS_MAX + 4)
 #define SETTLE_MS 4000 /* settings reach the flash 3 s after the last change */
 #define BROKER_TIMEOUT_MS 10000
-
-/* What a mains voltage can be, from a sagging 100 V net to the upper end of 277 V. */
-#define VOLTAGE_LOW_V 80
-#define VOLTAGE_HIGH_V 305
 
 enum change_kind { CHANGE_OLD_SCRIPT, CHANGE_SCRIPT, CHANGE_FLAG, CHANGE_NAMES, CHANGE_MQTT };
 
@@ -97,10 +93,21 @@ static bool same_script(const struct found *found, const char *script)
            memcmp(found->script, script, found->script_length) == 0;
 }
 
+/* What is written over the cable has the script as its startup command. */
+static bool starts_by_command(const struct found *found, const struct profile *profile)
+{
+    char startup[OBK_SCRIPT_SIZE];
+    struct text text;
+    text_init(&text, startup, sizeof startup);
+    profile_append_startup(profile, &text);
+    return strcmp(found->info.startup_command, startup) == 0 &&
+           (found->script == NULL || !obk_starts_driver(found->script));
+}
+
 static enum status add_script(struct run *run, const struct found *now, struct error *error)
 {
     const char *script = run->wishes->profile->autoexec;
-    if (now != NULL && same_script(now, script))
+    if (now != NULL && (same_script(now, script) || starts_by_command(now, run->wishes->profile)))
         return STATUS_OK;
     enum status status = STATUS_OK;
     bool keep_old = now == NULL || (now->script != NULL && now->script_length > 0);
@@ -434,95 +441,6 @@ static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct er
     return run->watch != NULL ? wait_for_return(run, ordered, *deadline_boot_ms, error) : STATUS_OK;
 }
 
-static size_t channels_wanted(const struct run *run)
-{
-    if (run->wishes->profile != NULL)
-        return run->wishes->profile->channel_count;
-    return run->found.status.has_energy ? 1 : 0;
-}
-
-static bool channel_seen(const struct broker_sight *sight, size_t channel)
-{
-    for (size_t i = 0; i < OBK_QUANTITIES; i++)
-        if (!sight->seen[channel][i])
-            return false;
-    return true;
-}
-
-/* NULL if the readings can be true, else what is wrong with them. Power may exceed volts times amps
- * only by what truncation and the moments between the three messages explain. */
-static const char *implausible(const struct run *run, const struct broker_sight *sight,
-                               size_t channel)
-{
-    const double *value = sight->value[channel];
-    double limit_a =
-        run->wishes->profile != NULL ? 1.2 * run->wishes->profile->max_current_a : INFINITY;
-    if (value[OBK_VOLTAGE] < VOLTAGE_LOW_V || value[OBK_VOLTAGE] > VOLTAGE_HIGH_V)
-        return "the voltage is not that of the mains: is the chip's voltage input connected?";
-    if (fabs(value[OBK_CURRENT]) > limit_a)
-        return "the current is more than the meter can carry: does it need calibration?";
-    if (fabs(value[OBK_POWER]) > 1.3 * value[OBK_VOLTAGE] * fabs(value[OBK_CURRENT]) + 10)
-        return "the power is more than voltage times current: does it need calibration?";
-    return NULL;
-}
-
-static enum status judge_readings(const struct run *run, const struct broker_sight *sight,
-                                  struct error *error)
-{
-    for (size_t i = 0; i < channels_wanted(run); i++) {
-        const double *value = sight->value[i];
-        char name = (char)('a' + (int)i);
-        if (!channel_seen(sight, i))
-            return error_set(error, STATUS_NO_ANSWER,
-                             "The module is online as %s, but channel %c published no voltage, "
-                             "current and power within %" PRId64
-                             " s: its chip on UART %d does not answer. Check its wiring and that "
-                             "it has mains; --wait waits longer.",
-                             run->wishes->mqtt.client_id, name, run->wishes->wait_ms / 1000,
-                             run->wishes->profile != NULL ? run->wishes->profile->channels[i].uart
-                                                          : 1);
-        const char *wrong = implausible(run, sight, i);
-        if (wrong != NULL)
-            return error_set(error, STATUS_MISMATCH,
-                             "Channel %c publishes %.1f V, %.3f A, %.2f W, which cannot be: %s",
-                             name, value[OBK_VOLTAGE], value[OBK_CURRENT], value[OBK_POWER], wrong);
-    }
-    return STATUS_OK;
-}
-
-static bool all_is_well(const struct run *run, const struct broker_sight *sight)
-{
-    struct error ignored;
-    return sight->online && judge_readings(run, sight, &ignored) == STATUS_OK;
-}
-
-static enum status wait_for_readings(struct run *run, int64_t deadline_boot_ms, struct error *error)
-{
-    struct broker_sight *sight = &run->report->sight;
-    bool said = false;
-    int64_t until = 0; /* first what was seen already */
-    enum status status;
-    say(run, "Waiting for %s on the broker ...", run->wishes->mqtt.client_id);
-    do {
-        status = broker_watch_wait(run->watch, until, sight, error);
-        until = deadline_boot_ms;
-        if (sight->online && !said)
-            say(run, "It is online; waiting for the first readings (up to about a minute) ...");
-        said = said || sight->online;
-    } while (status == STATUS_OK && !all_is_well(run, sight) && clock_boot_ms() < deadline_boot_ms);
-    if (status != STATUS_OK)
-        return status;
-    run->report->waited = true;
-    if (!sight->online)
-        return error_set(
-            error, STATUS_NO_ANSWER,
-            "All settings are on the module, but it did not connect to %s as %s within "
-            "%" PRId64 " s. Can it reach the broker from its network, and are user "
-            "and password right?",
-            run->wishes->server, run->wishes->mqtt.client_id, run->wishes->wait_ms / 1000);
-    return judge_readings(run, sight, error);
-}
-
 static enum status prove(struct run *run, struct error *error)
 {
     int64_t deadline = clock_boot_ms() + run->wishes->wait_ms;
@@ -533,7 +451,17 @@ static enum status prove(struct run *run, struct error *error)
         status = restart(run, &deadline, error);
     if (status != STATUS_OK || run->watch == NULL)
         return status;
-    status = wait_for_readings(run, deadline, error);
+    const struct proof proof = {
+        .server = run->wishes->server,
+        .client_id = run->wishes->mqtt.client_id,
+        .profile = run->wishes->profile,
+        .channels = run->found.status.has_energy ? 1 : 0,
+        .wait_ms = run->wishes->wait_ms,
+        .context = run->listener->context,
+        .say = run->listener->say,
+    };
+    status =
+        proof_wait(&proof, run->watch, deadline, &run->report->waited, &run->report->sight, error);
     struct obk_status now = run->found.status;
     if (module_status(run->module, 0, &now, NULL) == STATUS_OK)
         obk_advise(&run->report->info, &now,
