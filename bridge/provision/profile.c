@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define FILE_MAX ((size_t)64 * 1024)
-#define DEVICE_ID_MAX 32
 
 const char *profile_name(size_t i)
 {
@@ -50,11 +49,10 @@ enum status profile_load(const char *name, struct profile **profile, struct erro
                      name, known);
 }
 
-/* As an id in bridge.yaml may be: utilities/Sensor9 -> utilities_sensor9. */
-static void device_id(const char *client_id, char id[DEVICE_ID_MAX + 1])
+void profile_device_id(const char *client_id, char id[PROFILE_DEVICE_ID_MAX + 1])
 {
     size_t length = 0;
-    for (const char *c = client_id; *c != '\0' && length < DEVICE_ID_MAX; c++) {
+    for (const char *c = client_id; *c != '\0' && length < PROFILE_DEVICE_ID_MAX; c++) {
         unsigned char byte = (unsigned char)*c;
         id[length++] = (char)(byte < 0x80 && (isalnum(byte) || byte == '-') ? tolower(byte) : '_');
     }
@@ -98,8 +96,8 @@ static bool append_variable(const char *at, const char *variable, const char *va
 void profile_append_bridge(const struct profile *profile, const char *client_id, const char *name,
                            struct text *text)
 {
-    char id[DEVICE_ID_MAX + 1];
-    device_id(client_id, id);
+    char id[PROFILE_DEVICE_ID_MAX + 1];
+    profile_device_id(client_id, id);
     text_append(text, "devices:\n");
     bool line_begins = true;
     for (const char *at = profile->bridge; *at != '\0';) {

@@ -97,6 +97,10 @@ const char *profile_name(size_t i);
 void profile_append_bridge(const struct profile *profile, const char *client_id, const char *name,
                            struct text *text);
 
+#define PROFILE_DEVICE_ID_MAX 32
+/** The device's id as in bridge.yaml, made of the client id: utilities/Sensor9 -> utilities_sensor9. */
+void profile_device_id(const char *client_id, char id[PROFILE_DEVICE_ID_MAX + 1]);
+
 /** The script in one line, as a startup command: "backlog logtype none; startDriver BL0942". Nothing if
  *  there is no script. It has at most as many bytes as the script and 10 more per line. */
 void profile_append_startup(const struct profile *profile, struct text *text);
