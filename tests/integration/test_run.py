@@ -338,10 +338,10 @@ def test_simulator_driver_needs_no_hardware(folder, broker, spawn):
         assert "libcurl" not in maps.read()
 
 
-def test_demo_runs_and_leaves_nothing_behind(folder):
+def test_demo_runs_and_leaves_nothing_behind(folder, tmp_path):
     process = subprocess.run([str(ROOT / "scripts/demo"), "--seconds", "6"], capture_output=True, text=True,
                              timeout=200, env={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin", "TMPDIR": str(folder),
-                                               "HOME": str(folder)})
+                                               "HOME": str(tmp_path)})
     assert process.returncode == 0, process.stderr
     assert "bl2mqtt/house {" in process.stdout and '"power_b":' in process.stdout
     assert "history energy" in process.stdout
