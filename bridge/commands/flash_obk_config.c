@@ -32,7 +32,7 @@ static const struct flash_command build_command = {
 
 static const struct flash_command write_command = {
     .name = NAME " write",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_FORCE,
+    .accepts = FLASH_ACCEPTS_MODULE,
     .purpose =
         "Reads the configuration of a module, changes what is named and nothing else, writes "
         "that one\n"
@@ -47,7 +47,7 @@ static const struct flash_command write_command = {
 struct task {
     const struct flash_command *command;
     struct flash_options options;
-    bool show_secrets;
+    bool show_secrets, force;
     const char *output, *backup, *from; /* NULL: not given */
     enum beken_chip chip;
     struct obk_edits *edits; /* NULL: takes none */
@@ -57,7 +57,7 @@ static bool takes(const struct task *task, const char *name)
 {
     if (strcmp(name, "show-secrets") == 0)
         return task->command == &show_command;
-    if (strcmp(name, "backup") == 0)
+    if (strcmp(name, "backup") == 0 || strcmp(name, "force") == 0)
         return task->command == &write_command;
     return task->command == &build_command &&
            (strcmp(name, "output") == 0 || strcmp(name, "from") == 0 || strcmp(name, "chip") == 0);
@@ -66,8 +66,9 @@ static bool takes(const struct task *task, const char *name)
 static enum own_option_kind find_option(void *context, const char *name)
 {
     const struct task *task = context;
+    bool flag = strcmp(name, "show-secrets") == 0 || strcmp(name, "force") == 0;
     if (takes(task, name))
-        return strcmp(name, "show-secrets") == 0 ? OWN_OPTION_FLAG : OWN_OPTION_VALUE;
+        return flag ? OWN_OPTION_FLAG : OWN_OPTION_VALUE;
     return task->edits != NULL ? obk_edits_find(task->edits, name) : OWN_OPTION_NONE;
 }
 
@@ -78,6 +79,8 @@ static enum status take_option(void *context, const char *name, const char *valu
         return obk_edits_take(task->edits, name, value);
     if (strcmp(name, "show-secrets") == 0)
         task->show_secrets = true;
+    else if (strcmp(name, "force") == 0)
+        task->force = true;
     else if (strcmp(name, "output") == 0)
         task->output = value;
     else if (strcmp(name, "backup") == 0)
@@ -99,7 +102,8 @@ static void print_own_help(const struct task *task)
                      "BK7231N (default) or BK7231T", "--from FILE",
                      "begin with the configuration in FILE, which may be a dump");
     if (task->command == &write_command)
-        (void)printf("  %-20s %s\n", "--backup F", "keep the sector as it was there");
+        (void)printf("  %-20s %s\n  %-20s %s\n", "--backup F", "keep the sector as it was there",
+                     "--force", "also where something else stands");
     if (task->edits != NULL)
         obk_edits_print_help();
 }
@@ -357,7 +361,7 @@ static enum status change(struct task *task, struct writing *writing, struct err
     if (status == STATUS_OK)
         status = keep_backup(task, writing, error);
     if (status == STATUS_OK)
-        status = config_sector_write(writing->flasher, &writing->after, task->options.force, NULL,
+        status = config_sector_write(writing->flasher, &writing->after, task->force, NULL,
                                      &writing->result, error);
     return status == STATUS_OK ? flasher_reboot(writing->flasher, error) : status;
 }

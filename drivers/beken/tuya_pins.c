@@ -90,8 +90,9 @@ json_t *tuya_pins_parse_text(const char *text, size_t length)
 
 /* ------------------------------------------------------------------ one key */
 
-/* key: '#' stands for a number, which is the channel; without it the channel is given. active: the
- * role of a pin that is active at 1, inverted: at 0; usual: the level where the vendor does not say. */
+/* key: '#' stands for a number, which is the channel, '?' for one that is none; without '#' the channel
+ * is given. active: the role of a pin that is active at 1, inverted: at 0; usual: the level where the
+ * vendor does not say. */
 struct rule {
     const char *key;
     const char *active, *inverted;
@@ -114,7 +115,7 @@ static const struct rule rules[] = {
     {"total_bt_pin", "Btn_Tgl_All_n", "Btn_Tgl_All", 0, 0},
     {"led#_pin", "LED", "LED_n", 1, 0},
     {"netled_pin", "WifiLED", "WifiLED_n", 0, 0},
-    {"netled#_pin", "WifiLED", "WifiLED_n", 0, 0},
+    {"netled?_pin", "WifiLED", "WifiLED_n", 0, 0},
     {"wfst", "WifiLED", "WifiLED_n", 0, 0},
     {"wfst_pin", "WifiLED", "WifiLED_n", 0, 0},
     {"status_led_pin", "WifiLED", "WifiLED_n", 0, 0},
@@ -143,10 +144,10 @@ static const struct rule rules[] = {
     {"remote_io", "RCRecv", "RCRecv", 1, 0},
 };
 
-/* True if key is the pattern, with a channel number for '#'. */
+/* True if key is the pattern with a number for its mark. */
 static bool key_matches(const char *pattern, const char *key, uint8_t *channel)
 {
-    const char *mark = strchr(pattern, '#');
+    const char *mark = strpbrk(pattern, "#?");
     if (mark == NULL)
         return strcmp(pattern, key) == 0;
     size_t before = (size_t)(mark - pattern);
@@ -157,7 +158,8 @@ static bool key_matches(const char *pattern, const char *key, uint8_t *channel)
     if (strcmp(key + before + digits, mark + 1) != 0 ||
         !number_parse_int(key + before, digits, 0, PIN_MAX, &number))
         return false;
-    *channel = (uint8_t)number;
+    if (*mark == '#')
+        *channel = (uint8_t)number;
     return true;
 }
 
