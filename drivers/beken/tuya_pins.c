@@ -4,6 +4,7 @@
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
+#include "drivers/beken/obk_role.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -89,8 +90,9 @@ json_t *tuya_pins_parse_text(const char *text, size_t length)
 
 /* ------------------------------------------------------------------ one key */
 
-/* key: '#' stands for a number, which is the channel; without it the channel is given. active: the
- * role of a pin that is active at 1, inverted: at 0; usual: the level where the vendor does not say. */
+/* key: '#' stands for a number, which is the channel, '?' for one that is none; without '#' the channel
+ * is given. active: the role of a pin that is active at 1, inverted: at 0; usual: the level where the
+ * vendor does not say. */
 struct rule {
     const char *key;
     const char *active, *inverted;
@@ -113,7 +115,7 @@ static const struct rule rules[] = {
     {"total_bt_pin", "Btn_Tgl_All_n", "Btn_Tgl_All", 0, 0},
     {"led#_pin", "LED", "LED_n", 1, 0},
     {"netled_pin", "WifiLED", "WifiLED_n", 0, 0},
-    {"netled#_pin", "WifiLED", "WifiLED_n", 0, 0},
+    {"netled?_pin", "WifiLED", "WifiLED_n", 0, 0},
     {"wfst", "WifiLED", "WifiLED_n", 0, 0},
     {"wfst_pin", "WifiLED", "WifiLED_n", 0, 0},
     {"status_led_pin", "WifiLED", "WifiLED_n", 0, 0},
@@ -142,10 +144,10 @@ static const struct rule rules[] = {
     {"remote_io", "RCRecv", "RCRecv", 1, 0},
 };
 
-/* True if key is the pattern, with a channel number for '#'. */
+/* True if key is the pattern with a number for its mark. */
 static bool key_matches(const char *pattern, const char *key, uint8_t *channel)
 {
-    const char *mark = strchr(pattern, '#');
+    const char *mark = strpbrk(pattern, "#?");
     if (mark == NULL)
         return strcmp(pattern, key) == 0;
     size_t before = (size_t)(mark - pattern);
@@ -156,7 +158,8 @@ static bool key_matches(const char *pattern, const char *key, uint8_t *channel)
     if (strcmp(key + before + digits, mark + 1) != 0 ||
         !number_parse_int(key + before, digits, 0, PIN_MAX, &number))
         return false;
-    *channel = (uint8_t)number;
+    if (*mark == '#')
+        *channel = (uint8_t)number;
     return true;
 }
 
@@ -383,21 +386,44 @@ static json_t *pins_json(const struct tuya_pins *pins)
     return object;
 }
 
+/* One line: a startup command has only one. */
+static void join_commands(const struct tuya_pins *pins, char *command, size_t size)
+{
+    command[0] = '\0';
+    if (pins->commands[0] == '\0')
+        return;
+    (void)snprintf(command, size, "backlog %s", pins->commands);
+    for (char *c = command; *c != '\0'; c++)
+        if (*c == '\n')
+            *c = c[1] == '\0' ? '\0' : ';';
+}
+
 json_t *tuya_pins_template(const struct tuya_pins *pins, enum beken_chip chip)
 {
-    char command[sizeof pins->commands + 16] = "";
+    char command[sizeof pins->commands + 16];
+    join_commands(pins, command, sizeof command);
     if (chip == BEKEN_CHIP_UNKNOWN)
         chip = pins->chip;
-    /* One line there: the web application puts it into the startup command. */
-    if (pins->commands[0] != '\0') {
-        (void)snprintf(command, sizeof command, "backlog %s", pins->commands);
-        for (char *c = command; *c != '\0'; c++)
-            if (*c == '\n')
-                *c = c[1] == '\0' ? '\0' : ';';
-    }
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s}", "vendor",
                      "Tuya", "bDetailed", "0", "name", "", "model", "", "chip",
                      chip == BEKEN_CHIP_UNKNOWN ? "" : beken_chip_name(chip), "board", pins->module,
                      "flags", "1024", "keywords", json_array(), "pins", pins_json(pins), "command",
                      command, "image", "", "wiki", "");
+}
+
+void tuya_pins_apply(const struct tuya_pins *pins, struct obk_config *config)
+{
+    char command[sizeof pins->commands + 16];
+    char present[OBK_CONFIG_TEXT_SIZE];
+    for (size_t i = 0; i < pins->count; i++) {
+        const struct tuya_pin *pin = &pins->pins[i];
+        struct obk_config_pin what = {.channel = pin->channel};
+        if (pin->pin < OBK_CONFIG_PINS && pin->role != NULL &&
+            obk_role_parse(pin->role, strlen(pin->role), &what.role))
+            obk_config_set_pin(config, pin->pin, what);
+    }
+    join_commands(pins, command, sizeof command);
+    obk_config_get(config, "startup_command", present);
+    if (present[0] == '\0' && command[0] != '\0')
+        (void)obk_config_set(config, "startup_command", command, NULL);
 }

@@ -10,6 +10,7 @@
 #define DRIVERS_BEKEN_TUYA_PINS_H
 
 #include "drivers/beken/chip.h"
+#include "drivers/beken/obk_config.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -50,5 +51,9 @@ enum beken_chip tuya_module_chip(const char *module);
 /** The template as OpenBeken's web app takes it: {"vendor", "name", "chip", "board", "pins", "command",
  *  ...}. chip: as found elsewhere, or UNKNOWN. A new object. */
 json_t *tuya_pins_template(const struct tuya_pins *pins, enum beken_chip chip);
+
+/** Sets the pins that are known and, if there is none yet, the startup command. Other pins of config
+ *  stay as they are. */
+void tuya_pins_apply(const struct tuya_pins *pins, struct obk_config *config);
 
 #endif
