@@ -52,8 +52,8 @@ struct writer {
     struct database *database;
     struct batch batch;
     struct channels unstored; /* copies of those that the next transaction adds; texts are shared */
-    int64_t retry_delay_ms; /* 0: the last commit worked */
-    unsigned renewals;      /* fresh files begun since the last commit that worked */
+    int64_t retry_delay_ms;   /* 0: the last commit worked */
+    unsigned renewals;        /* fresh files begun since the last commit that worked */
     int64_t totals_written_ms;
     bool totals_failing;
     uint64_t dropped_before; /* the outage began */
