@@ -70,7 +70,8 @@ struct announcer {
 
     json_t *records;
     struct thing *things;
-    size_t thing_count;
+    size_t thing_count, thing_room;
+    json_t *wanted; /* device id -> index of its thing */
 
     bool connected;
     int64_t next_step_ms;
@@ -510,23 +511,26 @@ static void arm(struct announcer *announcer)
     uv_timer_start(&announcer->step_timer, on_step, delay > 0 ? (uint64_t)delay : 0, 0);
 }
 
+/* The first step of a round; true if that changed the record. */
+static bool begin(struct announcer *announcer, struct thing *thing)
+{
+    if (thing->step != STEP_IDLE || thing->removed_by_user)
+        return false;
+    if (!thing->wanted) {
+        if (thing->old != NULL)
+            go(thing, STEP_CLEAR, 0);
+        return false;
+    }
+    bool changed = extend_record(announcer, thing);
+    go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
+    return changed;
+}
+
 static void start_round(struct announcer *announcer)
 {
     bool changed = false;
-    for (size_t i = 0; i < announcer->thing_count; i++) {
-        struct thing *thing = &announcer->things[i];
-        if (thing->step != STEP_IDLE)
-            continue;
-        if (!thing->wanted) {
-            if (thing->old != NULL)
-                go(thing, STEP_CLEAR, 0);
-            continue;
-        }
-        if (thing->removed_by_user)
-            continue;
-        changed = extend_record(announcer, thing) || changed;
-        go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
-    }
+    for (size_t i = 0; i < announcer->thing_count; i++)
+        changed = begin(announcer, &announcer->things[i]) || changed;
     if (changed)
         start_save(announcer);
     arm(announcer);
@@ -656,25 +660,29 @@ static void learn(struct announcer *announcer, struct thing *thing,
     arm(announcer);
 }
 
+static struct thing *find_wanted(struct announcer *announcer, const char *device_id)
+{
+    const json_t *index = json_object_get(announcer->wanted, device_id);
+    return index == NULL ? NULL : &announcer->things[json_integer_value(index)];
+}
+
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
     const char *prefix = announcer->options.context.prefix;
     if (strncmp(incoming->topic, prefix, strlen(prefix)) != 0)
         return false; /* most messages, in few steps */
-    char key[PROPERTY_KEY_SIZE];
-    for (size_t i = 0; i < announcer->thing_count; i++) {
-        struct thing *thing = &announcer->things[i];
-        if (!thing->wanted ||
-            !discovery_topic_matches(&announcer->options.context, thing->device_id, incoming->topic,
-                                     key, sizeof key))
-            continue;
-        if (incoming->payload_length == 0)
-            emptied(announcer, thing, incoming->topic, key);
-        else if (incoming->retained && announcer->options.context.device_mode)
-            learn(announcer, thing, incoming);
-        return true;
-    }
-    return false;
+    char device_id[DISCOVERY_DEVICE_ID_SIZE], key[PROPERTY_KEY_SIZE];
+    if (!discovery_topic_read(&announcer->options.context, incoming->topic, device_id, key,
+                              sizeof key))
+        return false;
+    struct thing *thing = find_wanted(announcer, device_id);
+    if (thing == NULL)
+        return false;
+    if (incoming->payload_length == 0)
+        emptied(announcer, thing, incoming->topic, key);
+    else if (incoming->retained && announcer->options.context.device_mode)
+        learn(announcer, thing, incoming);
+    return true;
 }
 
 static bool is_birth(const struct publisher_incoming *incoming)
@@ -708,30 +716,31 @@ bool announcer_incoming(struct announcer *announcer, const struct publisher_inco
 
 static struct thing *add_thing(struct announcer *announcer, const char *device_id)
 {
+    announcer->things = memory_grow(announcer->things, announcer->thing_count,
+                                    &announcer->thing_room, sizeof *announcer->things);
     struct thing *thing = &announcer->things[announcer->thing_count++];
+    *thing = (struct thing){.step = STEP_IDLE};
     thing->device_id = memory_copy_text(device_id);
     thing->removed_keys = json_object();
     return thing;
 }
 
-static void add_wanted(struct announcer *announcer, const char *device_id,
-                       const struct device_description *device)
+static void want(struct announcer *announcer, struct thing *thing,
+                 const struct device_description *device)
 {
-    struct thing *thing = add_thing(announcer, device_id);
     thing->wanted = true;
     thing->device = device;
-
+    (void)json_object_set_new(announcer->wanted, thing->device_id,
+                              json_integer(thing - announcer->things));
     char filter[DISCOVERY_TOPIC_SIZE];
-    discovery_filter(&announcer->options.context, device_id, filter, sizeof filter);
+    discovery_filter(&announcer->options.context, thing->device_id, filter, sizeof filter);
     publisher_subscribe(announcer->publisher, filter, 1);
 }
 
-static struct thing *find_wanted(struct announcer *announcer, const char *device_id)
+static void add_wanted(struct announcer *announcer, const char *device_id,
+                       const struct device_description *device)
 {
-    for (size_t i = 0; i < announcer->thing_count; i++)
-        if (announcer->things[i].wanted && strcmp(announcer->things[i].device_id, device_id) == 0)
-            return &announcer->things[i];
-    return NULL;
+    want(announcer, add_thing(announcer, device_id), device);
 }
 
 /* Gives a remembered record to the thing it belongs to, or makes a thing that clears it. */
@@ -761,6 +770,36 @@ static void place_records(struct announcer *announcer)
     }
 }
 
+/* One of that id that is just being taken back. */
+static struct thing *find_unwanted(struct announcer *announcer, const char *device_id)
+{
+    for (size_t i = 0; i < announcer->thing_count; i++)
+        if (!announcer->things[i].wanted && announcer->things[i].old != NULL &&
+            strcmp(announcer->things[i].device_id, device_id) == 0)
+            return &announcer->things[i];
+    return NULL;
+}
+
+void announcer_add(struct announcer *announcer, const struct device_description *device)
+{
+    if (!announcer->options.enabled || !device->homeassistant)
+        return;
+    struct thing *before = find_unwanted(announcer, device->id);
+    json_t *record = before == NULL ? NULL : before->old;
+    if (before != NULL) {
+        before->old = NULL;
+        before->step = STEP_IDLE;
+    }
+    add_wanted(announcer, device->id, device);
+    if (record != NULL)
+        place_record(announcer, record);
+    if (!announcer->connected)
+        return;
+    if (begin(announcer, find_wanted(announcer, device->id)))
+        start_save(announcer);
+    arm(announcer);
+}
+
 static void init_timer(struct announcer *announcer, uv_timer_t *timer)
 {
     uv_timer_init(announcer->loop, timer);
@@ -786,8 +825,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
     struct error error = {.text = ""};
     if (announced_load(options->memory_path, &announcer->records, &error) != STATUS_OK)
         log_warning(announcer->log, "%s", error.text);
-    size_t most = 1 + options->device_count + json_array_size(announcer->records);
-    announcer->things = memory_new(most, sizeof *announcer->things);
+    announcer->wanted = json_object();
     if (options->enabled) {
         publisher_subscribe(publisher, options->status_topic, 1);
         add_wanted(announcer, DISCOVERY_BRIDGE_DEVICE, NULL);
@@ -809,6 +847,7 @@ static void maybe_free(struct announcer *announcer)
         json_decref(announcer->things[i].removed_keys);
     }
     free(announcer->things);
+    json_decref(announcer->wanted);
     json_decref(announcer->records);
     free(announcer->memory_path);
     free(announcer);

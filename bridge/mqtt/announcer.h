@@ -48,6 +48,9 @@ struct announcer;
  *  memory is an empty one; a damaged one is set aside (".damaged") and said. */
 struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_options *options,
                                    struct publisher *publisher);
+/** One more device, which is announced as soon as there is a connection; borrowed like the others. */
+void announcer_add(struct announcer *announcer, const struct device_description *device);
+
 /** Frees itself in the loop's next turn. Before publisher_close. NULL is allowed. */
 void announcer_close(struct announcer *announcer);
 

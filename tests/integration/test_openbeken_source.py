@@ -33,11 +33,13 @@ def query(folder, sql):
 
 
 def test_both_channels_and_the_total(folder, broker, spawn, module):
-    watch = broker.subscribe("bl2mqtt/#", "cmnd/#")
+    watch = broker.subscribe("bl2mqtt/#", "cmnd/#", "utilities/sensor9/0/get")
     start(spawn, folder, broker)
-    asked = time.monotonic()
-    watch.wait("cmnd/utilities/sensor9/Status", lambda payload: str(payload) == "8", timeout=8)
-    assert time.monotonic() - asked < 7
+    for probe in (1, 2):  # twice, and only then it is asked
+        wait_for(lambda: watch.payloads("utilities/sensor9/0/get").count("") == probe, what="the probe")
+        assert watch.payloads("cmnd/utilities/sensor9/Status") == []
+        module.say("0", "0")
+    watch.wait("cmnd/utilities/sensor9/Status", lambda payload: str(payload) == "8", timeout=2)
     module.status8(1500.5, 230, 6.570001, "49.950050", 12346.846)
     state = watch.wait("bl2mqtt/workshop", lambda s: s.get("power_a") is not None)
     assert (state["voltage_a"], state["current_a"], state["power_a"]) == (230.0, 6.57, 1500.5)
