@@ -3,8 +3,8 @@
 
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
+#include "bridge/commands/own_options.h"
 #include "bridge/provision/proof.h"
-#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
 #include <stdio.h>
@@ -12,72 +12,53 @@
 
 /* ------------------------------------------------------------------ options */
 
+enum { OWN_OPTIONS_MAX = 20 };
+
 struct own_option {
     const char *name;
     const char **text; /* NULL: a switch */
-    bool *flag;        /* with text: its value may be left out, then this alone is set */
+    bool *flag;
 };
 
-/* The value behind "=", or in the next word; false if it is missing. */
-static bool take_value(const struct own_option *own, const char *equals, int argc, char **argv,
-                       int *at)
-{
-    if (equals != NULL) {
-        *own->text = equals + 1;
-        return true;
-    }
-    if (own->flag != NULL)
-        return true;
-    if (*at + 1 == argc)
-        return false;
-    *own->text = argv[++*at];
-    return true;
-}
+struct own_table {
+    size_t count;
+    struct own_option rows[OWN_OPTIONS_MAX];
+};
 
-static const struct own_option *find(const struct own_option *table, size_t count, const char *word,
-                                     const char **equals)
+static const struct own_option *find_row(const struct own_table *table, const char *name)
 {
-    if (strncmp(word, "--", 2) != 0)
-        return NULL;
-    *equals = strchr(word, '=');
-    size_t length = *equals != NULL ? (size_t)(*equals - word) - 2 : strlen(word) - 2;
-    for (size_t i = 0; i < count; i++)
-        if (strlen(table[i].name) == length && strncmp(table[i].name, word + 2, length) == 0)
-            return &table[i];
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].name, name) == 0)
+            return &table->rows[i];
     return NULL;
 }
 
-/* Takes its own options out of the words; the rest is for flash_options_parse(). */
-static enum status take_own(const char *command, const struct own_option *table, size_t count,
-                            int argc, char **argv, char **rest, int *rest_count)
+static enum own_option_kind find(void *context, const char *name)
 {
-    for (int i = 0; i < argc; i++) {
-        const char *equals = NULL;
-        const struct own_option *own = i > 0 ? find(table, count, argv[i], &equals) : NULL;
-        if (own == NULL) {
-            rest[(*rest_count)++] = argv[i];
-            continue;
-        }
-        if (own->flag != NULL)
-            *own->flag = true;
-        bool good = own->text != NULL ? take_value(own, equals, argc, argv, &i) : equals == NULL;
-        if (!good) {
-            (void)fprintf(stderr, "bl2mqtt %s: --%s %s.\n", command, own->name,
-                          own->text != NULL ? "needs a value" : "takes no value");
-            return STATUS_USAGE;
-        }
-    }
+    const struct own_option *row = find_row(context, name);
+    if (row == NULL)
+        return OWN_OPTION_NONE;
+    return row->text != NULL ? OWN_OPTION_VALUE : OWN_OPTION_FLAG;
+}
+
+static enum status take(void *context, const char *name, const char *value)
+{
+    const struct own_option *row = find_row(context, name);
+    if (row->text != NULL)
+        *row->text = value;
+    else
+        *row->flag = true;
     return STATUS_OK;
 }
 
-static enum status read_wait(struct provision_inputs *inputs, bool wait)
+static enum status read_wait(struct provision_inputs *inputs, const char *text)
 {
     int64_t seconds = PROOF_WAIT_DEFAULT_S;
-    const char *text = inputs->options.wait;
+    const struct provision_options *own = &inputs->options;
     if (text != NULL && !number_parse_int(text, strlen(text), 1, 3600, &seconds))
-        return command_bad_value("flash provision", "wait", text, "seconds from 1 to 3600");
+        return command_bad_value("flash provision", "wait-time", text, "seconds from 1 to 3600");
     /* A module is handed over when it has been seen. */
-    inputs->wait_ms = wait || inputs->options.adopt ? seconds * 1000 : 0;
+    inputs->wait_ms = own->wait || own->adopt || text != NULL ? seconds * 1000 : 0;
     return STATUS_OK;
 }
 
@@ -85,8 +66,8 @@ enum status provision_inputs_parse(const struct flash_command *command, int argc
                                    struct provision_inputs *inputs, bool *done)
 {
     struct provision_options *own = &inputs->options;
-    bool wait = false;
-    const struct own_option table[] = {
+    const char *wait_time = NULL;
+    const struct own_option rows[] = {
         {"firmware", &own->firmware, NULL},
         {"profile", &own->profile, NULL},
         {"client-id", &own->client_id, NULL},
@@ -99,21 +80,22 @@ enum status provision_inputs_parse(const struct flash_command *command, int argc
         {"mqtt-user", &own->mqtt_user, NULL},
         {"mqtt-password-file", &own->mqtt_password_file, NULL},
         {"backup", &own->backup, NULL},
-        {"wait", &own->wait, &wait},
+        {"wait", NULL, &own->wait},
+        {"wait-time", &wait_time, NULL},
         {"module-host", &own->module_host, NULL},
         {"adopt", NULL, &own->adopt},
         {"dry-run", NULL, &own->dry_run},
         {"yes", NULL, &own->yes},
         {"force", NULL, &own->force},
     };
-    char **rest = memory_new((size_t)argc + 1, sizeof *rest);
-    int rest_count = 0;
-    enum status status = take_own(command->name, table, sizeof table / sizeof table[0], argc, argv,
-                                  rest, &rest_count);
+    struct own_table table = {.count = sizeof rows / sizeof rows[0]};
+    memcpy(table.rows, rows, sizeof rows);
+    const struct own_options options = {
+        .command = command->name, .context = &table, .find = find, .take = take};
+    enum status status = own_options_take(&options, &argc, argv);
     if (status == STATUS_OK)
-        status = flash_options_parse(command, rest_count, rest, &inputs->flash, done);
-    free(rest);
-    return status == STATUS_OK && !*done ? read_wait(inputs, wait) : status;
+        status = flash_options_parse(command, argc, argv, &inputs->flash, done);
+    return status == STATUS_OK && !*done ? read_wait(inputs, wait_time) : status;
 }
 
 /* ------------------------------------------------------------------ checks */

@@ -14,8 +14,8 @@ struct provision_options {
     const char *firmware, *profile, *client_id, *name;
     const char *wifi_ssid, *wifi_password_file;
     const char *mqtt_host, *mqtt_port, *mqtt_user, *mqtt_password_file;
-    const char *backup, *wait, *module_host;
-    bool wifi_open, adopt, dry_run, yes, force;
+    const char *backup, *module_host;
+    bool wifi_open, wait, adopt, dry_run, yes, force;
 };
 
 struct provision_inputs {
