@@ -60,6 +60,11 @@ struct config_web {
     char *listen; /**< "off" or host:port */
 };
 
+struct config_openbeken {
+    char *images;       /**< folder with packages for updates; "" none */
+    char *web_password; /**< of all modules' web pages; "" none */
+};
+
 struct config_channel {
     char *name; /**< "a".."z" or a short word: [a-z0-9]{1,8} */
     char *port; /**< bl0942 */
@@ -89,6 +94,7 @@ struct config_device {
     bool homeassistant;                  /**< announce this device */
     char *topic;                         /**< openbeken: client id */
     enum config_energy_unit energy_unit; /**< openbeken */
+    char *host;                          /**< openbeken: for HTTP; "": as it tells */
     int64_t mains_frequency_hz;
     double mains_voltage_v;
     double max_current_a;
@@ -105,6 +111,7 @@ struct config {
     struct config_homeassistant homeassistant;
     struct config_history history;
     struct config_web web;
+    struct config_openbeken openbeken;
     struct config_device *devices; /**< with room for CONFIG_DEVICES_MAX: none ever moves */
     size_t device_count;
     uint64_t from_secret; /**< bit n: the value of fields[n] came from secrets.yaml */

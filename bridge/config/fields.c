@@ -145,6 +145,18 @@ const struct field fields[] = {
          "Address and port of the web view; off for none. It has no login: 0.0.0.0 shows it to "
          "everybody on the network."},
 
+    {GROUP(SCOPE_FILE), .path = "openbeken", .meaning = "Modules with OpenBeken firmware."},
+    {IN_FILE(openbeken.images), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "openbeken.images", .example = "/var/lib/bl2mqtt/images",
+     .otherwise = "no updates are offered",
+     .meaning =
+         "Folder into which you put firmware packages (.rbl). The newest that fits a module is "
+         "offered as an update in Home Assistant; nothing is fetched from anywhere."},
+    {IN_FILE(openbeken.web_password), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 255,
+     .path = "openbeken.web_password", .example = "!secret obk_web_password",
+     .otherwise = "no password", .secret = true,
+     .meaning = "Password of the modules' web pages, if they have one; needed for updates."},
+
     {.scope = SCOPE_FILE,
      .type = FIELD_DEVICES,
      .path = "devices",
@@ -174,6 +186,9 @@ const struct field fields[] = {
      .meaning =
          "In what the module's energy topics count: kWh with its flag 40, else Wh. auto finds "
          "out, from the module's answers and announcements."},
+    {IN_DEVICE(host), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 255, .path = "host",
+     .drivers = FOR_OPENBEKEN, .example = "192.168.1.20", .otherwise = "as the module tells",
+     .meaning = "The module's address on the network, for updates; with :port if it is not 80."},
     {IN_DEVICE(interval_ms), .type = FIELD_DURATION, .low = 50, .high = HOUR, .path = "interval",
      .drivers = FOR_BL0942 | FOR_SIMULATOR, .initial = "1s",
      .meaning = "How often a chip is read. It has a new value every 0.8 s."},

@@ -7,6 +7,8 @@ static const char *type_name(const struct property *property)
 {
     if (property->platform == PLATFORM_BINARY_SENSOR)
         return "binary";
+    if (property->platform == PLATFORM_UPDATE)
+        return "update";
     if (property->options[0] != NULL)
         return "enum";
     return property->source == SOURCE_LAST_SEEN ? "text" : "numeric";

@@ -14,7 +14,7 @@
 enum exposes_access { EXPOSES_PUBLISHED = 1, EXPOSES_SETTABLE = 2 };
 
 /**
- * A JSON array, one object per key of the state: `type` (numeric, binary, enum, text), `name`,
+ * A JSON array, one object per key of the state: `type` (numeric, binary, enum, text, update), `name`,
  * `property`, `label`, `description`, `access`, and where they apply `unit`, `category`
  * (diagnostic, config), `values`, `value_on`, `value_off`, `value_min`, `value_max`, `value_step`.
  * New reference.

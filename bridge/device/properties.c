@@ -160,6 +160,17 @@ const struct property properties[] = {
         .high = 3600,
         .step = 1,
     },
+    {
+        .name = "update",
+        .label = "Firmware",
+        .description = "The module's firmware: installed_version, latest_version, in_progress, "
+                       "update_percentage",
+        .source = SOURCE_UPDATE,
+        .scope = PROPERTY_DEVICE,
+        .platform = PLATFORM_UPDATE,
+        .device_class = "firmware",
+        .enabled = true,
+    },
 };
 
 const size_t property_count = sizeof properties / sizeof properties[0];
@@ -170,6 +181,7 @@ const char *property_platform_name(enum property_platform platform)
         [PLATFORM_SENSOR] = "sensor",
         [PLATFORM_BINARY_SENSOR] = "binary_sensor",
         [PLATFORM_NUMBER] = "number",
+        [PLATFORM_UPDATE] = "update",
     };
     return names[platform];
 }
@@ -226,6 +238,8 @@ void properties_visit(const struct device_description *device, property_visitor 
 {
     for (size_t i = 0; i < property_count; i++) {
         const struct property *property = &properties[i];
+        if (property->source == SOURCE_UPDATE && !device->updatable)
+            continue;
         if (property->scope == PROPERTY_DEVICE) {
             visit_one(device, property, -1, visit, context);
             continue;
@@ -318,6 +332,22 @@ static void append_last_seen(struct text *text, int64_t wall_ms)
     text_append(text, "\"");
 }
 
+/* Home Assistant takes a version for a text, so that one that is unknown must not be there. */
+static void append_update(struct text *text, const struct device_update *update)
+{
+    text_append(text, "{");
+    if (update->installed[0] != '\0')
+        text_append(text, "\"installed_version\":\"%s\",", update->installed);
+    if (update->latest[0] != '\0')
+        text_append(text, "\"latest_version\":\"%s\",", update->latest);
+    text_append(
+        text, "\"in_progress\":%s,\"update_percentage\":", update->in_progress ? "true" : "false");
+    if (update->in_progress && update->percentage >= 0)
+        text_append(text, "%d}", update->percentage);
+    else
+        text_append(text, "null}");
+}
+
 struct state_writer {
     const struct device_description *device;
     const struct device_state *state;
@@ -349,6 +379,9 @@ static void append_property(void *context, const struct property *property, int 
         return;
     case SOURCE_REPORT_INTERVAL:
         text_append_decimal(text, state->report_interval_ms, 3, property->decimals, false);
+        return;
+    case SOURCE_UPDATE:
+        append_update(text, &state->update);
         return;
     default:
         break;

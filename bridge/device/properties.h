@@ -31,6 +31,15 @@ struct device_description {
     const char *const *channel_names; /**< [a-z0-9]{1,8} each */
     bool retain;
     bool homeassistant;
+    bool updatable; /**< its firmware can be updated: has the property `update` */
+};
+
+/** About a device's firmware. */
+struct device_update {
+    char installed[40]; /**< version: letters, digits and ._+- only; "" unknown */
+    char latest[40];    /**< that can be installed; what is installed if there is nothing newer */
+    bool in_progress;
+    int percentage; /**< -1: unknown */
 };
 
 /** What changes with each reading. */
@@ -40,6 +49,7 @@ struct device_state {
     uint64_t frame_errors;
     unsigned problems; /**< OR over the channels */
     int64_t report_interval_ms;
+    struct device_update update;
 };
 
 enum property_scope {
@@ -48,7 +58,12 @@ enum property_scope {
     PROPERTY_DEVICE,          /**< one per device */
 };
 
-enum property_platform { PLATFORM_SENSOR, PLATFORM_BINARY_SENSOR, PLATFORM_NUMBER };
+enum property_platform {
+    PLATFORM_SENSOR,
+    PLATFORM_BINARY_SENSOR,
+    PLATFORM_NUMBER,
+    PLATFORM_UPDATE
+};
 
 /** Which value of struct channel_values or device_state a property shows. */
 enum property_source {
@@ -66,6 +81,7 @@ enum property_source {
     SOURCE_FRAME_ERRORS,
     SOURCE_PROBLEMS,
     SOURCE_REPORT_INTERVAL,
+    SOURCE_UPDATE,
 };
 
 #define PROPERTY_OPTIONS_MAX 4
@@ -95,7 +111,7 @@ struct property {
 extern const struct property properties[];
 extern const size_t property_count;
 
-/** "sensor", "binary_sensor", "number": Home Assistant's words. */
+/** "sensor", "binary_sensor", "number", "update": Home Assistant's words. */
 const char *property_platform_name(enum property_platform platform);
 
 /** The settable or readable property of that name, NULL if there is none. */

@@ -163,6 +163,18 @@ static void set_number(json_t *component, const struct discovery_context *contex
     set_text(component, "mode", "box");
 }
 
+/* The state's object as it is; Home Assistant's "Install" is a request to the bridge. */
+static void set_update(json_t *component, const struct discovery_context *context,
+                       const char *device_id, const char *key)
+{
+    set_value_template(component, key, " | tojson");
+    json_object_set_new(component, "command_topic",
+                        topic_json(context->base_topic, "bridge/request/device", "update"));
+    json_object_set_new(component, "payload_install", json_sprintf("{\"id\": \"%s\"}", device_id));
+    set_text(component, "title", "OpenBeken");
+    set_text(component, "entity_category", "config");
+}
+
 static void set_options(json_t *component, const struct property *property)
 {
     if (property->options[0] == NULL)
@@ -195,6 +207,10 @@ static json_t *property_component(const struct discovery_context *context,
 
     if (property->platform == PLATFORM_BINARY_SENSOR) {
         set_binary(component, key);
+        return component;
+    }
+    if (property->platform == PLATFORM_UPDATE) {
+        set_update(component, context, device->id, key);
         return component;
     }
     set_value_template(component, key, "");

@@ -214,13 +214,16 @@ enum status module_order(struct module *module, const struct obk_request *reques
 }
 
 enum status module_wait_return(struct module *module, int64_t ordered_boot_ms,
-                               int64_t deadline_boot_ms, struct obk_info *info, struct error *error)
+                               int64_t deadline_boot_ms, bool (*go_on)(void *context),
+                               void *context, struct obk_info *info, struct error *error)
 {
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     while (clock_boot_ms() < deadline_boot_ms) {
         if (module_info(module, info, NULL) == STATUS_OK &&
             info->uptime_s * 1000 <= clock_boot_ms() - ordered_boot_ms)
             return STATUS_OK;
+        if (go_on != NULL && !go_on(context))
+            return error_set(error, STATUS_FAILED, "Stopped while the module restarts.");
         (void)nanosleep(&pause, NULL);
     }
     return error_set(error, STATUS_NO_ANSWER,

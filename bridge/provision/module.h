@@ -47,11 +47,12 @@ enum status module_order(struct module *module, const struct obk_request *reques
 
 /**
  * Waits until the module answers with an uptime that began after its restart was ordered.
- * STATUS_NO_ANSWER if it does not by the deadline; say in front of it what that means.
+ * STATUS_NO_ANSWER if it does not by the deadline; say in front of it what that means. go_on (may be
+ * NULL) is asked now and then; false: STATUS_FAILED.
  */
 enum status module_wait_return(struct module *module, int64_t ordered_boot_ms,
-                               int64_t deadline_boot_ms, struct obk_info *info,
-                               struct error *error);
+                               int64_t deadline_boot_ms, bool (*go_on)(void *context),
+                               void *context, struct obk_info *info, struct error *error);
 
 /** POST /api/ota: the module writes the package into its flash, and uses it after a restart. MQTT is
  *  off from then on until the restart. progress may be NULL. */

@@ -308,6 +308,66 @@ void obk_build_version(const char *build, char *version, size_t size)
     version[length] = '\0';
 }
 
+/* The word at text, up to a blank, if it fits and holds nothing that JSON or a terminal minds. */
+static size_t plain_word(const char *text, size_t left, char *word, size_t size)
+{
+    size_t length = 0;
+    while (length < left && text[length] != ' ' && text[length] != '\0') {
+        char c = text[length];
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    strchr("._+-", c) != NULL;
+        if (!good || length + 1 >= size) {
+            word[0] = '\0';
+            return 0;
+        }
+        word[length++] = c;
+    }
+    word[length] = '\0';
+    return length;
+}
+
+bool obk_parse_build(const char *payload, size_t length, char chip[16], char version[40])
+{
+    static const char open[] = "Open", word[] = "version ";
+    chip[0] = version[0] = '\0';
+    if (length > sizeof open && memcmp(payload, open, sizeof open - 1) == 0) {
+        size_t at = sizeof open - 1;
+        at += plain_word(payload + at, length - at, chip, 16);
+        if (chip[0] == '\0' || at + 1 >= length)
+            return false;
+        return plain_word(payload + at + 1, length - at - 1, version, 40) > 0;
+    }
+    const char *found = memmem(payload, length, word, sizeof word - 1);
+    if (found == NULL)
+        return false;
+    found += sizeof word - 1;
+    return plain_word(found, length - (size_t)(found - payload), version, 40) > 0;
+}
+
+/* The number at *text, which moves behind it and a dot; -1 where there is none. */
+static long next_number(const char **text)
+{
+    long number = 0;
+    if (**text < '0' || **text > '9')
+        return -1;
+    for (; **text >= '0' && **text <= '9'; (*text)++)
+        number = number < 100000000 ? number * 10 + (**text - '0') : number;
+    if (**text == '.')
+        (*text)++;
+    return number;
+}
+
+int obk_compare_versions(const char *one, const char *other)
+{
+    for (;;) {
+        long a = next_number(&one), b = next_number(&other);
+        if (a != b)
+            return a < b ? -1 : 1;
+        if (a < 0)
+            return 0;
+    }
+}
+
 enum status obk_parse_reboot(const char *bytes, size_t length, struct error *error)
 {
     json_t *json = parse(bytes, length);

@@ -77,6 +77,14 @@ enum status obk_parse_taken(size_t size, const char *bytes, size_t length, struc
  *  is none. */
 void obk_build_version(const char *build, char *version, size_t size);
 
+/** The same on MQTT ("OpenBK7231N 1.18.300 Aug 2 ..."), with the chip: "" if it is not said. Both
+ *  are letters, digits and ._+- only. False if there is no version. */
+bool obk_parse_build(const char *payload, size_t length, char chip[16], char version[40]);
+
+/** Like strcmp, by the numbers between the dots: 1.9 is less than 1.18. What follows them ("_twin") does
+ *  not count. */
+int obk_compare_versions(const char *one, const char *other);
+
 /** POST /api/reboot. */
 enum status obk_parse_reboot(const char *bytes, size_t length, struct error *error);
 

@@ -413,8 +413,8 @@ static enum status wait_for_return(struct run *run, int64_t ordered_boot_ms,
                                    int64_t deadline_boot_ms, struct error *error)
 {
     struct obk_info info;
-    enum status status =
-        module_wait_return(run->module, ordered_boot_ms, deadline_boot_ms, &info, error);
+    enum status status = module_wait_return(run->module, ordered_boot_ms, deadline_boot_ms, NULL,
+                                            NULL, &info, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "All settings are on the module. ");
     run->report->info = info;

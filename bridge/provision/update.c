@@ -215,6 +215,11 @@ static enum status upload(struct run *run, struct error *error)
 
 /* ---- after ---- */
 
+static bool may_wait(void *context)
+{
+    return progress(context, UPDATE_RESTART, 0, 1);
+}
+
 static enum status restart(struct run *run, struct error *error)
 {
     struct update_report *report = run->report;
@@ -226,7 +231,7 @@ static enum status restart(struct run *run, struct error *error)
                             "The module has taken the package, but not the restart: switch its "
                             "power off and on. ");
     int64_t ordered = clock_boot_ms();
-    status = module_wait_return(run->module, ordered, ordered + run->wishes->wait_ms,
+    status = module_wait_return(run->module, ordered, ordered + run->wishes->wait_ms, may_wait, run,
                                 &report->after, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "The module has taken the package. ");

@@ -45,7 +45,7 @@ struct update_listener {
     void *context;
     void (*say)(void *context, const char *sentence); /**< may be NULL */
     /** done of total: bytes for the upload, else 0 or 1 of 1. May be NULL. False: the upload is broken
-     *  off and the module restarted with its old firmware; elsewhere it is too late. */
+     *  off and the module restarted with its old firmware, or its restart is not waited for. */
     bool (*progress)(void *context, enum update_stage stage, uint64_t done, uint64_t total);
 };
 

@@ -187,6 +187,18 @@ static enum status remove_device(const struct service_requests *requests,
     return adoption_remove(requests->adoption, request, error);
 }
 
+static enum status update_device(const struct service_requests *requests,
+                                 const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    if (requests->updates == NULL)
+        return error_set(
+            error, STATUS_USAGE,
+            "No folder of firmware is configured; openbeken.images in bridge.yaml names "
+            "one.");
+    return updates_install(requests->updates, request, error);
+}
+
 #define HANDLER_KEYS_MAX 8
 
 struct row {
@@ -208,6 +220,7 @@ static const struct row rows[] = {
     {"permit_join", permit_join, {"time"}, true},
     {"device/adopt", adopt, {"topic", "id", "name", "channels", "energy_unit"}, true},
     {"device/remove", remove_device, {"id"}, true},
+    {"device/update", update_device, {"id"}, true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };
 

@@ -10,12 +10,14 @@
 #include "bridge/mqtt/requests.h"
 #include "bridge/service/adoption.h"
 #include "bridge/service/service_device.h"
+#include "bridge/service/updates.h"
 
 struct service_requests {
     const char *base_topic;
     struct publisher *publisher;
     struct log *log;
     struct adoption *adoption;
+    struct updates *updates; /**< NULL: no folder of firmware is configured */
     struct service_device **devices;
     size_t device_count;
     /** Checks the configuration; if it is good, the service will end and begin again with it. */

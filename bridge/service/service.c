@@ -9,6 +9,7 @@
 #include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
+#include "bridge/service/updates.h"
 #include "bridge/service/watchdog.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/file.h"
@@ -51,6 +52,7 @@ struct service {
     struct request search_request;
     json_t *found; /* the modules of the last search; NULL: none yet */
     struct adoption *adoption;
+    struct updates *updates; /* NULL: no folder of firmware is configured */
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -373,6 +375,8 @@ static enum status on_adopted(void *context, struct config *alone, struct error 
     service_device_publish(device);
     announcer_add(service->announcer, service_device_description(device));
     sources_add_module(service->sources);
+    if (service->updates != NULL)
+        updates_add(service->updates, service->device_count - 1, config);
     return STATUS_OK;
 }
 
@@ -391,6 +395,40 @@ static void respond(void *context, const struct request *request, enum status st
                     error);
 }
 
+/* ---- firmware ---- */
+
+static void on_update_changed(void *context, size_t device, const struct device_update *update)
+{
+    struct service *service = context;
+    service_device_set_update(service->devices[device], update, service->sources != NULL);
+}
+
+static void on_update_event(void *context, const char *kind, const char *device,
+                            const char *message)
+{
+    publish_event(context, kind, device, NULL, message);
+}
+
+static void create_updates(struct service *service)
+{
+    const struct config *config = service->config;
+    if (config->openbeken.images[0] == '\0')
+        return;
+    const struct updates_options options = {
+        .folder = config->openbeken.images,
+        .web_password = config->openbeken.web_password,
+        .publisher = service->publisher,
+        .log = service->log,
+        .changed = on_update_changed,
+        .event = on_update_event,
+        .respond = respond,
+        .context = service,
+    };
+    service->updates = updates_create(&service->loop, &options);
+    for (size_t i = 0; i < service->device_count; i++)
+        updates_add(service->updates, i, &config->devices[i]);
+}
+
 /* What was subscribed for modules brings other things as well. */
 static bool is_own_topic(const struct service *service, const char *topic)
 {
@@ -404,6 +442,8 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
     struct service *service = context;
     if (incoming->kind == PUBLISHER_CONNECTED)
         publish_health(service);
+    if (service->updates != NULL && updates_incoming(service->updates, incoming))
+        return;
     if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */
         return;
     if (announcer_incoming(service->announcer, incoming) || incoming->kind != PUBLISHER_MESSAGE ||
@@ -416,6 +456,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .devices = service->devices,
         .device_count = service->device_count,
         .adoption = service->adoption,
+        .updates = service->updates,
         .reload = reload,
         .changed = on_info_changed,
         .search = start_search,
@@ -446,6 +487,8 @@ static void on_tick(uv_timer_t *timer)
     report_history(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
+    if (service->updates != NULL)
+        updates_tick(service->updates, clock_boot_ms());
 }
 
 static void on_health(uv_timer_t *timer)
@@ -590,6 +633,7 @@ static enum status create_devices(struct service *service, struct error *error)
         .log = service->log,
         .base_topic = config->mqtt.base_topic,
         .boot_id = service->boot_id,
+        .updates = config->openbeken.images[0] != '\0',
         .event = publish_event,
         .statistics = statistics_of,
         .context = service,
@@ -733,6 +777,7 @@ static enum status start(struct service *service, struct error *error)
     service->sources = sources_create(&service->loop, service->config, &own_sink,
                                       service->publisher, service->log);
 
+    create_updates(service);
     subscribe(service);
     publish_info(service);
     publish_device_list(service);
@@ -760,6 +805,7 @@ static void finish(struct service *service)
     if (service->search != NULL)
         end_search(service);
     adoption_close(service->adoption);
+    updates_close(service->updates);
     announcer_close(service->announcer);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");

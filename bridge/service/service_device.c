@@ -41,6 +41,7 @@ struct service_device {
     int64_t last_publish_ms; /* boot clock; 0: never */
     int64_t last_seen_wall_ms;
     bool online;
+    struct device_update update;
 };
 
 static char *topic_under(const char *base, const char *device, const char *leaf)
@@ -81,6 +82,7 @@ static void describe(struct service_device *device)
         .channel_names = device->channel_names,
         .retain = config->retain,
         .homeassistant = config->homeassistant,
+        .updatable = device->outlets->updates && config->driver == DRIVER_OPENBEKEN,
     };
 }
 
@@ -304,6 +306,7 @@ static void publish_state(struct service_device *device, int64_t boot_ms)
         .frame_errors = frame_errors_of(device),
         .problems = problems_of(device, boot_ms),
         .report_interval_ms = device->report_interval_ms,
+        .update = device->update,
     };
     device_state_json(&device->description, &state, &text);
     if (text.cut) {
@@ -594,6 +597,14 @@ enum status service_device_set_totals(struct service_device *device, const char 
                       meter_state(channel->meter));
     publish_state(device, clock_boot_ms());
     return STATUS_OK;
+}
+
+void service_device_set_update(struct service_device *device, const struct device_update *update,
+                               bool urgent)
+{
+    device->update = *update;
+    if (urgent)
+        publish_state(device, clock_boot_ms());
 }
 
 void service_device_health(const struct service_device *device,

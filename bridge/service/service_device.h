@@ -22,6 +22,7 @@ struct service_outlets {
     struct log *log;
     const char *base_topic;
     const char *boot_id;
+    bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
     /** An event for <base>/bridge/event; channel "" when it is about the whole device. */
     void (*event)(void *context, const char *kind, const char *device, const char *channel,
                   const char *message);
@@ -69,6 +70,10 @@ enum status service_device_set_totals(struct service_device *device, const char 
 enum status service_device_set_calibration(struct service_device *device, const char *channel,
                                            struct calibration *factors, int64_t *valid_from_ms,
                                            struct error *error);
+
+/** What is known of its firmware has changed: published with the next state, at once if urgent. */
+void service_device_set_update(struct service_device *device, const struct device_update *update,
+                               bool urgent);
 
 /** The device's line in bridge/health. */
 void service_device_health(const struct service_device *device,

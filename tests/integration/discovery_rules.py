@@ -49,6 +49,9 @@ PLATFORMS = {
     "number": COMMON | {"device_class", "unit_of_measurement", "value_template", "command_template",
                         "min", "max", "step", "mode", "optimistic", "retain", "payload_reset"},
     "button": COMMON | {"device_class", "command_template", "payload_press", "retain"},
+    "update": COMMON | {"device_class", "value_template", "payload_install", "title", "release_url", "release_summary",
+                        "entity_picture", "latest_version_topic", "latest_version_template", "retain",
+                        "display_precision"},
 }
 
 MEASUREMENT, TOTALS = {"measurement"}, {"total", "total_increasing"}
@@ -71,8 +74,11 @@ SENSOR_CLASSES = {  # class -> units (None: no unit), state classes
 }
 BINARY_CLASSES = {"connectivity", "problem", "power", "running", "safety"}
 NUMBER_CLASSES = {"duration": {"d", "h", "min", "s", "ms", "μs"}}
+UPDATE_CLASSES = {"firmware"}
+UPDATE_STATE = {"installed_version": str, "latest_version": str, "title": str, "release_summary": str,
+                "release_url": str, "entity_picture": str, "in_progress": bool, "update_percentage": (int, float, type(None))}
 BUTTON_CLASSES = {"identify", "restart", "update"}
-PLATFORM_NAMES = set(PLATFORMS) | {"select", "switch", "update", "text"}
+PLATFORM_NAMES = set(PLATFORMS) | {"select", "switch", "text"}
 
 ID = re.compile(r"[a-zA-Z0-9_-]+")
 ENTITY_ID = re.compile(r"[a-z_]+\.[a-z0-9]+(_[a-z0-9]+)*")
@@ -298,6 +304,12 @@ class Checker:
         if options.get("device_class") not in BUTTON_CLASSES | {None}:
             self.say(where, f"bad device_class {options['device_class']}")
 
+    def update(self, where, options):
+        if options.get("device_class") not in UPDATE_CLASSES | {None}:
+            self.say(where, f"bad device_class {options['device_class']}")
+        if ("command_topic" in options) != ("payload_install" in options):
+            self.say(where, "an update that can be installed has a command_topic and a payload_install")
+
     def unique(self, components):
         seen = {}
         for key, component in components.items():
@@ -399,7 +411,22 @@ def check_state(topic, payload, states):
     return problems
 
 
+def check_update(key, value):
+    """What an update entity reads is an object of its own schema: no other keys, no null for a version."""
+    if not isinstance(value, dict):
+        return [f"{key}: {value!r} is no object"]
+    problems = [f"{key}: extra keys not allowed: {name}" for name in set(value) - set(UPDATE_STATE)]
+    problems += [f"{key}: {name} is {item!r}" for name, item in value.items()
+                 if name in UPDATE_STATE and not isinstance(item, UPDATE_STATE[name])]
+    percentage = value.get("update_percentage")
+    if isinstance(percentage, bool) or (percentage is not None and not 0 <= percentage <= 100):
+        problems.append(f"{key}: update_percentage is {percentage!r}")
+    return problems
+
+
 def check_value(key, component, value):
+    if component["platform"] == "update":
+        return check_update(key, value)
     if value is None:
         return [f"{key}: null for a binary sensor"] if component["platform"] == "binary_sensor" else []
     numeric = any(k in component for k in ("unit_of_measurement", "state_class"))

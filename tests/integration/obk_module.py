@@ -284,9 +284,17 @@ class ObkModule:
             client.subscribe([(f"tele/{topic}/+", 1), (f"stat/{topic}/+", 1)])
         self._tele(client)
         if self.flag(10):
-            for key, value in (("host", self.values["short"]), ("build", self.build), ("uptime", str(self.uptime)),
-                               ("ip", "127.0.0.1"), ("rssi", "-58")):
-                client.publish(f"{topic}/{key}", value, qos=1)
+            self._tell_self(client)
+
+    def _tell_self(self, client):
+        build = f"Open{self.chipset} {self.version} {self.built}"
+        for key, value in (("host", self.values["short"]), ("build", build), ("uptime", str(self.uptime)),
+                           ("ip", "127.0.0.1"), ("rssi", "-58")):
+            client.publish(f"{self.values['client']}/{key}", value, qos=1)
+
+    def _cmd_publishall(self, arguments):
+        if self._client is not None:
+            self._tell_self(self._client)
 
     def _tele(self, client):
         if not self.flag(30):

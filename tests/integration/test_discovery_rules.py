@@ -131,3 +131,27 @@ def test_missing_value():
     states = copy.deepcopy(STATES)
     states["bl2mqtt/house_meter"]["power_b"] = None
     assert check_state(TOPIC, EXAMPLE, states) == []
+
+
+UPDATE = {"p": "update", "uniq_id": "x_update", "stat_t": "bl2mqtt/house_meter", "val_tpl": "{{ value_json['update'] | tojson }}",
+          "cmd_t": "bl2mqtt/bridge/request/device/update", "payload_install": "{}", "dev_cla": "firmware"}
+GOOD = {"installed_version": "1.18.0", "latest_version": "1.18.300", "in_progress": True, "update_percentage": 42}
+
+
+@pytest.mark.parametrize("change, good", [
+    ({}, True), ({"update_percentage": None, "in_progress": False}, True), ({"installed_version": None}, False),
+    ({"update_percentage": 101}, False), ({"in_progress": "no"}, False), ({"progress": 1}, False)])
+def test_state_of_an_update(change, good):
+    payload = copy.deepcopy(EXAMPLE)
+    payload["cmps"]["update"] = UPDATE
+    assert check(TOPIC, payload) == []
+    states = copy.deepcopy(STATES)
+    states["bl2mqtt/house_meter"]["update"] = {**GOOD, **change}
+    assert (check_state(TOPIC, payload, states) == []) is good
+
+
+def test_update_that_cannot_be():
+    for change in ({"dev_cla": "problem"}, {"payload_install": None}):
+        payload = copy.deepcopy(EXAMPLE)
+        payload["cmps"]["update"] = {k: v for k, v in {**UPDATE, **change}.items() if v is not None}
+        assert check(TOPIC, payload)

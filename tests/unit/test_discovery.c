@@ -109,6 +109,25 @@ static void test_device_mode(void **unused)
     json_decref(emitted.messages);
 }
 
+/* Only where there is firmware to be had; "Install" is a request to the bridge. */
+static void test_update(void **unused)
+{
+    (void)unused;
+    struct device_description updatable = device;
+    updatable.updatable = true;
+    struct emitted emitted = start();
+    discovery_device(&device_mode, &updatable, NULL, collect, &emitted);
+    json_t *root = json_object_iter_value(json_object_iter(emitted.messages));
+    json_t *update = json_object_get(json_object_get(root, "components"), "update");
+    assert_string_equal(text_at(update, "platform"), "update");
+    assert_string_equal(text_at(update, "command_topic"),
+                        "power/bl2mqtt/bridge/request/device/update");
+    assert_string_equal(text_at(update, "payload_install"), "{\"id\": \"House-1\"}");
+    assert_string_equal(text_at(update, "value_template"), "{{ value_json['update'] | tojson }}");
+    assert_string_equal(text_at(update, "device_class"), "firmware");
+    json_decref(emitted.messages);
+}
+
 /* Renaming a device must not change anything that Home Assistant remembers it by. */
 static void test_name_is_only_a_name(void **unused)
 {
@@ -353,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_mode),
+        cmocka_unit_test(test_update),
         cmocka_unit_test(test_name_is_only_a_name),
         cmocka_unit_test(test_removed_component),
         cmocka_unit_test(test_component_mode),

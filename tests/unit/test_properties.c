@@ -74,6 +74,24 @@ static void test_one_channel(void **unused)
                 "\"data_problem\":false,\"report_interval\":5}");
 }
 
+static void test_update(void **unused)
+{
+    (void)unused;
+    struct device_description updatable = one;
+    updatable.updatable = true;
+    struct device_state state = {.channels = &measured, .update = {.percentage = -1}};
+    char buffer[2048];
+    state_text(&updatable, &state, buffer, sizeof buffer);
+    assert_non_null(
+        strstr(buffer, ",\"update\":{\"in_progress\":false,\"update_percentage\":null}}"));
+    state.update = (struct device_update){
+        .installed = "1.18.0", .latest = "1.18.300", .in_progress = true, .percentage = 42};
+    state_text(&updatable, &state, buffer, sizeof buffer);
+    assert_non_null(strstr(buffer,
+                           "\"update\":{\"installed_version\":\"1.18.0\",\"latest_version\":"
+                           "\"1.18.300\",\"in_progress\":true,\"update_percentage\":42}"));
+}
+
 static void test_sum(void **unused)
 {
     (void)unused;
@@ -295,6 +313,7 @@ static void test_classes(void **unused)
         {"timestamp", NULL, NULL},
         {"problem", NULL, NULL},
         {"duration", "s", NULL},
+        {"firmware", NULL, NULL},
         {NULL, NULL, "total_increasing"},
     };
     for (size_t i = 0; i < property_count; i++) {
@@ -313,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_channel),
+        cmocka_unit_test(test_update),
         cmocka_unit_test(test_sum),
         cmocka_unit_test(test_every_key_every_time),
         cmocka_unit_test(test_keys_and_labels),

@@ -364,6 +364,48 @@ static void test_advice(void **state)
     assert_true(advice.count <= OBK_ADVICE_MAX);
 }
 
+static void test_builds_and_versions(void **state)
+{
+    (void)state;
+    char chip[16], version[40];
+    static const struct {
+        const char *payload, *chip, *version; /* version NULL: none */
+    } table[] = {
+        {"OpenBK7231N 1.18.300 Aug  2 2026 10:00:00", "BK7231N", "1.18.300"},
+        {"OpenBK7231T 1.18.0_twin", "BK7231T", "1.18.0_twin"},
+        {"Built on Nov 22 2026 08:31:57 version 1.18.0", "", "1.18.0"},
+        {"OpenBK7231N", "", NULL},
+        {"OpenBK7231N ", "", NULL},
+        {"OpenBK7231N 1.\"8", "", NULL},
+        {"Open", "", NULL},
+        {"", "", NULL},
+        {"version ", "", NULL},
+        {"OpenBK7231NNNNNNNNNNNNNNNNN 1.2", "", NULL},
+        {"OpenX 1234567890123456789012345678901234567890", "X", NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        bool good = obk_parse_build(table[i].payload, strlen(table[i].payload), chip, version);
+        assert_int_equal(good, table[i].version != NULL);
+        if (good) {
+            assert_string_equal(chip, table[i].chip);
+            assert_string_equal(version, table[i].version);
+        }
+    }
+    assert_true(obk_compare_versions("1.9.2", "1.18.0") < 0);
+    assert_true(obk_compare_versions("1.18.300", "1.18.30") > 0);
+    assert_true(obk_compare_versions("1.18", "1.18.0") < 0);
+    assert_true(obk_compare_versions("1.18.0_twin", "1.18.0") == 0);
+    assert_true(obk_compare_versions("", "") == 0);
+    assert_true(obk_compare_versions("99999999999999999999.1", "1") > 0);
+    obk_build_version("Built on X version 1.2.3", version, sizeof version);
+    assert_string_equal(version, "1.2.3");
+    obk_build_version("nothing", version, sizeof version);
+    assert_string_equal(version, "");
+    assert_int_equal(obk_parse_taken(5, "{\"size\":5}", 10, &error), STATUS_OK);
+    assert_int_equal(obk_parse_taken(5, "{\"size\":4}", 10, &error), STATUS_FAILED);
+    assert_int_equal(obk_parse_taken(5, "{\"size\":", 8, &error), STATUS_FAILED);
+}
+
 static const struct profile_flag *find_flag(const struct profile *profile, unsigned flag)
 {
     for (size_t i = 0; i < profile->flag_count; i++)
@@ -539,6 +581,7 @@ int main(void)
         cmocka_unit_test_setup(test_readings, setup),
         cmocka_unit_test_setup(test_scripts, setup),
         cmocka_unit_test_setup(test_advice, setup),
+        cmocka_unit_test_setup(test_builds_and_versions, setup),
         cmocka_unit_test_setup(test_built_in_profiles, setup),
         cmocka_unit_test_setup(test_profile_problems, setup),
         cmocka_unit_test_setup(test_bridge_lines, setup),

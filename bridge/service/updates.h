@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * New firmware for OpenBeken modules, from a folder that the user fills: which version each module has (it
+ * tells on CLIENT/build), which is the newest that fits, and the installing of it, one at a time, on a
+ * thread of its own (provision/update.h). Loop thread only.
+ *
+ * A package fits if its code is for the module's chip and, for a device with a channel on the second chip,
+ * can read two chips. The folder is looked through once a minute. A module that has not told its version
+ * some seconds after the broker was reached is asked for it (publishAll).
+ */
+#ifndef BRIDGE_SERVICE_UPDATES_H
+#define BRIDGE_SERVICE_UPDATES_H
+
+#include "bridge/config/config.h"
+#include "bridge/device/properties.h"
+#include "bridge/mqtt/publisher.h"
+#include "bridge/mqtt/requests.h"
+#include "drivers/base/log.h"
+
+#include <uv.h>
+
+struct updates_options {
+    const char *folder;       /**< borrowed */
+    const char *web_password; /**< borrowed; "" none */
+    struct publisher *publisher;
+    struct log *log;
+    /** device: the number that updates_add got. */
+    void (*changed)(void *context, size_t device, const struct device_update *update);
+    void (*event)(void *context, const char *kind, const char *device, const char *message);
+    /** The answer to a request; data is NULL for {}. */
+    void (*respond)(void *context, const struct request *request, enum status status,
+                    const json_t *data, const struct error *error);
+    void *context;
+};
+
+struct updates;
+
+struct updates *updates_create(uv_loop_t *loop, const struct updates_options *options);
+/** A module whose upload is under way is restarted with its old firmware. The loop must run until the
+ *  thread has ended. NULL is allowed. */
+void updates_close(struct updates *updates);
+
+/** Does nothing for a device that is no OpenBeken module. config is borrowed. */
+void updates_add(struct updates *updates, size_t device, const struct config_device *config);
+
+/** True if it was about a module's firmware or address. */
+bool updates_incoming(struct updates *updates, const struct publisher_incoming *incoming);
+
+/** {"id"}: installs the newest package that fits. Takes the request over if STATUS_OK, and answers it
+ *  when the module is back: {"id","from","to"}. */
+enum status updates_install(struct updates *updates, const struct request *request,
+                            struct error *error);
+
+/** About once a second. */
+void updates_tick(struct updates *updates, int64_t boot_ms);
+
+#endif
