@@ -18,7 +18,8 @@ static const unsigned asks_per_tick = 100; /* thousands of modules must not floo
 static const int64_t probe_answer_ms = 3000;
 static const unsigned probes_max = 3;
 static const int64_t probe_again_ms = 400;
-static const unsigned answers_needed = 2; /* a module short of memory may fail to send one message */
+static const unsigned answers_needed =
+    2; /* a module short of memory may fail to send one message */
 static const int64_t slow_tick_ms = 1000;
 static const int64_t absent_ms = 35000; /* nothing at all was heard of a module */
 static const int64_t watch_ms = 120000; /* for offline messages in a row */
