@@ -206,7 +206,8 @@ def test_find_needs_no_configuration_and_adopts(folder, broker, module, service,
     assert "2 devices, 3 channels" in run("--config", config, "check").stdout
     missing = run("--config", config, "openbeken", "find", "--minutes", "0.02", "--adopt", "other")
     assert missing.returncode == 3 and "client id other" in missing.stderr
-    alone.wait_line("Only a running service can adopt", timeout=20)
+    wait_for(lambda: not alone.running(), 20, "the search that found no service")
+    assert "Only a running service can adopt" in alone.output
     assert "- id: sensor9\n" in alone.output and "channels: {a: {}, b: {}}" in alone.output
 
 
