@@ -290,21 +290,6 @@ static enum status apply_edit(struct obk_config *config, const struct edit *edit
     return obk_config_set(config, name, "", error);
 }
 
-static enum status apply_fields(const json_t *fields, struct obk_config *config,
-                                struct error *error)
-{
-    const char *name;
-    json_t *value;
-    enum status status = STATUS_OK;
-    json_object_foreach((json_t *)fields, name, value)
-    {
-        status = obk_config_set_json(config, name, value, error);
-        if (status != STATUS_OK)
-            break;
-    }
-    return status;
-}
-
 static void derive_short_name(struct obk_config *config)
 {
     char client_id[OBK_CONFIG_TEXT_SIZE];
@@ -324,7 +309,7 @@ enum status obk_edits_apply(const struct obk_edits *edits, bool is_new, struct o
                             struct error *error)
 {
     enum status status =
-        edits->fields != NULL ? apply_fields(edits->fields, config, error) : STATUS_OK;
+        edits->fields != NULL ? obk_config_set_json(config, edits->fields, error) : STATUS_OK;
     if (status == STATUS_OK && edits->has_tuya)
         tuya_pins_apply(&edits->tuya.pins, config);
     for (size_t i = 0; status == STATUS_OK && i < edits->count; i++)

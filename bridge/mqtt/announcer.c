@@ -24,7 +24,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define POLL_MS 50 /* while waiting for acknowledgements */
+#define POLL_MS 50     /* while waiting for acknowledgements */
+#define ROUND_MS 60000 /* thousands of devices are announced in this time, not gap_ms apart */
 
 const struct announcer_timing announcer_timing_default = {
     .gap_ms = 50,
@@ -161,8 +162,7 @@ static bool send_messages(struct announcer *announcer, struct thing *thing,
         json_decref(thing->last_topics);
         thing->last_topics = json_array();
         for (struct message *m = messages->first; m != NULL; m = m->next) {
-            publisher_publish(announcer->publisher, m->topic, m->payload, strlen(m->payload), true,
-                              1);
+            publisher_publish_once(announcer->publisher, m->topic, m->payload, strlen(m->payload));
             json_array_append_new(thing->last_topics, json_string(m->topic));
         }
         thing->last_hash = messages->hash;
@@ -465,6 +465,12 @@ static void round_is_through(struct announcer *announcer)
     uv_timer_start(&announcer->refresh_timer, on_refresh, (uint64_t)delay, 0);
 }
 
+static int64_t gap_ms(const struct announcer *announcer)
+{
+    int64_t share_ms = ROUND_MS / (int64_t)(announcer->thing_count + 1);
+    return share_ms < announcer->timing.gap_ms ? share_ms : announcer->timing.gap_ms;
+}
+
 static struct thing *first_due(struct announcer *announcer, int64_t now)
 {
     for (size_t i = 0; i < announcer->thing_count; i++) {
@@ -483,7 +489,7 @@ static void on_step(uv_timer_t *timer)
         struct thing *thing = first_due(announcer, now);
         if (thing != NULL) {
             take_step(announcer, thing);
-            announcer->next_step_ms = now + announcer->timing.gap_ms;
+            announcer->next_step_ms = now + gap_ms(announcer);
         }
     }
     arm(announcer);

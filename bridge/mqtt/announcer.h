@@ -17,7 +17,7 @@
 
 /** Milliseconds; tests use shorter ones. */
 struct announcer_timing {
-    int64_t gap_ms;    /**< between two devices */
+    int64_t gap_ms;    /**< between two devices; less when there are more than a thousand */
     int64_t settle_ms; /**< between two different messages for one device: Home Assistant drops
                                 the second one while it still works on the first */
     int64_t birth_min_ms, birth_max_ms;     /**< after a birth, at random */

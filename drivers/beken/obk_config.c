@@ -334,14 +334,12 @@ static enum status find(const struct obk_config *config, const char *name,
     return STATUS_OK;
 }
 
-static void adopt(struct obk_config *config, const struct obk_config *changed,
-                  const struct obk_config_field *field)
+/* The firmware forgets the web password of an older configuration when it loads it. */
+static void keep_web_password(struct obk_config *config, const struct obk_config_field *field)
 {
-    *config = *changed;
     if (strcmp(field->name, "web_password") == 0 &&
         obk_config_version(config) < WEB_PASSWORD_VERSION)
         put_whole(config->bytes + AT_VERSION, 4, WEB_PASSWORD_VERSION);
-    seal(config);
 }
 
 enum status obk_config_set(struct obk_config *config, const char *name, const char *text,
@@ -354,7 +352,9 @@ enum status obk_config_set(struct obk_config *config, const char *name, const ch
     struct obk_config changed = *config;
     if (!set_value(&changed, field, text))
         return refuse(field, error);
-    adopt(config, &changed, field);
+    keep_web_password(&changed, field);
+    seal(&changed);
+    *config = changed;
     return STATUS_OK;
 }
 
@@ -408,8 +408,8 @@ static bool set_value_json(struct obk_config *config, const struct obk_config_fi
     return set_element_json(field, bytes, value);
 }
 
-enum status obk_config_set_json(struct obk_config *config, const char *name, const json_t *value,
-                                struct error *error)
+static enum status set_field_json(struct obk_config *config, const char *name, const json_t *value,
+                                  struct error *error)
 {
     const struct obk_config_field *field = NULL;
     enum status status = find(config, name, &field, error);
@@ -420,10 +420,26 @@ enum status obk_config_set_json(struct obk_config *config, const char *name, con
         return error_set(error, STATUS_USAGE,
                          "%s is masked: write its value, or leave it out to keep what there is.",
                          field->name);
-    struct obk_config changed = *config;
-    if (!set_value_json(&changed, field, value))
+    if (!set_value_json(config, field, value))
         return refuse(field, error);
-    adopt(config, &changed, field);
+    keep_web_password(config, field);
+    return STATUS_OK;
+}
+
+enum status obk_config_set_json(struct obk_config *config, const json_t *fields,
+                                struct error *error)
+{
+    struct obk_config changed = *config;
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)fields, name, value)
+    {
+        enum status status = set_field_json(&changed, name, value, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    seal(&changed);
+    *config = changed;
     return STATUS_OK;
 }
 

@@ -103,8 +103,11 @@ const struct obk_config_field *obk_config_find_field(const char *name);
 enum status obk_config_set(struct obk_config *config, const char *name, const char *text,
                            struct error *error);
 
-/** The same from the JSON that obk_config_to_json() makes. */
-enum status obk_config_set_json(struct obk_config *config, const char *name, const json_t *value,
+/**
+ * The same for the fields of an object as obk_config_to_json() makes it; all of them or, if one does not
+ * fit, none. What is not in it stays.
+ */
+enum status obk_config_set_json(struct obk_config *config, const json_t *fields,
                                 struct error *error);
 
 /** The field as obk_config_set() takes it; unprintable bytes of texts as '?'. The name must exist. */

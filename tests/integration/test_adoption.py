@@ -188,6 +188,40 @@ def test_many_at_once(folder, broker, service):
     assert "60 devices" in run("--config", config, "check").stdout
 
 
+def test_find_needs_no_configuration_and_adopts(folder, broker, module, service, spawn):
+    twin = module(twin=True)
+    single = module(client="plug")
+    nothing = folder / "empty"
+    nothing.mkdir()
+    arguments = ("openbeken", "find", "--server", broker.url, "--minutes", "0.05")
+    for each in twin, single:
+        wait_for(lambda: each._client and each._client.is_connected(), what="the modules")
+    alone = spawn(*arguments, "--adopt", "all", "--base-topic", "nobody", cwd=nothing)
+    _, watch, config = service()
+    answer = run(*arguments, "--adopt", "all", "--json", cwd=nothing)
+    assert answer.returncode == 0, answer.stderr
+    adopted = {m["topic"]: m["adopted"] for m in json.loads(answer.stdout)["modules"]}
+    assert adopted["utilities/sensor9"]["channels"] == ["a", "b"] and adopted["plug"]["channels"] == ["a"]
+    watch.wait("bl2mqtt/sensor9", lambda s: s.get("power_b") is not None)
+    assert "2 devices, 3 channels" in run("--config", config, "check").stdout
+    missing = run("--config", config, "openbeken", "find", "--minutes", "0.02", "--adopt", "other")
+    assert missing.returncode == 3 and "client id other" in missing.stderr
+    wait_for(lambda: not alone.running(), 20, "the search that found no service")
+    assert "Only a running service can adopt" in alone.output
+    assert "- id: sensor9\n" in alone.output and "channels: {a: {}, b: {}}" in alone.output
+
+
+def test_find_options(folder):
+    for args, words in [(["--server", "nonsense"], "mqtt.server is"),
+                        (["--server", "mqtt://x", "--user", "u"], "OBK_MQTT_PASSWORD"),
+                        (["--server", "mqtt://x", "--user", "u", "--password-file", folder / "none"], "none"),
+                        (["--user", "u"], "--server"),
+                        (["--adopt", "x", "--clear", "x"], "errands"),
+                        ([], "--server names a broker")]:
+        result = run("openbeken", "find", *args, cwd=folder, stdin="")
+        assert result.returncode == 2 and words in result.stderr, (args, result.stderr)
+
+
 def test_flag_30_is_never_asked_but_read(broker, module, service):
     loop = module(client="looping", flags=1 << 10 | 1 << 30)
     plain = module(client="plain")

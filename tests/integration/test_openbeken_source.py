@@ -134,7 +134,7 @@ def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, mod
     watch = broker.subscribe("#")
     watch.wait("utilities/sensor9/voltage/get")  # the broker has it, so it will be a retained one
     watch.wait("obk2B7F00AA/build")
-    process = spawn("--config", config, "openbeken", "find", "--minutes", "0.1", "--json")
+    process = spawn("--config", config, "openbeken", "find", "--minutes", "0.05", "--json")
     process.wait_line("Listening")
     watch.wait("bl2mqtt/bridge/find", lambda payload: payload == "")  # its birth
     time.sleep(1)
@@ -192,7 +192,7 @@ def test_announcements_are_removed_on_request(folder, broker, spawn, module):
 
 def test_find_without_a_broker(folder):
     config = write_config(folder, "mqtt://127.0.0.1:1", [{"id": "d", "driver": "simulator", "channels": {"a": {}}}])
-    result = run("--config", config, "openbeken", "find", "--minutes", "0.1")
+    result = run("--config", config, "openbeken", "find", "--minutes", "0.02")
     assert result.returncode == 3 and "did not answer" in result.stderr
     assert run("openbeken", "find", "--minutes", "0").returncode == 2
     assert run("openbeken", "find", "x").returncode == 2
