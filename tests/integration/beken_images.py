@@ -5,9 +5,8 @@ trailers), with made-up code; independent of the C code under test."""
 import gzip
 import random
 import struct
+import subprocess
 import zlib
-
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 APP = 0x11000
 SECTOR = 4096
@@ -125,6 +124,11 @@ OTA_KEY = b"0123456789ABCDEF" * 2
 OTA_IV = b"0123456789ABCDEF"
 
 
+def ota_crypt(data, key=OTA_KEY, decrypt=False):
+    return subprocess.run(["openssl", "enc", "-aes-256-cbc", "-nopad", "-d" if decrypt else "-e", "-K", key.hex(), "-iv",
+                           OTA_IV.hex()], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
 def make_ota(chip, version="1.18.300", twin=False, length=40000, seed=1, key=OTA_KEY):
     """An over-the-air package with a real app in it: gzip, then AES, as OpenBeken's build makes it."""
     keyed = chip != "BK7231M"
@@ -132,8 +136,7 @@ def make_ota(chip, version="1.18.300", twin=False, length=40000, seed=1, key=OTA
     plain = crypt(code, 0x10000) if keyed else code
     packed = gzip.compress(plain, 6)
     packed = packed.ljust(-(-len(packed) // 16) * 16, b"\0")
-    cipher = Cipher(algorithms.AES(key), modes.CBC(OTA_IV)).encryptor()
-    body = cipher.update(packed) + cipher.finalize()
+    body = ota_crypt(packed, key)
     head = b"RBL\0" + struct.pack("<II", 0x102, 1785699515) + b"app".ljust(16, b"\0")
     head += version.encode().ljust(24, b"\0") + b"0" * 24
     head += struct.pack("<IIII", zlib.crc32(body), fnv1a(plain), len(plain), len(body))

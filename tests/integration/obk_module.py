@@ -39,13 +39,15 @@ import math
 import re
 import socket
 import struct
+import subprocess
 import threading
 import time
 import urllib.parse
 import zlib
 
 import paho.mqtt.client as mqtt
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from beken_images import ota_crypt
 
 DEFAULT_FLAGS = 1 << 10
 RAW_PER_UNIT = {"V": 15188.0, "A": 251210.0, "W": 598.0}
@@ -116,10 +118,9 @@ def unpack(package):
     body = package[96:96 + size]
     if len(body) != size or zlib.crc32(body) != crc:
         return None
-    cipher = Cipher(algorithms.AES(b"0123456789ABCDEF" * 2), modes.CBC(b"0123456789ABCDEF")).decryptor()
     try:
-        return gzip.GzipFile(fileobj=io.BytesIO(cipher.update(body) + cipher.finalize())).read(raw)
-    except (OSError, EOFError, zlib.error):
+        return gzip.GzipFile(fileobj=io.BytesIO(ota_crypt(body, decrypt=True))).read(raw)
+    except (OSError, EOFError, zlib.error, subprocess.CalledProcessError):
         return None
 
 
