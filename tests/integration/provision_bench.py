@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from beken_images import make_qio
-from beken_module import Module
+from beken_module import Module, write_backup
 from harness import free_port, run
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -22,7 +22,7 @@ class World:
     """A module on the bench, the Wi-Fi around it, and the meter it sits in."""
 
     def __init__(self, folder, broker, chip="BK7231N", networks=None, chips=None, args=("--power-cycle-on-open",),
-                 vault=None, **options):
+                 vault=None, saved=False, **options):
         self.folder, self.broker = folder, broker
         self.http_port = free_port()
         self.log = folder / "boots.jsonl"
@@ -41,6 +41,9 @@ class World:
             args = [*args, "--vault", folder / "vault"]
         self.module = Module(folder, chip, args=[*args, "--reset-every", "0", "--flash", self.flash_path, "--on-boot",
                                                  program], **options)
+
+        if saved:  # as if an interrupted run had got so far: reading all of the flash takes a while
+            write_backup(folder / "saved.bin", self.module.flash(), chip, "0x1560EB")
 
     def boots(self):
         return [json.loads(line) for line in self.log.read_text().splitlines()]

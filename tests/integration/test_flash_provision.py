@@ -83,7 +83,7 @@ def test_one_command_from_the_shop_to_the_bridge(bench, secrets, folder, broker,
 
 def test_service_that_does_not_run(bench, secrets, folder, broker):
     """Everything is done but the last step: that is said, and the lines are printed all the same."""
-    world = bench()
+    world = bench(saved=True)
     config = write_config(folder, broker.url, [])
     result = run("--config", config, *arguments(world, image(folder), "--adopt"), timeout=120)
     assert result.returncode == 3 and 'step "adopt" failed' in result.stderr and "into bridge.yaml" in result.stderr

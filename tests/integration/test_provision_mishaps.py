@@ -24,7 +24,7 @@ def test_image_for_the_other_chip(bench, secrets, folder):
 
 def test_adapter_that_dies_at_sector_e(bench, secrets, folder):
     """The adapter vanishes in the middle of a sector, comes back, and the same command goes on by itself."""
-    world = bench(args=(), vanish_at_program=14 * 128 + 50, vanish_s=0.4, vanish_resets=1)
+    world = bench(saved=True, args=(), vanish_at_program=14 * 128 + 50, vanish_s=0.4, vanish_resets=1)
     world.module.tell("power-cycle")
     result = attended(world.module, *arguments(world, image(folder), "--json"))
     answer = whole(result)
@@ -34,7 +34,7 @@ def test_adapter_that_dies_at_sector_e(bench, secrets, folder):
 
 def test_interrupted_and_run_again(bench, secrets, folder):
     """The adapter stays away: the command ends with what to do, and the next one finishes the work."""
-    world = bench(vanish_at_program=14 * 128 + 50, vanish_s=4)
+    world = bench(saved=True, vanish_at_program=14 * 128 + 50, vanish_s=4)
     result = run(*[a if a != 15 else 1 for a in arguments(world, image(folder), "--json")], timeout=60)
     assert result.returncode in (1, 3), result.stderr
     answer = json.loads(result.stdout)
@@ -49,7 +49,7 @@ def test_interrupted_and_run_again(bench, secrets, folder):
 
 def test_vault_that_is_empty(bench, secrets, folder):
     """"no json start found", says another tool here; it is no reason to stop."""
-    world = bench(vault=Vault().bytes())
+    world = bench(saved=True, vault=Vault().bytes())
     result = provision(world, image(folder), "--json")
     answer = whole(result)
     assert answer["vendor"]["found"] is False and "is there and empty" in answer["vendor"]["reason"]
@@ -57,7 +57,7 @@ def test_vault_that_is_empty(bench, secrets, folder):
 
 
 def test_build_that_reads_one_chip(bench, secrets, folder):
-    world = bench()
+    world = bench(saved=True)
     result = provision(world, image(folder, twin=False))
     assert result.returncode == 4
     assert "channel b would never appear" in result.stderr and "ENABLE_BL_TWIN" in result.stderr
@@ -72,7 +72,7 @@ def test_build_that_reads_one_chip(bench, secrets, folder):
 
 
 def test_clamp_the_wrong_way_round(bench, secrets, folder):
-    world = bench(chips={"1": {"volts": 230.0, "amps": 5.0, "watts": 1100.0},
+    world = bench(saved=True, chips={"1": {"volts": 230.0, "amps": 5.0, "watts": 1100.0},
                          "2": {"volts": 230.0, "amps": 2.0, "watts": -430.0}})
     result = provision(world, image(folder))
     assert result.returncode == 0, result.stderr
@@ -81,16 +81,16 @@ def test_clamp_the_wrong_way_round(bench, secrets, folder):
 
 
 def test_second_chip_that_is_silent(bench, secrets, folder):
-    world = bench(chips={"1": {"volts": 230.0, "amps": 5.0, "watts": 1100.0},
+    world = bench(saved=True, chips={"1": {"volts": 230.0, "amps": 5.0, "watts": 1100.0},
                          "2": {"mode": "silent", "volts": 230.0, "amps": 2.0, "watts": 430.0}})
-    result = provision(world, image(folder), "--json", wait=8)
+    result = provision(world, image(folder), "--json", wait=5)
     assert result.returncode == 3
     answer = json.loads(result.stdout)
     assert "channel b" in answer["error"] and "UART 2" in answer["error"] and list(answer["channels"]) == ["a"]
 
 
 def test_wrong_wifi_password(bench, secrets, folder):
-    world = bench(networks={"ExampleNet": "another"})
+    world = bench(saved=True, networks={"ExampleNet": "another"})
     result = provision(world, image(folder), wait=3)
     assert result.returncode == 3
     assert 'step "connect" failed' in result.stderr and "password of the Wi-Fi" in result.stderr
