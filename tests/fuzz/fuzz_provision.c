@@ -69,6 +69,18 @@ static void fuzz_answers(const char *bytes, size_t length)
     (void)obk_parse_list("autoexec.bat", bytes, length, &size, NULL);
     (void)obk_parse_written("autoexec.bat", 44, bytes, length, NULL);
     (void)obk_parse_reboot(bytes, length, NULL);
+    (void)obk_parse_taken(length, bytes, length, NULL);
+}
+
+static void fuzz_build(const char *bytes, size_t length)
+{
+    char chip[16], version[40];
+    if (obk_parse_build(bytes, length, chip, version))
+        check(version[0] != '\0' && strpbrk(version, "\"\\ ") == NULL);
+    check_shown(chip);
+    check_shown(version);
+    int order = obk_compare_versions(version, chip);
+    check(obk_compare_versions(chip, version) == -order);
 }
 
 /* Topic up to the first zero byte, then the payload. */
@@ -96,6 +108,9 @@ static void fuzz_profile(const char *bytes, size_t length)
     struct text text;
     text_init(&text, lines, sizeof lines);
     profile_append_bridge(profile, "a/b", "", &text);
+    text_init(&text, lines, sizeof lines);
+    profile_append_startup(profile, &text);
+    check(strchr(lines, '\n') == NULL);
     check(profile->channel_count >= 1 && profile->channel_count <= PROFILE_CHANNELS_MAX);
     profile_free(profile);
 }
@@ -118,6 +133,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'p':
         fuzz_profile(bytes, length);
+        break;
+    case 'b':
+        fuzz_build(bytes, length);
         break;
     case 'x': {
         char *script memory_auto = memory_new(length + 1, 1);
