@@ -143,8 +143,8 @@ char *message_bridge_info(const struct message_info *info)
     json_t *device;
     stream_open(&stream);
     stream_words(&stream, rest, head);
-    bool alone = rest[head - 1] == '{';
-    stream_words(&stream, ",\"devices\":[" + alone, strlen(",\"devices\":[") - alone);
+    const char *key = rest[head - 1] == '{' ? "\"devices\":[" : ",\"devices\":[";
+    stream_words(&stream, key, strlen(key));
     json_array_foreach(devices, index, device)
     {
         json_t *copy = json_deep_copy(device);

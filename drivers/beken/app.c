@@ -196,7 +196,7 @@ bool app_of_image(const uint8_t *bytes, size_t length, const struct image_info *
                   struct app *app)
 {
     size_t start = info->kind == IMAGE_UA ? 0 : BEKEN_CODE_ADDRESS;
-    bool holds_app = info->kind == IMAGE_UA || info->kind == IMAGE_QIO || info->kind == IMAGE_DUMP;
+    bool holds_app = info->kind == IMAGE_UA || info->kind == IMAGE_QIO;
     if (!holds_app || length <= start)
         return false;
     size_t count = (length - start) / CODE_BLOCK_FLASH * CODE_BLOCK_LOGICAL;
