@@ -130,8 +130,10 @@ static void say_nothing(void *context, const char *sentence)
 static enum status look_at_broker(struct task *task, struct error *error)
 {
     const struct provision_options *own = &task->inputs.options;
-    if (task->inputs.wait_ms == 0)
+    if (own->dry_run && own->mqtt_user != NULL && task->inputs.mqtt_password[0] == '\0') {
+        say(task, "Left out: the broker's password is not asked for in a dry run.");
         return STATUS_OK;
+    }
     const struct broker_watch_options options = {
         .server = task->inputs.broker.uri,
         .user = own->mqtt_user != NULL ? own->mqtt_user : "",

@@ -92,10 +92,15 @@ def test_service_that_does_not_run(bench, secrets, folder, broker):
 
 def test_t_without_waiting(bench, secrets, folder):
     world = bench(chip="BK7231T")
-    result = provision(world, image(folder, "BK7231T", twin=False), profile="bl0942-single", wait=None)
+    profile = folder / "plug.yaml"
+    profile.write_text((ROOT / "schema/profiles/bl0942-single.yaml").read_text().replace("name: bl0942-single", "name: plug") +
+                       "pins:\n  - {pin: 26, role: Rel_n, channel: 1}\n  - {pin: 8, role: WifiLED_n, channel: 0}\n")
+    result = provision(world, image(folder, "BK7231T", twin=False), profile=profile, wait=None)
     assert result.returncode == 0, result.stderr
     assert "The module starts now" in result.stdout and "driver: openbeken" in result.stdout
-    wait_for(lambda: any(b["joined"] for b in world.boots()), what="the module on the Wi-Fi")
+    boot = wait_for(lambda: next((b for b in world.boots() if b["joined"]), None), what="the module on the Wi-Fi")
+    assert boot["chip"] == "BK7231T" and boot["config"]["startup"] == "backlog startDriver BL0942"
+    assert (boot["config"]["roles"][26], boot["config"]["channels"][26], boot["config"]["roles"][8]) == (2, 1, 9)
     for step in ("probe", "link-test", "backup", "write", "configuration", "restart"):
         assert f", {step}: " in result.stderr
 

@@ -112,6 +112,24 @@ def test_second_run_changes_nothing(module, broker):
     assert len(single.writes()) == before and single.boots == boots
 
 
+def test_script_as_startup_command(module, broker):
+    """As `flash provision` leaves it: the same lines are there already, in another place."""
+    flash = set_up(broker)
+    flash.values.update(startup="backlog startDriver BL0942", name="Plug", short="sensor9")
+    flash.files.clear()
+    single = module(flash=flash)
+    answer = whole(provision(single, broker, "--name", "Plug", "--profile", "bl0942-single", "--json"))
+    assert answer["changed"] == [] and single.flash.files == {} and list(answer["channels"]) == ["a"]
+
+
+def test_profile_with_pins_is_for_the_cable(module, broker, folder):
+    own = folder / "own.yaml"
+    own.write_text((ROOT / "schema/profiles/bl0942-single.yaml").read_text() + "pins: [{pin: 26, role: Rel, channel: 1}]\n")
+    single = module()
+    result = provision(single, broker, "--profile", own)
+    assert result.returncode == 2 and "flash provision" in result.stderr and single.requests == []
+
+
 def test_second_uart_and_old_script(module, broker):
     chip = Chip(volts=120.4, amps=1.5, watts=180.0, hertz=60.0)
     single = module(chips={2: chip})
