@@ -52,6 +52,9 @@ struct config_history {
     char *path; /**< in data_dir unless absolute */
     int64_t commit_interval_ms;
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
+    char *backup_time;                                 /**< "off" or "03:30" of the local clock */
+    int64_t backup_keep;                               /**< copies, at least 1 */
+    char *backup_folder; /**< in data_dir unless absolute; "": beside the history */
 };
 
 struct config_web {
@@ -104,7 +107,7 @@ struct config {
     struct config_web web;
     struct config_device *devices;
     size_t device_count;
-    uint64_t from_secret; /**< bit n: the value of fields[n] came from secrets.yaml */
+    uint64_t from_secret; /**< field_bit of those whose value came from secrets.yaml */
 };
 
 /** An error refuses the configuration; a warning is only told. */

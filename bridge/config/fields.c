@@ -137,6 +137,23 @@ const struct field fields[] = {
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
      .meaning = "Hours and days: minimum, mean, maximum, energy."},
 
+    {GROUP(SCOPE_FILE), .path = "history.backup",
+     .meaning = "Copies of the history, made while it is written, each checked."},
+    {IN_FILE(history.backup_time), .type = FIELD_TEXT, .rule = TEXT_CLOCK_OR_OFF, .high = 5,
+     .path = "history.backup.time", .initial = "03:30",
+     .meaning =
+         "When the daily copy is made, by the local clock; a missed one is made up for. off: "
+         "only on request."},
+    {IN_FILE(history.backup_keep), .type = FIELD_INTEGER, .low = 1, .high = 1000,
+     .path = "history.backup.keep", .initial = "7",
+     .meaning = "So many copies are kept; older ones are deleted."},
+    {IN_FILE(history.backup_folder), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "history.backup.folder", .example = "/mnt/usb/bl2mqtt",
+     .otherwise = "beside the history",
+     .meaning =
+         "Where the copies go, best to another disk; in bridge.data_dir unless it begins with /. "
+         "After damage the newest sound copy is taken from there."},
+
     {GROUP(SCOPE_FILE), .path = "web",
      .meaning = "The web view. This version has none yet: nothing listens."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
@@ -253,11 +270,14 @@ const char *const channel_names_reserved[] = {"apparent", "reactive", "factor",
                                               "produced", "flow",     NULL};
 
 const size_t field_count = sizeof fields / sizeof fields[0];
-_Static_assert(sizeof fields / sizeof fields[0] <= 64, "a set of fields must fit into 64 bits");
 
+/* A scope's fields stand together. */
 uint64_t field_bit(const struct field *field)
 {
-    return UINT64_C(1) << (field - fields);
+    const struct field *first = field;
+    while (first > fields && first[-1].scope == field->scope)
+        first--;
+    return UINT64_C(1) << (field - first);
 }
 
 const char *field_key(const struct field *field)

@@ -25,6 +25,8 @@ static const struct {
                      "^(off|([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5})$"},
     [TEXT_PATH] = {"the name of a file or folder", NULL},
     [TEXT_DEVICE] = {"the path of a serial port", "^/."},
+    [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
+                           "^(off|([01][0-9]|2[0-3]):[0-5][0-9])$"},
 };
 
 const char *text_rule_expectation(enum text_rule rule)
@@ -259,6 +261,19 @@ static bool check_device(const char *text, struct text *reason)
     return false;
 }
 
+static bool check_clock(const char *text, struct text *reason)
+{
+    int64_t value;
+    size_t length = strlen(text);
+    if (length == 5 && text[2] == ':' && number_parse_int(text, 2, 0, 23, &value) &&
+        isdigit((unsigned char)text[0]) && number_parse_int(text + 3, 2, 0, 59, &value) &&
+        isdigit((unsigned char)text[3]))
+        return true;
+    if (length == 4 && text[1] == ':')
+        text_append(reason, "Hours have two digits: 0%s.", text);
+    return false;
+}
+
 bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char *normal,
                      size_t normal_size, struct text *reason)
 {
@@ -276,7 +291,8 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
         return check_listen(text, &out, reason);
     if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
-        (rule == TEXT_DEVICE && !check_device(text, reason)))
+        (rule == TEXT_DEVICE && !check_device(text, reason)) ||
+        (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)))
         return false;
     text_append(&out, "%s", text);
     return true;

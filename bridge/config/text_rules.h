@@ -17,6 +17,7 @@ enum text_rule {
     TEXT_LISTEN, /**< "off" or host:port */
     TEXT_PATH,   /**< a file or folder; not empty */
     TEXT_DEVICE, /**< an absolute path: /dev/... */
+    TEXT_CLOCK_OR_OFF, /**< a time of day, "03:30", or "off" */
 };
 
 /** For messages and the reference: "a text of a-z, 0-9, _ and -". */

@@ -173,6 +173,14 @@ static enum status clear_announcements(const struct service_requests *requests,
     return requests->search(requests->context, request, CLEAR_MS, topic, error);
 }
 
+/* Zigbee2MQTT's word for it, which answers with the copy itself; a history is too large for that. */
+static enum status back_up(const struct service_requests *requests, const struct request *request,
+                           json_t **data, struct error *error)
+{
+    (void)data;
+    return requests->backup(requests->context, request, error);
+}
+
 #define HANDLER_KEYS_MAX 8
 
 struct row {
@@ -191,6 +199,7 @@ static const struct row rows[] = {
      set_calibration,
      {"id", "channel", "voltage", "current", "power"},
      false},
+    {"backup", back_up, {NULL}, true},
     {"permit_join", permit_join, {"time"}, true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };

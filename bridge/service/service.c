@@ -2,6 +2,7 @@
 #include "bridge/service/service.h"
 #include "bridge/config/json.h"
 #include "bridge/mqtt/announcer.h"
+#include "bridge/service/backups.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
@@ -48,6 +49,9 @@ struct service {
     struct sources *sources;
     struct search *search; /* NULL: none is running */
     struct request search_request;
+    struct backups *backups;
+    bool backup_requested; /* backup_request wants its answer */
+    struct request backup_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -122,13 +126,18 @@ static void publish_health(struct service *service)
         memory_new(service->device_count, sizeof *devices);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
-    const char *problems[2];
+    struct backups_last backup = {.file = ""};
+    if (service->backups != NULL)
+        backups_last(service->backups, &backup);
+    const char *problems[3];
     char set_aside[320];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
     if (history.set_aside[0] != '\0')
         problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
+    if (backup.problem != NULL && backup.problem[0] != '\0')
+        problems[problem_count++] = backup.problem;
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -140,6 +149,9 @@ static void publish_health(struct service *service)
         .mqtt_reconnects = mqtt.reconnects,
         .problems = problems,
         .problem_count = problem_count,
+        .backup_wall_ms = backup.made_ms,
+        .backup_file = backup.file,
+        .backup_bytes = backup.bytes,
         .devices = devices,
         .device_count = service->device_count,
     };
@@ -311,6 +323,54 @@ static enum status start_search(void *context, const struct request *request, in
     return status;
 }
 
+/* ---- copies of the history ---- */
+
+static void backup_event(void *context, const char *kind, const char *message)
+{
+    struct service *service = context;
+    history_put_event(service->history, 0, clock_wall_ms(), kind, message);
+    publish_event(service, kind, NULL, NULL, message);
+}
+
+static void backup_done(void *context, enum status status, const struct error *error)
+{
+    struct service *service = context;
+    struct backups_last last;
+    backups_last(service->backups, &last);
+    json_t *data = status != STATUS_OK
+                       ? NULL
+                       : json_pack("{s:s,s:I}", "path", last.file, "bytes", (json_int_t)last.bytes);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->backup_request,
+                    status, data, error);
+    json_decref(data);
+    service->backup_requested = false;
+    request_free(&service->backup_request);
+}
+
+static enum status start_backup(void *context, const struct request *request, struct error *error)
+{
+    struct service *service = context;
+    enum status status = backups_start(service->backups, error);
+    if (status != STATUS_OK)
+        return status;
+    service->backup_request = *request;
+    service->backup_requested = true;
+    return STATUS_OK;
+}
+
+static void end_backups(struct service *service)
+{
+    backups_close(service->backups);
+    service->backups = NULL;
+    if (!service->backup_requested)
+        return;
+    struct error error;
+    (void)error_set(&error, STATUS_FAILED, "The service is stopping; the copy was given up.");
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->backup_request,
+                    STATUS_FAILED, NULL, &error);
+    request_free(&service->backup_request);
+}
+
 /* What was subscribed for modules brings other things as well. */
 static bool is_own_topic(const struct service *service, const char *topic)
 {
@@ -338,6 +398,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .reload = reload,
         .changed = on_info_changed,
         .search = start_search,
+        .backup = start_backup,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -363,6 +424,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     report_history(service);
+    backups_tick(service->backups, clock_boot_ms());
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
 }
@@ -471,6 +533,31 @@ static enum status open_history(struct service *service, struct error *error)
         .wake_context = service,
     };
     return history_open(&options, &service->history, error);
+}
+
+static enum status create_backups(struct service *service, struct error *error)
+{
+    const struct config_history *history = &service->config->history;
+    char path[PATH_MAX];
+    char folder[PATH_MAX] = "";
+    enum status status = in_data_dir(service, history->path, path, error);
+    if (status == STATUS_OK && history->backup_folder[0] != '\0')
+        status = in_data_dir(service, history->backup_folder, folder, error);
+    if (status == STATUS_OK && folder[0] != '\0')
+        status = file_make_folder(folder, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct backups_options options = {
+        .path = path,
+        .folder = folder,
+        .time = history->backup_time,
+        .keep = history->backup_keep,
+        .log = service->log,
+        .event = backup_event,
+        .done = backup_done,
+        .context = service,
+    };
+    return backups_create(&service->loop, &options, &service->backups, error);
 }
 
 static enum status create_publisher(struct service *service, struct error *error)
@@ -609,6 +696,8 @@ static enum status start(struct service *service, struct error *error)
     if (status == STATUS_OK)
         status = open_history(service, error);
     if (status == STATUS_OK)
+        status = create_backups(service, error);
+    if (status == STATUS_OK)
         status = create_publisher(service, error);
     if (status != STATUS_OK)
         return status;
@@ -662,6 +751,7 @@ static void finish(struct service *service)
     service->sources = NULL;
     if (service->search != NULL)
         end_search(service);
+    end_backups(service);
     announcer_close(service->announcer);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");
