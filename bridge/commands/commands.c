@@ -16,6 +16,7 @@ const struct command commands[] = {
     {"history export", "readings as CSV or JSON, energy for Home Assistant",
      command_history_export},
     {"history backup", "copy the history while it is in use", command_history_backup},
+    {"history restore", "put a copy in the history's place", command_history_restore},
     {"history verify", "check the history or a copy of it", command_history_verify},
     {"flash probe", "which BK7231 module this is and what is on it", command_flash_probe},
     {"flash link-test", "how good adapter and wires are, at which rate", command_flash_link_test},

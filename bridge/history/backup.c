@@ -175,8 +175,7 @@ static enum status put_in_place(const char *partial, const char *output, int64_t
     return STATUS_OK;
 }
 
-/* What SQLite may have left beside it when it failed. */
-static void remove_partial(const char *partial)
+void history_backup_remove(const char *partial)
 {
     static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
@@ -223,14 +222,17 @@ enum status history_backup(const struct history_backup_options *options, int64_t
     if (status != STATUS_OK)
         return status;
     sqlite3 *source = NULL;
-    status = reader_open(options->path, &source, error);
+    status = options->older ? reader_open_older(options->path, &source, error)
+                            : reader_open(options->path, &source, error);
+    if (status == STATUS_FAILED && source != NULL && sql_is_damage(sqlite3_errcode(source)))
+        status = STATUS_MISMATCH;
     if (status == STATUS_OK) {
-        remove_partial(partial);
+        history_backup_remove(partial);
         status = copy_checked(options, source, partial, error);
         if (status == STATUS_OK)
             status = put_in_place(partial, options->output, bytes, error);
         if (status != STATUS_OK)
-            remove_partial(partial);
+            history_backup_remove(partial);
     }
     (void)sqlite3_close(source);
     return status;

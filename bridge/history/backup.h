@@ -10,6 +10,7 @@
 #include "drivers/base/status.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct history_backup_options {
     const char *output;      /**< replaced if it exists */
     int64_t pause_ms;        /**< after every 4 MiB, so that a slow disk has time for others */
     const atomic_bool *stop; /**< set by another thread: give up soon. NULL: nobody does */
+    bool older;              /**< one of an older version is copied, too */
 };
 
 /**
@@ -29,6 +31,9 @@ struct history_backup_options {
  */
 enum status history_backup(const struct history_backup_options *options, int64_t *bytes,
                            struct error *error);
+
+/** Deletes a copy that is not wanted, and what SQLite may have left beside it. */
+void history_backup_remove(const char *copy);
 
 /** What the copies of a history are named after: its own path, or its file name in another folder
  *  (NULL or "": none). To be freed. */

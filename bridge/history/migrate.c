@@ -90,17 +90,9 @@ static int apply(sqlite3 *db, const struct migration *migration)
     return code;
 }
 
-enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
-                    size_t count, struct log *log, struct error *error)
+enum status migrate_without_copy(sqlite3 *db, int from, const struct migration *list, size_t count,
+                                 const char *path, struct error *error)
 {
-    int newest = list[count - 1].version;
-    if (from >= newest)
-        return STATUS_OK;
-    if (from > 0) {
-        enum status status = keep_copy(db, path, newest, log, error);
-        if (status != STATUS_OK)
-            return status;
-    }
     for (size_t i = 0; i < count; i++) {
         if (list[i].version <= from)
             continue;
@@ -114,4 +106,16 @@ enum status migrate(sqlite3 *db, const char *path, int from, const struct migrat
                             list[i].name);
     }
     return STATUS_OK;
+}
+
+enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
+                    size_t count, struct log *log, struct error *error)
+{
+    int newest = list[count - 1].version;
+    enum status status = STATUS_OK;
+    if (from > 0 && from < newest)
+        status = keep_copy(db, path, newest, log, error);
+    if (status == STATUS_OK)
+        status = migrate_without_copy(db, from, list, count, path, error);
+    return status;
 }

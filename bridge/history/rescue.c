@@ -25,19 +25,34 @@ static bool rename_with(const char *path, const char *name, const char *suffix)
     return rename(from, to) == 0;
 }
 
-enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error)
+/* The log first: a database without its log is sound, a log beside another database is not. */
+static bool rename_all(const char *path, const char *name)
 {
-    if (!sql_beside(path, "damaged", name, size))
-        return error_set(error, STATUS_FAILED,
-                         "The damaged history %s cannot be set aside: its path is too long.", path);
-    /* The log first: a database without its log is sound, a log beside another database is not. */
     bool good = rename_with(path, name, "-wal") || errno == ENOENT;
     good = good && (rename_with(path, name, "-shm") || errno == ENOENT);
-    good = good && rename_with(path, name, "");
-    if (!good)
+    return good && rename_with(path, name, "");
+}
+
+bool rescue_rename_back(const char *name, const char *path)
+{
+    return rename_all(name, path);
+}
+
+enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error)
+{
+    return rescue_rename(path, "damaged", name, size, error);
+}
+
+enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
+                          struct error *error)
+{
+    if (!sql_beside(path, word, name, size))
         return error_set(error, STATUS_FAILED,
-                         "The damaged history %s cannot be set aside as %s: %s. Move it away.",
-                         path, name, strerror(errno));
+                         "The history %s cannot be set aside: its path is too long.", path);
+    if (!rename_all(path, name))
+        return error_set(error, STATUS_FAILED,
+                         "The history %s cannot be set aside as %s: %s. Move it away.", path, name,
+                         strerror(errno));
     (void)sql_sync_folder(path); /* if the rename is lost, the file is found damaged once more */
     return STATUS_OK;
 }

@@ -9,6 +9,7 @@
 #include "drivers/base/status.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -17,6 +18,12 @@
  * open. name receives NAME.
  */
 enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error);
+
+/** The same under NAME = PATH.<word>-<UTC time>. */
+enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
+                          struct error *error);
+/** Undoes that; false if it did not work. */
+bool rescue_rename_back(const char *name, const char *path);
 
 struct rescued {
     unsigned channels;

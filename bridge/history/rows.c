@@ -278,6 +278,25 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
     return SQLITE_OK;
 }
 
+int rows_write_known(struct rows *rows, struct channels *channels, struct batch *batch)
+{
+    batch->totals = memory_new(channels->count, sizeof *batch->totals);
+    batch_take_calibrations(batch, channels);
+    for (size_t i = 0; i < channels->count; i++) {
+        const struct known_channel *channel = &channels->list[i];
+        if (channel->dirty)
+            batch->totals[batch->total_count++] = (struct total_row){
+                .number = channel->number, .state = channel->state, .counted = channel->counted};
+    }
+    int code = rows_write(rows, channels, batch);
+    free(batch->calibrations);
+    free(batch->totals);
+    batch->calibrations = NULL;
+    batch->totals = NULL;
+    batch->calibration_count = batch->total_count = 0;
+    return code;
+}
+
 int rows_mark_clean(sqlite3 *db, bool clean)
 {
     return sql_run(db, clean ? "INSERT OR REPLACE INTO meta VALUES ('stopped_clean', '1')"

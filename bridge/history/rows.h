@@ -67,6 +67,10 @@ void rows_close(struct rows *rows);
  */
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);
 
+/** The same with what channels has and the file has not, added to the batch: calibrations, and the
+ *  totals that are `dirty`. Its lists of these must be empty, and are afterwards. */
+int rows_write_known(struct rows *rows, struct channels *channels, struct batch *batch);
+
 /** Sets meta.stopped_clean: false is written by rows_write itself, at its first transaction. */
 int rows_mark_clean(sqlite3 *db, bool clean);
 /** true also when the file does not say (a fresh one). */

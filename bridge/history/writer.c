@@ -99,6 +99,8 @@ struct writer *writer_create(const struct history_options *options, struct datab
     writer->health.writing = true;
     (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
                    database_set_aside(database));
+    (void)snprintf(writer->health.restored, sizeof writer->health.restored, "%s",
+                   database_restored_from(database));
     writer->health.may_lag = database_may_lag(database);
     queue_init(&writer->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
 

@@ -112,7 +112,10 @@ static int64_t resident_bytes(void)
 
 static const char *set_aside_sentence(const struct history_health *history, char *text, size_t size)
 {
-    (void)snprintf(text, size, "The history was damaged and set aside as %s.", history->set_aside);
+    bool restored = history->restored[0] != '\0';
+    (void)snprintf(text, size, "The history was damaged and set aside as %s.%s%s%s",
+                   history->set_aside, restored ? " It goes on from the copy " : "",
+                   history->restored, restored ? "." : "");
     return text;
 }
 
@@ -130,7 +133,7 @@ static void publish_health(struct service *service)
     if (service->backups != NULL)
         backups_last(service->backups, &backup);
     const char *problems[3];
-    char set_aside[320];
+    char set_aside[640];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
@@ -222,7 +225,7 @@ static void report_set_aside(struct service *service, const struct history_healt
 {
     if (strcmp(history->set_aside, service->set_aside) == 0)
         return;
-    char sentence[320];
+    char sentence[640];
     (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
     publish_event(service, "history_renewed", NULL, NULL,
                   set_aside_sentence(history, sentence, sizeof sentence));
@@ -502,6 +505,14 @@ static enum status in_data_dir(const struct service *service, const char *name, 
     return STATUS_OK;
 }
 
+/* "" for copies beside the history. */
+static enum status backup_folder(const struct service *service, char folder[PATH_MAX],
+                                 struct error *error)
+{
+    const char *name = service->config->history.backup_folder;
+    return name[0] == '\0' ? STATUS_OK : in_data_dir(service, name, folder, error);
+}
+
 static void read_boot_id(char boot_id[40])
 {
     char *bytes memory_auto = NULL;
@@ -522,10 +533,14 @@ static enum status open_history(struct service *service, struct error *error)
     service->preferences = preferences_open(path, service->log);
 
     status = in_data_dir(service, service->config->history.path, path, error);
+    char folder[PATH_MAX] = "";
+    if (status == STATUS_OK)
+        status = backup_folder(service, folder, error);
     if (status != STATUS_OK)
         return status;
     const struct history_options options = {
         .path = path,
+        .backup_folder = folder,
         .commit_interval_ms = service->config->history.commit_interval_ms,
         .queue_limit = QUEUE_LIMIT,
         .log = service->log,
@@ -541,8 +556,8 @@ static enum status create_backups(struct service *service, struct error *error)
     char path[PATH_MAX];
     char folder[PATH_MAX] = "";
     enum status status = in_data_dir(service, history->path, path, error);
-    if (status == STATUS_OK && history->backup_folder[0] != '\0')
-        status = in_data_dir(service, history->backup_folder, folder, error);
+    if (status == STATUS_OK)
+        status = backup_folder(service, folder, error);
     if (status == STATUS_OK && folder[0] != '\0')
         status = file_make_folder(folder, error);
     if (status != STATUS_OK)

@@ -99,7 +99,7 @@ static struct database *open_or_exit(const char *path, struct channels *channels
 {
     struct database *database = NULL;
     struct error error = {""};
-    if (database_open(path, channels, NULL, &database, &error) != STATUS_OK) {
+    if (database_open(path, NULL, channels, NULL, &database, &error) != STATUS_OK) {
         (void)fprintf(stderr, "%s\n", error.text);
         exit(1);
     }

@@ -86,6 +86,29 @@ def test_a_copy_that_cannot_be_made(folder, broker, service):
     assert process.stop() == 0
 
 
+def test_damage_is_mended_from_the_copy(folder, broker, service):
+    watch, process = service(time="off", folder="copies")
+    broker.publish("bl2mqtt/bridge/request/backup", "")
+    copy = watch.wait("bl2mqtt/bridge/response/backup", timeout=20)["data"]["path"]
+    process.kill()  # not closed in order: the next start looks at all of it
+    path = folder / "data/history.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'reading'").fetchone()[0]
+    db.close()
+    with open(path, "r+b") as raw:
+        raw.seek((page - 1) * 4096)
+        raw.write(os.urandom(4096))
+    watch, process = service(time="off", folder="copies")
+    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed")
+    assert "set aside as" in event["message"] and f"goes on from the copy {copy}" in event["message"]
+    health = watch.wait("bl2mqtt/bridge/health", lambda h: h["problem"])
+    assert health["problems"] == [event["message"]] and health["backup"]["file"] == copy
+    assert process.stop() == 0
+    assert run("history", "verify", path).returncode == 0
+    assert len(events(path, "history_restored")) == len(list((folder / "data").glob("history.db.damaged-*Z"))) == 1
+
+
 def test_daily(folder, service):
     due = datetime.now(timezone.utc).replace(second=0, microsecond=0) + timedelta(hours=3)
     offset = folder / "offset"
