@@ -122,6 +122,8 @@ static int check_contents(sqlite3 *db, const char *path, bool *sound)
         "PRAGMA quick_check(channel)",
         "PRAGMA quick_check(calibration)",
         "PRAGMA quick_check(total)",
+        "PRAGMA quick_check(recalibration)",
+        "PRAGMA quick_check(rollup_day)",
     };
     *sound = true;
     struct stat status;

@@ -72,7 +72,8 @@ static const struct salvage_table {
      "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
      "invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
      8},
-    /* The same of a file of version 1; of others it finds nothing that is not there already. */
+    /* The same of a file of version 1; of others it finds nothing that is not there already. So with
+     * the totals of version 2. */
     {"SELECT id, channel, valid_from_ms, voltage, current, power, invert FROM calibration "
      "ORDER BY id",
      "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
@@ -81,12 +82,27 @@ static const struct salvage_table {
     /* Counts whose factors could not be read are kept without the reference: most likely they are
      * the channel's configured ones. */
     {"SELECT channel, calibration, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
+     "imported, exported, base_imported_uwh, base_exported_uwh, held_imported_uwh, "
+     "held_exported_uwh FROM total ORDER BY channel",
+     "INSERT OR IGNORE INTO total (channel, calibration, known, counter, counter_wall_ms, "
+     "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, base_exported_uwh, "
+     "held_imported_uwh, held_exported_uwh) "
+     "SELECT ?1, (SELECT id FROM calibration WHERE id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+     "?12, ?13 WHERE ?4 >= 0 AND length(CAST(?7 AS BLOB)) < 40",
+     13},
+    {"SELECT channel, calibration, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
      "imported, exported, base_imported_uwh, base_exported_uwh FROM total ORDER BY channel",
      "INSERT OR IGNORE INTO total (channel, calibration, known, counter, counter_wall_ms, "
      "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, base_exported_uwh) "
      "SELECT ?1, (SELECT id FROM calibration WHERE id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 "
      "WHERE ?4 >= 0 AND length(CAST(?7 AS BLOB)) < 40",
      11},
+    {"SELECT id, channel, since_ms, until_ms, voltage, current, power, made_ms, undone_ms, "
+     "imported_before_uwh, imported_after_uwh, exported_before_uwh, exported_after_uwh "
+     "FROM recalibration ORDER BY id",
+     "INSERT OR IGNORE INTO recalibration VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+     "?12, ?13)",
+     13},
 };
 _Static_assert(CHANNEL_TEXT_MAX == 128, "the same bound stands in the statement above");
 
@@ -133,6 +149,8 @@ static void copy_tables(const char *damaged, sqlite3 *db, struct rescued *rescue
         rescued->calibrations += copy_table(from, db, &tables[1]);
         rescued->calibrations += copy_table(from, db, &tables[2]);
         rescued->totals += copy_table(from, db, &tables[3]);
+        rescued->totals += copy_table(from, db, &tables[4]);
+        (void)copy_table(from, db, &tables[5]);
     }
     (void)sqlite3_close(from);
 }

@@ -34,10 +34,12 @@ static const char *const texts[STATEMENTS] = {
     [PUT_READING] = "INSERT INTO reading (key, voltage, current, power, energy, frequency, flags, "
                     "imported, exported) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [PUT_EVENT] = "INSERT INTO event (key, kind, message) VALUES (?1, ?2, ?3)",
-    [PUT_TOTAL] = "INSERT OR REPLACE INTO total (channel, calibration, known, counter, "
-                  "counter_wall_ms, counter_boot_ms, boot_id, imported, exported, "
-                  "base_imported_uwh, base_exported_uwh) "
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [PUT_TOTAL] = "INSERT INTO total (channel, calibration, known, counter, counter_wall_ms, "
+                  "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, "
+                  "base_exported_uwh) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
+                  "ON CONFLICT (channel) DO UPDATE SET calibration = ?2, known = ?3, counter = ?4, "
+                  "counter_wall_ms = ?5, counter_boot_ms = ?6, boot_id = ?7, imported = ?8, "
+                  "exported = ?9, base_imported_uwh = ?10, base_exported_uwh = ?11",
 };
 
 struct rows {

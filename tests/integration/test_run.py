@@ -329,9 +329,13 @@ def test_several_chips_on_one_line(folder, broker, spawn):
 def test_simulator_driver_needs_no_hardware(folder, broker, spawn):
     device = {"id": "toy", "driver": "simulator", "channels": {"a": {"load": "household"}}}
     watch = broker.subscribe("bl2mqtt/toy")
-    start(spawn, folder, broker, device)
+    _, process = start(spawn, folder, broker, device, env={"BL2MQTT_BRIDGE__LOG_LEVEL": "debug"})
     state = watch.wait("bl2mqtt/toy", lambda s: s["voltage"] is not None)
     assert 200 < state["voltage"] < 260 and 49 < state["ac_frequency"] < 51
+    process.wait_line("toy a: as measured, voltage ")
+    # 4 MB that a service without HTTP has no use for.
+    with open(f"/proc/{process.pid}/maps", encoding="ascii") as maps:
+        assert "libcurl" not in maps.read()
 
 
 def test_demo_runs_and_leaves_nothing_behind(folder):
