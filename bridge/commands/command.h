@@ -46,6 +46,7 @@ enum status command_ports(const struct command_context *context, int argc, char 
 enum status command_scan(const struct command_context *context, int argc, char **argv);
 enum status command_calibrate(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_history_cost(const struct command_context *context, int argc, char **argv);
 enum status command_history_gaps(const struct command_context *context, int argc, char **argv);
 enum status command_history_events(const struct command_context *context, int argc, char **argv);
 enum status command_history_export(const struct command_context *context, int argc, char **argv);

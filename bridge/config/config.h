@@ -57,6 +57,22 @@ struct config_history {
     char *backup_folder; /**< in data_dir unless absolute; "": beside the history */
 };
 
+struct config_tariff_window {
+    char *from, *to;                    /**< "22:00"; "24:00" for the end of the day */
+    char *days;                         /**< "mon-fri" */
+    char *months;                       /**< "oct-mar" */
+    int64_t price_micro, feed_in_micro; /**< TARIFF_ABSENT: the tariff's own */
+};
+
+/** As written; what the texts mean: bridge/meter/tariff.h. */
+struct config_tariff {
+    char *valid_from; /**< "2026-01-01", "": always */
+    char *currency;   /**< "EUR" */
+    int64_t price_micro, feed_in_micro, standing_charge_micro;
+    struct config_tariff_window *windows;
+    size_t window_count;
+};
+
 struct config_web {
     char *listen; /**< "off" or host:port */
 };
@@ -104,6 +120,8 @@ struct config {
     struct config_mqtt mqtt;
     struct config_homeassistant homeassistant;
     struct config_history history;
+    struct config_tariff *tariffs;
+    size_t tariff_count;
     struct config_web web;
     struct config_device *devices;
     size_t device_count;

@@ -21,6 +21,13 @@
 #define IN_CHANNEL(member)                                                                         \
     .scope = SCOPE_CHANNEL, .offset = offsetof(struct config_channel, member),                     \
     .size = sizeof(((struct config_channel *)NULL)->member)
+#define IN_TARIFF(member)                                                                          \
+    .scope = SCOPE_TARIFF, .offset = offsetof(struct config_tariff, member),                       \
+    .size = sizeof(((struct config_tariff *)NULL)->member), .drivers = FOR_ALL
+#define IN_WINDOW(member)                                                                          \
+    .scope = SCOPE_WINDOW, .offset = offsetof(struct config_tariff_window, member),                \
+    .size = sizeof(((struct config_tariff_window *)NULL)->member), .drivers = FOR_ALL
+#define PRICE_MAX 100000.0
 #define GROUP(of_scope) .scope = (of_scope), .type = FIELD_GROUP, .drivers = FOR_ALL
 
 static const struct field_choice log_levels[] = {
@@ -154,6 +161,13 @@ const struct field fields[] = {
          "Where the copies go, best to another disk; in bridge.data_dir unless it begins with /. "
          "After damage the newest sound copy is taken from there."},
 
+    {IN_FILE(tariffs), .type = FIELD_LIST, .item_scope = SCOPE_TARIFF,
+     .item_size = sizeof(struct config_tariff),
+     .count_offset = offsetof(struct config, tariff_count), .item_limit = 200, .path = "tariffs",
+     .meaning =
+         "What electricity costs, for `bl2mqtt history cost`. Of several the one counts whose "
+         "valid_from is the latest that has come."},
+
     {GROUP(SCOPE_FILE), .path = "web",
      .meaning = "The web view. This version has none yet: nothing listens."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
@@ -264,6 +278,41 @@ const struct field fields[] = {
      .path = "calibration.power", .drivers = FOR_ALL, .example = "317.9",
      .otherwise = "follows from the other two (openbeken: 1000)",
      .meaning = "Counts per watt; energy follows from it."},
+
+    {IN_TARIFF(valid_from), .type = FIELD_TEXT, .rule = TEXT_DATE, .high = 10, .path = "valid_from",
+     .example = "2026-01-01", .otherwise = "it has always held",
+     .meaning = "The first day on which it holds."},
+    {IN_TARIFF(currency), .type = FIELD_TEXT, .rule = TEXT_CURRENCY, .high = 3, .path = "currency",
+     .required = FOR_ALL, .example = "EUR",
+     .meaning = "The currency's three letters; the same in all tariffs."},
+    {IN_TARIFF(price_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "price", .required = FOR_ALL, .example = "0.3125",
+     .meaning = "For a kilowatt hour drawn from the grid, when no window says otherwise."},
+    {IN_TARIFF(feed_in_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "feed_in", .initial = "0", .meaning = "Earned for a kilowatt hour fed back."},
+    {IN_TARIFF(standing_charge_micro), .type = FIELD_MICRO, .low = 0, .high = PRICE_MAX,
+     .path = "standing_charge", .initial = "0", .meaning = "To be paid for each day."},
+    {IN_TARIFF(windows), .type = FIELD_LIST, .item_scope = SCOPE_WINDOW,
+     .item_size = sizeof(struct config_tariff_window),
+     .count_offset = offsetof(struct config_tariff, window_count), .item_limit = 100,
+     .path = "windows", .meaning = "Times with prices of their own; the first that fits counts."},
+
+    {IN_WINDOW(from), .type = FIELD_TEXT, .rule = TEXT_QUARTER, .high = 5, .path = "from",
+     .initial = "00:00", .meaning = "Its beginning, by the local clock."},
+    {IN_WINDOW(to), .type = FIELD_TEXT, .rule = TEXT_QUARTER, .high = 5, .path = "to",
+     .initial = "24:00",
+     .meaning = "Its end. Earlier than from: over midnight, that is the end and the beginning of "
+                "each such day."},
+    {IN_WINDOW(days), .type = FIELD_TEXT, .rule = TEXT_DAYS, .high = 40, .path = "days",
+     .initial = "mon-sun", .meaning = "The days of the week."},
+    {IN_WINDOW(months), .type = FIELD_TEXT, .rule = TEXT_MONTHS, .high = 60, .path = "months",
+     .initial = "jan-dec", .meaning = "The months, for seasons."},
+    {IN_WINDOW(price_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "price", .example = "0.2451", .otherwise = "the tariff's",
+     .meaning = "For a kilowatt hour drawn from the grid."},
+    {IN_WINDOW(feed_in_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "feed_in", .example = "0.081", .otherwise = "the tariff's",
+     .meaning = "Earned for a kilowatt hour fed back."},
 };
 
 const char *const channel_names_reserved[] = {"apparent", "reactive", "factor",
@@ -317,7 +366,7 @@ const struct field *field_by_path(enum field_scope scope, const char *path)
 bool field_has_value(const struct field *field)
 {
     return field->type != FIELD_GROUP && field->type != FIELD_DEVICES &&
-           field->type != FIELD_CHANNELS;
+           field->type != FIELD_CHANNELS && field->type != FIELD_LIST;
 }
 
 const struct field_choice *field_choice_of(const struct field *field, int64_t value)

@@ -2,6 +2,7 @@
 #include "bridge/config/text_rules.h"
 
 #include "bridge/config/characters.h"
+#include "bridge/meter/tariff.h"
 #include "drivers/base/number.h"
 
 #include <arpa/inet.h>
@@ -27,6 +28,16 @@ static const struct {
     [TEXT_DEVICE] = {"the path of a serial port", "^/."},
     [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
                            "^(off|([01][0-9]|2[0-3]):[0-5][0-9])$"},
+    [TEXT_DATE] = {"a date, year-month-day", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+    [TEXT_CURRENCY] = {"three capital letters", "^[A-Z]{3}$"},
+    [TEXT_QUARTER] = {"a time of day in quarters of an hour, from 00:00 to 24:00",
+                      "^(24:00|([01][0-9]|2[0-3]):(00|15|30|45))$"},
+    [TEXT_DAYS] = {"days of the week: mon tue wed thu fri sat sun, with - and ,",
+                   "^(mon|tue|wed|thu|fri|sat|sun)([-,] ?(mon|tue|wed|thu|fri|sat|sun))*$"},
+    [TEXT_MONTHS] =
+        {"months: jan feb mar apr may jun jul aug sep oct nov dec, with - and ,",
+         "^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)([-,] ?(jan|feb|mar|apr|may|"
+         "jun|jul|aug|sep|oct|nov|dec))*$"},
 };
 
 const char *text_rule_expectation(enum text_rule rule)
@@ -274,6 +285,27 @@ static bool check_clock(const char *text, struct text *reason)
     return false;
 }
 
+/* The texts of tariffs. */
+static bool check_tariff_text(enum text_rule rule, const char *text)
+{
+    int number;
+    unsigned set;
+    switch (rule) {
+    case TEXT_DATE:
+        return tariff_parse_date(text, &number);
+    case TEXT_CURRENCY:
+        return strlen(text) == 3 && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3;
+    case TEXT_QUARTER:
+        return tariff_parse_minute(text, &number);
+    case TEXT_DAYS:
+        return tariff_parse_days(text, &set);
+    case TEXT_MONTHS:
+        return tariff_parse_months(text, &set);
+    default:
+        return true;
+    }
+}
+
 bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char *normal,
                      size_t normal_size, struct text *reason)
 {
@@ -289,6 +321,8 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
         return check_server(text, &out, reason);
     if (rule == TEXT_LISTEN)
         return check_listen(text, &out, reason);
+    if (!check_tariff_text(rule, text))
+        return false;
     if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
         (rule == TEXT_DEVICE && !check_device(text, reason)) ||

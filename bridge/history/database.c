@@ -118,12 +118,9 @@ static int run_check(sqlite3 *db, const char *query, bool *sound)
 static int check_contents(sqlite3 *db, const char *path, bool *sound)
 {
     static const char *const small[] = {
-        "PRAGMA quick_check(meta)",
-        "PRAGMA quick_check(channel)",
-        "PRAGMA quick_check(calibration)",
-        "PRAGMA quick_check(total)",
-        "PRAGMA quick_check(recalibration)",
-        "PRAGMA quick_check(rollup_day)",
+        "PRAGMA quick_check(meta)",          "PRAGMA quick_check(channel)",
+        "PRAGMA quick_check(calibration)",   "PRAGMA quick_check(total)",
+        "PRAGMA quick_check(recalibration)", "PRAGMA quick_check(rollup_day)",
     };
     *sound = true;
     struct stat status;

@@ -394,9 +394,9 @@ static enum status check_span(int64_t from_ms, int64_t to_ms, enum history_bucke
 {
     /* Least lengths but for the half hours of a few zones. */
     static const int64_t length_ms[] = {
-        [BUCKET_HOUR] = 3600000LL,
-        [BUCKET_DAY] = 23 * 3600000LL,
-        [BUCKET_MONTH] = 27 * 86400000LL,
+        [BUCKET_HOUR] = 3600000LL,        [BUCKET_DAY] = 23 * 3600000LL,
+        [BUCKET_MONTH] = 27 * 86400000LL, [BUCKET_YEAR] = 364 * 86400000LL,
+        [BUCKET_QUARTER] = 900000LL,
     };
     if (from_ms < 0 || to_ms > BUCKET_TIME_MAX_MS)
         return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");

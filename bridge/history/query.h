@@ -25,7 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH };
+enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR, BUCKET_QUARTER };
 
 /** More buckets than this are refused: 22 years of hours. */
 #define HISTORY_BUCKETS_MAX 200000

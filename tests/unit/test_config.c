@@ -92,6 +92,8 @@ static void test_table(void **unused)
             struct config file;
             struct config_device device;
             struct config_channel channel;
+            struct config_tariff tariff;
+            struct config_tariff_window window;
         } target;
         memset(&target, 0, sizeof target);
         char reason[200];
