@@ -2,7 +2,11 @@
 #include "bridge/history/buckets.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static time_t seconds_of(int64_t wall_ms)
 {
@@ -10,11 +14,13 @@ static time_t seconds_of(int64_t wall_ms)
     return (time_t)(wall_ms % 1000 < 0 ? seconds - 1 : seconds);
 }
 
-/* Days and months as numbers that grow with time. */
+/* Days, months and years as numbers that grow with time. */
 static int64_t period_of(enum history_bucket bucket, time_t when)
 {
     struct tm local = {0};
     (void)localtime_r(&when, &local); /* fails only for years that do not fit into an int */
+    if (bucket == BUCKET_YEAR)
+        return local.tm_year;
     int64_t month = (int64_t)local.tm_year * 12 + local.tm_mon;
     return bucket == BUCKET_MONTH ? month : month * 31 + local.tm_mday - 1;
 }
@@ -25,12 +31,15 @@ static time_t midnight_after(enum history_bucket bucket, time_t when)
 {
     struct tm local = {0};
     (void)localtime_r(&when, &local);
-    struct tm next = {
-        .tm_year = local.tm_year,
-        .tm_mon = bucket == BUCKET_MONTH ? local.tm_mon + 1 : local.tm_mon,
-        .tm_mday = bucket == BUCKET_MONTH ? 1 : local.tm_mday + 1,
-        .tm_isdst = -1,
-    };
+    struct tm next = {.tm_year = local.tm_year, .tm_mday = 1, .tm_isdst = -1};
+    if (bucket == BUCKET_YEAR) {
+        next.tm_year = local.tm_year + 1;
+    } else if (bucket == BUCKET_MONTH) {
+        next.tm_mon = local.tm_mon + 1;
+    } else {
+        next.tm_mon = local.tm_mon;
+        next.tm_mday = local.tm_mday + 1;
+    }
     return mktime(&next);
 }
 
@@ -79,6 +88,7 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
         [BUCKET_HOUR] = 2LL * 3600 * 1000,
         [BUCKET_DAY] = 2LL * 86400 * 1000,
         [BUCKET_MONTH] = 32LL * 86400 * 1000,
+        [BUCKET_YEAR] = 367LL * 86400 * 1000,
     };
     int64_t start = bucket_next(bucket, wall_ms - back_ms[bucket]);
     for (;;) {
@@ -87,4 +97,38 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
             return start;
         start = next;
     }
+}
+
+static const char folder_of_zones[] = "/usr/share/zoneinfo/";
+
+void bucket_zone(char name[BUCKET_ZONE_SIZE])
+{
+    const char *zone = getenv("TZ");
+    if (zone != NULL && zone[0] != '\0') {
+        (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", zone[0] == ':' ? zone + 1 : zone);
+        return;
+    }
+    char link[256];
+    ssize_t length = readlink("/etc/localtime", link, sizeof link - 1);
+    link[length < 0 ? 0 : length] = '\0';
+    const char *found = strstr(link, "zoneinfo/");
+    (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", found == NULL ? "" : found + strlen("zoneinfo/"));
+}
+
+enum status bucket_use_zone(const char *name, struct error *error)
+{
+    char path[sizeof folder_of_zones + BUCKET_ZONE_SIZE];
+    int length = snprintf(path, sizeof path, "%s%s", folder_of_zones, name);
+    bool known = length > 0 && (size_t)length < sizeof path && strstr(name, "..") == NULL &&
+                 name[0] != '/' && access(path, R_OK) == 0;
+    if (!known && strcmp(name, "UTC") != 0)
+        return error_set(
+            error, STATUS_USAGE,
+            "This machine does not know the time zone \"%s\" (history.time_zone); give "
+            "an IANA name such as Europe/Berlin, and install the package tzdata.",
+            name);
+    if (setenv("TZ", name, 1) != 0)
+        return error_set(error, STATUS_FAILED, "The time zone could not be set: no memory.");
+    tzset();
+    return STATUS_OK;
 }

@@ -114,12 +114,9 @@ static int run_check(sqlite3 *db, const char *query, bool *sound)
 static int check_contents(sqlite3 *db, const char *path, bool *sound)
 {
     static const char *const small[] = {
-        "PRAGMA quick_check(meta)",
-        "PRAGMA quick_check(channel)",
-        "PRAGMA quick_check(calibration)",
-        "PRAGMA quick_check(total)",
-        "PRAGMA quick_check(recalibration)",
-        "PRAGMA quick_check(rollup_day)",
+        "PRAGMA quick_check(meta)",          "PRAGMA quick_check(channel)",
+        "PRAGMA quick_check(calibration)",   "PRAGMA quick_check(total)",
+        "PRAGMA quick_check(recalibration)", "PRAGMA quick_check(rollup_day)",
     };
     *sound = true;
     struct stat status;
@@ -502,6 +499,17 @@ enum database_result database_write(struct database *database, struct channels *
     detach(database, true);
     database->damaged_in_place = true;
     return renew(database, error);
+}
+
+bool database_tend(struct database *database, const struct rows_limits *limits, bool *more)
+{
+    *more = false;
+    return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
+}
+
+bool database_behind(const struct database *database)
+{
+    return database->db != NULL && rows_behind(database->rows);
 }
 
 const char *database_set_aside(const struct database *database)
