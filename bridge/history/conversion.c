@@ -120,7 +120,8 @@ static int read_end(sqlite3_stmt *statement, unsigned number, int64_t wall_ms, i
 
 int conversion_at(struct conversion *conversion, struct converted *converted, int64_t wall_ms)
 {
-    if (converted->calibrated && wall_ms < converted->recalibrated_ms)
+    if (converted->calibrated && wall_ms >= converted->since_ms &&
+        wall_ms < converted->recalibrated_ms)
         return SQLITE_OK;
     struct known_calibration found;
     int code = read_factors(conversion, converted, wall_ms, &found);

@@ -37,8 +37,8 @@ struct converted {
     int64_t exported;
 };
 
-/** Finds the calibration that holds at wall_ms; times must not decrease. Before the first one the
- *  first one holds, without any the default. SQLite's code. */
+/** Finds the calibration that holds at wall_ms. Before the first one the first one holds, without any
+ *  the default. SQLite's code. For running sums times must not decrease. */
 int conversion_at(struct conversion *conversion, struct converted *converted, int64_t wall_ms);
 
 /** Since when the factors that hold at wall_ms have been the same (0: always), whatever row they come
