@@ -2,7 +2,11 @@
 #include "bridge/history/buckets.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static time_t seconds_of(int64_t wall_ms)
 {
@@ -94,4 +98,38 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
             return start;
         start = next;
     }
+}
+
+static const char folder_of_zones[] = "/usr/share/zoneinfo/";
+
+void bucket_zone(char name[BUCKET_ZONE_SIZE])
+{
+    const char *zone = getenv("TZ");
+    if (zone != NULL && zone[0] != '\0') {
+        (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", zone[0] == ':' ? zone + 1 : zone);
+        return;
+    }
+    char link[256];
+    ssize_t length = readlink("/etc/localtime", link, sizeof link - 1);
+    link[length < 0 ? 0 : length] = '\0';
+    const char *found = strstr(link, "zoneinfo/");
+    (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", found == NULL ? "" : found + strlen("zoneinfo/"));
+}
+
+enum status bucket_use_zone(const char *name, struct error *error)
+{
+    char path[sizeof folder_of_zones + BUCKET_ZONE_SIZE];
+    int length = snprintf(path, sizeof path, "%s%s", folder_of_zones, name);
+    bool known = length > 0 && (size_t)length < sizeof path && strstr(name, "..") == NULL &&
+                 name[0] != '/' && access(path, R_OK) == 0;
+    if (!known && strcmp(name, "UTC") != 0)
+        return error_set(
+            error, STATUS_USAGE,
+            "This machine does not know the time zone \"%s\" (history.time_zone); give "
+            "an IANA name such as Europe/Berlin, and install the package tzdata.",
+            name);
+    if (setenv("TZ", name, 1) != 0)
+        return error_set(error, STATUS_FAILED, "The time zone could not be set: no memory.");
+    tzset();
+    return STATUS_OK;
 }

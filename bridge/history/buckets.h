@@ -23,4 +23,13 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms);
 /** The first moment of the bucket after that one; always greater than wall_ms. */
 int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms);
 
+#define BUCKET_ZONE_SIZE 128
+
+/** Name of the process's time zone: TZ, or what /etc/localtime links to, or "". */
+void bucket_zone(char name[BUCKET_ZONE_SIZE]);
+
+/** From now on the process's zone is that one (an IANA name such as Europe/Berlin). Before threads
+ *  are started. STATUS_USAGE if the machine does not know it. */
+enum status bucket_use_zone(const char *name, struct error *error);
+
 #endif

@@ -546,6 +546,17 @@ enum database_result database_write(struct database *database, struct channels *
     return renew(database, error);
 }
 
+bool database_tend(struct database *database, const struct rows_limits *limits, bool *more)
+{
+    *more = false;
+    return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
+}
+
+bool database_behind(const struct database *database)
+{
+    return database->db != NULL && rows_behind(database->rows);
+}
+
 const char *database_set_aside(const struct database *database)
 {
     return database->set_aside;

@@ -46,6 +46,13 @@ enum database_result {
 enum database_result database_write(struct database *database, struct channels *channels,
                                     const struct batch *batch, struct error *error);
 
+/** One step of rows_tend. *more: another one is wanted. False if it failed; the next database_write
+ *  will fail as well, and tell. */
+bool database_tend(struct database *database, const struct rows_limits *limits, bool *more);
+
+/** Whether database_tend is wanted beside the daily deleting. */
+bool database_behind(const struct database *database);
+
 /** The damaged file that was set aside last, "" if none was. Borrowed. */
 const char *database_set_aside(const struct database *database);
 

@@ -30,6 +30,9 @@ struct history_options {
                                      transaction is under way as many again may arrive. When
                                      they do not fit the oldest go, and the energy they had
                                      credited is credited to the reading that follows them */
+    /** How long readings, minutes and quarters of an hour are kept, by the clock; 0: for ever. Once a
+     *  day what is older is deleted; days are kept for ever. */
+    int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms;
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only
      *  wake the caller's loop (uv_async_send). */

@@ -62,7 +62,7 @@ struct rollup_row {
     struct rollup_quantity voltage, current, frequency;
 };
 
-/** The columns as rollup_read and rollup_bind number them, from 0 and from 1: key first. The first
+/** The columns as rollup_read numbers them. The first
  *  ROLLUP_ENERGY_COLUMNS of them are all but samples and the quantities. */
 #define ROLLUP_COLUMNS                                                                             \
     "key, imported, exported, covered_ms, power_covered_ms, power_ms, power_min, power_max, "      \
@@ -80,9 +80,9 @@ void rollup_read(sqlite3_stmt *statement, bool whole, struct rollup_row *row);
 /** Adds what `more` stands for; start_ms and number stay. */
 void rollup_merge(struct rollup_row *row, const struct rollup_row *more);
 
-/** Prepares what adds a row to a level's table, to the row that is there if the key is taken (covered
- *  time is then cut to length_ms, which is bound by rollup_put). SQLite's code. */
+/** Prepares what puts a row into a level's table, in place of the one of the same key, if any.
+ *  SQLite's code. */
 int rollup_prepare_put(sqlite3 *db, enum rollup_level level, sqlite3_stmt **statement);
-int rollup_put(sqlite3_stmt *statement, const struct rollup_row *row, int64_t length_ms);
+int rollup_put(sqlite3_stmt *statement, const struct rollup_row *row);
 
 #endif

@@ -26,7 +26,7 @@ def file(folder):
 
 def put_total(path, number, imported, exported):
     with sqlite3.connect(path) as db:
-        db.execute("INSERT OR REPLACE INTO total VALUES (?, ?, 1, 0, ?, 0, 'boot', ?, ?, 0, 0)",
+        db.execute("INSERT OR REPLACE INTO total VALUES (?, ?, 1, 0, ?, 0, 'boot', ?, ?, 0, 0, 0, 0)",
                    (number, number, BEGIN + 4000000, imported, exported))
     db.close()
 
