@@ -51,6 +51,7 @@ struct config_homeassistant {
 struct config_history {
     char *path; /**< in data_dir unless absolute */
     int64_t commit_interval_ms;
+    char *time_zone; /**< "system", or an IANA name that this machine knows */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
 };
 
