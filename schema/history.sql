@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 3;            -- number of the last migration
+PRAGMA user_version = 4;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -198,3 +198,30 @@ CREATE TABLE recalibration (
     exported_before_uwh INTEGER NOT NULL,
     exported_after_uwh INTEGER NOT NULL
 ) STRICT;
+
+-- Energy that others counted, imported from their files. It is added to answers and marked there; totals
+-- do not know of it. A series is a channel, whether or not it is measured here.
+CREATE TABLE foreign_series (
+    id INTEGER PRIMARY KEY,
+    device TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    UNIQUE (device, channel)
+) STRICT;
+
+CREATE TABLE foreign_file (
+    id INTEGER PRIMARY KEY,
+    series INTEGER NOT NULL REFERENCES foreign_series (id),
+    made_ms INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    format TEXT NOT NULL
+) STRICT;
+
+-- quarter: begin in quarters of an hour since 1970. file: the import that its values came from.
+CREATE TABLE foreign_quarter (
+    series INTEGER NOT NULL REFERENCES foreign_series (id),
+    quarter INTEGER NOT NULL,
+    imported_uwh INTEGER NOT NULL CHECK (imported_uwh >= 0),
+    exported_uwh INTEGER NOT NULL CHECK (exported_uwh >= 0),
+    file INTEGER NOT NULL REFERENCES foreign_file (id),
+    PRIMARY KEY (series, quarter)
+) STRICT, WITHOUT ROWID;

@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -377,6 +378,7 @@ static enum status answer_from(const struct config *config, const struct options
         return error_set(error, STATUS_USAGE,
                          "The configuration has no tariffs; docs/history.md shows how they are "
                          "written, and `bl2mqtt check --print-defaults` lists the keys.");
+    bucket_use_zone(config->history.time_zone, getenv("TZ"));
     struct tariff *tariffs = make_tariffs(config);
     char *path memory_auto = options->database != NULL ? memory_copy_text(options->database)
                                                        : command_history_of(config);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/history_options.h"
 
+#include "bridge/history/buckets.h"
 #include "bridge/history/time_text.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -55,6 +56,7 @@ enum status command_history_path(const struct command_context *context, const ch
     if (config == NULL)
         return STATUS_USAGE;
     *path = command_history_of(config);
+    bucket_use_zone(config->history.time_zone, getenv("TZ"));
     config_free(config);
     return STATUS_OK;
 }

@@ -51,6 +51,7 @@ struct config_homeassistant {
 struct config_history {
     char *path; /**< in data_dir unless absolute */
     int64_t commit_interval_ms;
+    char *time_zone; /**< "system", or an IANA name that this machine knows */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
     char *backup_time;                                 /**< "off" or "03:30" of the local clock */
     int64_t backup_keep;                               /**< copies, at least 1 */

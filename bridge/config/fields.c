@@ -130,19 +130,23 @@ const struct field fields[] = {
      .path = "history.commit_interval", .initial = "5s",
      .meaning = "How often what was measured is written to disk; a power cut loses this much at "
                 "most."},
+    {IN_FILE(history.time_zone), .type = FIELD_TEXT, .rule = TEXT_ZONE, .high = 100,
+     .path = "history.time_zone", .initial = "system",
+     .meaning = "The zone that days, months and years follow: an IANA name such as Europe/Berlin. "
+                "Days are made again when it changes."},
     {GROUP(SCOPE_FILE), .path = "history.keep",
-     .meaning =
-         "How long what is kept; forever is for ever. This version keeps all readings and makes no "
-         "minutes or hours of them yet."},
+     .meaning = "How long what is kept; forever is for ever. What is older is deleted once a day. "
+                "Days are kept for ever, and so energy per day, month and year stays exact."},
     {IN_FILE(history.keep_raw_ms), .type = FIELD_DURATION, .forever = true, .low = HOUR,
      .high = 100 * YEAR, .path = "history.keep.raw", .initial = "30d",
-     .meaning = "Every reading as it was measured; recalibration of the past works as far back."},
+     .meaning = "Every reading as it was measured."},
     {IN_FILE(history.keep_minute_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.minute", .initial = "2y",
-     .meaning = "Minutes: minimum, mean, maximum, energy."},
+     .meaning = "Minutes: least, mean and greatest value, energy."},
     {IN_FILE(history.keep_hour_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
-     .meaning = "Hours and days: minimum, mean, maximum, energy."},
+     .meaning =
+         "Quarters of an hour, of which hours are put together; at least as long as minute."},
 
     {GROUP(SCOPE_FILE), .path = "history.backup",
      .meaning = "Copies of the history, made while it is written, each checked."},

@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HOST_MAX 253 /* RFC 1035 */
 
@@ -25,6 +26,7 @@ static const struct {
     [TEXT_LISTEN] = {"host:port, or off",
                      "^(off|([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5})$"},
     [TEXT_PATH] = {"the name of a file or folder", NULL},
+    [TEXT_ZONE] = {"a time zone such as Europe/Berlin, or system", "^[A-Za-z][A-Za-z0-9_+/-]*$"},
     [TEXT_DEVICE] = {"the path of a serial port", "^/."},
     [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
                            "^(off|([01][0-9]|2[0-3]):[0-5][0-9])$"},
@@ -306,6 +308,22 @@ static bool check_tariff_text(enum text_rule rule, const char *text)
     }
 }
 
+/* Names are files below the folder of zones. */
+static bool check_zone(const char *text, struct text *reason)
+{
+    char path[256];
+    struct text out;
+    text_init(&out, path, sizeof path);
+    text_append(&out, "/usr/share/zoneinfo/%s", text);
+    bool name = isalpha((unsigned char)text[0]) && strstr(text, "..") == NULL && !out.cut;
+    if (strcmp(text, "system") == 0 || strcmp(text, "UTC") == 0 ||
+        (name && access(path, R_OK) == 0))
+        return true;
+    text_append(reason, "This machine does not know such a time zone; names are those of the IANA, "
+                        "such as Europe/Berlin (package tzdata).");
+    return false;
+}
+
 bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char *normal,
                      size_t normal_size, struct text *reason)
 {
@@ -326,7 +344,8 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
     if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
         (rule == TEXT_DEVICE && !check_device(text, reason)) ||
-        (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)))
+        (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)) ||
+        (rule == TEXT_ZONE && !check_zone(text, reason)))
         return false;
     text_append(&out, "%s", text);
     return true;

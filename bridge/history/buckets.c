@@ -100,8 +100,6 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
     }
 }
 
-static const char folder_of_zones[] = "/usr/share/zoneinfo/";
-
 void bucket_zone(char name[BUCKET_ZONE_SIZE])
 {
     const char *zone = getenv("TZ");
@@ -116,20 +114,12 @@ void bucket_zone(char name[BUCKET_ZONE_SIZE])
     (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", found == NULL ? "" : found + strlen("zoneinfo/"));
 }
 
-enum status bucket_use_zone(const char *name, struct error *error)
+void bucket_use_zone(const char *name, const char *own)
 {
-    char path[sizeof folder_of_zones + BUCKET_ZONE_SIZE];
-    int length = snprintf(path, sizeof path, "%s%s", folder_of_zones, name);
-    bool known = length > 0 && (size_t)length < sizeof path && strstr(name, "..") == NULL &&
-                 name[0] != '/' && access(path, R_OK) == 0;
-    if (!known && strcmp(name, "UTC") != 0)
-        return error_set(
-            error, STATUS_USAGE,
-            "This machine does not know the time zone \"%s\" (history.time_zone); give "
-            "an IANA name such as Europe/Berlin, and install the package tzdata.",
-            name);
-    if (setenv("TZ", name, 1) != 0)
-        return error_set(error, STATUS_FAILED, "The time zone could not be set: no memory.");
+    const char *zone = strcmp(name, "system") == 0 ? own : name;
+    if (zone != NULL)
+        (void)setenv("TZ", zone, 1); /* without memory nothing would go on anyway */
+    else
+        (void)unsetenv("TZ");
     tzset();
-    return STATUS_OK;
 }

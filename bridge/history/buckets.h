@@ -28,8 +28,8 @@ int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms);
 /** Name of the process's time zone: TZ, or what /etc/localtime links to, or "". */
 void bucket_zone(char name[BUCKET_ZONE_SIZE]);
 
-/** From now on the process's zone is that one (an IANA name such as Europe/Berlin). Before threads
- *  are started. STATUS_USAGE if the machine does not know it. */
-enum status bucket_use_zone(const char *name, struct error *error);
+/** From now on the process's zone is that one (an IANA name such as Europe/Berlin); "system": the one
+ *  that `own` names, TZ of the process's start (NULL: it had none). Before threads are started. */
+void bucket_use_zone(const char *name, const char *own);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "bridge/history/buckets.h"
 #include "bridge/history/conversion.h"
+#include "bridge/history/foreign.h"
 #include "bridge/history/reader.h"
 #include "bridge/history/sql.h"
 #include "bridge/history/tiles.h"
@@ -327,6 +328,21 @@ static int read_all(struct answer *answer)
     return code;
 }
 
+static int add_foreign(struct answer *answer, struct foreign *foreign)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < answer->row_count && foreign->any && code == SQLITE_OK; i++) {
+        struct history_energy_row *row = &answer->rows[i];
+        code = foreign_sum(foreign, row->start_ms, row->end_ms, &row->foreign_imported_uwh,
+                           &row->foreign_exported_uwh);
+        conversion_add(&row->imported_uwh, row->foreign_imported_uwh);
+        conversion_add(&row->exported_uwh, row->foreign_exported_uwh);
+        bool some = row->foreign_imported_uwh > 0 || row->foreign_exported_uwh > 0;
+        row->measured = row->measured || some;
+    }
+    return code;
+}
+
 /* One transaction, so that nothing moves from one table to another meanwhile. */
 static enum status read_answer(struct answer *answer, const char *device, const char *channel,
                                struct error *error)
@@ -336,10 +352,16 @@ static enum status read_answer(struct answer *answer, const char *device, const 
     int code = sql_run(query->db, "BEGIN");
     if (code == SQLITE_OK)
         code = load_series(answer, device, channel);
-    if (code == SQLITE_OK && answer->series_count == 0)
+    struct foreign foreign = {NULL, false};
+    if (code == SQLITE_OK)
+        code = foreign_open(query->db, device, channel, &foreign);
+    if (code == SQLITE_OK && answer->series_count == 0 && !foreign.any)
         status = reader_no_such_channel(query->db, device, channel, error);
     else if (code == SQLITE_OK)
         code = read_all(answer);
+    if (code == SQLITE_OK && status == STATUS_OK)
+        code = add_foreign(answer, &foreign);
+    foreign_close(&foreign);
     if (code != SQLITE_OK)
         status = sql_explain(code, query->db, query->path, error);
     if (!sqlite3_get_autocommit(query->db))

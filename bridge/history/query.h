@@ -38,6 +38,9 @@ struct history_energy_row {
     bool
         measured; /**< false: no channel has readings in this bucket; energy is 0 for want of any */
     int64_t imported_uwh, exported_uwh;
+    int64_t foreign_imported_uwh, foreign_exported_uwh; /**< how much of them was not measured here
+                                                             but imported (foreign.h); its quarters
+                                                             are in the bucket that they begin in */
     bool power_known; /**< false: a channel had no power reading in this bucket */
     int64_t power_mean_mw;
     bool power_range_known; /**< power_known, and the question is about one channel */

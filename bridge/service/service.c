@@ -522,6 +522,12 @@ static void read_boot_id(char boot_id[40])
         (void)snprintf(boot_id, 40, "%.*s", (int)strcspn(bytes, "\n"), bytes);
 }
 
+/* The configuration's -1 for ever is the history's 0. */
+static int64_t keep_ms(int64_t configured_ms)
+{
+    return configured_ms < 0 ? 0 : configured_ms;
+}
+
 static enum status open_history(struct service *service, struct error *error)
 {
     char path[PATH_MAX];
@@ -538,11 +544,19 @@ static enum status open_history(struct service *service, struct error *error)
         status = backup_folder(service, folder, error);
     if (status != STATUS_OK)
         return status;
+    int64_t keep_hour_ms = service->config->history.keep_hour_ms;
+    if (keep_hour_ms > 0 && service->config->history.keep_minute_ms > keep_hour_ms)
+        keep_hour_ms = service->config->history.keep_minute_ms;
+    if (service->config->history.keep_minute_ms < 0)
+        keep_hour_ms = -1;
     const struct history_options options = {
         .path = path,
         .backup_folder = folder,
         .commit_interval_ms = service->config->history.commit_interval_ms,
         .queue_limit = QUEUE_LIMIT,
+        .keep_raw_ms = keep_ms(service->config->history.keep_raw_ms),
+        .keep_minute_ms = keep_ms(service->config->history.keep_minute_ms),
+        .keep_hour_ms = keep_ms(keep_hour_ms),
         .log = service->log,
         .wake = wake_up,
         .wake_context = service,
