@@ -46,10 +46,12 @@ enum status command_ports(const struct command_context *context, int argc, char 
 enum status command_scan(const struct command_context *context, int argc, char **argv);
 enum status command_calibrate(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_history_cost(const struct command_context *context, int argc, char **argv);
 enum status command_history_gaps(const struct command_context *context, int argc, char **argv);
 enum status command_history_events(const struct command_context *context, int argc, char **argv);
 enum status command_history_export(const struct command_context *context, int argc, char **argv);
 enum status command_history_backup(const struct command_context *context, int argc, char **argv);
+enum status command_history_restore(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
 enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
