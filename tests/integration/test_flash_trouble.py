@@ -7,14 +7,12 @@ import json
 import os
 import pathlib
 import pty
-import random
 import select
 import signal
 import subprocess
 import sys
 import termios
 import threading
-import time
 import tty
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,20 +73,12 @@ def start_write(sim, path, *args):
                              "--progress", "json", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_write(process, address):
-    """Until that sector is on its way."""
-    for line in process.stderr:
-        if '"stage":"write"' in line and json.loads(line)["address"] >= address:
-            return
-    raise AssertionError(f"ended with {process.wait()} before 0x{address:X} was written")
-
-
 def test_ctrl_c_stops_and_the_next_run_goes_on(module, folder):
     sim = module(speed=8)
     image = make_ua("BK7231N", 100000)
     path = put(folder, "image.bin", image)
     process = start_write(sim, path)
-    wait_for_write(process, 0x18000)
+    flash_campaign.until_write(process, 0x18000)
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -101,25 +91,30 @@ def test_ctrl_c_stops_and_the_next_run_goes_on(module, folder):
     assert missing(sim.flash(), image) == 0
 
 
-def test_kill_in_mid_write(module, folder, seed):
-    """kill -9 at a random moment, again and again: the next run sends only what is missing."""
-    rng = random.Random(seed)
-    sim = module(speed=8, args=("--reset-every", "0.5"))
-    for round_number in range(int(os.environ.get("TEST_KILLS", 1))):
-        image = make_ua("BK7231N", 80000, seed=round_number)
-        path = put(folder, "image.bin", image)
-        process = start_write(sim, path)
-        wait_for_write(process, APP + SECTOR * rng.randrange(2, 15))
-        time.sleep(rng.uniform(0, 0.05))
-        process.kill()
-        process.communicate()
-        left = missing(sim.flash(), image)
-        result = attended(sim, "flash", "write", path, "--port", sim.port, "--no-backup", "--json", "--progress",
-                          "none")
-        assert result.returncode == 0, result.stderr
-        done = json.loads(result.stdout)
-        assert done["written"] <= left + 1, "more was sent than was missing"
-        assert missing(sim.flash(), image) == 0
+def short_campaign(job, folder, seeds):
+    """A few runs of tests/campaign/flash_campaign.py, three at a time: they mostly wait."""
+    def one(number):
+        own = folder / str(number)
+        own.mkdir()
+        kind, end, _, _, problem, words, faults = job(number, own)
+        assert problem is None, f"seed {number} ({kind}, {faults}): {problem}\n{words}"
+        return end
+
+    with ThreadPoolExecutor(3) as pool:
+        return set(pool.map(one, seeds))
+
+
+def test_kill_in_mid_write(folder, seed):
+    """kill -9 at a random moment: the next run sends only what is missing."""
+    count = int(os.environ.get("TEST_KILLS", 3))
+    assert short_campaign(flash_campaign.kill, folder, range(seed, seed + count)) == {"finished"}
+
+
+def test_bad_lines(folder, seed):
+    count = int(os.environ.get("TEST_RUNS", 3))
+    ends = short_campaign(lambda number, own: flash_campaign.run(number, own, short=True), folder,
+                          range(seed, seed + count))
+    assert ends <= {"written", "refused"}
 
 
 class Relay(threading.Thread):
@@ -198,17 +193,3 @@ def test_a_write_that_hits_another_place_is_repaired(module, folder):
             assert after[APP:APP + len(image)] == image
         else:
             assert result.returncode == 5 and "restore its backup" in result.stderr
-
-
-def test_bad_lines(folder, seed):
-    """A short run of tests/campaign/flash_campaign.py, three at a time: they mostly wait."""
-    def one(number):
-        own = folder / str(number)
-        own.mkdir()
-        kind, end, _, _, problem, words, faults = flash_campaign.run(seed + number, own, short=True)
-        assert problem is None, f"seed {seed + number} ({kind}, {faults}): {problem}\n{words}"
-        return end
-
-    with ThreadPoolExecutor(3) as pool:
-        ends = list(pool.map(one, range(int(os.environ.get("TEST_RUNS", 3)))))
-    assert set(ends) <= {"written", "refused"}
