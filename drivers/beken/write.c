@@ -647,13 +647,10 @@ static enum status prepare(struct flasher *flasher, const struct flasher_job *jo
             "The flash chip does not answer (id 0x%06" PRIX32 "): something loads the module's "
             "flash pins. Hold P24 low during reset, or disconnect what is on P20 to P24.",
             module->flash.id);
-    enum status status = session_protection(flasher, true, error);
-    if (status == STATUS_OK && session_is_restless(flasher))
+    if (session_is_restless(flasher))
         return session_require_clean_line(flasher, error);
     /* A boot ROM survives everything, so a backup makes up for a bad line. */
-    if (status == STATUS_OK && job->reference == NULL)
-        status = session_require_fair_line(flasher, error);
-    return status;
+    return job->reference == NULL ? session_require_fair_line(flasher, error) : STATUS_OK;
 }
 
 static enum status do_job(struct run *run, const struct flasher_job *job,
@@ -673,9 +670,11 @@ static enum status do_job(struct run *run, const struct flasher_job *job,
         status = prepare(flasher, job, error);
         if (status == STATUS_OK)
             status = note_surroundings(run, job, around, error);
-        if (status != STATUS_OK)
-            return status;
-        status = write_blocks(run, error);
+        /* The last thing that may say no, and the first that changes anything. */
+        if (status == STATUS_OK)
+            status = session_protection(flasher, true, error);
+        if (status == STATUS_OK)
+            status = write_blocks(run, error);
     }
     /* Mending may itself lose a byte, so this goes on until nothing is in doubt. */
     for (unsigned judged = 0, round = 0; status == STATUS_OK && round < VERIFY_ROUNDS; round++) {
@@ -723,6 +722,8 @@ static enum status interrupted(struct run *run, enum status status, struct error
     size_t done = run->result->written + run->result->blanked;
     if (link_stopped(flasher->link))
         status = error_set(error, STATUS_FAILED, "Stopped.");
+    if (status == STATUS_REFUSED) /* which promises that nothing was erased */
+        status = STATUS_FAILED;
     if (done >= run->todo)
         (void)error_append(error, status, " All that differed is written, but not verified.");
     else

@@ -18,7 +18,7 @@ from beken_module import attended
 from flash_helper import CONFIG, ON_OPEN, STEP, T_IMAGE, TESTS, answer, flash, missing, put
 from harness import BINARY, ROOT, run
 
-WAIT_S = 1.5
+WAIT_S = 0.8
 
 
 def start(sim, command, *args, progress="json"):
@@ -93,7 +93,7 @@ def test_stopped(module, folder):
     path = put(folder, "image.bin", make_ua("BK7231N", 100000))
     for command, args, stage in (("backup", ("--output", saved), "backup"), ("verify", (path,), "verify"),
                                  ("write", (path, "--backup", saved), "backup")):
-        sim = module(speed=2, crc_bytes_per_s=20000)
+        sim = module(speed=8, crc_bytes_per_s=10000)
         process = start(sim, command, *args)
         lines_until(process, stage)
         process.send_signal(signal.SIGINT)
