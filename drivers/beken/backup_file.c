@@ -119,7 +119,8 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
 
 /* ------------------------------------------------------------------ reading */
 
-/* A file that the user named and that is not there is a wrong command line. */
+/* A file that the user named and that cannot be read, be it a folder or too large, is a wrong
+ * command line. */
 static enum status read_named(const char *path, size_t limit, uint8_t **bytes, size_t *length,
                               struct error *error)
 {
@@ -127,7 +128,7 @@ static enum status read_named(const char *path, size_t limit, uint8_t **bytes, s
     enum status status = file_read(path, limit, &content, length, error);
     if (status == STATUS_OK)
         *bytes = (uint8_t *)content;
-    return status == STATUS_NO_ANSWER ? STATUS_USAGE : status;
+    return status == STATUS_OK ? status : STATUS_USAGE;
 }
 
 enum status backup_file_read(const char *path, uint8_t **bytes, size_t *length, struct error *error)

@@ -5,6 +5,7 @@ import tempfile
 
 import pytest
 
+from beken_module import Module
 from harness import BINARY, Broker, Process
 
 
@@ -28,6 +29,27 @@ def spawn():
     yield start
     for process in reversed(started):
         process.kill()
+
+
+@pytest.fixture
+def module(folder):
+    """module(chip, **faults) starts a simulated module; all are stopped and checked at the end."""
+    started = []
+
+    def start(chip="BK7231N", **options):
+        options.setdefault("args", ("--power-cycle-on-open",))
+        options.setdefault("seed", len(started) + 1)
+        started.append(Module(folder, chip, **options))
+        return started[-1]
+
+    yield start
+    try:
+        for one in started:
+            if one.running():
+                one.stop()
+    finally:
+        for one in started:
+            one.close()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ import pytest
 
 import beken_images
 from beken_images import APP, SECTOR, make_qio, make_rbl, make_ua, make_ug
-from beken_module import Module, attended, operations, write_backup
+from beken_module import Module, answer, attended, flash, operations, put, refusal, write_backup
 from harness import BINARY, run
 from simulator import make_raw, open_tty
 
@@ -35,44 +35,6 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 RF = {"BK7231N": 0x1D0000, "BK7231M": 0x1D0000, "BK7231T": 0x1E0000}
 CONFIG = {"BK7231N": 0x1D1000, "BK7231T": 0x1E1000}
 ON_OPEN = ("--power-cycle-on-open",)
-
-
-@pytest.fixture
-def module(folder):
-    """module(chip, **faults) starts a simulated module; all are stopped and checked at the end."""
-    started = []
-
-    def start(chip="BK7231N", **options):
-        options.setdefault("args", ON_OPEN)
-        options.setdefault("seed", len(started) + 1)
-        started.append(Module(folder, chip, **options))
-        return started[-1]
-
-    yield start
-    try:
-        for one in started:
-            if one.running():
-                one.stop()
-    finally:
-        for one in started:
-            one.close()
-
-
-def flash(module, command, *args, **options):
-    return run("flash", command, *args, "--port", module.port, "--progress", "none", "--timeout", 15,
-               timeout=90, **options)
-
-
-def answer(module, command, *args):
-    result = flash(module, command, *args, "--json")
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def put(folder, name, content):
-    path = folder / name
-    path.write_bytes(content)
-    return path
 
 
 # ---------------------------------------------------------------------- knowing
@@ -126,28 +88,6 @@ def test_link_test_finds_the_highest_clean_rate(module):
     assert errors[:3] == [0, 0, 0] and errors[3] > 0
     assert report["recommended_baud"] == 460800
     assert "460800" in report["verdict"] and "921600" in report["verdict"]
-
-
-def test_image_kinds(folder):
-    cases = {
-        "n.bin": (make_qio("BK7231N"), "QIO", "BK7231N", 0, True),
-        "t.bin": (make_qio("BK7231T"), "QIO", "BK7231T", APP, True),
-        "ua.bin": (make_ua("BK7231T"), "UA", "BK7231T", APP, True),
-        "x.rbl": (make_rbl(), "RBL", "unknown", None, True),
-        "x.ug": (make_ug(), "UG", "unknown", None, True),
-        "conf": ((TESTS / "data/obk_config_example.bin").read_bytes(), "obk-config", "unknown", None, True),
-        "cut": (make_qio("BK7231N")[:-200], "QIO", "BK7231N", 0, False),
-        "text": (b"hello" * 1000, "unknown", "unknown", None, False),
-    }
-    for name, (content, kind, chip, write_at, valid) in cases.items():
-        result = run("flash", "image", put(folder, name, content), "--json")
-        facts = json.loads(result.stdout)
-        assert (facts["kind"], facts["chip"], facts["write_at"], facts["valid"]) == (kind, chip, write_at, valid)
-        assert bool(facts["problems"]) is not valid
-        assert facts["size"] == len(content)
-    facts = json.loads(run("flash", "image", folder / "n.bin", "--json").stdout)
-    assert facts["version"] == "1.18.300" and facts["encrypted"] is True
-    assert facts["build_time"] == "2026-08-02T19:38:35+00:00"
 
 
 # ---------------------------------------------------------------------- round trips
@@ -248,14 +188,6 @@ def test_64k_erases_where_they_pay(module, folder):
 
 
 # ---------------------------------------------------------------------- refusals
-
-def refusal(result, sim, word):
-    """Exit 4, one line that says why, nothing erased or programmed."""
-    words = [line for line in result.stderr.splitlines() if line.startswith("bl2mqtt flash ")]
-    assert result.returncode == 4, result.stderr
-    assert len(words) == 1 and word in words[0] and words[0].endswith("."), result.stderr
-    assert operations(sim.stop()) == 0
-
 
 T_IMAGE = make_ua("BK7231T")
 N_IMAGE = make_qio("BK7231N")
