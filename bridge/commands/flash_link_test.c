@@ -8,9 +8,11 @@
 static const struct flash_command self = {
     .name = "flash link-test",
     .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_RATES,
-    .purpose = "Tests the line to the module at several baud rates, by questions that change "
-               "nothing, and\n"
-               "recommends one.",
+    .purpose =
+        "Tests the line to the module at several baud rates and recommends one. Nothing is erased "
+        "or\n"
+        "written, but a BK7231T write-protects its flash when it is asked for checksums; its\n"
+        "firmware lifts that by itself.",
 };
 
 static json_t *describe(const struct flasher_line_report *report)

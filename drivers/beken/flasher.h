@@ -59,6 +59,8 @@ struct flasher_times {
 struct flasher_times flasher_times(const struct flasher *flasher);
 /** For files, checksums and questions in mid session: link_while(). */
 void flasher_while(struct flasher *flasher, void (*work)(void *context), void *context);
+/** STATUS_NO_ANSWER, with what to do about it, if the module answers but its flash does not. */
+enum status flasher_check_flash(const struct flasher *flasher, struct error *error);
 /** What the flash holds: reads a few sectors; fills application and mac of the module. */
 enum status flasher_identify_contents(struct flasher *flasher, struct error *error);
 

@@ -278,14 +278,6 @@ def test_backup(module, folder):
     assert operations(sim.stop()) == 0
 
 
-@pytest.mark.parametrize("fill", [b"\xff", b"\x00"])
-def test_blank_backup_is_refused(module, folder, fill):
-    sim = module(flash=fill * 0x200000) if fill == b"\xff" else module(unreadable=1, flash_id=0x1560EB)
-    saved = folder / "saved.bin"
-    refusal(flash(sim, "backup", "--output", saved), sim, "reads as")
-    assert not list(folder.glob("saved*"))
-
-
 def test_write_refuses_a_blank_backup(module, folder):
     sim = module(flash=b"\xff" * 0x200000)
     path = put(folder, "image.bin", N_IMAGE)
