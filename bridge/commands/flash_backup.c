@@ -12,7 +12,11 @@ static const struct flash_command self = {
     .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_OUTPUT,
     .purpose = "Reads the module's whole flash, checks it by the chip's own CRC, and keeps it in a "
                "file with\n"
-               "a second one, F.json, that says which module it is from.",
+               "a second one, F.json, that says which module it is from. Nothing is erased or "
+               "written, but\n"
+               "a BK7231T write-protects its flash when it is asked for checksums; its firmware "
+               "lifts that\n"
+               "by itself.",
 };
 
 static enum status take(struct flash_session *session, const char *path, size_t *length,

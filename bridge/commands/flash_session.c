@@ -5,6 +5,7 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/beken/backup_file.h"
+#include "drivers/beken/bytes.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -371,16 +372,39 @@ static void save(void *context)
                                       clock_wall_ms(), saving->error);
 }
 
+/* Nothing but FF is an empty flash; nothing but 00 is hardly anything but wires. */
+static enum status check_backup(const struct flash_session *session, const uint8_t *bytes,
+                                size_t length, struct error *error)
+{
+    bool can_do_without = (session->command->accepts & FLASH_ACCEPTS_BACKUP) != 0;
+    if (bytes_are_all(bytes, length, 0xFF))
+        return error_set(error, STATUS_REFUSED,
+                         "The whole flash reads as FF: it is empty, so there is nothing to back "
+                         "up%s.",
+                         can_do_without ? "; say --no-backup" : "");
+    if (bytes_are_all(bytes, length, 0))
+        return error_set(
+            error, STATUS_REFUSED,
+            "The whole flash reads as 00, which is no backup of anything: most likely it cannot "
+            "be read. Disconnect what is on P20 to P24, or hold P24 low while the module is reset, "
+            "and try again.");
+    return STATUS_OK;
+}
+
 enum status flash_take_backup(struct flash_session *session, const char *path, uint8_t **bytes,
                               size_t *length, struct error *error)
 {
     enum status status = backup_file_check(path, error);
+    if (status == STATUS_OK && flasher_check_flash(session->flasher, error) != STATUS_OK)
+        status = STATUS_REFUSED; /* what would be kept is not what is in the flash */
     if (status != STATUS_OK)
         return status;
     const struct beken_module *module = flasher_module(session->flasher);
     size_t size = module->flash_size;
     uint8_t *flash = memory_new(size, 1);
     status = flasher_read(session->flasher, 0, flash, size, error);
+    if (status == STATUS_OK)
+        status = check_backup(session, flash, size, error);
     if (status == STATUS_OK) {
         struct saving saving = {path, flash, size, module, STATUS_FAILED, error};
         flasher_while(session->flasher, save, &saving);

@@ -141,6 +141,8 @@ static enum status run(struct task *task, struct error *error)
     if (status != STATUS_OK)
         return status;
     task->flasher = flash_session_flasher(task->session);
+    if (task->info.warning[0] != '\0')
+        flash_session_say(task->session, "%s", task->info.warning);
     status = check_image(task, error);
     if (status == STATUS_OK)
         status = confirm(task, error);

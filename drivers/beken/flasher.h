@@ -59,6 +59,8 @@ struct flasher_times {
 struct flasher_times flasher_times(const struct flasher *flasher);
 /** For files, checksums and questions in mid session: link_while(). */
 void flasher_while(struct flasher *flasher, void (*work)(void *context), void *context);
+/** STATUS_NO_ANSWER, with what to do about it, if the module answers but its flash does not. */
+enum status flasher_check_flash(const struct flasher *flasher, struct error *error);
 /** What the flash holds: reads a few sectors; fills application and mac of the module. */
 enum status flasher_identify_contents(struct flasher *flasher, struct error *error);
 
@@ -75,12 +77,23 @@ struct flasher_rate {
 
 struct flasher_line_report {
     size_t count;
-    struct flasher_rate rates[FLASHER_RATES_MAX]; /**< in the order of testing */
-    uint32_t recommended_baud;                    /**< 0: none is fit for use */
-    char verdict[400];                            /**< whole sentences */
+    struct flasher_rate rates[FLASHER_RATES_MAX]; /**< those tested, from slow to fast */
+    size_t untested_count;
+    uint32_t untested[FLASHER_RATES_MAX]; /**< those not tried, and why */
+    char untested_reason[160];            /**< one sentence, "" if all were tried */
+    uint32_t recommended_baud;            /**< 0: none is fit for use */
+    bool module_lost;                     /**< it did not come back from the last rate tested */
+    char verdict[600];                    /**< whole sentences */
 };
 
-/** Tests these rates, or a usual set if count is 0; ends at the recommended one. Only reads. */
+/**
+ * Tests these rates, or a usual set if count is 0, from slow to fast; ends at the recommended one.
+ *
+ * It ends early at a rate where hardly anything gets across: faster ones are not better, and the
+ * module could be lost there. Recommended is the fastest clean rate up to 921600. If a slower one
+ * had errors, it must first pass a longer test, in which a line that loses one byte in 20000 is
+ * found out. If none is clean, it is the one that gets most across.
+ */
 enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, size_t count,
                               struct flasher_line_report *report, struct error *error);
 /** Goes to the rate asked for, or to the best of a line test. Call before moving much data.

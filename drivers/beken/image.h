@@ -51,6 +51,7 @@ struct image_info {
     bool valid;           /**< recognised, and no problems */
     size_t problem_count;
     char problems[IMAGE_PROBLEMS_MAX][IMAGE_PROBLEM_SIZE];
+    char warning[IMAGE_PROBLEM_SIZE]; /**< what the file leaves open, though valid; "" = nothing */
 };
 
 void image_examine(const uint8_t *bytes, size_t length, struct image_info *info);

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import BINARY
+from harness import BINARY, run
 from simulator import Simulator
 
 
@@ -66,18 +66,16 @@ class Module(Simulator):
         self.tell(f"dump {path}")
         return path.read_bytes()
 
-    def stats(self):
-        return self.tell("stats")
-
     def stop(self, number=signal.SIGTERM):
         """Ends it; returns its counters."""
         stats = self.count()
         super().stop(number)
         self.close()
+        assert not CENSUS.culprits, f"a BK7231T's bootloader was touched: {CENSUS.culprits}"
         return stats
 
     def count(self):
-        stats = self.stats()
+        stats = self.tell("stats")
         if self.counts:
             self.counts = False
             CENSUS.count(self, stats["flash"])
@@ -139,3 +137,28 @@ def write_backup(path, flash, chip, flash_id):
     path = pathlib.Path(path)
     path.write_bytes(flash)
     pathlib.Path(f"{path}.json").write_text(json.dumps(facts))
+
+
+def flash(module, command, *args, **options):
+    return run("flash", command, *args, "--port", module.port, "--progress", "none", "--timeout", 15,
+               timeout=90, **options)
+
+
+def answer(module, command, *args):
+    result = flash(module, command, *args, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def put(folder, name, content):
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def refusal(result, sim, word):
+    """Exit 4, one line that says why, nothing erased or programmed."""
+    words = [line for line in result.stderr.splitlines() if line.startswith("bl2mqtt flash ")]
+    assert result.returncode == 4, result.stderr
+    assert len(words) == 1 and word in words[0] and words[0].endswith("."), result.stderr
+    assert operations(sim.stop()) == 0

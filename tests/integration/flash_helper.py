@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of `bl2mqtt flash` share: files for modules, and the commands against a simulated one."""
+"""Files and places that the tests of `bl2mqtt flash` share."""
 
-import json
 import pathlib
 
 import beken_images
 from beken_images import SECTOR, make_qio, make_rbl, make_ua, make_ug
-from harness import run
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 RF = {"BK7231N": 0x1D0000, "BK7231M": 0x1D0000, "BK7231T": 0x1E0000}
@@ -28,24 +26,6 @@ FILES = {
     "text": b"no firmware" * 999,
     "dump": N_IMAGE.ljust(0x200000, b"\xff"),
 }
-
-
-def flash(module, command, *args, **options):
-    return run("flash", command, *args, "--port", module.port, "--progress", "none", "--timeout", 15,
-               timeout=90, **options)
-
-
-def answer(module, command, *args):
-    """The JSON answer of a command that must go well."""
-    result = flash(module, command, *args, "--json")
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def put(folder, name, content):
-    path = folder / name
-    path.write_bytes(content)
-    return path
 
 
 def missing(flash_now, image):

@@ -9,9 +9,9 @@ import os
 
 import pytest
 
-from beken_images import APP, SECTOR, make_qio, make_rbl, make_ua, make_ug
-from beken_module import operations
-from flash_helper import CONFIG, ON_OPEN, RF, TESTS, answer, flash, put
+from beken_images import APP, SECTOR, make_qio
+from beken_module import answer, flash, operations, put
+from flash_helper import CONFIG, ON_OPEN, RF, TESTS
 from harness import run
 
 # ---------------------------------------------------------------------- knowing
@@ -65,28 +65,6 @@ def test_link_test_finds_the_highest_clean_rate(module):
     assert errors[:3] == [0, 0, 0] and errors[3] > 0
     assert report["recommended_baud"] == 460800
     assert "460800" in report["verdict"] and "921600" in report["verdict"]
-
-
-def test_image_kinds(folder):
-    cases = {
-        "n.bin": (make_qio("BK7231N"), "QIO", "BK7231N", 0, True),
-        "t.bin": (make_qio("BK7231T"), "QIO", "BK7231T", APP, True),
-        "ua.bin": (make_ua("BK7231T"), "UA", "BK7231T", APP, True),
-        "x.rbl": (make_rbl(), "RBL", "unknown", None, True),
-        "x.ug": (make_ug(), "UG", "unknown", None, True),
-        "conf": ((TESTS / "data/obk_config_example.bin").read_bytes(), "obk-config", "unknown", None, True),
-        "cut": (make_qio("BK7231N")[:-200], "QIO", "BK7231N", 0, False),
-        "text": (b"hello" * 1000, "unknown", "unknown", None, False),
-    }
-    for name, (content, kind, chip, write_at, valid) in cases.items():
-        result = run("flash", "image", put(folder, name, content), "--json")
-        facts = json.loads(result.stdout)
-        assert (facts["kind"], facts["chip"], facts["write_at"], facts["valid"]) == (kind, chip, write_at, valid)
-        assert bool(facts["problems"]) is not valid
-        assert facts["size"] == len(content)
-    facts = json.loads(run("flash", "image", folder / "n.bin", "--json").stdout)
-    assert facts["version"] == "1.18.300" and facts["encrypted"] is True
-    assert facts["build_time"] == "2026-08-02T19:38:35+00:00"
 
 
 # ---------------------------------------------------------------------- round trips

@@ -9,20 +9,12 @@ import sys
 import pytest
 
 from beken_images import make_ua
-from beken_module import operations, write_backup
-from flash_helper import FILES, N_IMAGE, ON_OPEN, T_IMAGE, flash, put
+from beken_module import flash, put, refusal, write_backup
+from flash_helper import FILES, N_IMAGE, ON_OPEN, T_IMAGE
 from harness import BINARY
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "campaign"))
 import flash_campaign  # noqa: E402
-
-
-def refusal(result, sim, word):
-    """Exit 4, one line that says why, nothing erased or programmed."""
-    words = [line for line in result.stderr.splitlines() if line.startswith("bl2mqtt flash ")]
-    assert result.returncode == 4, result.stderr
-    assert len(words) == 1 and word in words[0] and words[0].endswith("."), result.stderr
-    assert operations(sim.stop()) == 0
 
 
 @pytest.mark.parametrize("chip,content,args,word", [
@@ -90,14 +82,6 @@ def test_without_a_backup_the_line_must_be_clean(module, folder):
     sim = module(loss_to_host=1 / 5000)
     result = flash(sim, "write", put(folder, "image.bin", N_IMAGE), "--no-backup", "--baud", "921600")
     refusal(result, sim, "no backup")
-
-
-@pytest.mark.parametrize("fill", [b"\xff", b"\x00"])
-def test_blank_backup_is_refused(module, folder, fill):
-    sim = module(flash=fill * 0x200000) if fill == b"\xff" else module(unreadable=1, flash_id=0x1560EB)
-    saved = folder / "saved.bin"
-    refusal(flash(sim, "backup", "--output", saved), sim, "reads as")
-    assert not list(folder.glob("saved*"))
 
 
 def test_write_refuses_a_blank_backup(module, folder):

@@ -17,8 +17,8 @@ import tty
 from concurrent.futures import ThreadPoolExecutor
 
 from beken_images import APP, SECTOR, make_ua
-from beken_module import attended
-from flash_helper import answer, missing, put
+from beken_module import answer, attended, put
+from flash_helper import missing
 from harness import BINARY, run
 from simulator import make_raw, open_tty
 

@@ -14,8 +14,8 @@ import time
 import pytest
 
 from beken_images import APP, SECTOR, make_ua
-from beken_module import attended
-from flash_helper import CONFIG, ON_OPEN, STEP, T_IMAGE, TESTS, answer, flash, missing, put
+from beken_module import answer, attended, flash, put
+from flash_helper import CONFIG, ON_OPEN, STEP, T_IMAGE, TESTS, missing
 from harness import BINARY, ROOT, run
 
 WAIT_S = 0.8
