@@ -23,6 +23,7 @@ enum {
     BAUD_DELAY = 20,   /* the chip answers (20 + 1) x 2 ms after it switched */
     BAUD_SWITCH_MS = 10,
     BAUD_REPLY_MS = 540,
+    BAUD_TRIES = 4,
     SILENCE_MS = 600, /* lets a T's watchdog end a session at an unknown rate */
     RESET_PULSE_MS = 250,
     RESET_STEP_MS = 100,
@@ -977,13 +978,13 @@ static enum status ask_baud(struct link *link, uint32_t baud, struct error *erro
     return status;
 }
 
-enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
+/* STATUS_OK: ended at link->baud, which is the old rate if the new one did not work; *linked is
+ * false if the chip answers at neither. */
+static enum status change_baud(struct link *link, uint32_t before, uint32_t baud, bool *linked,
+                               struct error *error)
 {
-    uint32_t before = link->baud;
-    if (baud == before)
-        return STATUS_OK;
-    link->round_trip_us = 0;
     struct error why = {""};
+    *linked = true;
     enum status status = ask_baud(link, baud, &why);
     if (status == STATUS_OK)
         status = confirm(link, &why);
@@ -993,14 +994,27 @@ enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
         return status;
     }
     /* Nobody knows where the chip is now: look at the new rate, then at the old one. */
-    bool linked = false;
-    status = try_rate(link, link->baud, &linked, error);
-    if (status == STATUS_OK && linked && link->baud == baud)
-        return STATUS_OK;
-    if (status == STATUS_OK)
-        status = try_rate(link, before, &linked, error);
-    if (status != STATUS_OK)
+    *linked = false;
+    status = try_rate(link, link->baud, linked, error);
+    if (status != STATUS_OK || (*linked && link->baud == baud))
         return status;
+    return try_rate(link, before, linked, error);
+}
+
+enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
+{
+    uint32_t before = link->baud;
+    if (baud == before)
+        return STATUS_OK;
+    link->round_trip_us = 0;
+    bool linked = true;
+    enum status status = STATUS_OK;
+    /* On the way down the old rate is the bad one, and may have lost the command. */
+    for (int i = 0; linked && i < (baud < before ? BAUD_TRIES : 1); i++) {
+        status = change_baud(link, before, baud, &linked, error);
+        if (status != STATUS_OK || link->baud == baud)
+            return status;
+    }
     if (linked)
         return error_set(error, STATUS_FAILED,
                          "The line does not work at %" PRIu32
