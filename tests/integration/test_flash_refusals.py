@@ -5,8 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
-
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
 from beken_images import make_ua
 from beken_module import flash, put, refusal, write_backup
@@ -17,7 +16,23 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "campaign")
 import flash_campaign  # noqa: E402
 
 
-@pytest.mark.parametrize("chip,content,args,word", [
+def all_refused(cases, start, command):
+    """One module for each case, some at a time, because they mostly wait; fails with all that went wrong.
+    command(case) is the command line, start(case) its module; a case ends with the word to look for."""
+    def one(sim, case):
+        try:
+            refusal(flash(sim, *command(case)), sim, case[-1])
+        except AssertionError as error:
+            return f"{case}: {error}"
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(one, start(case), case) for case in cases]
+        wrong = [job.result() for job in jobs]
+    assert not any(wrong), "\n".join(filter(None, wrong))
+
+
+WRITES = [
     ("BK7231N", "T", (), "BK7231T"),
     ("BK7231T", "N", (), "BK7231N"),
     ("BK7231T", "T", ("--chip", "BK7231N"), "--chip"),
@@ -30,22 +45,24 @@ import flash_campaign  # noqa: E402
     ("BK7231N", "text", ("--address", "0x11000"), "no firmware"),
     ("BK7231N", "text", ("--force",), "--address"),
     ("BK7231N", "text", ("--force", "--address", "0x1CF000"), "MAC"),
+    ("BK7231N", "text", ("--force", "--address", "0x1FF000"), "wrap"),
     ("BK7231N", "N app", ("--address", "0"), "0x11000"),
+    ("BK7231N", "N app", ("--address", "0x11001"), "start of a sector"),
     ("BK7231T", "T", ("--force", "--address", "0"), "bootloader"),
     ("BK7231T", "T", ("--force", "--address", "0x10000"), "bootloader"),
     ("BK7231T", "T", ("--force", "--address", "0x200000"), "wrap"),
-    ("BK7231N", "dump", (), "restore"),
-    ("BK7231N", "N app", ("--address", "0x11001"), "start of a sector"),
-    ("BK7231N", "text", ("--force", "--address", "0x1FF000"), "wrap"),
     ("BK7231T", "text", ("--force", "--address", "0x1DF000"), "MAC"),
-])
-def test_write_refuses(module, folder, chip, content, args, word):
-    sim = module(chip)
-    path = put(folder, "image.bin", FILES[content])
-    refusal(flash(sim, "write", path, "--no-backup", *args), sim, word)
+    ("BK7231N", "dump", (), "restore"),
+]
 
 
-@pytest.mark.parametrize("chip,address,length,word", [
+def test_writes(module, folder):
+    paths = {name: put(folder, f"{name}.bin", content) for name, content in FILES.items()}
+    all_refused(WRITES, lambda case: module(case[0]),
+                lambda case: ("write", paths[case[1]], "--no-backup", *case[2]))
+
+
+ERASES = [
     ("BK7231T", "0", "0x1000", "bootloader"),
     ("BK7231T", "0x10000", "0x2000", "bootloader"),
     ("BK7231T", "0x200000", "0x1000", "wrap"),
@@ -54,34 +71,29 @@ def test_write_refuses(module, folder, chip, content, args, word):
     ("BK7231N", "0x100000", "0x100000", "MAC"),
     ("BK7231N", "0x1FF000", "0x2000", "wrap"),
     ("BK7231N", "0xFFFFF000", "0x2000", "wrap"),
-])
-def test_erase_refuses(module, chip, address, length, word):
-    sim = module(chip)
-    refusal(flash(sim, "erase", "--address", address, "--length", length), sim, word)
+]
 
 
-@pytest.mark.parametrize("faults,word", [
-    ({"flash_id": 0x15AABB}, "not in the table"),
-    ({"flash_id": 0}, "does not answer"),
-    ({"foreign_key": 1}, "key of its own"),
-    ({"stuck_protection": 1}, "locked"),
-    ({"loss_to_host": 0.003}, "not fit"),
-])
-def test_write_refuses_what_it_cannot_be_sure_of(module, folder, faults, word):
-    sim = module(**faults)
-    result = flash(sim, "write", put(folder, "image.bin", N_IMAGE), "--no-backup")
-    refusal(result, sim, word)
+def test_erases(module):
+    all_refused(ERASES, lambda case: module(case[0]),
+                lambda case: ("erase", "--address", case[1], "--length", case[2]))
 
 
-def test_t_is_not_written_over_a_bad_line(module, folder):
-    sim = module("BK7231T", loss_to_chip=1 / 5000)
-    refusal(flash(sim, "write", put(folder, "image.bin", T_IMAGE), "--no-backup"), sim, "bootloader")
+DOUBTS = [
+    ("BK7231N", {"flash_id": 0x15AABB}, (), "not in the table"),
+    ("BK7231N", {"flash_id": 0}, (), "does not"),
+    ("BK7231N", {"foreign_key": 1}, (), "key of its own"),
+    ("BK7231N", {"stuck_protection": 1}, (), "locked"),
+    ("BK7231N", {"loss_to_host": 0.003}, (), "not fit"),
+    ("BK7231N", {"loss_to_host": 1 / 5000}, ("--baud", "921600"), "no backup"),
+    ("BK7231T", {"loss_to_chip": 1 / 5000}, (), "bootloader"),
+]
 
 
-def test_without_a_backup_the_line_must_be_clean(module, folder):
-    sim = module(loss_to_host=1 / 5000)
-    result = flash(sim, "write", put(folder, "image.bin", N_IMAGE), "--no-backup", "--baud", "921600")
-    refusal(result, sim, "no backup")
+def test_writes_where_not_all_is_sure(module, folder):
+    paths = {"BK7231N": put(folder, "n.bin", N_IMAGE), "BK7231T": put(folder, "t.bin", T_IMAGE)}
+    all_refused(DOUBTS, lambda case: module(case[0], **case[1]),
+                lambda case: ("write", paths[case[0]], "--no-backup", *case[2]))
 
 
 def test_write_refuses_a_blank_backup(module, folder):
@@ -99,27 +111,28 @@ def test_backups_are_never_written_over(module, folder):
     assert saved.read_bytes() == b"precious"
 
 
-def test_restore_refuses_a_damaged_or_foreign_backup(module, folder):
-    sim = module()
-    content = sim.flash()
-    saved = folder / "saved.bin"
-    write_backup(saved, content, "BK7231N", "0x1560EB")
-    saved.write_bytes(content[:-1] + b"\x00")
-    refusal(flash(sim, "restore", saved), sim, "SHA-256")
-    sim = module("BK7231T")
-    refusal(flash(sim, "restore", put(folder, "n.bin", content)), sim, "BK7231N")
-    sim = module()
-    refusal(flash(sim, "restore", put(folder, "image.bin", N_IMAGE)), sim, "dump")
-    sim = module()
-    refusal(flash(sim, "restore", put(folder, "blank.bin", b"\xff" * 0x200000)), sim, "FF")
-    sim = module(args=(*ON_OPEN, "--flash-size", "0x400000"), flash_id=0x1640C8)
-    refusal(flash(sim, "restore", put(folder, "small.bin", content)), sim, "4096 KiB")
-    sim = module()
-    without_rf = content[:0x1D0000] + b"\xff" * 0x1000 + content[0x1D1000:]
-    refusal(flash(sim, "restore", put(folder, "no-rf.bin", without_rf), "--full"), sim, "without --full")
-    sim = module()
-    (folder / "n.bin.json").write_text("{")
-    refusal(flash(sim, "restore", folder / "n.bin"), sim, "n.bin.json")
+def test_restores(module, folder):
+    content = module().flash()
+    write_backup(folder / "damaged.bin", content, "BK7231N", "0x1560EB")
+    put(folder, "damaged.bin", content[:-1] + b"\x00")
+    put(folder, "no-facts.bin", content)
+    put(folder, "no-facts.bin.json", b"{")
+    put(folder, "good.bin", content)
+    put(folder, "image.bin", N_IMAGE)
+    put(folder, "blank.bin", b"\xff" * 0x200000)
+    put(folder, "no-rf.bin", content[:0x1D0000] + b"\xff" * 0x1000 + content[0x1D1000:])
+    larger = {"args": (*ON_OPEN, "--flash-size", "0x400000"), "flash_id": 0x1640C8}
+    cases = [
+        ("BK7231N", {}, ("damaged.bin",), "SHA-256"),
+        ("BK7231N", {}, ("no-facts.bin",), "no-facts.bin.json"),
+        ("BK7231N", {}, ("image.bin",), "dump"),
+        ("BK7231N", {}, ("blank.bin",), "FF"),
+        ("BK7231N", {}, ("no-rf.bin", "--full"), "without --full"),
+        ("BK7231N", larger, ("good.bin",), "4096 KiB"),
+        ("BK7231T", {}, ("good.bin",), "BK7231N"),
+    ]
+    all_refused(cases, lambda case: module(case[0], **case[1]),
+                lambda case: ("restore", folder / case[2][0], *case[2][1:]))
 
 
 def test_a_backup_of_another_module_is_refused(module, folder):
