@@ -6,27 +6,20 @@
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
 
-#include <curl/curl.h>
 #include <string.h>
 
-#define CONNECT_TIMEOUT_MS 5000
 #define HOST_SIZE 300
 #define URL_SIZE (HOST_SIZE + OBK_PATH_SIZE + 16)
 
 struct http {
-    CURL *curl;
-    struct curl_slist *headers;
+    struct http_client *client;
     char host[HOST_SIZE];
     char *credentials; /* "admin:...", NULL none */
-    long timeout_ms;
-    char words[CURL_ERROR_SIZE];
+    int64_t timeout_ms;
 };
 
-struct body {
-    char *bytes; /* OBK_ANSWER_MAX + 1 */
-    size_t length;
-    bool too_long;
-};
+/* A module does not know "Expect: 100-continue"; the type keeps libcurl from calling a script a form. */
+static const char *const headers[] = {"Expect:", "Content-Type: text/plain", NULL};
 
 static bool host_character(char c)
 {
@@ -72,19 +65,6 @@ static enum status read_host(const char *given, char host[HOST_SIZE], struct err
                      given);
 }
 
-static size_t take_body(char *bytes, size_t size, size_t count, void *context)
-{
-    struct body *body = context;
-    size_t length = size * count;
-    if (length > OBK_ANSWER_MAX - body->length) {
-        body->too_long = true;
-        return 0; /* makes libcurl stop */
-    }
-    memcpy(body->bytes + body->length, bytes, length);
-    body->length += length;
-    return length;
-}
-
 static char *make_credentials(const char *password)
 {
     if (password[0] == '\0')
@@ -106,28 +86,21 @@ enum status http_open(const struct http_options *options, struct http **http, st
         return status;
     }
     opened->credentials = make_credentials(options->web_password);
-    opened->timeout_ms = (long)options->timeout_ms;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
-        opened->curl = curl_easy_init();
-    /* A module does not know "Expect: 100-continue"; the type keeps libcurl from calling a script a
-     * form. */
-    opened->headers = curl_slist_append(NULL, "Expect:");
-    if (opened->curl != NULL && opened->headers != NULL &&
-        curl_slist_append(opened->headers, "Content-Type: text/plain") != NULL) {
-        *http = opened;
-        return STATUS_OK;
+    opened->timeout_ms = options->timeout_ms;
+    status = http_client_open(&opened->client, error);
+    if (status != STATUS_OK) {
+        http_close(opened);
+        return status;
     }
-    http_close(opened);
-    return error_set(error, STATUS_FAILED, "The HTTP library could not be started.");
+    *http = opened;
+    return STATUS_OK;
 }
 
 void http_close(struct http *http)
 {
     if (http == NULL)
         return;
-    curl_easy_cleanup(http->curl);
-    curl_slist_free_all(http->headers);
-    curl_global_cleanup();
+    http_client_close(http->client);
     free(http->credentials);
     free(http);
 }
@@ -137,79 +110,45 @@ const char *http_host(const struct http *http)
     return http->host;
 }
 
-void http_answer_free(struct http_answer *answer)
+static enum status explain(const struct http *http, enum http_outcome outcome, struct error *error)
 {
-    free(answer->body);
-    *answer = (struct http_answer){.code = 0};
-}
-
-static void prepare(struct http *http, const struct obk_request *request, const char *url,
-                    struct body *body)
-{
-    CURL *curl = http->curl;
-    curl_easy_reset(curl);
-    http->words[0] = '\0';
-    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->words);
-    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
-    (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                           http->timeout_ms < CONNECT_TIMEOUT_MS ? http->timeout_ms
-                                                                 : CONNECT_TIMEOUT_MS);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, http->timeout_ms);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, http->headers);
-    (void)curl_easy_setopt(curl, CURLOPT_HTTP09_ALLOWED, request->bare_answer ? 1L : 0L);
-    if (http->credentials != NULL)
-        (void)curl_easy_setopt(curl, CURLOPT_USERPWD, http->credentials);
-    if (!request->post)
-        return;
-    (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)request->body_length);
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
-}
-
-static enum status explain(const struct http *http, CURLcode code, bool *broken,
-                           struct error *error)
-{
-    switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
+    switch (outcome) {
+    case HTTP_HOST_UNKNOWN:
         return error_set(error, STATUS_NO_ANSWER,
                          "The host name %s is not known; give the module's address, which the "
                          "router or OpenBeken's own page shows.",
                          http->host);
-    case CURLE_COULDNT_CONNECT:
+    case HTTP_NOT_REACHED:
         return error_set(error, STATUS_NO_ANSWER,
                          "Nobody answers at %s. Is the module powered and on the network, and is "
                          "this its address? The router shows it; `ping` tells whether it is up.",
                          http->host);
-    case CURLE_OPERATION_TIMEDOUT:
+    case HTTP_TIMED_OUT:
         return error_set(
             error, STATUS_NO_ANSWER,
             "No whole answer came from %s within %.1f s. Is the module powered, and in "
             "reach of its Wi-Fi? --timeout waits longer.",
             http->host, (double)http->timeout_ms / 1000);
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-        *broken = true;
+    case HTTP_BROKEN:
         return error_set(error, STATUS_FAILED,
                          "The connection to %s broke before the answer was complete (%s).",
-                         http->host, http->words[0] != '\0' ? http->words : "no reason given");
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
+                         http->host, http_client_words(http->client));
+    case HTTP_TOO_LONG:
+        return error_set(error, STATUS_FAILED,
+                         "The answer from %s is longer than the %d bytes that are read: that is "
+                         "not what OpenBeken answers.",
+                         http->host, OBK_ANSWER_MAX);
+    case HTTP_NOT_HTTP:
         return error_set(error, STATUS_FAILED,
                          "What answers at %s does not speak HTTP: that is not an OpenBeken module, "
                          "or not its web port.",
                          http->host);
+    case HTTP_ANSWERED:
+        return STATUS_OK;
+    case HTTP_FAILED:
     default:
         return error_set(error, STATUS_FAILED, "Asking %s failed: %s.", http->host,
-                         http->words[0] != '\0' ? http->words : curl_easy_strerror(code));
+                         http_client_words(http->client));
     }
 }
 
@@ -232,31 +171,30 @@ static enum status judge_code(const struct http *http, int code, struct error *e
 enum status http_ask(struct http *http, const struct obk_request *request,
                      struct http_answer *answer, bool *broken, struct error *error)
 {
-    bool lost = false;
     char *url memory_auto = memory_new(URL_SIZE, 1);
     struct text text;
     text_init(&text, url, URL_SIZE);
     text_append(&text, "http://%s%s", http->host, request->path);
-    struct body body = {.bytes = memory_new(OBK_ANSWER_MAX + 1, 1)};
-    prepare(http, request, url, &body);
-    CURLcode result = curl_easy_perform(http->curl);
-    long code = 0;
-    (void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &code);
-    enum status status;
-    if (body.too_long)
-        status = error_set(error, STATUS_FAILED,
-                           "The answer from %s is longer than the %d bytes that are read: that is "
-                           "not what OpenBeken answers.",
-                           http->host, OBK_ANSWER_MAX);
-    else
-        status = result == CURLE_OK ? judge_code(http, (int)code, error)
-                                    : explain(http, result, &lost, error);
+    struct http_client_request asked = {
+        .url = url,
+        .bare_answer = request->bare_answer,
+        .credentials = http->credentials,
+        .headers = headers,
+        .body = request->post ? request->body : NULL,
+        .body_length = request->body_length,
+        .timeout_ms = http->timeout_ms,
+        .answer_max = OBK_ANSWER_MAX,
+    };
+    struct http_answer got = {.code = 0};
+    enum http_outcome outcome = http_client_ask(http->client, &asked, &got);
     if (broken != NULL)
-        *broken = lost;
-    if (status != STATUS_OK) {
-        free(body.bytes);
-        return status;
-    }
-    *answer = (struct http_answer){.code = (int)code, .body = body.bytes, .length = body.length};
-    return STATUS_OK;
+        *broken = outcome == HTTP_BROKEN;
+    enum status status = explain(http, outcome, error);
+    if (status == STATUS_OK)
+        status = judge_code(http, got.code, error);
+    if (status == STATUS_OK)
+        *answer = got;
+    else
+        http_answer_free(&got);
+    return status;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The port half of talking to a module: one HTTP request at a time, blocking, with bounds on time and
- * size. The only place for libcurl.
+ * size.
  *
  * A module speaks plain HTTP, closes after each answer, ends its status line with a bare LF and sends
  * no Content-Length, so an answer that breaks off cleanly cannot be told from a whole one here; the
- * parsers have to notice. Redirects are not followed (a module sends none, and what changes settings
- * must not wander off to another machine). Proxies from the environment are not used.
+ * parsers have to notice.
  */
 #ifndef BRIDGE_PROVISION_HTTP_H
 #define BRIDGE_PROVISION_HTTP_H
 
+#include "bridge/http/client.h"
 #include "bridge/provision/obk_request.h"
 #include "drivers/base/status.h"
 
@@ -25,20 +25,12 @@ struct http_options {
     int64_t timeout_ms;       /**< for one request, from looking the host up to the last byte */
 };
 
-/** Checks host (STATUS_USAGE). Nothing is sent yet. For use by one thread. */
+/** Checks host (STATUS_USAGE). Nothing is sent yet. For use by one thread at a time. */
 enum status http_open(const struct http_options *options, struct http **http, struct error *error);
 void http_close(struct http *http);
 
 /** As in messages: "192.168.1.20" or "192.168.1.20:8080". */
 const char *http_host(const struct http *http);
-
-/** Owned by the caller; body is NUL-terminated. http_answer_free(NULL contents) is allowed. */
-struct http_answer {
-    int code; /**< HTTP status; 0 for an answer without a header */
-    char *body;
-    size_t length;
-};
-void http_answer_free(struct http_answer *answer);
 
 /**
  * STATUS_OK if any answer came except a redirect or 401, whatever its code. STATUS_NO_ANSWER: host

@@ -22,10 +22,10 @@
 
 /** One step of progress. Bytes for "backup", "write", "erase", "check" and "verify". */
 struct flasher_step {
-    const char
-        *stage; /**< connect, identify, link-test, backup, check, erase, write, verify, reboot */
+    const char *stage; /**< connect, identify, link-test, backup, check, surroundings, erase, write,
+                     verify, rewrite, repair, reboot; total stays the same within one */
     uint64_t done, total;
-    uint32_t address;
+    uint32_t address; /**< where the work goes on; 0 for stages without a place */
     uint64_t retries; /**< since the session began */
     uint32_t baud;
 };
@@ -117,8 +117,20 @@ struct flasher_job {
     bool with_rf; /**< also the RF sector (restore --full) */
 };
 
+/** Whether the flash's write protection is again as it was found. */
+enum flasher_protection {
+    FLASHER_PROTECTION_AS_FOUND,
+    FLASHER_PROTECTION_OPEN,       /**< it was lifted and the chip did not let it be put back */
+    FLASHER_PROTECTION_BOOTLOADER, /**< a T's bootloader lifts it and puts it on, in its own way */
+};
+
 struct flasher_result {
-    size_t sectors, equal, written, erased, guarded; /**< erased: to stay blank */
+    size_t sectors; /**< the sum of the next four */
+    size_t equal;   /**< right already, and not touched */
+    size_t written;
+    size_t blanked; /**< erased, to stay blank */
+    size_t guarded; /**< left alone: RF, a T's bootloader */
+    enum flasher_protection protection;
     uint64_t retries;
     unsigned reconnects, repaired;
     uint32_t baud; /**< in the end */

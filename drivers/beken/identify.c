@@ -180,6 +180,9 @@ enum status session_protection(struct flasher *flasher, bool lift, struct error 
             return STATUS_OK;
         }
         if (advice.step == PROTECTION_WRITE) {
+            if (!flasher->has_registers_found)
+                flasher->registers_found = registers;
+            flasher->has_registers_found = true;
             writes++;
             status = write_status_registers(flasher, advice.value, advice.value_size, error);
             if (status != STATUS_OK)
@@ -190,6 +193,37 @@ enum status session_protection(struct flasher *flasher, bool lift, struct error 
         sleep_ms(SR_POLL_MS);
     }
     return protection_error(flasher, advice.step, registers, error);
+}
+
+enum status session_protect_again(struct flasher *flasher, struct error *error)
+{
+    flasher->unprotected = false;
+    uint32_t registers = 0;
+    unsigned writes = 0;
+    struct protection_advice advice = {.step = PROTECTION_WAIT};
+    for (int i = 0; flasher->has_registers_found && i < SR_POLL_MAX; i++) {
+        enum status status = read_status_registers(flasher, &registers, error);
+        if (status != STATUS_OK)
+            return status;
+        advice = protection_advise_back(&flasher->module.flash, registers, flasher->registers_found,
+                                        writes);
+        if (advice.step == PROTECTION_RESTORED)
+            flasher->module.is_protected = BEKEN_YES;
+        if (advice.step == PROTECTION_RESTORED)
+            return STATUS_OK;
+        if (advice.step == PROTECTION_LOCKED)
+            break;
+        if (advice.step == PROTECTION_WRITE) {
+            writes++;
+            status = write_status_registers(flasher, advice.value, advice.value_size, error);
+            if (status != STATUS_OK)
+                return status;
+        }
+        sleep_ms(SR_POLL_MS);
+    }
+    if (!flasher->has_registers_found)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "its status register stays at 0x%04" PRIX32, registers);
 }
 
 /* ------------------------------------------------------------------ key */
