@@ -82,8 +82,9 @@ static enum status look(const struct flash_options *options, struct flasher *fla
     return status;
 }
 
-static enum status tell(const struct flash_options *options, const struct flasher *flasher)
+static enum status tell(const struct flash_options *options, struct flash_session *session)
 {
+    const struct flasher *flasher = flash_session_flasher(session);
     const struct beken_module *module = flasher_module(flasher);
     struct error error = {""};
     enum status status = STATUS_OK;
@@ -94,7 +95,7 @@ static enum status tell(const struct flash_options *options, const struct flashe
         print(module);
     if (status != STATUS_OK || flasher_check_flash(flasher, &error) == STATUS_OK)
         return status;
-    return command_fail(self.name, STATUS_NO_ANSWER, &error);
+    return flash_fail(&self, session, STATUS_NO_ANSWER, &error);
 }
 
 enum status command_flash_probe(const struct command_context *context, int argc, char **argv)
@@ -111,7 +112,7 @@ enum status command_flash_probe(const struct command_context *context, int argc,
     if (status == STATUS_OK)
         status = look(&options, flash_session_flasher(session), &error);
     if (status == STATUS_OK)
-        status = tell(&options, flash_session_flasher(session));
+        status = tell(&options, session);
     else
         status = flash_fail(&self, session, status, &error);
     flash_session_close(session);
