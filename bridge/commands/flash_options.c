@@ -50,7 +50,8 @@ static const struct flash_option {
     {"reset-inverted", OPTION_RESET_INVERTED, FLASH_ACCEPTS_MODULE, NULL,
      "the line resets the module while it is released"},
     {"chip", OPTION_CHIP, FLASH_ACCEPTS_MODULE, "CHIP",
-     "auto (default), BK7231T or BK7231N: what the module must be"},
+     "what the module must be: auto (default), BK7231T, BK7231N, BK7231M, BK7231U, BK7231Q,\n"
+     "                       BK7238, BK7252 or BK7252N"},
     {"timeout", OPTION_TIMEOUT, FLASH_ACCEPTS_MODULE, "S",
      "how long to wait for the module (default 60)"},
     {"progress", OPTION_PROGRESS, FLASH_ACCEPTS_MODULE, "KIND",
@@ -163,7 +164,9 @@ static enum status take_module_option(const struct flash_command *command,
         options->flasher.chip = BEKEN_CHIP_UNKNOWN;
         return strcmp(value, "auto") == 0 || beken_chip_parse(value, &options->flasher.chip)
                    ? STATUS_OK
-                   : command_bad_value(command->name, "chip", value, "auto, BK7231T or BK7231N");
+                   : command_bad_value(command->name, "chip", value,
+                                       "auto, BK7231T, BK7231N, BK7231M, BK7231U, BK7231Q, BK7238, "
+                                       "BK7252 or BK7252N");
     case OPTION_TIMEOUT:
         if (!number_parse_double(value, strlen(value), 0.1, 86400, &seconds))
             return command_bad_value(command->name, "timeout", value, "seconds from 0.1 to 86400");

@@ -62,6 +62,8 @@ static const struct mark chip_marks[] = {
     {{0x00, 0x10, 0x81, 0xE0, 0x01, 0xD0, 0xA0, 0xE1}, 8, BEKEN_CHIP_BK7231U, IMAGE_PLAIN},
 };
 
+static const uint8_t rf_magic[4] = {'T', 'L', 'V', 0};
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const struct mark *find_mark(const struct mark *marks, size_t count, const uint8_t *bytes,
@@ -101,9 +103,8 @@ const char *image_kind_name(enum image_kind kind)
 
 bool image_rf_mac(const uint8_t *sector, size_t length, uint8_t mac[6])
 {
-    static const uint8_t magic[4] = {'T', 'L', 'V', 0};
     const size_t offset = 0x24; /* behind the first item's header */
-    if (length < offset + 6 || memcmp(sector, magic, sizeof magic) != 0)
+    if (length < offset + 6 || memcmp(sector, rf_magic, sizeof rf_magic) != 0)
         return false;
     if (bytes_are_all(sector + offset, 6, 0xFF) || bytes_are_all(sector + offset, 6, 0))
         return false;
@@ -405,6 +406,21 @@ static void examine_app(struct image_info *info, const uint8_t *bytes, size_t le
         (void)snprintf(info->version, sizeof info->version, "%s", header.version);
 }
 
+/* A module's own RF data is in no firmware file; begin: the flash address of the file's first byte.
+ */
+static void check_is_no_dump(struct image_info *info, const uint8_t *bytes, size_t length,
+                             size_t begin)
+{
+    size_t rf = beken_chip_layout(info->chip)->rf_address - begin;
+    if (length > rf && length - rf >= sizeof rf_magic &&
+        memcmp(bytes + rf, rf_magic, sizeof rf_magic) == 0)
+        add_problem(
+            info,
+            "This is the dump of a whole flash, cut short: 0x%zX bytes of at least 0x%X are "
+            "there.",
+            length, (unsigned)DUMP_SIZE_MIN);
+}
+
 static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t length,
                         const struct mark *mark)
 {
@@ -413,6 +429,7 @@ static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t le
     info->encryption = mark->encryption;
     examine_bootloader(info, bytes, length, mark);
     examine_app(info, bytes, length, BEKEN_CODE_ADDRESS);
+    check_is_no_dump(info, bytes, length, 0);
     info->skip = beken_chip_layout(info->chip)->guarded_below;
     info->write_at = info->skip;
     info->has_write_at = true;
@@ -424,6 +441,7 @@ static void examine_ua(struct image_info *info, const uint8_t *bytes, size_t len
     info->write_at = BEKEN_CODE_ADDRESS;
     info->has_write_at = true;
     examine_app(info, bytes, length, 0);
+    check_is_no_dump(info, bytes, length, BEKEN_CODE_ADDRESS);
 }
 
 static void examine_dump(struct image_info *info, const uint8_t *bytes, size_t length)

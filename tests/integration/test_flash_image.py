@@ -18,8 +18,11 @@ N_UA, T_UA = make_ua("BK7231N"), make_ua("BK7231T")
 
 
 def dump(chip):
-    """The whole flash of a module."""
-    return make_qio(chip, size=0x12A000 - 0x90).ljust(FLASH_SIZE, b"\xff")
+    """The whole flash of a module, RF calibration and MAC included."""
+    content = bytearray(make_qio(chip, size=0x12A000 - 0x90).ljust(FLASH_SIZE, b"\xff"))
+    rf = 0x1E0000 if chip == "BK7231T" else 0x1D0000
+    content[rf:rf + 0x2A] = b"TLV\0".ljust(0x24, b"\0") + bytes.fromhex("C8478C000018")
+    return bytes(content)
 
 
 def rotated(chip):
@@ -71,7 +74,9 @@ FILES = {
     "RBL cut": (make_rbl()[:-1], "RBL", "unknown", None, "cut short"),
     "UG cut": (make_ug()[:-1], "UG", "unknown", None, "cut short"),
     "config cut": (CONFIG[:-1], "obk-config", "unknown", None, "cut short"),
-    "dump cut": (dump("BK7231N")[:-1], "QIO", "BK7231N", 0, None),
+    "N dump cut": (dump("BK7231N")[:-1], "QIO", "BK7231N", 0, "cut short"),
+    "T dump cut": (dump("BK7231T")[:0x1E1000], "QIO", "BK7231T", APP, "cut short"),
+    "rotated dump cut": (rotated("BK7231T")[:-1], "UA", "BK7231T", APP, "cut short"),
     # Does not tell its length.
     "UA of another SDK": (make_ua("BK7231N", tells_length=False, filler=False), "UA", "BK7231N", APP, "may be cut short"),
     # Nothing of the kind.

@@ -2,10 +2,12 @@
 """The `bl2mqtt flash` commands that only read, against modules and lines that make it hard for them."""
 
 import json
+import re
 
 import pytest
 
 from beken_module import answer, flash, operations, refusal
+from harness import run
 
 
 def test_a_flash_that_does_not_answer(module, folder):
@@ -99,3 +101,14 @@ def test_link_test_of_a_hopeless_line(module):
     assert report["recommended_baud"] is None and "not fit for use" in report["verdict"]
     assert report["not_tested"] == [230400, 460800, 921600]
     assert flash(sim, "link-test").stdout.count("-  not tried") == 3
+
+
+def test_chips_that_can_be_named(folder):
+    """All that the help names are taken (and then there is no such port), nothing else is."""
+    words = run("flash", "probe", "--help").stdout
+    named = re.findall(r"BK72[0-9]+[A-Z]?", words[words.index("--chip"):words.index("--timeout")])
+    assert len(named) == len(set(named)) == 8
+    for name in ["auto", "bk7231n", *named]:
+        assert run("flash", "probe", "--port", folder / "none", "--chip", name, "--timeout", 1).returncode == 3
+    result = run("flash", "probe", "--port", folder / "none", "--chip", "BK7231X")
+    assert result.returncode == 2 and all(name in result.stderr for name in named)
