@@ -10,6 +10,7 @@ struct reader {
     struct config *config;
     struct notes file;
     struct device_notes *devices;
+    size_t adopted; /**< so many devices at the end of the list have files of their own */
 };
 
 /** What is being read into. */
