@@ -457,7 +457,7 @@ static size_t channels_wanted(const struct run *run)
 
 static bool channel_seen(const struct broker_sight *sight, size_t channel)
 {
-    for (size_t i = 0; i < OBK_QUANTITIES; i++)
+    for (size_t i = 0; i < BROKER_QUANTITIES; i++)
         if (!sight->seen[channel][i])
             return false;
     return true;
@@ -471,11 +471,12 @@ static const char *implausible(const struct run *run, const struct broker_sight 
     const double *value = sight->value[channel];
     double limit_a =
         run->wishes->profile != NULL ? 1.2 * run->wishes->profile->max_current_a : INFINITY;
-    if (value[OBK_VOLTAGE] < VOLTAGE_LOW_V || value[OBK_VOLTAGE] > VOLTAGE_HIGH_V)
+    if (value[OPENBEKEN_VOLTAGE] < VOLTAGE_LOW_V || value[OPENBEKEN_VOLTAGE] > VOLTAGE_HIGH_V)
         return "the voltage is not that of the mains: is the chip's voltage input connected?";
-    if (fabs(value[OBK_CURRENT]) > limit_a)
+    if (fabs(value[OPENBEKEN_CURRENT]) > limit_a)
         return "the current is more than the meter can carry: does it need calibration?";
-    if (fabs(value[OBK_POWER]) > 1.3 * value[OBK_VOLTAGE] * fabs(value[OBK_CURRENT]) + 10)
+    if (fabs(value[OPENBEKEN_POWER]) >
+        1.3 * value[OPENBEKEN_VOLTAGE] * fabs(value[OPENBEKEN_CURRENT]) + 10)
         return "the power is more than voltage times current: does it need calibration?";
     return NULL;
 }
@@ -499,7 +500,8 @@ static enum status judge_readings(const struct run *run, const struct broker_sig
         if (wrong != NULL)
             return error_set(error, STATUS_MISMATCH,
                              "Channel %c publishes %.1f V, %.3f A, %.2f W, which cannot be: %s",
-                             name, value[OBK_VOLTAGE], value[OBK_CURRENT], value[OBK_POWER], wrong);
+                             name, value[OPENBEKEN_VOLTAGE], value[OPENBEKEN_CURRENT],
+                             value[OPENBEKEN_POWER], wrong);
     }
     return STATUS_OK;
 }
