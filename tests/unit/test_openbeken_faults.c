@@ -392,11 +392,48 @@ static void test_locale_of_the_bridge(void **unused)
     (void)setlocale(LC_ALL, "C");
 }
 
+/* OpenBeken has one calibration for both chips of a twin; here each channel is corrected by itself. */
+static void test_channels_of_a_twin_are_corrected_apart(void **unused)
+{
+    (void)unused;
+    struct world *world = one_module(OPENBEKEN_WH);
+    struct meter *meters[2];
+    for (size_t i = 0; i < 2; i++) {
+        const struct meter_options options = {
+            .kind = READING_OPENBEKEN,
+            .calibration = {.voltage = 1000, .current = 1000, .power = i == 0 ? 1000 : 2000},
+            .mains_frequency_hz = 50,
+            .mains_voltage_v = 230,
+            .max_current_a = 80,
+            .boot_id = "boot",
+        };
+        meters[i] = world->channels[i].meter = meter_create(&options, NULL);
+    }
+    for (int n = 0; n < 6; n++) {
+        char wh[16];
+        (void)snprintf(wh, sizeof wh, "%d.000", 100 + n);
+        say(world, "u/s9/power/get", "400.00");
+        say(world, "u/s9/energycounter/get", wh);
+        say(world, "u/s9/power_b/get", "400.00");
+        say(world, "u/s9/energycounter_b/get", wh);
+        wait_ms(world, 9000);
+    }
+    struct channel_values values[2];
+    for (size_t i = 0; i < 2; i++)
+        meter_values(meters[i], false, &values[i]);
+    assert_int_equal(values[0].power_mw.value, 400000);
+    assert_int_equal(values[1].power_mw.value, 200000); /* 2000 halves */
+    assert_true(values[0].energy_uwh.value >= 3000000);
+    assert_int_equal(values[0].energy_uwh.value, 2 * values[1].energy_uwh.value);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row),
         cmocka_unit_test(test_locale_of_the_bridge),
+        cmocka_unit_test(test_channels_of_a_twin_are_corrected_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
