@@ -33,5 +33,5 @@ def whole(result):
 def snapshot(module):
     """All of the module that a failed run must leave as it was."""
     values = dict(module.values)
-    return {key: values[key] for key in ("flags", "host", "port", "client", "user", "startup")}, \
+    return {key: values[key] for key in ("flags", "host", "port", "client", "user", "startup", "short", "name")}, \
         module.flash.files.get("autoexec.bat")
