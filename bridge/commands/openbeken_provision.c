@@ -275,10 +275,10 @@ static json_t *channels_json(const struct provision_report *report)
         const double *value = report->sight.value[i];
         const char name[2] = {(char)('a' + (int)i), '\0'};
         if (channel_complete(&report->sight, i))
-            (void)json_object_set_new(channels, name,
-                                      json_pack("{s:f, s:f, s:f}", "voltage_v", value[OPENBEKEN_VOLTAGE],
-                                                "current_a", value[OPENBEKEN_CURRENT], "power_w",
-                                                value[OPENBEKEN_POWER]));
+            (void)json_object_set_new(
+                channels, name,
+                json_pack("{s:f, s:f, s:f}", "voltage_v", value[OPENBEKEN_VOLTAGE], "current_a",
+                          value[OPENBEKEN_CURRENT], "power_w", value[OPENBEKEN_POWER]));
     }
     return channels;
 }
