@@ -110,8 +110,8 @@ static void stream_words(struct stream *stream, const char *words, size_t length
 /* NULL only if there was no memory. */
 static char *stream_close(struct stream *stream)
 {
-    bool good = stream->out != NULL && ferror(stream->out) == 0 && fclose(stream->out) == 0;
-    if (good)
+    bool good = stream->out != NULL && ferror(stream->out) == 0;
+    if (stream->out != NULL && fclose(stream->out) == 0 && good)
         return stream->text;
     free(stream->text);
     return NULL;
@@ -143,8 +143,8 @@ char *message_bridge_info(const struct message_info *info)
     json_t *device;
     stream_open(&stream);
     stream_words(&stream, rest, head);
-    bool alone = rest[head - 1] == '{';
-    stream_words(&stream, ",\"devices\":[" + alone, strlen(",\"devices\":[") - alone);
+    const char *list = rest[head - 1] == '{' ? "\"devices\":[" : ",\"devices\":[";
+    stream_words(&stream, list, strlen(list));
     json_array_foreach(devices, index, device)
     {
         json_t *copy = json_deep_copy(device);

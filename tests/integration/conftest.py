@@ -7,6 +7,7 @@ import pytest
 
 import beken_module
 from harness import BINARY, Broker, Process
+from obk_module import ObkModule
 
 
 @pytest.fixture
@@ -71,3 +72,18 @@ def seed(request):
     value = int(os.environ.get("TEST_SEED", random.randrange(1 << 31)))
     print(f"seed {value} (repeat with TEST_SEED={value})")
     return value
+
+
+@pytest.fixture
+def module():
+    """module(**options): a simulated module that starts fast and whose chips answer 80 times a second."""
+    started = []
+
+    def start(**options):
+        options = {"speed": 80, "boot_s": 0.3, "restart_s": 0.2, **options}
+        started.append(ObkModule(**options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
