@@ -306,7 +306,8 @@ json_t *flash_json_text(const char *text)
 
 json_t *flash_json_seconds(int64_t time_us)
 {
-    return json_real((double)((time_us + 500) / 1000) / 1000);
+    int64_t time_ms = (time_us + 500) / 1000; /* more digits would mean nothing */
+    return json_real((double)time_ms / 1000);
 }
 
 json_t *flash_json_result(const struct flasher *flasher, const struct flasher_result *result)

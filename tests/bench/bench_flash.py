@@ -31,7 +31,7 @@ PROGRAM_US = 150  # for 32 bytes, as the simulator has it by default
 
 def flash(module, *args):
     result = subprocess.run([beken_module.BINARY, "flash", *map(str, args), "--port", str(module.port), "--json",
-                             "--progress", "none"], capture_output=True, text=True, check=True)
+                             "--progress", "none"], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(result.stdout)
 
 
