@@ -487,7 +487,7 @@ static enum status see_readings(struct task *task, struct error *error)
     enum status status =
         proof_wait(&proof, task->watch, task->deadline_boot_ms, &task->waited, &task->sight, error);
     for (size_t i = 0; i < 2 && status == STATUS_OK; i++)
-        if (proof_channel_seen(&task->sight, i) && task->sight.value[i][OBK_POWER] < 0)
+        if (proof_channel_seen(&task->sight, i) && task->sight.value[i][OPENBEKEN_POWER] < 0)
             (void)json_array_append_new(
                 task->warnings,
                 json_sprintf(

@@ -66,7 +66,7 @@ static void print_help(void)
         "be), now, today, yesterday or tomorrow.\n");
 }
 
-static enum status take_option(int option, struct options *options, struct error *error)
+static enum status take_option(int option, struct options *options)
 {
     static const char *const formats[] = {"csv", "jsonl", "ha"};
     switch (option) {
@@ -99,13 +99,13 @@ static enum status take_option(int option, struct options *options, struct error
             options->format_given = true;
             return STATUS_OK;
         }
-        return error_set(error, STATUS_USAGE, "--format is csv, jsonl or ha, not \"%s\".", optarg);
+        return command_bad_value(NAME, "format", optarg, "csv, jsonl or ha");
     default:
-        return error_set(error, STATUS_USAGE, "Try `bl2mqtt history export --help`.");
+        return command_bad_option(NAME);
     }
 }
 
-static enum status parse(int argc, char **argv, struct options *options, struct error *error)
+static enum status parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
         {"device", required_argument, NULL, 'd'},
@@ -120,18 +120,19 @@ static enum status parse(int argc, char **argv, struct options *options, struct 
     };
     int option;
     while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options, error);
+        enum status status = take_option(option, options);
         if (status != STATUS_OK)
             return status;
     }
     if (options->help)
         return STATUS_OK;
     if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+        return command_extra_word(NAME, argv[optind]);
     if (options->device == NULL)
-        return error_set(error, STATUS_USAGE, "Say which device with --device.");
+        return command_fail(NAME, STATUS_USAGE, &(struct error){"Say which device with --device."});
     if (!options->format_given)
-        return error_set(error, STATUS_USAGE, "Say how with --format: csv, jsonl or ha.");
+        return command_fail(NAME, STATUS_USAGE,
+                            &(struct error){"Say how with --format: csv, jsonl or ha."});
     return STATUS_OK;
 }
 
@@ -442,15 +443,16 @@ static enum status run_export(const char *path, const struct options *options, s
 enum status command_history_export(const struct command_context *context, int argc, char **argv)
 {
     struct options options = {.to = "now"};
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    enum status status = parse(argc, argv, &options, &error);
-    if (status == STATUS_OK && options.help) {
+    enum status status = parse(argc, argv, &options);
+    if (status != STATUS_OK)
+        return status;
+    if (options.help) {
         print_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = command_history_path(context, options.database, &path, &error);
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    status = command_history_path(context, options.database, &path, &error);
     if (status == STATUS_OK)
         status = run_export(path, &options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);

@@ -160,10 +160,10 @@ json_t *openbeken_channels_json(const struct broker_sight *sight)
         const double *value = sight->value[i];
         const char name[2] = {(char)('a' + (int)i), '\0'};
         if (proof_channel_seen(sight, i))
-            (void)json_object_set_new(channels, name,
-                                      json_pack("{s:f, s:f, s:f}", "voltage_v", value[OBK_VOLTAGE],
-                                                "current_a", value[OBK_CURRENT], "power_w",
-                                                value[OBK_POWER]));
+            (void)json_object_set_new(
+                channels, name,
+                json_pack("{s:f, s:f, s:f}", "voltage_v", value[OPENBEKEN_VOLTAGE], "current_a",
+                          value[OPENBEKEN_CURRENT], "power_w", value[OPENBEKEN_POWER]));
     }
     return channels;
 }
@@ -175,9 +175,9 @@ void openbeken_print_channels(const struct broker_sight *sight)
         char name = (char)('a' + (int)i);
         if (!proof_channel_seen(sight, i))
             continue;
-        (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OBK_VOLTAGE],
-                     value[OBK_CURRENT], value[OBK_POWER]);
-        if (value[OBK_POWER] < 0)
+        (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OPENBEKEN_VOLTAGE],
+                     value[OPENBEKEN_CURRENT], value[OPENBEKEN_POWER]);
+        if (value[OPENBEKEN_POWER] < 0)
             (void)fprintf(
                 stderr,
                 "warning: Channel %c has negative power. If nothing feeds in there, its clamp "

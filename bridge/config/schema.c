@@ -12,6 +12,8 @@ static json_t *initial_json(const struct field *field)
         struct config file;
         struct config_device device;
         struct config_channel channel;
+        struct config_tariff tariff;
+        struct config_tariff_window window;
     } target;
     char unused[200];
     struct text hint;
@@ -83,6 +85,7 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_INTEGER:
     case FIELD_NUMBER:
     case FIELD_MILLI:
+    case FIELD_MICRO:
         describe_number(field, schema);
         break;
     case FIELD_DURATION:
@@ -95,6 +98,7 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
+    case FIELD_LIST:
         break;
     }
 }
@@ -204,6 +208,14 @@ static json_t *channels_schema(void)
                      "additionalProperties", channel);
 }
 
+static json_t *list_schema(const struct field *field)
+{
+    json_t *item = scope_schema(field->item_scope);
+    json_object_set_new(item, "required", required_json(field->item_scope, FOR_ALL));
+    return json_pack("{s:[s,s],s:I,s:o}", "type", "array", "null", "maxItems",
+                     (json_int_t)field->item_limit, "items", item);
+}
+
 /* The schema of one field, without what stands below it if it is a group. */
 static json_t *field_schema(const struct field *field)
 {
@@ -212,6 +224,8 @@ static json_t *field_schema(const struct field *field)
         result = devices_schema();
     } else if (field->type == FIELD_CHANNELS) {
         result = channels_schema();
+    } else if (field->type == FIELD_LIST) {
+        result = list_schema(field);
     } else if (field->type == FIELD_GROUP) {
         result = json_pack("{s:[s,s],s:b,s:{}}", "type", "object", "null", "additionalProperties",
                            0, "properties");

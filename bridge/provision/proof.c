@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/provision/proof.h"
 
+#include "bridge/provision/obk_request.h"
 #include "drivers/base/clock.h"
+#include "drivers/base/text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -19,7 +21,7 @@ static size_t channels_wanted(const struct proof *proof)
 
 bool proof_channel_seen(const struct broker_sight *sight, size_t channel)
 {
-    for (size_t i = 0; i < OBK_QUANTITIES; i++)
+    for (size_t i = 0; i < BROKER_QUANTITIES; i++)
         if (!sight->seen[channel][i])
             return false;
     return true;
@@ -32,11 +34,12 @@ static const char *implausible(const struct proof *proof, const struct broker_si
 {
     const double *value = sight->value[channel];
     double limit_a = proof->profile != NULL ? 1.2 * proof->profile->max_current_a : INFINITY;
-    if (value[OBK_VOLTAGE] < VOLTAGE_LOW_V || value[OBK_VOLTAGE] > VOLTAGE_HIGH_V)
+    if (value[OPENBEKEN_VOLTAGE] < VOLTAGE_LOW_V || value[OPENBEKEN_VOLTAGE] > VOLTAGE_HIGH_V)
         return "the voltage is not that of the mains: is the chip's voltage input connected?";
-    if (fabs(value[OBK_CURRENT]) > limit_a)
+    if (fabs(value[OPENBEKEN_CURRENT]) > limit_a)
         return "the current is more than the meter can carry: does it need calibration?";
-    if (fabs(value[OBK_POWER]) > 1.3 * value[OBK_VOLTAGE] * fabs(value[OBK_CURRENT]) + 10)
+    if (fabs(value[OPENBEKEN_POWER]) >
+        1.3 * value[OPENBEKEN_VOLTAGE] * fabs(value[OPENBEKEN_CURRENT]) + 10)
         return "the power is more than voltage times current: does it need calibration?";
     return NULL;
 }
@@ -57,9 +60,9 @@ static enum status judge_channel(const struct proof *proof, const struct broker_
     const char *wrong = implausible(proof, sight, channel);
     if (wrong == NULL)
         return STATUS_OK;
-    return error_set(error, STATUS_MISMATCH,
-                     "Channel %c publishes %.1f V, %.3f A, %.2f W, which cannot be: %s", name,
-                     value[OBK_VOLTAGE], value[OBK_CURRENT], value[OBK_POWER], wrong);
+    return error_set(
+        error, STATUS_MISMATCH, "Channel %c publishes %.1f V, %.3f A, %.2f W, which cannot be: %s",
+        name, value[OPENBEKEN_VOLTAGE], value[OPENBEKEN_CURRENT], value[OPENBEKEN_POWER], wrong);
 }
 
 static enum status judge(const struct proof *proof, const struct broker_sight *sight,
@@ -90,7 +93,7 @@ enum status proof_wait(const struct proof *proof, struct broker_watch *watch,
 {
     bool said = false;
     int64_t until = 0; /* first what was seen already */
-    char sentence[OBK_TEXT_SIZE + 60];
+    char sentence[OBK_CLIENT_ID_MAX + 60];
     struct text text;
     text_init(&text, sentence, sizeof sentence);
     text_append(&text, "Waiting for %s on the broker ...", proof->client_id);

@@ -172,12 +172,27 @@ static bool names_are_set(const struct run *run, const struct obk_info *info,
            same_name(status->name, run->wishes->name);
 }
 
+/* As it told them; names that cannot be sent stay the new ones, which harms nobody. */
+static void add_names_undo(struct change *change, const struct found *now)
+{
+    char name[OBK_TEXT_SIZE];
+    (void)snprintf(name, sizeof name, "%s", now->status.name);
+    size_t length = strlen(name);
+    if (length > 2 && strcmp(name + length - 2, "_1") == 0)
+        name[length - 2] = '\0';
+    change->can_undo =
+        name[0] != '\0' && now->info.short_name[0] != '\0' &&
+        obk_request_names(&change->undo, now->info.short_name, name, NULL) == STATUS_OK;
+}
+
 static enum status add_names(struct run *run, const struct found *now, struct error *error)
 {
     if (run->wishes->name[0] == '\0' ||
         (now != NULL && names_are_set(run, &now->info, &now->status)))
         return STATUS_OK;
     struct change *change = add(run, CHANGE_NAMES);
+    if (now != NULL)
+        add_names_undo(change, now);
     return obk_request_names(&change->request, run->short_name, run->wishes->name, error);
 }
 
@@ -365,10 +380,11 @@ static enum status step_failed(struct run *run, size_t at, enum status status, s
     struct error undo_reason = {.text = ""};
     say(run, "The step failed; putting back what was changed ...");
     bool whole = undo(run, at + 1, &undo_reason);
-    const char *state = whole ? "Script, flags and MQTT settings are as they were before; the "
-                                "module works as it did. Mend the cause and run this again."
-                              : "What was changed could not all be put back; run this again when "
-                                "the module answers, or look at its web page.";
+    const char *state = whole
+                            ? "Script, flags, names and MQTT settings are as they were before; the "
+                              "module works as it did. Mend the cause and run this again."
+                            : "What was changed could not all be put back; run this again when "
+                              "the module answers, or look at its web page.";
     bool password = change->kind == CHANGE_MQTT && run->wishes->mqtt.password[0] != '\0';
     return error_set(error, status, "The step \"%s\" failed: %.450s %s%s%.200s%s",
                      step_names[change->kind], reason.text, state, whole ? "" : " ",

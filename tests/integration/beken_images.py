@@ -73,7 +73,7 @@ def trailer(name, code, built=1785699515):
     return frame(head + struct.pack("<I", zlib.crc32(head)))
 
 
-def make_app(chip, length, seed=1, version="1.18.300", twin=False):
+def make_app(chip, length, seed=1, version="1.18.300", tells_length=True, filler=True, twin=False):
     """Framed app of about `length` flash bytes, without a trailer; a UA file. Also its hash's input."""
     rng = random.Random(seed)
     keyed = chip != "BK7231M"
@@ -84,6 +84,12 @@ def make_app(chip, length, seed=1, version="1.18.300", twin=False):
     logical[0x100:0x108] = b"BK7231\0\0"
     if twin:
         logical[0x500:0x50b] = b"BL0942opts\0"
+    # What the start-up code copies into RAM ends the app; a block and a half of padding is behind it.
+    if tells_length:
+        end = 0x10000 + len(logical) - 39
+        logical[0x694:0x6A0] = struct.pack("<III", end - 0x55, 0x400100, 0x400155)
+    if filler:
+        logical[-16:] = crypt(b"\xff" * 16, 0x10000 + len(logical) - 16) if keyed else b"\xff" * 16
     code = bytearray(crypt(bytes(logical), 0x10000) if keyed else logical)
     code[:8] = APP_START[keyed]
     if chip == "BK7231T":
@@ -91,8 +97,8 @@ def make_app(chip, length, seed=1, version="1.18.300", twin=False):
     return frame(bytes(code)), bytes(code)
 
 
-def make_ua(chip, length=40000, seed=1):
-    return make_app(chip, length, seed)[0]
+def make_ua(chip, length=40000, seed=1, **options):
+    return make_app(chip, length, seed, **options)[0]
 
 
 def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True, version="1.18.300", twin=False):
@@ -107,7 +113,7 @@ def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True, vers
     framed = frame(bytes(code))
     image[:len(framed)] = framed
     image[0x10F9A:0x11000] = trailer(b"bootloader", bytes(code))
-    app, app_code = make_app(chip, app_length, seed, version, twin)
+    app, app_code = make_app(chip, app_length, seed, version, twin=twin)
     image[APP:APP + len(app)] = app
     image[size - 102:size] = trailer(b"app", app_code)
     return bytes(image)
@@ -132,7 +138,7 @@ def ota_crypt(data, key=OTA_KEY, decrypt=False):
 def make_ota(chip, version="1.18.300", twin=False, length=40000, seed=1, key=OTA_KEY):
     """An over-the-air package with a real app in it: gzip, then AES, as OpenBeken's build makes it."""
     keyed = chip != "BK7231M"
-    code = make_app(chip, length, seed, version, twin)[1]
+    code = make_app(chip, length, seed, version, twin=twin)[1]
     plain = crypt(code, 0x10000) if keyed else code
     packed = gzip.compress(plain, 6)
     packed = packed.ljust(-(-len(packed) // 16) * 16, b"\0")
