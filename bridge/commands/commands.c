@@ -16,6 +16,7 @@ const struct command commands[] = {
     {"history events", "what happened to the bridge and its channels", command_history_events},
     {"history export", "readings as CSV or JSON, energy for Home Assistant",
      command_history_export},
+    {"history import", "energy that others counted, from their files", command_history_import},
     {"history backup", "copy the history while it is in use", command_history_backup},
     {"history restore", "put a copy in the history's place", command_history_restore},
     {"history verify", "check the history or a copy of it", command_history_verify},
