@@ -11,6 +11,7 @@ const struct command commands[] = {
     {"scan", "find BL0942 chips on a port: every baud rate, every address", command_scan},
     {"calibrate", "calibrate a channel against a reference", command_calibrate},
     {"history energy", "energy and power per hour, day or month", command_history_energy},
+    {"history power", "the power over time, its peaks included", command_history_power},
     {"history cost", "what the energy cost, by the tariffs of bridge.yaml", command_history_cost},
     {"history gaps", "when nothing was measured, and why", command_history_gaps},
     {"history events", "what happened to the bridge and its channels", command_history_events},
