@@ -56,6 +56,8 @@ enum status command_history_gaps(const struct command_context *context, int argc
 enum status command_history_events(const struct command_context *context, int argc, char **argv);
 enum status command_history_export(const struct command_context *context, int argc, char **argv);
 enum status command_history_backup(const struct command_context *context, int argc, char **argv);
+enum status command_history_import(const struct command_context *context, int argc, char **argv);
+enum status command_history_power(const struct command_context *context, int argc, char **argv);
 enum status command_history_restore(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv);

@@ -182,6 +182,8 @@ static void append_json_row(struct text *text, const struct history_cost_row *ro
     text_append_decimal(text, row->exported_uwh, 9, 9, false);
     text_append(text, ",\"unpriced_kwh\":");
     text_append_decimal(text, row->unpriced_uwh, 9, 9, false);
+    text_append(text, ",\"from_files_kwh\":");
+    text_append_decimal(text, row->foreign_uwh, 9, 9, false);
     text_append(text, ",\"energy_cost\":");
     text_append_decimal(text, row->energy_micro, 6, 6, false);
     text_append(text, ",\"standing_charge\":");
@@ -201,7 +203,8 @@ static void append_csv_row(struct text *text, const struct history_cost_row *row
     time_text_append(text, row->start_ms);
     text_append(text, ",");
     time_text_append(text, row->end_ms);
-    const int64_t kwh[] = {row->imported_uwh, row->exported_uwh, row->unpriced_uwh};
+    const int64_t kwh[] = {row->imported_uwh, row->exported_uwh, row->unpriced_uwh,
+                           row->foreign_uwh};
     for (size_t i = 0; i < sizeof kwh / sizeof kwh[0]; i++) {
         text_append(text, ",");
         text_append_decimal(text, kwh[i], 9, 9, false);
@@ -267,6 +270,7 @@ static void add_up(struct history_cost_row *total, const struct history_cost_row
     total->imported_uwh += row->imported_uwh;
     total->exported_uwh += row->exported_uwh;
     total->unpriced_uwh += row->unpriced_uwh;
+    total->foreign_uwh += row->foreign_uwh;
     total->energy_micro += row->energy_micro;
     total->feed_in_micro += row->feed_in_micro;
     total->standing_micro += row->standing_micro;
@@ -278,8 +282,9 @@ static void print_heading(const struct answer *answer)
     if (answer->options->layout == LAYOUT_JSON)
         (void)printf("{\"currency\":\"%s\",\"rows\":[", answer->currency);
     else if (answer->options->layout == LAYOUT_CSV)
-        (void)printf("start,end,energy_kwh,energy_produced_kwh,unpriced_kwh,energy_cost,"
-                     "standing_charge,feed_in,cost,currency,coverage\n");
+        (void)printf(
+            "start,end,energy_kwh,energy_produced_kwh,unpriced_kwh,from_files_kwh,energy_cost,"
+            "standing_charge,feed_in,cost,currency,coverage\n");
     else
         (void)printf("%-14s %11s %11s %11s %10s %10s %11s %9s\n", "from", "kWh", "produced",
                      "energy", "standing", "feed-in", answer->currency, "covered %");
@@ -320,6 +325,9 @@ static void print_end(const struct answer *answer)
         append_table_row(&text, &answer->total, "sum");
         (void)puts(buffer);
     }
+    if (answer->options->layout == LAYOUT_TABLE && answer->total.foreign_uwh != 0)
+        (void)printf("%.3f kWh of it were imported from files.\n",
+                     (double)answer->total.foreign_uwh / 1e9);
     if (answer->options->layout != LAYOUT_JSON && answer->total.unpriced_uwh != 0)
         (void)fprintf(stderr,
                       "For %.3f kWh no tariff holds; give one an earlier valid_from, or none.\n",

@@ -147,6 +147,12 @@ static void append_number(struct text *text, const char *key, bool known, int64_
         text_append(text, "null");
 }
 
+/* Whether some of the energy was not measured here. */
+static bool has_foreign(const struct history_energy_row *row)
+{
+    return row->foreign_imported_uwh > 0 || row->foreign_exported_uwh > 0;
+}
+
 /* Rows are written as they come: a question about years needs no more memory than one about hours.
  * Numbers are written from integers, so that microwatt hours add up. */
 static bool print_json_row(void *context, const struct history_energy_row *row)
@@ -166,6 +172,10 @@ static bool print_json_row(void *context, const struct history_energy_row *row)
     append_number(&text, "power_mean_w", row->power_known, row->power_mean_mw, 3);
     append_number(&text, "power_max_w", row->power_range_known, row->power_max_mw, 3);
     append_number(&text, "coverage", true, row->coverage_permille, 3);
+    if (has_foreign(row)) { /* only then: nearly nobody has any */
+        append_number(&text, "energy_from_files_kwh", true, row->foreign_imported_uwh, 9);
+        append_number(&text, "energy_produced_from_files_kwh", true, row->foreign_exported_uwh, 9);
+    }
     text_append(&text, "}");
     *first = false;
     return fputs(buffer, stdout) >= 0;
@@ -188,7 +198,8 @@ static bool print_csv_row(void *context, const struct history_energy_row *row)
     text_init(&text, buffer, sizeof buffer);
     if (*first)
         text_append(&text, "start,end,energy_kwh,energy_produced_kwh,power_min_w,power_mean_w,"
-                           "power_max_w,coverage\n");
+                           "power_max_w,coverage,energy_from_files_kwh,"
+                           "energy_produced_from_files_kwh\n");
     *first = false;
     time_text_append(&text, row->start_ms);
     text_append(&text, ",");
@@ -199,6 +210,8 @@ static bool print_csv_row(void *context, const struct history_energy_row *row)
     append_field(&text, row->power_known, row->power_mean_mw, 3);
     append_field(&text, row->power_range_known, row->power_max_mw, 3);
     append_field(&text, true, row->coverage_permille, 3);
+    append_field(&text, row->measured, row->foreign_imported_uwh, 9);
+    append_field(&text, row->measured, row->foreign_exported_uwh, 9);
     return puts(buffer) >= 0;
 }
 
@@ -321,6 +334,9 @@ static void print_heading(const struct table *table)
 static void print_table(const struct table *table)
 {
     bool utf8 = terminal_speaks_utf8();
+    bool foreign = false;
+    for (size_t i = 0; i < table->count; i++)
+        foreign = foreign || has_foreign(&table->rows[i]);
     print_heading(table);
     for (size_t i = 0; i < table->count; i++) {
         const struct history_energy_row *row = &table->rows[i];
@@ -337,9 +353,12 @@ static void print_table(const struct table *table)
         if (table->range)
             append_column(&text, 10, row->power_range_known, row->power_max_mw, 3, 1);
         append_column(&text, 9, true, row->coverage_permille, 1, 1);
+        text_append(&text, has_foreign(row) ? " *" : foreign ? "  " : "");
         append_bar(&text, row->imported_uwh, table->greatest_uwh, utf8);
         (void)puts(buffer);
     }
+    if (foreign)
+        (void)puts("* with energy that was imported from files");
 }
 
 /* ---- the command ---- */

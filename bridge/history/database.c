@@ -21,6 +21,8 @@
 /* Read whole by the check after an unclean stop: some seconds even from an SD card. */
 #define CHECK_WHOLE_MAX (256LL * 1024 * 1024)
 
+#define WRITER_BUSY_MS 12000
+
 struct database {
     char *path;
     const char *backup_folder; /* as the log */
@@ -156,6 +158,9 @@ static int check_after_unclean_stop(struct database *database)
 
 static int set_modes(sqlite3 *db)
 {
+    /* An import of years or a recalibration is one transaction of another process; readings wait in
+     * the queue meanwhile, and it is nothing to be alarmed about. */
+    (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. */
     int code = sql_run(db, "PRAGMA journal_mode = WAL");

@@ -216,18 +216,19 @@ static int one_integer(sqlite3 *db, const char *sql, const char *first, const ch
 
 static int find_series(struct target *target, const struct foreign_import_options *options)
 {
+    return one_integer(target->db,
+                       "SELECT id FROM foreign_series WHERE device = ?1 AND channel = ?2",
+                       options->device, options->channel, &target->series);
+}
+
+static int make_series(struct target *target, const struct foreign_import_options *options)
+{
     int64_t unused;
-    int code = SQLITE_OK;
-    if (!options->dry_run)
-        code = one_integer(target->db,
+    int code = one_integer(target->db,
                            "INSERT INTO foreign_series (device, channel) VALUES (?1, ?2) "
                            "ON CONFLICT (device, channel) DO NOTHING",
                            options->device, options->channel, &unused);
-    if (code == SQLITE_OK)
-        code = one_integer(target->db,
-                           "SELECT id FROM foreign_series WHERE device = ?1 AND channel = ?2",
-                           options->device, options->channel, &target->series);
-    return code;
+    return code == SQLITE_OK ? find_series(target, options) : code;
 }
 
 static int note_file(struct target *target, const struct foreign_import_options *options,
@@ -286,8 +287,9 @@ static int put_quarter(struct target *target, const struct quarter *quarter, int
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int merge_quarter(struct target *target, const struct foreign_import_options *options,
-                         const struct quarter *quarter, struct foreign_import_report *report)
+/* Compares with what the history has; a quarter that brings nothing is left out of the list. */
+static int compare_quarter(struct target *target, struct quarters *quarters, size_t *kept,
+                           const struct quarter *quarter, struct foreign_import_report *report)
 {
     struct quarter known;
     bool found;
@@ -306,28 +308,46 @@ static int merge_quarter(struct target *target, const struct foreign_import_opti
     }
     report->quarters_new += found ? 0 : 1;
     report->quarters_raised += found ? 1 : 0;
-    return options->dry_run ? SQLITE_OK : put_quarter(target, &merged, report->id);
+    quarters->list[(*kept)++] = merged;
+    return SQLITE_OK;
 }
 
-static int merge_all(struct target *target, const struct foreign_import_options *options,
-                     const struct quarters *quarters, struct foreign_import_report *report)
+static int compare_all(struct target *target, const struct foreign_import_options *options,
+                       struct quarters *quarters, struct foreign_import_report *report)
 {
     struct measured measured = {0, 0, NULL};
+    size_t kept = 0;
     int code = find_measured(target->db, options, quarters, &measured);
     if (code == SQLITE_OK)
         code = find_series(target, options);
-    if (code == SQLITE_OK && !options->dry_run)
-        code = note_file(target, options, report);
     for (size_t i = 0; i < quarters->count && code == SQLITE_OK; i++) {
-        const struct quarter *quarter = &quarters->list[i];
-        if (!is_measured(&measured, quarter->number)) {
-            code = merge_quarter(target, options, quarter, report);
+        struct quarter quarter = quarters->list[i];
+        if (!is_measured(&measured, quarter.number)) {
+            code = compare_quarter(target, quarters, &kept, &quarter, report);
             continue;
         }
         report->quarters_measured++;
-        report->measured_uwh += quarter->imported_uwh + quarter->exported_uwh;
+        report->measured_uwh += quarter.imported_uwh + quarter.exported_uwh;
     }
+    quarters->count = kept;
     free(measured.bits);
+    return code;
+}
+
+static int write_all(struct target *target, const struct foreign_import_options *options,
+                     const struct quarters *quarters, struct foreign_import_report *report)
+{
+    int code = sql_run(target->db, "BEGIN IMMEDIATE");
+    if (code == SQLITE_OK)
+        code = make_series(target, options);
+    if (code == SQLITE_OK)
+        code = note_file(target, options, report);
+    for (size_t i = 0; i < quarters->count && code == SQLITE_OK; i++)
+        code = put_quarter(target, &quarters->list[i], report->id);
+    if (code == SQLITE_OK)
+        code = sql_run(target->db, "COMMIT");
+    if (code != SQLITE_OK && !sqlite3_get_autocommit(target->db))
+        (void)sql_run(target->db, "ROLLBACK");
     return code;
 }
 
@@ -337,11 +357,31 @@ static int prepare(struct target *target)
                            "SELECT imported_uwh, exported_uwh FROM foreign_quarter WHERE "
                            "series = ?1 AND quarter = ?2",
                            &target->find);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) /* the greater of two, also if another import came in between */
         code = sql_prepare(target->db,
-                           "INSERT OR REPLACE INTO foreign_quarter (series, quarter, imported_uwh, "
-                           "exported_uwh, file) VALUES (?1, ?2, ?3, ?4, ?5)",
+                           "INSERT INTO foreign_quarter (series, quarter, imported_uwh, "
+                           "exported_uwh, file) VALUES (?1, ?2, ?3, ?4, ?5) "
+                           "ON CONFLICT (series, quarter) DO UPDATE SET "
+                           "imported_uwh = max(imported_uwh, excluded.imported_uwh), "
+                           "exported_uwh = max(exported_uwh, excluded.exported_uwh), "
+                           "file = excluded.file",
                            &target->put);
+    return code;
+}
+
+/* What must be known is found out before the transaction, in which the service cannot write. */
+static int merge(struct target *target, const struct foreign_import_options *options,
+                 struct quarters *quarters, struct foreign_import_report *report)
+{
+    int code = sql_run(target->db, "PRAGMA cache_size = -32768");
+    if (code == SQLITE_OK)
+        code = prepare(target);
+    if (code == SQLITE_OK)
+        code = compare_all(target, options, quarters, report);
+    if (code == SQLITE_OK && quarters->count > 0 && !options->dry_run)
+        code = write_all(target, options, quarters, report);
+    (void)sqlite3_finalize(target->find);
+    (void)sqlite3_finalize(target->put);
     return code;
 }
 
@@ -354,26 +394,6 @@ static enum status open_to_write(const char *path, sqlite3 **db, struct error *e
     (void)sqlite3_close(*db);
     int code = sql_open(path, SQLITE_OPEN_READWRITE, false, db);
     return code == SQLITE_OK ? STATUS_OK : sql_explain(code, *db, path, error);
-}
-
-/* One transaction; nothing of it stays when nothing new came, or only a report was asked for. */
-static int merge(struct target *target, const struct foreign_import_options *options,
-                 const struct quarters *quarters, struct foreign_import_report *report)
-{
-    int code = sql_run(target->db, options->dry_run ? "BEGIN" : "BEGIN IMMEDIATE");
-    if (code == SQLITE_OK)
-        code = prepare(target);
-    if (code == SQLITE_OK)
-        code = merge_all(target, options, quarters, report);
-    bool changed = report->quarters_new + report->quarters_raised > 0;
-    (void)sqlite3_finalize(target->find);
-    (void)sqlite3_finalize(target->put);
-    if (code == SQLITE_OK && changed && !options->dry_run)
-        return sql_run(target->db, "COMMIT");
-    report->id = 0;
-    if (!sqlite3_get_autocommit(target->db))
-        (void)sql_run(target->db, "ROLLBACK");
-    return code;
 }
 
 enum status foreign_import(const struct foreign_import_options *options,

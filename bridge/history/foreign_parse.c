@@ -5,6 +5,7 @@
 #include "bridge/history/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
+#include "drivers/base/text.h"
 
 #include <ctype.h>
 #include <jansson.h>
@@ -167,16 +168,19 @@ static bool time_of(const char *text, bool decimal_comma, int64_t *wall_ms)
         return time_of_number(number, wall_ms);
     if (!isdigit((unsigned char)text[0])) /* not "now" and the like */
         return false;
-    size_t length = strlen(text);
-    if (length >= sizeof copy)
+    /* Databases write microseconds, others a tenth: to milliseconds. */
+    size_t whole = strcspn(text, ".,");
+    size_t digits = text[whole] == '\0' ? 0 : strspn(text + whole + 1, "0123456789");
+    const char *rest = text + whole + (digits > 0 ? digits + 1 : 0);
+    struct text stamp;
+    text_init(&stamp, copy, sizeof copy);
+    text_append(&stamp, "%.*s", (int)(whole < sizeof copy ? whole : sizeof copy), text);
+    if (digits > 0)
+        text_append(&stamp, ".%.*s%.*s", (int)(digits < 3 ? digits : 3), text + whole + 1,
+                    (int)(digits < 3 ? 3 - digits : 0), "00");
+    text_append(&stamp, "%s", rest);
+    if (stamp.cut)
         return false;
-    /* Microseconds, as databases write them, are more than is read. */
-    const char *point = strpbrk(text, ".,");
-    size_t digits = point == NULL ? 0 : strspn(point + 1, "0123456789");
-    size_t cut = digits > 3 ? digits - 3 : 0;
-    size_t before = point == NULL ? length : (size_t)(point - text) + 1 + digits - cut;
-    memcpy(copy, text, before);
-    memcpy(copy + before, text + before + cut, length - before - cut + 1);
     return time_text_parse(copy, 0, wall_ms, NULL) == STATUS_OK && *wall_ms >= 0 &&
            *wall_ms <= BUCKET_TIME_MAX_MS;
 }

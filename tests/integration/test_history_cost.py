@@ -16,7 +16,7 @@ from test_history import UWH_PER_COUNT, make_history, ms
 
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-KEYS = ["energy_kwh", "energy_produced_kwh", "unpriced_kwh", "energy_cost", "standing_charge", "feed_in", "cost"]
+KEYS = ["energy_kwh", "energy_produced_kwh", "unpriced_kwh", "from_files_kwh", "energy_cost", "standing_charge", "feed_in", "cost"]
 
 
 def configure(folder, tariffs):

@@ -561,7 +561,9 @@ static void test_what_is_refused(void **state)
     change(folder->database, "PRAGMA user_version = 1000");
     expect_refusal(folder->database, STATUS_USAGE, "newer");
     assert_string_equal(ask(folder->database, "PRAGMA user_version"), "1000");
-    change(folder->database, "PRAGMA user_version = 3");
+    char newest[64];
+    (void)snprintf(newest, sizeof newest, "PRAGMA user_version = %d", migrations_newest());
+    change(folder->database, newest);
 
     struct history *history = open_history(folder->database, 0);
     expect_refusal(folder->database, STATUS_FAILED, "in use by another");

@@ -268,14 +268,10 @@ static void append_table(struct text *text)
 static void test_documented(void **unused)
 {
     (void)unused;
-    char path[1024];
-    const char *here = __FILE__;
-    (void)snprintf(path, sizeof path, "%.*s/../../docs/mqtt.md", (int)(strrchr(here, '/') - here),
-                   here);
     char *document memory_auto = NULL;
     size_t length = 0;
     struct error error = {.text = ""};
-    if (file_read(path, 1 << 20, &document, &length, &error) != STATUS_OK)
+    if (file_read(SOURCE_DIR "/docs/mqtt.md", 1 << 20, &document, &length, &error) != STATUS_OK)
         fail_msg("%s", error.text);
 
     static char table[16384];

@@ -40,7 +40,8 @@ static void station_open(struct station *station, const char *path)
     struct error error = {""};
     *station = (struct station){.path = path};
     queue_init(&station->queue, 65536);
-    if (database_open(path, NULL, &station->channels, NULL, &station->database, &error) != STATUS_OK)
+    if (database_open(path, NULL, &station->channels, NULL, &station->database, &error) !=
+        STATUS_OK)
         fail_msg("%s", error.text);
     for (unsigned i = 0; i < CHANNELS; i++) {
         const char *name = i == 0 ? "a" : "b";
