@@ -75,8 +75,8 @@ def seed(request):
 
 
 @pytest.fixture
-def module():
-    """module(**options): a simulated module that starts fast and whose chips answer 80 times a second."""
+def obk():
+    """obk(**options): a simulated module that starts fast and whose chips answer 80 times a second."""
     started = []
 
     def start(**options):

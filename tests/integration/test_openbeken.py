@@ -12,8 +12,8 @@ from provisioning import TWIN_SCRIPT, whole
 
 # ---- info ----
 
-def test_info(module):
-    twin = module(twin=True, boot_s=60)
+def test_info(obk):
+    twin = obk(twin=True, boot_s=60)
     twin.flash.files["autoexec.bat"] = TWIN_SCRIPT
     twin.flash.values.update(host="192.0.2.1", client="a/b", flags=1 << 10 | 1 << 38)
     twin.chips[1].hertz = 0
@@ -36,8 +36,8 @@ def test_info(module):
     assert "warning: Flag 38" in text.stderr
 
 
-def test_info_of_a_fresh_module(module):
-    single = module()
+def test_info_of_a_fresh_module(obk):
+    single = obk()
     answer = whole(run("openbeken", "info", "--host", single.host, "--json"))
     assert answer["twin"] is False and answer["energy"] is None and answer["autoexec"] is None
     assert any("MQTT is off" in warning for warning in answer["warnings"])
@@ -48,13 +48,13 @@ def test_info_of_a_fresh_module(module):
 
 # ---- calibrate ----
 
-def calibrate(module, *args):
-    return run("openbeken", "calibrate", "--host", module.host, *args)
+def calibrate(obk, *args):
+    return run("openbeken", "calibrate", "--host", obk.host, *args)
 
 
-def running(module, **options):
+def running(obk, **options):
     """A module whose driver has read its chips."""
-    started = module(boot_s=60, **options)
+    started = obk(boot_s=60, **options)
     started.flash.values["flags"] = 1 << 10 | 1 << 25
     started.flash.files["autoexec.bat"] = TWIN_SCRIPT if options.get("twin") else b"startDriver BL0942\n"
     started._boot()
@@ -62,8 +62,8 @@ def running(module, **options):
     return started
 
 
-def test_calibrate(module):
-    single = running(module)
+def test_calibrate(obk):
+    single = running(obk)
     answer = whole(calibrate(single, "--voltage", "241.6", "--current", "5.1", "--power", "1180", "--json"))
     assert answer["set"] == {"voltage": 241.6, "current": 5.1, "power": 1180}
     assert answer["before"]["voltage_v"] == pytest.approx(230, abs=0.01)
@@ -75,16 +75,16 @@ def test_calibrate(module):
     assert text.returncode == 0 and "stays as it is" in text.stdout
 
 
-def test_calibrate_refuses_a_twin(module):
-    twin = running(module, twin=True)
+def test_calibrate_refuses_a_twin(obk):
+    twin = running(obk, twin=True)
     result = calibrate(twin, "--voltage", "241.6")
     assert result.returncode == 4
     assert "one calibration for both" in result.stderr and "bridge.yaml" in result.stderr
     assert not [c for c in twin.commands if c.startswith("VoltageSet")]
 
 
-def test_calibrate_a_twin_build_that_reads_one_chip(module):
-    twin = module(twin=True, boot_s=60)
+def test_calibrate_a_twin_build_that_reads_one_chip(obk):
+    twin = obk(twin=True, boot_s=60)
     twin.flash.files["autoexec.bat"] = b"BL0942opts 1\nstartDriver BL0942\n"
     twin._boot()
     wait_for(lambda: twin.driver.shown[0], what="the first frame")
@@ -96,36 +96,36 @@ def test_calibrate_a_twin_build_that_reads_one_chip(module):
     (Chip(watts=-1100.0), ["--power", "1100"], "clamp"),
     (Chip(volts=0.0), ["--voltage", "230"], "does the chip answer"),
     (Chip(volts=40.0), ["--voltage", "230"], "more than a calibration mends")])
-def test_calibrate_refuses_what_cannot_be_right(module, chip, args, words):
-    single = running(module, chips={1: chip})
+def test_calibrate_refuses_what_cannot_be_right(obk, chip, args, words):
+    single = running(obk, chips={1: chip})
     divisors = dict(single.values["divisors"])
     result = calibrate(single, *args)
     assert result.returncode == 4 and words in result.stderr
     assert single.values["divisors"] == divisors
 
 
-def test_calibrate_without_a_driver(module):
-    result = calibrate(module(), "--voltage", "230")
+def test_calibrate_without_a_driver(obk):
+    result = calibrate(obk(), "--voltage", "230")
     assert result.returncode == 4 and "No energy driver" in result.stderr
 
 
-def test_calibrate_checks_the_answers(module):
-    single = running(module)
+def test_calibrate_checks_the_answers(obk):
+    single = running(obk)
     single.fault("/api/cmnd", "wrong", '{"error":400, "msg":"Bad argument", "res":{}}', body="CurrentSet")
     result = calibrate(single, "--voltage", "240", "--current", "5.1")
     assert result.returncode == 1
     assert "The current was not set, but what came before it was" in result.stderr and "Bad argument" in result.stderr
 
 
-def test_calibrate_that_has_no_effect(module, monkeypatch):
-    single = running(module)
+def test_calibrate_that_has_no_effect(obk, monkeypatch):
+    single = running(obk)
     monkeypatch.setattr(single, "_cmd_voltageset", lambda arguments: None)
     result = calibrate(single, "--voltage", "241.6")
     assert result.returncode == 5 and "accepted the voltage, but measures 230" in result.stderr
 
 
-def test_calibrate_usage(module):
-    single = module()
+def test_calibrate_usage(obk):
+    single = obk()
     for args in ([], ["--voltage", "0"], ["--voltage", "abc"], ["--voltage", "nan"], ["--power", "-5"],
                  ["--voltage", "230", "--current", "1", "--power", "300"], ["--voltage", "230", "x"], ["--what"]):
         assert calibrate(single, *args).returncode == 2, args
@@ -135,8 +135,8 @@ def test_calibrate_usage(module):
 
 # ---- the simulated module itself, where the command does not look ----
 
-def raw(module, request):
-    with socket.create_connection(("127.0.0.1", module.port)) as connection:
+def raw(obk, request):
+    with socket.create_connection(("127.0.0.1", obk.port)) as connection:
         connection.sendall(request)
         data = b""
         while piece := connection.recv(4096):
@@ -144,8 +144,8 @@ def raw(module, request):
     return data
 
 
-def test_simulated_module_has_the_firmwares_habits(module):
-    single = module()
+def test_simulated_module_has_the_firmwares_habits(obk):
+    single = obk()
     info = raw(single, b"GET /api/info HTTP/1.1\r\n\r\n")
     assert info.startswith(b"HTTP/1.1 200 OK\nContent-type: application/json\r\n")
     assert b"content-length" not in info.lower()
@@ -160,8 +160,8 @@ def test_simulated_module_has_the_firmwares_habits(module):
     assert missing.startswith(b"HTTP/1.1 404 OK\n") and b'"error": -2' in missing
 
 
-def test_simulated_module_loses_what_it_had_no_time_to_save(module):
-    single = module()
+def test_simulated_module_loses_what_it_had_no_time_to_save(obk):
+    single = obk()
     urllib.request.urlopen(f"http://{single.host}/cfg_name?shortName=new&name=new").close()
     raw(single, b"POST /api/reboot HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
     wait_for(lambda: single.boots == 2, what="the restart")

@@ -16,8 +16,8 @@ from provisioning import OLD_SCRIPT, TWIN_SCRIPT, provision, set_up, whole
 
 # ---- provision, end to end ----
 
-def test_two_channels_end_to_end(module, broker, folder):
-    twin = module(twin=True)
+def test_two_channels_end_to_end(obk, broker, folder):
+    twin = obk(twin=True)
     password = folder / "password"
     password.write_text("s3cret+/ %\n")
     watch = broker.subscribe("utilities/sensor9/#")
@@ -51,8 +51,8 @@ def test_two_channels_end_to_end(module, broker, folder):
     watch.close()
 
 
-def test_second_run_changes_nothing(module, broker):
-    single = module()
+def test_second_run_changes_nothing(obk, broker):
+    single = obk()
     arguments = ("--name", "Plug", "--profile", "bl0942-single", "--json")
     assert whole(provision(single, broker, *arguments))["restarted"]
     before, boots = len(single.writes()), single.boots
@@ -62,27 +62,27 @@ def test_second_run_changes_nothing(module, broker):
     assert len(single.writes()) == before and single.boots == boots
 
 
-def test_script_as_startup_command(module, broker):
+def test_script_as_startup_command(obk, broker):
     """As `flash provision` leaves it: the same lines are there already, in another place."""
     flash = set_up(broker)
     flash.values.update(startup="backlog startDriver BL0942", name="Plug", short="sensor9")
     flash.files.clear()
-    single = module(flash=flash)
+    single = obk(flash=flash)
     answer = whole(provision(single, broker, "--name", "Plug", "--profile", "bl0942-single", "--json"))
     assert answer["changed"] == [] and single.flash.files == {} and list(answer["channels"]) == ["a"]
 
 
-def test_profile_with_pins_is_for_the_cable(module, broker, folder):
+def test_profile_with_pins_is_for_the_cable(obk, broker, folder):
     own = folder / "own.yaml"
     own.write_text((ROOT / "schema/profiles/bl0942-single.yaml").read_text() + "pins: [{pin: 26, role: Rel, channel: 1}]\n")
-    single = module()
+    single = obk()
     result = provision(single, broker, "--profile", own)
     assert result.returncode == 2 and "flash provision" in result.stderr and single.requests == []
 
 
-def test_second_uart_and_old_script(module, broker):
+def test_second_uart_and_old_script(obk, broker):
     chip = Chip(volts=120.4, amps=1.5, watts=180.0, hertz=60.0)
-    single = module(chips={2: chip})
+    single = obk(chips={2: chip})
     single.flash.files["autoexec.bat"] = OLD_SCRIPT
     answer = whole(provision(single, broker, "--profile", "bl0942-uart2", "--json"))
     assert answer["kept_old_script"] and "names" not in answer["changed"]
@@ -93,8 +93,8 @@ def test_second_uart_and_old_script(module, broker):
     assert answer["channels"]["a"] == {"voltage_v": 120.4, "current_a": 1.5, "power_w": 180.0}
 
 
-def test_without_profile_only_mqtt(module, broker):
-    single = module()
+def test_without_profile_only_mqtt(obk, broker):
+    single = obk()
     single.flash.files["autoexec.bat"] = OLD_SCRIPT
     single._boot()
     answer = whole(provision(single, broker, "--json"))
@@ -104,10 +104,10 @@ def test_without_profile_only_mqtt(module, broker):
     assert any("Flag 25" in warning for warning in answer["warnings"])
 
 
-def test_text_for_people(module, broker):
+def test_text_for_people(obk, broker):
     flash = set_up(broker, twin=True)
     flash.values["flags"] = 1 << 10
-    twin = module(twin=True, flash=flash, chips={1: Chip(), 2: Chip(amps=2.0, watts=-430.0)})
+    twin = obk(twin=True, flash=flash, chips={1: Chip(), 2: Chip(amps=2.0, watts=-430.0)})
     result = provision(twin, broker, "--profile", "bl0942-dual")
     assert result.returncode == 0, result.stderr
     assert "channel a: 230.0 V, 5.000 A, 1100.00 W\nchannel b: 230.0 V, 2.000 A, -430.00 W\n" in result.stdout
@@ -118,8 +118,8 @@ def test_text_for_people(module, broker):
 
 # ---- nothing sent, nothing changed ----
 
-def test_dry_run_sends_nothing(module, folder):
-    twin = module(twin=True)
+def test_dry_run_sends_nothing(obk, folder):
+    twin = obk(twin=True)
     result = provision(twin, "mqtt://192.0.2.1:1883", "--name", "N", "--profile", "bl0942-dual", "--mqtt-user", "u",
                        "--dry-run", "--json", env={"OBK_MQTT_PASSWORD": "topsecret"})
     requests = whole(result)["requests"]
@@ -137,8 +137,8 @@ def test_dry_run_sends_nothing(module, folder):
     assert twin.requests == []
 
 
-def test_what_a_dry_run_shows_is_what_is_sent(module, broker):
-    twin = module(twin=True)
+def test_what_a_dry_run_shows_is_what_is_sent(obk, broker):
+    twin = obk(twin=True)
     twin.flash.files["autoexec.bat"] = OLD_SCRIPT
     twin.values["flags"] = 1 << 30 | 1 << 38 | 1 << 40
     arguments = ("--name", "N", "--profile", "bl0942-dual", "--json")
@@ -151,8 +151,8 @@ def test_what_a_dry_run_shows_is_what_is_sent(module, broker):
     assert shown <= sent
 
 
-def test_build_without_twin_is_refused(module, broker):
-    single = module(twin=False)
+def test_build_without_twin_is_refused(obk, broker):
+    single = obk(twin=False)
     result = provision(single, broker, "--profile", "v-wifi-dl02-es")
     assert result.returncode == 4
     assert "cannot read two BL0942" in result.stderr and "ENABLE_BL_TWIN" in result.stderr
@@ -160,27 +160,27 @@ def test_build_without_twin_is_refused(module, broker):
     assert single.writes() == [] and single.boots == 1
 
 
-def test_client_id_of_another_module(module, broker):
+def test_client_id_of_another_module(obk, broker):
     broker.publish("utilities/sensor9/connected", "online", retain=True)
-    single = module()
+    single = obk()
     result = provision(single, broker, "--profile", "bl0942-single")
     assert result.returncode == 4 and "Another module is online" in result.stderr
     assert single.writes() == []
 
 
-def test_broker_is_looked_at_first(module):
-    single = module()
+def test_broker_is_looked_at_first(obk):
+    single = obk()
     result = provision(single, f"mqtt://127.0.0.1:{free_port()}", "--profile", "bl0942-single")
     assert result.returncode == 3
     assert "Nothing was changed" in result.stderr and "the port in --mqtt is right" in result.stderr
     assert single.writes() == []
 
 
-def test_broker_that_refuses(module, folder):
+def test_broker_that_refuses(obk, folder):
     passwords = folder / "passwords"
     passwords.write_text("")
     strict = Broker(folder, f"allow_anonymous false\npassword_file {passwords}\n")
-    single = module()
+    single = obk()
     result = provision(single, strict, "--profile", "bl0942-single")
     strict.stop()
     assert result.returncode == 1
@@ -196,7 +196,7 @@ def test_wrong_host():
     assert result.returncode == 3 and "not known" in result.stderr
 
 
-def test_something_else_answers(module):
+def test_something_else_answers(obk):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -252,12 +252,12 @@ def test_profile_is_shown_whole(folder):
         assert result.returncode == 2 and words in result.stderr
 
 
-def test_profile_from_a_file(module, broker, folder):
+def test_profile_from_a_file(obk, broker, folder):
     text = (ROOT / "schema/profiles/bl0942-single.yaml").read_text()
     own = folder / "own.yaml"
     own.write_text(text.replace("name: bl0942-single", "name: own").replace(
         "  startDriver BL0942", "  startDriver BL0942\n  VCPPublishIntervals 1 10"))
-    single = module()
+    single = obk()
     whole(provision(single, broker, "--profile", own, "--json", wait=0))
     assert single.flash.files["autoexec.bat"] == b"startDriver BL0942\nVCPPublishIntervals 1 10\n"
     own.write_text(text.replace("uart: 1", "uart: 9"))

@@ -15,16 +15,16 @@ from provisioning import provision, set_up
 
 # ---- what is seen on the broker ----
 
-def test_module_that_cannot_reach_the_broker(module, broker):
-    single = module(boot_s=60, flash=set_up(broker))
+def test_module_that_cannot_reach_the_broker(obk, broker):
+    single = obk(boot_s=60, flash=set_up(broker))
     result = provision(single, broker, "--profile", "bl0942-single", "--json", wait=2)
     assert result.returncode == 3 and "did not connect" in result.stderr
     answer = json.loads(result.stdout)
     assert answer["online"] is False and "did not connect" in answer["error"]
 
 
-def test_second_chip_that_is_silent(module, broker):
-    twin = module(twin=True, flash=set_up(broker, twin=True))
+def test_second_chip_that_is_silent(obk, broker):
+    twin = obk(twin=True, flash=set_up(broker, twin=True))
     twin.chips[2].mode = "silent"
     result = provision(twin, broker, "--profile", "bl0942-dual", "--json", wait=4)
     assert result.returncode == 3
@@ -36,26 +36,26 @@ def test_second_chip_that_is_silent(module, broker):
     (Chip(volts=12.0), "voltage is not that of the mains"),
     (Chip(amps=60.0, watts=1000.0), "more than the meter can carry"),
     (Chip(amps=1.0, watts=1000.0), "more than voltage times current")])
-def test_readings_that_cannot_be(module, broker, chip, words):
-    single = module(chips={1: chip}, flash=set_up(broker))
+def test_readings_that_cannot_be(obk, broker, chip, words):
+    single = obk(chips={1: chip}, flash=set_up(broker))
     result = provision(single, broker, "--profile", "bl0942-single", wait=3)
     assert result.returncode == 5 and words in result.stderr
 
 
-def test_retained_readings_are_not_taken_for_new_ones(module, broker):
+def test_retained_readings_are_not_taken_for_new_ones(obk, broker):
     for name in ("voltage", "current", "power"):
         broker.publish(f"utilities/sensor9/{name}/get", "230", retain=True)
-    single = module(flash=set_up(broker))
+    single = obk(flash=set_up(broker))
     single.chips[1].mode = "silent"
     result = provision(single, broker, "--profile", "bl0942-single", wait=2)
     assert result.returncode == 3 and "published no voltage" in result.stderr
 
 
-def test_what_came_before_the_restart_does_not_count(module, broker):
+def test_what_came_before_the_restart_does_not_count(obk, broker):
     """MQTT settings work at once: the module is online and publishes before its restart, then never again."""
     flash = set_up(broker)
     flash.values["flags"] = 1 << 10
-    single = module(flash=flash, restart_s=2.0)
+    single = obk(flash=flash, restart_s=2.0)
     wait_for(lambda: single._client and single._client.is_connected(), what="the connection")
     single.boot_s = 60
     result = provision(single, broker, "--profile", "bl0942-single", wait=6)
@@ -64,8 +64,8 @@ def test_what_came_before_the_restart_does_not_count(module, broker):
 
 # ---- options ----
 
-def test_usage_errors(module, broker, folder):
-    single = module()
+def test_usage_errors(obk, broker, folder):
+    single = obk()
     base = ["--host", single.host, "--mqtt", "mqtt://192.0.2.2", "--id", "x"]
     empty = folder / "empty"
     empty.write_text("\n")
@@ -100,8 +100,8 @@ def test_usage_errors(module, broker, folder):
     assert run("openbeken", "provision", "--help").stdout.startswith("Usage:")
 
 
-def test_password_from_the_terminal(module, broker):
-    single = module()
+def test_password_from_the_terminal(obk, broker):
+    single = obk()
     pid, fd = pty.fork()
     if pid == 0:
         os.execv(BINARY, [BINARY, "openbeken", "provision", "--host", single.host, "--mqtt", broker.url, "--id", "x",
@@ -128,8 +128,8 @@ def test_password_from_the_terminal(module, broker):
     assert b"typed words" not in seen  # not echoed
 
 
-def test_web_password(module, broker, folder):
-    single = module(web_password="hunter2")
+def test_web_password(obk, broker, folder):
+    single = obk(web_password="hunter2")
     result = run("openbeken", "info", "--host", single.host)
     assert result.returncode == 4 and "--web-password-file" in result.stderr
     file = folder / "web"
@@ -140,7 +140,7 @@ def test_web_password(module, broker, folder):
     assert wrong.returncode == 4 and "wrong" in wrong.stderr
 
 
-def test_proxy_of_the_environment_is_not_asked(module):
-    single = module()
+def test_proxy_of_the_environment_is_not_asked(obk):
+    single = obk()
     env = {"http_proxy": f"http://127.0.0.1:{free_port()}"}
     assert run("openbeken", "info", "--host", single.host, env=env).returncode == 0

@@ -30,8 +30,8 @@ KINDS = {  # kind: value, exit status, words
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", STEPS)
-def test_failing_step_leaves_the_module_as_it_was(module, step, kind):
-    twin = module(twin=True, boot_s=60)
+def test_failing_step_leaves_the_module_as_it_was(obk, step, kind):
+    twin = obk(twin=True, boot_s=60)
     twin.flash.files["autoexec.bat"] = OLD_SCRIPT
     twin.values.update(host="192.0.2.7", client="before", port=1884)
     before = snapshot(twin)
@@ -48,9 +48,9 @@ def test_failing_step_leaves_the_module_as_it_was(module, step, kind):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_step_whose_answer_is_lost_is_undone_too(module, step):
+def test_step_whose_answer_is_lost_is_undone_too(obk, step):
     """The module did it, but the answer never came."""
-    twin = module(twin=True, boot_s=60)
+    twin = obk(twin=True, boot_s=60)
     twin.values.update(host="192.0.2.7", client="before", port=1884)
     before = snapshot(twin)
     path, method, body = STEPS[step]
@@ -61,8 +61,8 @@ def test_step_whose_answer_is_lost_is_undone_too(module, step):
     assert snapshot(twin) == before
 
 
-def test_undo_that_fails_is_said(module):
-    twin = module(twin=True)
+def test_undo_that_fails_is_said(obk):
+    twin = obk(twin=True)
     twin.fault("/cfg_name", "status", 500, times=1)
     twin.fault("/api/del/autoexec.bat", "wrong", "Error")
     result = provision(twin, "mqtt://127.0.0.1", "--name", "N", "--profile", "bl0942-dual", wait=0)
@@ -71,17 +71,17 @@ def test_undo_that_fails_is_said(module):
     assert twin.values["flags"] == 1 << 10  # the rest was
 
 
-def test_setting_that_does_not_stick(module, monkeypatch):
-    twin = module(twin=True)
+def test_setting_that_does_not_stick(obk, monkeypatch):
+    twin = obk(twin=True)
     monkeypatch.setattr(twin, "_cmd_setflag", lambda arguments: None)  # says OK, does nothing
     result = provision(twin, "mqtt://127.0.0.1", "--profile", "bl0942-dual", wait=0)
     assert result.returncode == 1 and "does not have it now" in result.stderr
     assert "autoexec.bat" not in twin.flash.files
 
 
-def test_faults_while_looking_change_nothing(module):
+def test_faults_while_looking_change_nothing(obk):
     for kind, (value, status, _) in KINDS.items():
-        single = module()
+        single = obk()
         single.fault("/api/info", kind, value)
         result = provision(single, "mqtt://127.0.0.1", "--profile", "bl0942-single", "--timeout", 1.0)
         assert result.returncode == status, (kind, result.stderr)
@@ -89,16 +89,16 @@ def test_faults_while_looking_change_nothing(module):
         single.close()
 
 
-def test_reading_is_repeated_when_the_connection_breaks(module):
-    single = module()
+def test_reading_is_repeated_when_the_connection_breaks(obk):
+    single = obk()
     single.fault("/api/info", "reset", times=2)
     assert run("openbeken", "info", "--host", single.host).returncode == 0
     assert [path for _, path, _ in single.requests].count("/api/info") == 3
 
 
-def test_script_that_breaks_off_is_noticed(module):
+def test_script_that_breaks_off_is_noticed(obk):
     """Without Content-Length only the list of files tells that some of it is missing."""
-    single = module()
+    single = obk()
     single.flash.files["autoexec.bat"] = OLD_SCRIPT
     single.fault("/api/lfs/autoexec.bat", "wrong", OLD_SCRIPT.decode()[:10], method="GET")
     result = provision(single, "mqtt://127.0.0.1", "--profile", "bl0942-single")
@@ -106,8 +106,8 @@ def test_script_that_breaks_off_is_noticed(module):
     assert single.writes() == []
 
 
-def test_restart_that_fails(module, broker):
-    single = module()
+def test_restart_that_fails(obk, broker):
+    single = obk()
     single.fault("/api/reboot", "status", 500)
     result = provision(single, broker, "--profile", "bl0942-single")
     assert result.returncode == 1
@@ -115,7 +115,7 @@ def test_restart_that_fails(module, broker):
     assert single.flash.values["client"] == "utilities/sensor9"  # it was given time to save
 
 
-def test_module_that_does_not_come_back(module, broker):
-    single = module(restart_s=30)
+def test_module_that_does_not_come_back(obk, broker):
+    single = obk(restart_s=30)
     result = provision(single, broker, "--profile", "bl0942-single", wait=3)
     assert result.returncode == 3 and "did not come back" in result.stderr
