@@ -21,8 +21,10 @@ static const int64_t probe_again_ms = 400;
 static const unsigned answers_needed =
     2; /* a module short of memory may fail to send one message */
 static const int64_t slow_tick_ms = 1000;
-static const int64_t absent_ms = 35000; /* nothing at all was heard of a module */
-static const int64_t watch_ms = 120000; /* for offline messages in a row */
+static const int64_t absent_ms = 35000;      /* nothing at all was heard of a module */
+static const int64_t ping_after_ms = 100000; /* of a chip's silence; leaves time for the answer */
+static const int64_t alive_ms = 30000;       /* a module heard since then is there */
+static const int64_t watch_ms = 120000;      /* for offline messages in a row */
 static const unsigned restless_offlines = 5;
 static const int64_t bad_watch_ms = 60000;
 static const int64_t uptime_slack_ms = 15000; /* less than a module needs to start and connect */
@@ -66,7 +68,9 @@ struct module {
     enum openbeken_unit unit;
     bool unit_configured;
     int64_t unit_waits_ms; /* since when a counter waits for its unit */
-    bool heard;            /* of the module anything */
+    bool heard;            /* of the module anything that shows that it exists */
+    int64_t live_ms;       /* when the module itself last spoke; NEVER */
+    int64_t pinged_ms;     /* when it was last asked for a sign of life; NEVER */
     int64_t added_ms;
     bool connected_known, connected;
     int64_t offline_ms; /* since when it is said to be offline */
@@ -99,6 +103,7 @@ struct openbeken_source {
     int64_t connected_ms; /* when it last became so, or was created */
     int64_t slow_tick_boot_ms;
     size_t ask_next;
+    unsigned pings; /* in this slow tick */
 };
 
 /* ---- Finding a module ---- */
@@ -137,7 +142,7 @@ static void set_up(struct module *module, const struct openbeken_module *options
     module->unit = options->unit;
     module->unit_configured = options->unit != OPENBEKEN_UNIT_UNKNOWN;
     module->unit_waits_ms = module->offline_ms = module->ask_ms = module->started_ms = NEVER;
-    module->probed_ms = NEVER;
+    module->probed_ms = module->live_ms = module->pinged_ms = NEVER;
     for (unsigned i = 0; i < OPENBEKEN_CHIPS; i++)
         module->chips[i] = (struct chip){
             .module = module,
@@ -634,10 +639,27 @@ static void take_channel(const struct openbeken_source *source, struct module *m
     module->ask_ms = message->boot_ms + probe_again_ms;
 }
 
+/* Empty messages are questions, our own come back to us; what the broker kept may be of long ago, and
+ * so may an `online` be, but whoever said it exists. `offline` is the broker's word. */
+static void note_life(struct module *module, const struct openbeken_topic *topic,
+                      const struct openbeken_message *message)
+{
+    bool online = false;
+    if (message->length == 0)
+        return;
+    module->heard = module->heard || !message->retained || topic->kind == OPENBEKEN_CONNECTED;
+    if (topic->kind == OPENBEKEN_CONNECTED &&
+        (openbeken_connected(message->payload, message->length, &online) != OPENBEKEN_GOOD ||
+         !online))
+        return;
+    if (!message->retained)
+        module->live_ms = message->boot_ms;
+}
+
 static void take(struct openbeken_source *source, struct module *module,
                  const struct openbeken_topic *topic, const struct openbeken_message *message)
 {
-    module->heard = true;
+    note_life(module, topic, message);
     switch (topic->kind) {
     case OPENBEKEN_VALUE:
         take_topic_value(source, module, topic, message);
@@ -719,14 +741,19 @@ void openbeken_source_connection(struct openbeken_source *source, bool connected
 
 /* ---- Time ---- */
 
-static void probe(const struct openbeken_source *source, struct module *module, int64_t boot_ms)
+static void ask_for_channel_0(const struct openbeken_source *source, const struct module *module)
 {
     char topic[sizeof "/0/get" + OPENBEKEN_CLIENT_MAX];
+    (void)snprintf(topic, sizeof topic, "%s/0/get", module->client);
+    source->publish(source->publish_context, topic, "");
+}
+
+static void probe(const struct openbeken_source *source, struct module *module, int64_t boot_ms)
+{
     module->ask_ms = NEVER;
     module->probed_ms = boot_ms;
     module->probes++;
-    (void)snprintf(topic, sizeof topic, "%s/0/get", module->client);
-    source->publish(source->publish_context, topic, "");
+    ask_for_channel_0(source, module);
 }
 
 /* What does not answer is offline, starting, or something else. */
@@ -768,16 +795,44 @@ static int64_t waits_since(const struct openbeken_source *source, const struct m
     return module->added_ms > source->connected_ms ? module->added_ms : source->connected_ms;
 }
 
-static void check_silence(const struct openbeken_source *source, struct chip *chip, int64_t boot_ms)
+static bool is_alive(const struct module *module, int64_t boot_ms)
+{
+    return module->live_ms != NEVER && boot_ms - module->live_ms <= alive_ms;
+}
+
+/* A module whose chip is silent says nothing by itself, and one without power is online to the broker
+ * for up to 150 s: before one of them is blamed, the module is asked for a sign of life, once. */
+static void ping(struct openbeken_source *source, struct module *module, int64_t silent_since_ms,
+                 int64_t boot_ms)
+{
+    if (!source->connected || source->pings >= asks_per_tick || is_alive(module, boot_ms) ||
+        boot_ms - silent_since_ms <= ping_after_ms ||
+        (module->pinged_ms != NEVER && module->pinged_ms >= silent_since_ms))
+        return;
+    module->pinged_ms = boot_ms;
+    source->pings++;
+    ask_for_channel_0(source, module);
+}
+
+static void check_silence(struct openbeken_source *source, struct chip *chip, int64_t boot_ms)
 {
     char reason[SENTENCE_SIZE];
-    const struct module *module = chip->module;
+    struct module *module = chip->module;
     int64_t since_ms = chip->heard_ms != NEVER ? chip->heard_ms : waits_since(source, module);
-    if (!chip->used || boot_ms - since_ms <= OPENBEKEN_STALE_MS)
+    if (!chip->used || (chip->told && !chip->online))
+        return;
+    ping(source, module, since_ms, boot_ms);
+    if (boot_ms - since_ms <= OPENBEKEN_STALE_MS)
         return;
     if (!source->connected)
         set_offline(source, chip, "The MQTT broker is not reachable, so nothing is heard.");
-    else if (chip->heard_ms != NEVER || chip->index == 0) {
+    else if (!is_alive(module, boot_ms)) {
+        (void)snprintf(reason, sizeof reason,
+                       "Nothing was heard of the module %s for two minutes, not even an answer: it "
+                       "lost its supply or its Wi-Fi.",
+                       module->client);
+        set_offline(source, chip, reason);
+    } else if (chip->heard_ms != NEVER || chip->index == 0) {
         (void)snprintf(reason, sizeof reason,
                        "The module %s is online but its BL0942 is silent: nothing was measured for "
                        "two minutes. Check the chip's supply and wires, and startDriver BL0942 in "
@@ -826,6 +881,7 @@ void openbeken_source_tick(struct openbeken_source *source, int64_t boot_ms)
     if (boot_ms - source->slow_tick_boot_ms < slow_tick_ms)
         return;
     source->slow_tick_boot_ms = boot_ms;
+    source->pings = 0;
     for (size_t i = 0; i < source->module_count; i++)
         check_module(source, source->modules[i], boot_ms);
 }

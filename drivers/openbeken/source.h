@@ -20,7 +20,8 @@
  *    life only where it changed.
  *  - `offline` counts after OPENBEKEN_OFFLINE_MS without an `online` or a value: each reconnect of a
  *    module makes the broker say it.
- *  - A module that is online while a chip's topics stay away for OPENBEKEN_STALE_MS has a silent chip.
+ *  - A chip whose topics stay away for OPENBEKEN_STALE_MS is silent if the module spoke lately; it is
+ *    asked before (again CLIENT/0/get). If it did not, the module is gone, whatever the broker says.
  *  - Messages are found by a hash of the client id in the topic; no message allocates memory.
  */
 #ifndef DRIVERS_OPENBEKEN_SOURCE_H

@@ -39,7 +39,8 @@ struct world {
     unsigned asked, probed;
     const char *answers; /* client id of a module that answers probes; NULL: nobody does */
     bool probe_waits;
-    char log[LOG_SIZE]; /* one line per event, edge and question */
+    char probe_topic[100]; /* of the last probe; the broker brings it back to us */
+    char log[LOG_SIZE];    /* one line per event, edge and question */
     size_t log_length;
 };
 
@@ -92,7 +93,8 @@ HELPER void on_publish(void *context, const char *topic, const char *payload)
         size_t length = strlen(topic) - strlen("/0/get");
         assert_string_equal(topic + length, "/0/get");
         world->probed++;
-        world->probe_waits = world->answers != NULL;
+        world->probe_waits = true;
+        (void)snprintf(world->probe_topic, sizeof world->probe_topic, "%s", topic);
         return;
     }
     world->asked++;
@@ -177,7 +179,10 @@ HELPER void wait_ms(struct world *world, int64_t ms)
         openbeken_source_tick(world->source, world->now_ms);
         if (world->probe_waits) {
             world->probe_waits = false;
-            answer_probe(world, world->answers);
+            if (world->answers != NULL)
+                answer_probe(world, world->answers);
+            else
+                say(world, world->probe_topic, "");
         }
     }
 }

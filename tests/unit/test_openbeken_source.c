@@ -333,6 +333,51 @@ static void test_a_module_never_heard_of(void **unused)
     world_free(world);
 }
 
+/* Its supply is cut: the broker says so only after 150 s, when the values have been missing longer. */
+static void test_a_dead_module_is_not_called_online(void **unused)
+{
+    (void)unused;
+    struct world *world = one_module(OPENBEKEN_WH);
+    say(world, "u/s9/connected", "online");
+    say(world, "u/s9/voltage/get", "230.3");
+    wait_ms(world, 124000);
+    assert_false(world->channels[0].online);
+    assert_true(logged(world, "[0] offline Nothing was heard of the module u/s9 for two minutes"));
+    assert_false(logged(world, "is online but"));
+    world_free(world);
+}
+
+/* It says nothing by itself then, but answers when it is asked. */
+static void test_a_quiet_module_is_asked_before_its_chip_is_blamed(void **unused)
+{
+    (void)unused;
+    struct world *world = one_module(OPENBEKEN_WH);
+    say(world, "u/s9/connected", "online");
+    say(world, "u/s9/voltage/get", "230.3");
+    wait_ms(world, 100000);
+    unsigned asked = world->asked;
+    world->answers = "u/s9";
+    wait_ms(world, 24000);
+    assert_true(logged(world, "[0] offline The module u/s9 is online but its BL0942 is silent"));
+    assert_int_equal(world->asked, asked); /* not for its values, which are old */
+    unsigned probed = world->probed;
+    wait_ms(world, 300000);
+    assert_int_equal(world->probed, probed); /* once is enough */
+    world_free(world);
+}
+
+/* What a broker kept is no sign of life. */
+static void test_old_messages_are_not_the_module(void **unused)
+{
+    (void)unused;
+    struct world *world = one_module(OPENBEKEN_WH);
+    say_retained(world, "u/s9/voltage/get", "230.3");
+    say_retained(world, "u/s9/build", "OpenBK7231N 1.18.0");
+    wait_ms(world, 40000);
+    assert_true(logged(world, "[0] offline Nothing was heard of a module with the client id u/s9"));
+    world_free(world);
+}
+
 static void test_silent_chip_is_told_apart(void **unused)
 {
     (void)unused;
@@ -821,6 +866,9 @@ int main(void)
         cmocka_unit_test(test_thousands_are_asked_slowly),
         cmocka_unit_test(test_offline_is_debounced),
         cmocka_unit_test(test_a_module_never_heard_of),
+        cmocka_unit_test(test_a_dead_module_is_not_called_online),
+        cmocka_unit_test(test_a_quiet_module_is_asked_before_its_chip_is_blamed),
+        cmocka_unit_test(test_old_messages_are_not_the_module),
         cmocka_unit_test(test_silent_chip_is_told_apart),
         cmocka_unit_test(test_a_second_chip_that_never_was),
         cmocka_unit_test(test_repeated_json_is_no_sign_of_life),
