@@ -241,22 +241,37 @@ static const char *text_of(const json_t *module, const char *key)
     return text == NULL ? "" : text;
 }
 
+static void print_heading(const json_t *module)
+{
+    static const char *const keys[] = {"long_name", "page"};
+    const json_t *online = json_object_get(module, "online");
+    const json_t *adopted = json_object_get(module, "adopted");
+    (void)printf("# %s", text_of(module, "topic"));
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (text_of(module, keys[i])[0] != '\0')
+            (void)printf(" %s", text_of(module, keys[i]));
+    if (online != NULL)
+        (void)printf(", %s", json_is_true(online) ? "online" : "offline");
+    if (adopted != NULL)
+        (void)printf(", adopted as the device %s", text_of(adopted, "id"));
+    else if (json_is_true(json_object_get(module, "configured")))
+        (void)printf(", a device already");
+    (void)printf("\n");
+}
+
 static void print_modules(const json_t *modules)
 {
     size_t index, n;
     const json_t *module, *note;
     json_array_foreach(modules, index, module)
     {
-        bool online = json_is_true(json_object_get(module, "online"));
-        (void)printf(
-            "# %s %s %s%s%s\n", text_of(module, "topic"), text_of(module, "long_name"),
-            text_of(module, "page"), online ? ", online" : "",
-            json_is_true(json_object_get(module, "configured")) ? ", in bridge.yaml already" : "");
+        print_heading(module);
         json_array_foreach(json_object_get(module, "notes"), n, note)
         {
             (void)printf("#   %s\n", json_string_value(note));
         }
-        (void)printf("%s", text_of(module, "config"));
+        if (json_object_get(module, "adopted") == NULL) /* its lines a second time would be wrong */
+            (void)printf("%s", text_of(module, "config"));
     }
 }
 

@@ -75,10 +75,14 @@ enum status module_info(struct module *module, struct obk_info *info, struct err
 {
     struct http_answer answer;
     obk_request_info(&module->request);
-    enum status status = read_good(module, &answer, error);
+    enum status status = read_answer(module, &answer, error);
     if (status != STATUS_OK)
         return status;
-    status = obk_parse_info(answer.body, answer.length, info, error);
+    /* A module knows this page, and a wrong password has its own words. */
+    status = answer.code == 200 ? obk_parse_info(answer.body, answer.length, info, error)
+                                : error_set(error, STATUS_FAILED,
+                                            "It answers %s with HTTP %d; is this its address?",
+                                            module->request.shown, answer.code);
     if (status != STATUS_OK)
         status = error_prefix(error, status, "%s does not look like an OpenBeken module. ",
                               module_host(module));

@@ -260,6 +260,21 @@ static enum status check_twin(struct run *run, struct error *error)
                      profile->name, profile->image.text);
 }
 
+/* The module runs its startup command first, and a second startDriver does nothing. */
+static enum status check_startup(const struct run *run, struct error *error)
+{
+    const struct profile *profile = run->wishes->profile;
+    const char *startup = run->found.info.startup_command;
+    if (profile == NULL || !profile->image.twin || !obk_starts_driver(startup) ||
+        obk_reads_two_chips(startup))
+        return STATUS_OK;
+    return error_set(error, STATUS_REFUSED,
+                     "The startup command of %s starts the driver for one chip before autoexec.bat "
+                     "could set it up for two: \"%.200s\". Empty it on the module's page (Config, "
+                     "Change startup command) and run this again. Nothing was changed.",
+                     module_host(run->module), startup);
+}
+
 static enum status look(struct run *run, struct error *error)
 {
     struct found *found = &run->found;
@@ -273,6 +288,8 @@ static enum status look(struct run *run, struct error *error)
                          module_host(run->module));
     if (status == STATUS_OK)
         status = check_twin(run, error);
+    if (status == STATUS_OK)
+        status = check_startup(run, error);
     if (status == STATUS_OK && run->wishes->profile != NULL)
         status =
             module_read_file(run->module, SCRIPT, &found->script, &found->script_length, error);

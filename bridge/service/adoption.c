@@ -296,8 +296,20 @@ static json_t *device_json(const struct wish *wish)
     return device;
 }
 
+/* A key as the request has it: "devices.plug.topic is ..." becomes "topic is ...". */
+static const char *in_the_request(const char *message, const char *id)
+{
+    static const char list[] = "devices.";
+    size_t length = strlen(id);
+    const char *rest = message + sizeof list - 1;
+    if (strncmp(message, list, sizeof list - 1) != 0 || strncmp(rest, id, length) != 0 ||
+        rest[length] != '.')
+        return message;
+    return rest + length + 1;
+}
+
 /* A configuration of this device alone, so that all rules about a device hold for it. */
-static struct config *judge(const struct adoption *adoption, const json_t *device,
+static struct config *judge(const struct adoption *adoption, const json_t *device, const char *id,
                             struct error *error)
 {
     const struct config *config = adoption->options.config;
@@ -311,7 +323,8 @@ static struct config *judge(const struct adoption *adoption, const json_t *devic
         text == NULL ? NULL : config_parse("request", text, strlen(text), NULL, problems);
     if (alone == NULL)
         (void)error_set(error, STATUS_USAGE, "%s",
-                        problems->count > 0 ? problems->list[0].message : "It is not UTF-8.");
+                        problems->count > 0 ? in_the_request(problems->list[0].message, id)
+                                            : "It is not UTF-8.");
     return alone;
 }
 
@@ -352,7 +365,7 @@ static enum status plan(struct adoption *adoption, const struct request *request
         adoption->options.config->device_count + adoption->waiting >= CONFIG_DEVICES_MAX)
         return error_set(error, STATUS_FAILED, "Too many devices at once; ask again later.");
     json_t *device = device_json(wish);
-    struct config *alone = judge(adoption, device, error);
+    struct config *alone = judge(adoption, device, wish->id, error);
     struct job *job = memory_new(1, sizeof *job);
     (void)snprintf(job->id, sizeof job->id, "%s", wish->id);
     job->device = alone;

@@ -188,9 +188,11 @@ static char *quoted(const char *value)
 static void make_lines(const struct openbeken_found *found, const char *id, struct text *lines)
 {
     char *topic memory_auto = quoted(found->client);
-    text_append(lines,
-                "  - id: %s\n    driver: openbeken\n    topic: %s\n    channels: {a: {}%s}\n", id,
-                topic == NULL ? "" : topic, found->chips[1] ? ", b: {}" : "");
+    text_append(lines, "  - id: %s\n    driver: openbeken\n    topic: %s\n    channels: {%s}\n", id,
+                topic == NULL ? "" : topic,
+                !found->chips[1]  ? "a: {}"
+                : found->chips[0] ? "a: {}, b: {}"
+                                  : "b: {}");
 }
 
 static const char *unit_name(enum openbeken_unit unit)

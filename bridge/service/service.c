@@ -398,8 +398,14 @@ static enum status on_adopted(void *context, struct config *alone, struct error 
 /* The new beginning takes the device's retained messages and announcements back. */
 static enum status on_removed(void *context, const char *id, struct error *error)
 {
+    enum status status = reload(context, error);
+    if (status != STATUS_OK)
+        return error_prefix(error, status,
+                            "The file of \"%s\" is deleted, so the device leaves at the next "
+                            "start, but now the configuration cannot be loaded. ",
+                            id);
     publish_event(context, "device_left", id, NULL, "The device was removed by request.");
-    return reload(context, error);
+    return STATUS_OK;
 }
 
 static void respond(void *context, const struct request *request, enum status status,

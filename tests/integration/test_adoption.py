@@ -158,6 +158,7 @@ def test_what_is_refused(folder, broker, service):
             ({"topic": "x", "energy_unit": "J"}, "energy_unit"),
             ({"topic": "x", "chanels": ["a"]}, "chanels")], 1):
         answer = ask(broker, watch, "device/adopt", body, number)
+        assert "devices." not in answer["error"]  # keys are called as in the request
         assert answer["status"] == "error" and words in answer["error"], (body, answer)
     assert list((folder / "data").glob("devices.d/*")) == []
     # A file that stands there already is nobody's to overwrite.
@@ -209,6 +210,45 @@ def test_find_needs_no_configuration_and_adopts(folder, broker, module, service,
     wait_for(lambda: not alone.running(), 20, "the search that found no service")
     for words in ("Only a running service can adopt", "- id: sensor9", "channels: {a: {}, b: {}}"):
         alone.wait_line(words)
+
+
+def test_find_says_what_is_a_device_and_what_to_paste(folder, broker, module, service):
+    single = module(client="plug")
+    wait_for(lambda: single._client and single._client.is_connected(), what="the module")
+    _, _, config = service()
+    find = ("--config", config, "openbeken", "find", "--minutes", "0.05")
+    broker.publish("gone/connected", "offline", retain=True)
+    broker.publish("gone/build", "OpenBK7231N 1.18.0", retain=True)
+    # Lines of what was just adopted would make it a device twice.
+    adopted = run(*find, "--adopt", "plug")
+    assert adopted.returncode == 0, adopted.stderr
+    assert "# plug, online, adopted as the device plug\n" in adopted.stdout and "- id: plug" not in adopted.stdout
+    assert "# gone, offline\n" in adopted.stdout and "  - id: gone\n" in adopted.stdout
+    assert "# plug, online, a device already\n" in run(*find).stdout
+
+
+def test_find_of_a_module_that_reads_the_second_chip_only(folder, broker, spawn):
+    search = spawn("openbeken", "find", "--server", broker.url, "--minutes", "0.05", cwd=folder)
+    search.wait_line("Listening")
+    while search.running():
+        broker.publish("upper/voltage_b/get", "230.0")
+        time.sleep(0.3)
+    search.wait_line("channels: {b: {}}")
+
+
+def test_leaving_while_the_configuration_is_broken(folder, broker, module, service):
+    process, watch, config = service()
+    assert ask(broker, watch, "device/adopt", {"topic": "plug"}, 1)["status"] == "ok"
+    text = config.read_text()
+    config.write_text(text + "\n---\n{}\n")
+    answer = ask(broker, watch, "device/remove", {"id": "plug"}, 2)
+    assert answer["status"] == "error"
+    assert "leaves at the next start" in answer["error"] and "there can be only one" in answer["error"]
+    assert not [e for e in watch.payloads("bl2mqtt/bridge/event") if "device_left" in e]  # it is still there
+    config.write_text(text)
+    assert ask(broker, watch, "restart", {}, 3)["status"] == "ok"
+    watch.wait("bl2mqtt/bridge/devices", lambda d: d == [])
+    assert process.running()
 
 
 def test_find_options(folder):

@@ -46,6 +46,15 @@ def test_info_of_a_fresh_module(obk):
     assert run("openbeken", "info", "--help").stdout.startswith("Usage:")
 
 
+def test_info_of_what_is_no_module(obk):
+    other = obk()
+    for code in 403, 404, 500:
+        other.fault("/api/info", "status", code, times=1)
+        result = run("openbeken", "info", "--host", other.host)
+        assert result.returncode == 1
+        assert "does not look like an OpenBeken module" in result.stderr and f"HTTP {code}" in result.stderr
+
+
 # ---- calibrate ----
 
 def calibrate(obk, *args):

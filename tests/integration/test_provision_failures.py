@@ -47,6 +47,21 @@ def test_failing_step_leaves_the_module_as_it_was(obk, step, kind):
     assert not any(path == "/api/reboot" for _, path, _ in twin.requests)
 
 
+def test_startup_command_that_would_spoil_the_second_chip(obk):
+    """It runs before autoexec.bat; BL0942opts after startDriver is too late."""
+    twin = obk(twin=True, boot_s=60)
+    twin.values.update(startup="backlog startDriver BL0942; startDriver NTP")
+    before = snapshot(twin)
+    result = provision(twin, "mqtt://127.0.0.1", "--profile", "bl0942-dual", wait=0)
+    assert result.returncode == 4, result.stderr
+    assert "startup command" in result.stderr and "Nothing was changed" in result.stderr
+    assert snapshot(twin) == before and not twin.writes()
+    # One that does not start it, or reads both chips, is no hindrance.
+    for harmless in "startDriver NTP", "backlog logtype none; BL0942opts 3; startDriver BL0942":
+        twin.values.update(startup=harmless)
+        assert provision(twin, "mqtt://127.0.0.1", "--profile", "bl0942-dual", wait=0).returncode == 0
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_step_whose_answer_is_lost_is_undone_too(obk, step):
     """The module did it, but the answer never came."""
