@@ -196,9 +196,10 @@ static struct config *load_config(const struct command_context *context,
         return NULL;
     config = config_of_options(wishes, wishes->user != NULL ? password : "", problems);
     explicit_bzero(password, sizeof password);
+    const struct config_problem *first = config_problems_first_error(problems);
     if (config == NULL)
         (void)error_set(error, STATUS_USAGE, "%s",
-                        problems->count > 0 ? problems->list[0].message : "It is not UTF-8.");
+                        first != NULL ? first->message : "It is not UTF-8.");
     return config;
 }
 

@@ -194,4 +194,7 @@ void config_free(struct config *config);
  *  Control characters from the input never get through. */
 void config_problems_print(const struct config_problems *problems, FILE *out);
 
+/** The first error, which a warning may stand before; NULL if there is none. Borrowed. */
+const struct config_problem *config_problems_first_error(const struct config_problems *problems);
+
 #endif

@@ -130,3 +130,11 @@ void config_problems_print(const struct config_problems *problems, FILE *out)
     if (problems->more > 0)
         (void)fprintf(out, "... and %zu more.\n", problems->more);
 }
+
+const struct config_problem *config_problems_first_error(const struct config_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        if (problems->list[i].severity == CONFIG_ERROR)
+            return &problems->list[i];
+    return NULL;
+}

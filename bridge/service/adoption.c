@@ -321,10 +321,10 @@ static struct config *judge(const struct adoption *adoption, const json_t *devic
     json_decref(root);
     struct config *alone =
         text == NULL ? NULL : config_parse("request", text, strlen(text), NULL, problems);
+    const struct config_problem *first = config_problems_first_error(problems);
     if (alone == NULL)
         (void)error_set(error, STATUS_USAGE, "%s",
-                        problems->count > 0 ? in_the_request(problems->list[0].message, id)
-                                            : "It is not UTF-8.");
+                        first != NULL ? in_the_request(first->message, id) : "It is not UTF-8.");
     return alone;
 }
 

@@ -275,7 +275,9 @@ static enum status reload(void *context, struct error *error)
     struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
     struct config *config = config_load(service->config_path, environ, problems);
     if (config == NULL) {
-        const struct config_problem *first = &problems->list[0];
+        const struct config_problem *first = config_problems_first_error(problems);
+        if (first == NULL)
+            return error_set(error, STATUS_USAGE, "The configuration cannot be read.");
         return error_set(error, STATUS_USAGE,
                          "%s:%d:%d: %s The running configuration stays in force; `bl2mqtt "
                          "check` lists all problems.",

@@ -126,12 +126,12 @@ def test_retained_readings_are_not_taken_for_new(folder, broker, spawn, module):
 
 def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, module):
     config = write_config(folder, broker.url, [{"id": "sensor9", "driver": "simulator", "channels": {"a": {}}}])
+    watch = broker.subscribe("#")
     module.announce("OBK_Sensor9", "kWh")
     module.say("voltage", "230.0", retain=True)
     single = Module(broker.port, "obk2B7F00AA")
     single.raw("obk2B7F00AA/build", "OpenBK7231N_1.18 Nov 22 2026")
     Module(broker.port, "nobody").raw("nobody/state", "1")  # says connected, as many do
-    watch = broker.subscribe("#")
     watch.wait("utilities/sensor9/voltage/get")  # the broker has it, so it will be a retained one
     watch.wait("obk2B7F00AA/build")
     process = spawn("--config", config, "openbeken", "find", "--minutes", "0.05", "--json")
