@@ -51,6 +51,8 @@ enum status command_history_events(const struct command_context *context, int ar
 enum status command_history_export(const struct command_context *context, int argc, char **argv);
 enum status command_history_backup(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
+enum status command_history_recalibrate(const struct command_context *context, int argc,
+                                        char **argv);
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
 enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
 enum status command_flash_image(const struct command_context *context, int argc, char **argv);

@@ -2,6 +2,7 @@
 #include "bridge/history/database.h"
 
 #include "bridge/history/migrate.h"
+#include "bridge/history/recalibrate.h"
 #include "bridge/history/rescue.h"
 #include "bridge/history/sql.h"
 #include "bridge/history/totals_file.h"
@@ -154,10 +155,13 @@ static int set_modes(sqlite3 *db)
 {
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. */
-    int code = sql_run(db, "PRAGMA journal_mode = WAL");
+    /* A transaction writes the page at the table's right edge and that of the totals, whatever is new
+     * in them: with pages of half the usual size a day's writing was measured at 65 MB instead of 85
+     * (two channels, a commit every 20 s). A file that exists keeps its size. */
+    int code = sql_run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL");
     if (code == SQLITE_OK)
         code = sql_run(db, "PRAGMA synchronous = FULL;"
-                           "PRAGMA wal_autocheckpoint = 1000;"
+                           "PRAGMA wal_autocheckpoint = 2000;"
                            "PRAGMA journal_size_limit = 4194304;");
     return code;
 }
@@ -505,6 +509,17 @@ bool database_tend(struct database *database, const struct rows_limits *limits, 
 {
     *more = false;
     return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
+}
+
+enum status database_recalibrate(struct database *database,
+                                 const struct history_recalibration *wish,
+                                 struct history_recalibrated *done, struct error *error)
+{
+    if (database->db == NULL)
+        return error_set(error, STATUS_FAILED,
+                         "The history cannot be written at the moment; try again when it can.");
+    return recalibrate(database->db, rows_roller(database->rows), database->path, wish, done,
+                       error);
 }
 
 bool database_behind(const struct database *database)

@@ -173,7 +173,14 @@ static enum status clear_announcements(const struct service_requests *requests,
     return requests->search(requests->context, request, CLEAR_MS, topic, error);
 }
 
-#define HANDLER_KEYS_MAX 8
+static enum status recalibrate(const struct service_requests *requests,
+                               const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    return requests->recalibrate(requests->context, request, error);
+}
+
+#define HANDLER_KEYS_MAX 12
 
 struct row {
     const char *name;
@@ -192,6 +199,11 @@ static const struct row rows[] = {
      {"id", "channel", "voltage", "current", "power"},
      false},
     {"permit_join", permit_join, {"time"}, true},
+    {"history/recalibrate",
+     recalibrate,
+     {"id", "channel", "since", "until", "voltage", "current", "power", "calibration", "undo",
+      "dry_run"},
+     true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };
 

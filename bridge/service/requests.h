@@ -24,6 +24,9 @@ struct service_requests {
      *  answers the request when it is done; takes the request over if STATUS_OK. */
     enum status (*search)(void *context, const struct request *request, int64_t duration_ms,
                           const char *clear_client, struct error *error);
+    /** Corrects the history of a channel, and answers the request when it is done; takes the request
+     *  over if STATUS_OK. */
+    enum status (*recalibrate)(void *context, const struct request *request, struct error *error);
     void *context;
 };
 
