@@ -181,7 +181,14 @@ static enum status back_up(const struct service_requests *requests, const struct
     return requests->backup(requests->context, request, error);
 }
 
-#define HANDLER_KEYS_MAX 8
+static enum status recalibrate(const struct service_requests *requests,
+                               const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    return requests->recalibrate(requests->context, request, error);
+}
+
+#define HANDLER_KEYS_MAX 12
 
 struct row {
     const char *name;
@@ -201,6 +208,11 @@ static const struct row rows[] = {
      false},
     {"backup", back_up, {NULL}, true},
     {"permit_join", permit_join, {"time"}, true},
+    {"history/recalibrate",
+     recalibrate,
+     {"id", "channel", "since", "until", "voltage", "current", "power", "calibration", "undo",
+      "dry_run"},
+     true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };
 

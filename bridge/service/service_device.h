@@ -70,6 +70,11 @@ enum status service_device_set_calibration(struct service_device *device, const 
                                            struct calibration *factors, int64_t *valid_from_ms,
                                            struct error *error);
 
+/** The past of one of its channels was recalibrated, or (undone) that was taken back. False if the
+ *  history's number is none of them. */
+bool service_device_recalibrated(struct service_device *device,
+                                 const struct history_recalibrated *done, bool undone);
+
 /** The device's line in bridge/health. */
 void service_device_health(const struct service_device *device,
                            struct message_device_health *health);
