@@ -3,6 +3,7 @@
 
 #include "bridge/history/backup.h"
 #include "bridge/history/migrate.h"
+#include "bridge/history/recalibrate.h"
 #include "bridge/history/rescue.h"
 #include "bridge/history/restore.h"
 #include "bridge/history/sql.h"
@@ -163,10 +164,13 @@ static int set_modes(sqlite3 *db)
     (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. */
-    int code = sql_run(db, "PRAGMA journal_mode = WAL");
+    /* A transaction writes the page at the table's right edge and that of the totals, whatever is new
+     * in them: with pages of half the usual size a day's writing was measured at 65 MB instead of 85
+     * (two channels, a commit every 20 s). A file that exists keeps its size. */
+    int code = sql_run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL");
     if (code == SQLITE_OK)
         code = sql_run(db, "PRAGMA synchronous = FULL;"
-                           "PRAGMA wal_autocheckpoint = 1000;"
+                           "PRAGMA wal_autocheckpoint = 2000;"
                            "PRAGMA journal_size_limit = 4194304;");
     return code;
 }
@@ -555,6 +559,17 @@ bool database_tend(struct database *database, const struct rows_limits *limits, 
 {
     *more = false;
     return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
+}
+
+enum status database_recalibrate(struct database *database,
+                                 const struct history_recalibration *wish,
+                                 struct history_recalibrated *done, struct error *error)
+{
+    if (database->db == NULL)
+        return error_set(error, STATUS_FAILED,
+                         "The history cannot be written at the moment; try again when it can.");
+    return recalibrate(database->db, rows_roller(database->rows), database->path, wish, done,
+                       error);
 }
 
 bool database_behind(const struct database *database)

@@ -7,6 +7,7 @@
 #define BRIDGE_HISTORY_DATABASE_H
 
 #include "bridge/history/channels.h"
+#include "bridge/history/recalibration.h"
 #include "bridge/history/rows.h"
 #include "drivers/base/log.h"
 #include "drivers/base/status.h"
@@ -49,6 +50,11 @@ enum database_result database_write(struct database *database, struct channels *
 /** One step of rows_tend. *more: another one is wanted. False if it failed; the next database_write
  *  will fail as well, and tell. */
 bool database_tend(struct database *database, const struct rows_limits *limits, bool *more);
+
+/** As recalibrate.h; STATUS_FAILED also while the disk refuses. */
+enum status database_recalibrate(struct database *database,
+                                 const struct history_recalibration *wish,
+                                 struct history_recalibrated *done, struct error *error);
 
 /** Whether database_tend is wanted beside the daily deleting. */
 bool database_behind(const struct database *database);

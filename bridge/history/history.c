@@ -99,6 +99,23 @@ enum status history_measured(struct history *history, unsigned number,
                      "the history is written again.");
 }
 
+enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
+                                struct history_recalibrated *done, struct error *error)
+{
+    return writer_recalibrate(history->writer, wish, done, error);
+}
+
+bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish)
+{
+    return writer_recalibration_begin(history->writer, wish);
+}
+
+bool history_recalibration_end(struct history *history, enum status *status,
+                               struct history_recalibrated *done, struct error *error)
+{
+    return writer_recalibration_end(history->writer, status, done, error);
+}
+
 bool history_in_use(const char *path)
 {
     return database_in_use(path);

@@ -12,6 +12,7 @@
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
 
+#include "bridge/history/recalibration.h"
 #include "bridge/meter/calibration.h"
 #include "bridge/meter/energy.h"
 #include "drivers/base/log.h"
@@ -25,7 +26,7 @@ struct history_options {
     const char *path;           /**< the database file; its folder must exist */
     const char *backup_folder;  /**< where copies of it are looked for after damage; NULL or "":
                                      beside it */
-    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
+    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 20000 */
     size_t queue_limit;         /**< readings held in memory at most, 0: the default, 65536; while a
                                      transaction is under way as many again may arrive. When
                                      they do not fit the oldest go, and the energy they had
@@ -90,6 +91,19 @@ void history_calibration_in_use(struct history *history, unsigned number,
 enum status history_measured(struct history *history, unsigned number,
                              const struct calibration *calibration, int64_t wall_ms,
                              struct error *error);
+
+/** Corrects the past at once; only before history_start. */
+enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
+                                struct history_recalibrated *done, struct error *error);
+
+/** The same while the writer runs: it does it after what was put so far, and wakes the owner. False if
+ *  another one has not ended yet. */
+bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish);
+
+/** True once when it is done. Then give done->adjustment to the meter of channel done->number before
+ *  anything else is put (unless it was a dry run or failed). */
+bool history_recalibration_end(struct history *history, enum status *status,
+                               struct history_recalibrated *done, struct error *error);
 
 /** Whether a service is writing the history at path. */
 bool history_in_use(const char *path);

@@ -375,6 +375,11 @@ int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more)
     return code;
 }
 
+struct roller *rows_roller(struct rows *rows)
+{
+    return rows->roller;
+}
+
 bool rows_behind(const struct rows *rows)
 {
     return rows->behind;

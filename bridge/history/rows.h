@@ -81,6 +81,9 @@ struct rows_limits {
  *  is older than limits (NULL: nothing is to be deleted). *more: another step is wanted. */
 int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more);
 
+/** What makes the rollups; borrowed. */
+struct roller *rows_roller(struct rows *rows);
+
 /** Whether there was more to put together than the last transaction did. */
 bool rows_behind(const struct rows *rows);
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define COMMIT_INTERVAL_MS 5000
+#define COMMIT_INTERVAL_MS 20000
 #define COMMIT_INTERVAL_MIN_MS 200
 #define COMMIT_INTERVAL_MAX_MS 60000
 #define QUEUE_LIMIT 65536
@@ -24,6 +24,15 @@
 #define DELETE_FIRST_MS 3600000 /* by then a clock that was wrong at boot is right */
 #define DELETE_AGAIN_MS 600000  /* after a failure */
 #define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
+
+/* A recalibration that is asked for. */
+struct job {
+    enum { NO_JOB, WANTED, DONE } stage;
+    struct history_recalibration wish;
+    struct history_recalibrated done;
+    enum status status;
+    struct error error;
+};
 
 struct writer {
     int64_t commit_interval_ms;
@@ -46,6 +55,7 @@ struct writer {
     size_t in_flight; /* readings the thread has taken and not yet settled */
     int64_t due_ms;   /* boot clock: next commit, or next try */
     bool urgent;
+    struct job job;
     bool totals_due; /* the user has set some: the file must not keep the old */
     bool stopping;
     int64_t stop_deadline_ms;
@@ -426,6 +436,35 @@ static void tend(struct writer *writer)
     writer->deleting = writer->deleting && more;
 }
 
+/* Everything that was put before it is written. With the disk refusing, it is refused. */
+static void do_job(struct writer *writer, enum database_result result)
+{
+    struct history_recalibrated done = {0};
+    struct error error = {""};
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool wanted = writer->job.stage == WANTED && !writer->urgent;
+    struct history_recalibration wish = writer->job.wish;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    if (!wanted)
+        return;
+    enum status status = STATUS_FAILED;
+    if (result == DATABASE_DONE)
+        status = database_recalibrate(writer->database, &wish, &done, &error);
+    else
+        (void)error_set(&error, status,
+                        "The history cannot be written at the moment; try again when it can.");
+    (void)pthread_mutex_lock(&writer->mutex);
+    struct known_channel *channel = channels_find(&writer->channels, done.number);
+    if (status == STATUS_OK && !wish.dry_run && channel != NULL)
+        channels_adjust(channel, &done.adjustment);
+    writer->job.stage = DONE;
+    writer->job.status = status;
+    writer->job.done = done;
+    writer->job.error = error;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    wake_owner(writer);
+}
+
 /* Waits, writes, settles. False when the thread is to end; *clean: nothing is left unwritten. */
 static bool turn(struct writer *writer, bool *clean)
 {
@@ -457,6 +496,7 @@ static bool turn(struct writer *writer, bool *clean)
     (void)pthread_mutex_unlock(&writer->mutex);
 
     tell(writer, &report);
+    do_job(writer, result);
     if (more && result == DATABASE_DONE && writer->retry_delay_ms == 0)
         tend(writer);
     else
@@ -536,6 +576,44 @@ bool writer_put_calibration(struct writer *writer, unsigned number,
     }
     (void)pthread_mutex_unlock(&writer->mutex);
     return can;
+}
+
+enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
+                               struct history_recalibrated *done, struct error *error)
+{
+    return database_recalibrate(writer->database, wish, done, error);
+}
+
+bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool can = writer->job.stage == NO_JOB;
+    if (can) {
+        writer->job.stage = WANTED;
+        writer->job.wish = *wish;
+        writer->urgent = true;
+        (void)pthread_cond_broadcast(&writer->changed);
+    }
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return can;
+}
+
+bool writer_recalibration_end(struct writer *writer, enum status *status,
+                              struct history_recalibrated *done, struct error *error)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool ended = writer->job.stage == DONE;
+    if (ended) {
+        *status = writer->job.status;
+        *done = writer->job.done;
+        *error = writer->job.error;
+        writer->job.stage = NO_JOB;
+        struct known_channel *channel = channels_find(&writer->channels, done->number);
+        if (channel != NULL)
+            channels_adjusted(channel);
+    }
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return ended;
 }
 
 void writer_put_event(struct writer *writer, const struct queued_event *event)

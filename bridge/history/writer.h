@@ -31,6 +31,12 @@ void writer_put_state(struct writer *writer, unsigned number, const struct energ
 /** False if the former one is not stored yet. */
 bool writer_put_calibration(struct writer *writer, unsigned number,
                             const struct calibration *factors, int64_t wall_ms);
+/** Before writer_start: at once. After it: by the thread, see history.h. */
+enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
+                               struct history_recalibrated *done, struct error *error);
+bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish);
+bool writer_recalibration_end(struct writer *writer, enum status *status,
+                              struct history_recalibrated *done, struct error *error);
 void writer_put_event(struct writer *writer, const struct queued_event *event);
 void writer_stored_totals(struct writer *writer, unsigned number, int64_t *imported_uwh,
                           int64_t *exported_uwh);

@@ -347,3 +347,8 @@ void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exporte
     if (exported_uwh >= 0)
         state->base_exported_uwh = exported_uwh;
 }
+
+void meter_adjust_totals(struct meter *meter, const struct energy_adjustment *adjustment)
+{
+    energy_adjust(energy_counter_state(meter->energy), adjustment);
+}

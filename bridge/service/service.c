@@ -5,6 +5,7 @@
 #include "bridge/service/adoption.h"
 #include "bridge/service/backups.h"
 #include "bridge/service/log_relay.h"
+#include "bridge/service/recalibration.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
 #include "bridge/service/search.h"
@@ -46,6 +47,7 @@ struct service {
 
     struct preferences *preferences;
     struct history *history;
+    struct recalibration *recalibration; /* under way; NULL: none */
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
@@ -313,6 +315,35 @@ static void search_done(void *context)
     end_search(service);
 }
 
+/* ---- correcting the past ---- */
+
+static enum status start_recalibration(void *context, const struct request *request,
+                                       struct error *error)
+{
+    struct service *service = context;
+    return recalibration_begin(service->history, request, &service->recalibration, error);
+}
+
+static void finish_recalibration(struct service *service)
+{
+    enum status status = STATUS_OK;
+    struct error error = {""};
+    json_t *answer = NULL;
+    struct history_recalibrated done = {0};
+    struct recalibration *recalibration = service->recalibration;
+    if (recalibration == NULL || !recalibration_end(recalibration, &status, &error, &answer, &done))
+        return;
+    const struct history_recalibration *wish = recalibration_wish(recalibration);
+    for (size_t i = 0; status == STATUS_OK && !wish->dry_run && i < service->device_count; i++)
+        if (service_device_recalibrated(service->devices[i], &done, wish->undo))
+            break;
+    service_respond(service->config->mqtt.base_topic, service->publisher,
+                    recalibration_request_of(recalibration), status, answer, &error);
+    json_decref(answer);
+    recalibration_free(recalibration);
+    service->recalibration = NULL;
+}
+
 static enum status start_search(void *context, const struct request *request, int64_t duration_ms,
                                 const char *clear_client, struct error *error)
 {
@@ -524,6 +555,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .changed = on_info_changed,
         .search = start_search,
         .backup = start_backup,
+        .recalibrate = start_recalibration,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -540,6 +572,7 @@ static void on_wake(uv_async_t *async)
     struct service *service = async->data;
     publisher_poll(service->publisher, on_incoming, service);
     log_relay_take(service->relay, publish_log_line, service);
+    finish_recalibration(service);
     report_history(service);
 }
 
@@ -928,6 +961,7 @@ static void finish(struct service *service)
     announcer_close(service->announcer);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");
+    recalibration_free(service->recalibration); /* it may be done, but nobody is told any more */
     if (service->history != NULL)
         history_close(service->history, HISTORY_CLOSE_MS);
     if (service->publisher != NULL)

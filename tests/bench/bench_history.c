@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     (void)printf("one day, %d channels, a reading a second each, synchronous=FULL\n", CHANNELS);
     (void)printf("%10s %12s %14s %12s %14s\n", "commit", "MB written", "MB to device", "commits/s",
                  "bytes/reading");
-    static const int64_t intervals[] = {5, 10, 15, 20, 30, 60};
+    static const int64_t intervals[] = {5, 10, 20, 30, 60};
     for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++)
         bench_writing(path, intervals[i]);
     (void)printf("table of readings alone: %.1f bytes per channel reading\n",
