@@ -89,6 +89,8 @@ static void station_calibrate(struct station *station, unsigned index,
 {
     struct known_channel *channel = &station->channels.list[index];
     station_commit(station);
+    if (calibration_equal(factors, &channel->recorded.factors))
+        return; /* then nothing is folded */
     energy_fold(&station->totals[index].state, &channel->recorded.factors, READING_BL0942);
     (void)channels_record(&station->channels, channel, factors, invert, CALIBRATION_CONFIGURED,
                           wall_ms);
