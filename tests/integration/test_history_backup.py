@@ -49,7 +49,7 @@ def contents(path):
 
 def test_a_sound_file(file):
     answer = verify(file)
-    assert answer["sound"] and answer["problems"] == [] and answer["version"] == 2
+    assert answer["sound"] and answer["problems"] == [] and answer["version"] == 3
     a, b = answer["channels"]
     assert (a["device"], a["channel"], a["readings"]) == ("house", "a", 2000)
     assert a["first"] == "2026-10-24T22:00:00+00:00" and a["last"] == "2026-10-24T23:06:38+00:00"
