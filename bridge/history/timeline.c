@@ -14,7 +14,7 @@
 #define CHUNK_KEYS 4096
 #define CHUNK_EVENTS 256
 /* How far before the span readings are looked at, to learn how often the channel is read. */
-#define LOOK_BACK_MS (15 * 60 * 1000LL)
+#define LOOK_BACK_MS (15LL * 60 * 1000)
 /* A pulled adapter is told right after (or before) its chips are. */
 #define TOGETHER_MS 2000
 /* Events looked through for the reason of a gap that began before the span. */

@@ -332,6 +332,8 @@ const struct calibration *meter_calibration(const struct meter *meter)
 
 void meter_set_calibration(struct meter *meter, const struct calibration *calibration)
 {
+    if (calibration_equal(&meter->options.calibration, calibration))
+        return; /* the history knows of no change either, and counts on */
     energy_fold(energy_counter_state(meter->energy), &meter->options.calibration,
                 meter->options.kind);
     meter->options.calibration = *calibration;
