@@ -51,6 +51,7 @@ struct config_homeassistant {
 struct config_history {
     char *path; /**< in data_dir unless absolute */
     int64_t commit_interval_ms;
+    int64_t clock_wait_ms;                             /**< after boot */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
 };
 
@@ -104,7 +105,7 @@ struct config {
     struct config_web web;
     struct config_device *devices;
     size_t device_count;
-    uint64_t from_secret; /**< bit n: the value of fields[n] came from secrets.yaml */
+    uint64_t from_secret; /**< field_bit of those whose value came from secrets.yaml */
 };
 
 /** An error refuses the configuration; a warning is only told. */

@@ -123,6 +123,11 @@ const struct field fields[] = {
      .path = "history.commit_interval", .initial = "5s",
      .meaning = "How often what was measured is written to disk; a power cut loses this much at "
                 "most."},
+    {IN_FILE(history.clock_wait_ms), .type = FIELD_DURATION, .low = 0, .high = 24 * HOUR,
+     .path = "history.clock_wait", .initial = "10m",
+     .meaning =
+         "How long after the start of this machine readings wait in memory for a clock that the "
+         "network has not set yet. 0s: they are stamped with it as it stands."},
     {GROUP(SCOPE_FILE), .path = "history.keep",
      .meaning =
          "How long what is kept; forever is for ever. This version keeps all readings and makes no "
@@ -253,11 +258,14 @@ const char *const channel_names_reserved[] = {"apparent", "reactive", "factor",
                                               "produced", "flow",     NULL};
 
 const size_t field_count = sizeof fields / sizeof fields[0];
-_Static_assert(sizeof fields / sizeof fields[0] <= 64, "a set of fields must fit into 64 bits");
 
+/* A scope's fields stand together. */
 uint64_t field_bit(const struct field *field)
 {
-    return UINT64_C(1) << (field - fields);
+    const struct field *first = field;
+    while (first > fields && first[-1].scope == field->scope)
+        first--;
+    return UINT64_C(1) << (field - first);
 }
 
 const char *field_key(const struct field *field)

@@ -77,9 +77,9 @@ struct field {
 };
 
 extern const struct field fields[];
-extern const size_t field_count; /**< at most 64, so that a set of fields fits into a uint64_t */
+extern const size_t field_count;
 
-/** The field's bit in such a set. */
+/** The field's bit in a set of fields of its scope, of which there are at most 64. */
 uint64_t field_bit(const struct field *field);
 
 /** The last step of the path: "raw" for "history.keep.raw". */

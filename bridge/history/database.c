@@ -507,6 +507,15 @@ const char *database_set_aside(const struct database *database)
     return database->set_aside;
 }
 
+int64_t database_newest_ms(struct database *database)
+{
+    int64_t key = 0;
+    if (database->db == NULL ||
+        sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
+        return 0; /* whatever is wrong shows when it is written */
+    return rows_key_ms(key);
+}
+
 bool database_may_lag(const struct database *database)
 {
     return database->may_lag;

@@ -44,6 +44,9 @@ enum database_result database_write(struct database *database, struct channels *
 /** The damaged file that was set aside last, "" if none was. Borrowed. */
 const char *database_set_aside(const struct database *database);
 
+/** The stamp of the newest reading, 0 if there is none. */
+int64_t database_newest_ms(struct database *database);
+
 /** The totals that were loaded may be older than those known before the stop: it was not a clean one,
  *  or they come from a damaged file or from the totals file. */
 bool database_may_lag(const struct database *database);

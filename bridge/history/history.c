@@ -5,6 +5,7 @@
 #include "bridge/history/database.h"
 #include "bridge/history/queue.h"
 #include "bridge/history/writer.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
 #include <string.h>
@@ -136,7 +137,7 @@ static void copy_cut(char *target, size_t size, const char *text)
 void history_put_event(struct history *history, unsigned number, int64_t wall_ms, const char *kind,
                        const char *message)
 {
-    struct queued_event event = {.wall_ms = wall_ms, .number = number};
+    struct queued_event event = {.wall_ms = wall_ms, .boot_ms = clock_boot_ms(), .number = number};
     copy_cut(event.kind, sizeof event.kind, kind);
     copy_cut(event.message, sizeof event.message, message);
     writer_put_event(history->writer, &event);

@@ -7,7 +7,7 @@
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
  * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
  * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
- * itself.
+ * itself. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
@@ -24,6 +24,8 @@
 struct history_options {
     const char *path;           /**< the database file; its folder must exist */
     int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
+    int64_t clock_wait_ms;      /**< so long after boot, readings wait for a clock that is not set
+                                     (stamping.h); 0: never */
     size_t queue_limit;         /**< readings held in memory at most, 0: the default, 65536; while a
                                      transaction is under way as many again may arrive. When
                                      they do not fit the oldest go, and the energy they had
@@ -119,8 +121,13 @@ struct history_health {
                                 the disk holds it up: the watchdog's witness */
     bool may_lag;          /**< totals may have been known, and published, that are later than those
                                 loaded at open: the stop was not clean, or the file is a fresh one */
-    char problem[256];     /**< a sentence, "" when healthy */
-    char set_aside[256];   /**< path of a damaged file that was set aside at open, or "" */
+    /** What was last found about the wall clock: a stable word (also an event's kind) and a sentence,
+     *  "" while nothing was. clock_awaited: readings are held until it is set. */
+    char clock_event[32];
+    char clock_message[256];
+    bool clock_awaited;
+    char problem[256];   /**< a sentence, "" when healthy */
+    char set_aside[256]; /**< path of a damaged file that was set aside at open, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 

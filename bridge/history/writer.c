@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/writer.h"
 
+#include "bridge/history/stamping.h"
 #include "bridge/history/totals_file.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -17,12 +18,16 @@
 #define COMMIT_INTERVAL_MAX_MS 60000
 #define QUEUE_LIMIT 65536
 #define TURN_MS 5000
+#define HELD_TURN_MS 1000 /* how often the clock is looked at until it is set */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 30000
 #define TOTALS_FILE_INTERVAL_MS 600000
 
 struct writer {
     int64_t commit_interval_ms;
+    int64_t clock_wait_ms;
+    int64_t newest_ms; /* the newest reading when the file was opened */
+    struct moment opened;
     char *totals_path;
     pthread_t thread;
     bool started;
@@ -42,6 +47,7 @@ struct writer {
     size_t in_flight; /* readings the thread has taken and not yet settled */
     int64_t due_ms;   /* boot clock: next commit, or next try */
     bool urgent;
+    bool held;       /* the wall clock is not set: everything waits for its stamp */
     bool totals_due; /* the user has set some: the file must not keep the old */
     bool stopping;
     int64_t stop_deadline_ms;
@@ -64,6 +70,7 @@ struct report {
     bool wake;
     char fault[ERROR_TEXT_SIZE];
     char recovery[300];
+    bool clock; /* health.clock_message is new */
     const char *drops;
 };
 
@@ -77,7 +84,7 @@ static int64_t bounded(int64_t value, int64_t standard, int64_t low, int64_t hig
 /* With the mutex held. */
 static void queue_event(struct writer *writer, const char *kind, const char *message)
 {
-    struct queued_event event = {.wall_ms = clock_wall_ms()};
+    struct queued_event event = {.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
     (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
     (void)snprintf(event.message, sizeof event.message, "%.*s", (int)sizeof event.message - 1,
                    message);
@@ -90,6 +97,10 @@ struct writer *writer_create(const struct history_options *options, struct datab
     struct writer *writer = memory_new(1, sizeof *writer);
     writer->commit_interval_ms = bounded(options->commit_interval_ms, COMMIT_INTERVAL_MS,
                                          COMMIT_INTERVAL_MIN_MS, COMMIT_INTERVAL_MAX_MS);
+    writer->clock_wait_ms = options->clock_wait_ms;
+    writer->newest_ms = database_newest_ms(database);
+    writer->opened = (struct moment){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+    writer->held = options->clock_wait_ms > 0;
     writer->totals_path = totals_file_path(options->path);
     writer->log = options->log;
     writer->wake = options->wake;
@@ -177,9 +188,73 @@ static void wait_until_due(struct writer *writer)
     for (;;) {
         writer->health.progress++;
         int64_t left = writer->due_ms - clock_boot_ms();
-        if (writer->stopping || left <= 0 || (writer->urgent && writer->retry_delay_ms == 0))
+        bool hurry = writer->urgent && writer->retry_delay_ms == 0 && !writer->held;
+        if (writer->stopping || left <= 0 || hurry)
             return;
         wait_for(writer, left < TURN_MS ? left : TURN_MS);
+    }
+}
+
+/* ---- the clock ---- */
+
+/* With the mutex held. */
+static void note_clock(struct writer *writer, struct report *report, const char *kind,
+                       const char *message)
+{
+    struct history_health *health = &writer->health;
+    (void)snprintf(health->clock_event, sizeof health->clock_event, "%s", kind);
+    (void)snprintf(health->clock_message, sizeof health->clock_message, "%s", message);
+    queue_event(writer, kind, message);
+    report->clock = true;
+}
+
+/* With the mutex held. */
+static void release(struct writer *writer, enum stamping stamping, const struct moment *now,
+                    struct report *report)
+{
+    struct history_health *health = &writer->health;
+    char message[EVENT_MESSAGE_SIZE];
+    size_t waiting = writer->queue.readings.count;
+    double seconds = (double)(now->boot_ms - writer->opened.boot_ms) / 1000;
+    if (health->clock_awaited) {
+        int64_t wall_ms = now->wall_ms - (now->boot_ms - writer->opened.boot_ms);
+        double shift_s = (double)(wall_ms - writer->opened.wall_ms) / 1000;
+        stamping_apply(&writer->queue, &writer->channels, &writer->opened, now);
+        (void)snprintf(message, sizeof message,
+                       "%s; %zu readings of the last %.0f s are stamped by it. It was corrected by "
+                       "%.3f s.",
+                       stamping == STAMPING_SURE ? "The clock of this machine is set"
+                                                 : "The clock of this machine was not set in time",
+                       waiting, seconds, shift_s);
+        note_clock(writer, report, stamping == STAMPING_SURE ? "clock_set" : "clock_unsynchronised",
+                   message);
+    } else if (stamping == STAMPING_GUESS) {
+        note_clock(writer, report, "clock_unsynchronised",
+                   "The clock of this machine is not synchronised; readings are stamped with it as "
+                   "it stands.");
+    }
+    writer->held = health->clock_awaited = false;
+}
+
+/* Whether the readings must wait for their stamps; a stop, or memory that is half full, ends the
+ * waiting. With the mutex held. */
+static void consider_clock(struct writer *writer, struct report *report)
+{
+    if (!writer->held)
+        return;
+    const struct moment now = {.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+    enum stamping stamping = stamping_judge(writer->clock_wait_ms, writer->newest_ms, now.wall_ms,
+                                            now.boot_ms, clock_sync());
+    bool must = writer->stopping || writer->queue.readings.count >= writer->queue.limit / 2;
+    if (stamping == STAMPING_WAITS && must)
+        stamping = STAMPING_GUESS;
+    if (stamping != STAMPING_WAITS) {
+        release(writer, stamping, &now, report);
+    } else if (!writer->health.clock_awaited) {
+        writer->health.clock_awaited = true;
+        note_clock(writer, report, "clock_awaited",
+                   "The clock of this machine is not set yet; readings wait in memory for their "
+                   "stamps.");
     }
 }
 
@@ -307,13 +382,16 @@ static void settle(struct writer *writer, enum database_result result, const str
 
 static void tell(struct writer *writer, const struct report *report)
 {
+    if (report->clock) /* only this thread writes it */
+        say(writer, writer->health.clock_awaited ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+            writer->health.clock_message);
     if (report->fault[0] != '\0')
         say(writer, LOG_LEVEL_ERROR, report->fault);
     if (report->drops != NULL)
         say(writer, LOG_LEVEL_WARNING, report->drops);
     if (report->recovery[0] != '\0')
         say(writer, LOG_LEVEL_INFO, report->recovery);
-    if (report->wake)
+    if (report->wake || report->clock)
         wake_owner(writer);
 }
 
@@ -363,18 +441,20 @@ static bool turn(struct writer *writer, bool *clean)
     struct error error = {""};
     (void)pthread_mutex_lock(&writer->mutex);
     wait_until_due(writer);
-    take(writer);
+    consider_clock(writer, &report);
+    if (!writer->held)
+        take(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
 
     int64_t began_ms = clock_boot_ms();
-    bool idle = writer->retry_delay_ms == 0 && nothing_to_write(writer);
+    bool idle = writer->held || (writer->retry_delay_ms == 0 && nothing_to_write(writer));
     enum database_result result = DATABASE_DONE;
     if (!idle)
         result = database_write(writer->database, &writer->channels, &writer->batch, &error);
 
     (void)pthread_mutex_lock(&writer->mutex);
     if (idle)
-        writer->due_ms = began_ms + writer->commit_interval_ms;
+        writer->due_ms = began_ms + (writer->held ? HELD_TURN_MS : writer->commit_interval_ms);
     else
         settle(writer, result, &error, began_ms, &report);
     bool totals_due = result == DATABASE_DONE && writer->totals_due;

@@ -2,6 +2,7 @@
 #include "bridge/service/service.h"
 #include "bridge/config/json.h"
 #include "bridge/mqtt/announcer.h"
+#include "bridge/service/clock_watch.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
@@ -55,8 +56,10 @@ struct service {
     size_t device_count;
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
-    char set_aside[256];       /* the damaged history that was last reported */
-    bool health_due;           /* something in bridge/health has changed */
+    char clock_message[256];   /* as last reported */
+    struct clock_watch clocks;
+    char set_aside[256]; /* the damaged history that was last reported */
+    bool health_due;     /* something in bridge/health has changed */
     const char *config_path;
 };
 
@@ -122,13 +125,15 @@ static void publish_health(struct service *service)
         memory_new(service->device_count, sizeof *devices);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
-    const char *problems[2];
+    const char *problems[3];
     char set_aside[320];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
     if (history.set_aside[0] != '\0')
         problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
+    if (history.clock_awaited)
+        problems[problem_count++] = history.clock_message;
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -174,11 +179,44 @@ static void publish_devices(void *context)
         service_device_publish(service->devices[i]);
 }
 
+/* ---- the clock ---- */
+
+/* The event gets the first moment at which it can have happened: what explains a gap must not stand
+ * behind the reading that ends it. */
+static void watch_clocks(struct service *service)
+{
+    const struct clocks now = {clock_wall_ms(), clock_boot_ms(), clock_awake_ms()};
+    int64_t since_ms = now.awake_ms - service->clocks.last.awake_ms;
+    int64_t by_ms;
+    enum clock_change change = clock_watch_note(&service->clocks, &now, &by_ms);
+    if (change == CLOCK_UNCHANGED)
+        return;
+    struct history_health history;
+    history_health(service->history, &history);
+    if (change == CLOCK_STEPPED && history.clock_awaited)
+        return; /* it is told when the readings get their stamps */
+    char message[200];
+    struct text text;
+    text_init(&text, message, sizeof message);
+    if (change == CLOCK_STEPPED)
+        text_append(&text, "The clock of this machine was set %s by ",
+                    by_ms < 0 ? "back" : "forward");
+    else
+        text_append(&text, "The machine was suspended for ");
+    clock_watch_append_span(&text, by_ms);
+    text_append(&text, ".");
+    const char *kind = change == CLOCK_STEPPED ? "clock_stepped" : "suspended";
+    log_warning(service->log, "%s", message);
+    history_put_event(service->history, 0, now.wall_ms - since_ms, kind, message);
+    publish_event(service, kind, NULL, NULL, message);
+}
+
 /* ---- what comes from the drivers ---- */
 
 static void on_reading(void *context, size_t device, size_t channel, const struct reading *reading)
 {
     struct service *service = context;
+    watch_clocks(service);
     service_device_reading(service->devices[device], channel, reading);
 }
 
@@ -227,6 +265,15 @@ static void report_problem(struct service *service, const char *problem)
         publish_event(service, "history_recovered", NULL, NULL, "The history is written again.");
 }
 
+static void report_clock(struct service *service, const struct history_health *history)
+{
+    if (strcmp(history->clock_message, service->clock_message) == 0)
+        return;
+    (void)snprintf(service->clock_message, sizeof service->clock_message, "%s",
+                   history->clock_message);
+    publish_event(service, history->clock_event, NULL, NULL, history->clock_message);
+}
+
 /* As soon as there is somebody to hear it: events are not kept until there is a connection. */
 static void report_history(struct service *service)
 {
@@ -238,6 +285,7 @@ static void report_history(struct service *service)
     history_health(service->history, &history);
     report_set_aside(service, &history);
     report_problem(service, history.problem);
+    report_clock(service, &history);
     if (service->health_due) /* a fault must not wait for the minute */
         publish_health(service);
 }
@@ -362,6 +410,7 @@ static void on_wake(uv_async_t *async)
 static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
+    watch_clocks(service);
     report_history(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
@@ -465,6 +514,7 @@ static enum status open_history(struct service *service, struct error *error)
     const struct history_options options = {
         .path = path,
         .commit_interval_ms = service->config->history.commit_interval_ms,
+        .clock_wait_ms = service->config->history.clock_wait_ms,
         .queue_limit = QUEUE_LIMIT,
         .log = service->log,
         .wake = wake_up,
