@@ -24,7 +24,7 @@ static struct config *load_tree(struct yaml_tree *tree, const struct secrets_sou
     fields_initialise(SCOPE_FILE, reader.config);
     reader_read(&reader, root);
     if (root->kind == YAML_MAPPING || root->kind == YAML_NOTHING)
-        checks_run(reader.config, &reader.file, reader.devices, problems);
+        checks_run(reader.config, &reader.file, reader.devices, reader.sinks, problems);
     reader_release(&reader);
     yaml_tree_free(secret_values);
     if (problems->errors == 0)
@@ -107,6 +107,9 @@ void config_free(struct config *config)
         fields_release(SCOPE_DEVICE, device);
     }
     free(config->devices);
+    for (size_t i = 0; i < config->sink_count; i++)
+        fields_release(SCOPE_SINK, &config->sinks[i]);
+    free(config->sinks);
     fields_release(SCOPE_FILE, config);
     free(config);
 }

@@ -97,6 +97,22 @@ struct config_device {
     uint64_t from_secret; /**< as in struct config */
 };
 
+/** A time-series engine that gets the readings. */
+struct config_sink {
+    char *id;       /**< [a-z0-9_-]{1,32} */
+    char *url;      /**< http:// or https://, with a path if the engine has one; no / at its end */
+    char *database; /**< InfluxDB 1: ?db= */
+    char *org;      /**< InfluxDB 2 */
+    char *bucket;   /**< InfluxDB 2; "": the API of version 1 */
+    char *token;
+    char *user, *password;
+    int64_t interval_ms;  /**< how often what is new is sent */
+    int64_t batch;        /**< readings in one request at most */
+    bool gzip;            /**< requests are compressed */
+    bool from_now;        /**< what was stored before the sink was first configured is not sent */
+    uint64_t from_secret; /**< as in struct config */
+};
+
 struct config {
     struct config_bridge bridge;
     struct config_mqtt mqtt;
@@ -105,6 +121,8 @@ struct config {
     struct config_web web;
     struct config_device *devices;
     size_t device_count;
+    struct config_sink *sinks;
+    size_t sink_count;
     uint64_t from_secret; /**< field_bit of those whose value came from secrets.yaml */
 };
 

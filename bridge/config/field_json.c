@@ -50,6 +50,7 @@ json_t *field_to_json(const struct field *field, const void *target)
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
+    case FIELD_SINKS:
         break;
     }
     return json_null();

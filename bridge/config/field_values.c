@@ -210,6 +210,7 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
+    case FIELD_SINKS:
         break;
     }
     return false;

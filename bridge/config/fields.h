@@ -5,8 +5,8 @@
  * and through them schema/bridge.schema.json, docs/configuration.md and bridge.yaml(5) are all
  * derived from it.
  *
- * There are three scopes, each with a struct of its own: the file as a whole (struct config), one
- * device (struct config_device), one channel (struct config_channel). A field's path is relative to
+ * There are four scopes, each with a struct of its own: the file as a whole (struct config), one
+ * device (struct config_device), one channel (struct config_channel), one sink (struct config_sink). A field's path is relative to
  * its scope and uses dots for steps down: "history.keep.raw", "mains.voltage".
  */
 #ifndef BRIDGE_CONFIG_FIELDS_H
@@ -20,13 +20,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum field_scope { SCOPE_FILE, SCOPE_DEVICE, SCOPE_CHANNEL };
-#define SCOPE_COUNT 3
+enum field_scope { SCOPE_FILE, SCOPE_DEVICE, SCOPE_CHANNEL, SCOPE_SINK };
+#define SCOPE_COUNT 4
 
 enum field_type {
     FIELD_GROUP,    /**< keys below it; no value of its own */
     FIELD_DEVICES,  /**< the list of devices */
     FIELD_CHANNELS, /**< the channels of a device, by name */
+    FIELD_SINKS,    /**< the list of sinks */
     FIELD_TEXT,     /**< char * */
     FIELD_BOOL,     /**< bool: true, false */
     FIELD_INTEGER,  /**< int64_t */
@@ -44,6 +45,7 @@ struct field_choice {
 
 #define CONFIG_DEVICES_MAX 8192
 #define CONFIG_CHANNELS_MAX 26
+#define CONFIG_SINKS_MAX 8
 #define CHANNEL_NAME_MAX 8 /**< of a-z and 0-9 */
 
 /** With such a name a channel's property would be called like another one, as power_factor; ended
@@ -95,7 +97,7 @@ const struct field *field_by_path(enum field_scope scope, const char *path);
 /** True if field stands directly below prefix in that scope. */
 bool field_is_child(const struct field *field, enum field_scope scope, const char *prefix);
 
-/** False for groups, the list of devices and the channels. */
+/** False for groups, the lists of devices and sinks, and the channels. */
 bool field_has_value(const struct field *field);
 
 /** The choice with that value, NULL if there is none. */

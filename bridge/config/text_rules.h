@@ -16,6 +16,7 @@ enum text_rule {
     TEXT_SERVER, /**< mqtt://host[:port] or mqtts://host[:port] */
     TEXT_LISTEN, /**< "off" or host:port */
     TEXT_PATH,   /**< a file or folder; not empty */
+    TEXT_URL,    /**< http:// or https://; the / at its end is taken away */
     TEXT_DEVICE, /**< an absolute path: /dev/... */
 };
 

@@ -29,7 +29,9 @@ def walk(properties, path=""):
     """(title, description, [(key, schema)]) of each group, in the order of the table."""
     for key, schema in properties.items():
         where = f"{path}{key}"
-        if key == "devices":
+        if key == "sinks":
+            yield where, schema["description"], leaves(schema["items"]["properties"])
+        elif key == "devices":
             yield f"{where}", schema["description"], leaves(schema["items"]["properties"])
             yield from walk(schema["items"]["properties"], "devices[].")
         elif key == "channels":
@@ -43,7 +45,7 @@ def walk(properties, path=""):
 
 def leaves(properties):
     return [(key, schema) for key, schema in properties.items()
-            if "properties" not in schema and key not in ("devices", "channels")]
+            if "properties" not in schema and key not in ("devices", "channels", "sinks")]
 
 
 def plain(value):
@@ -79,6 +81,7 @@ def required_keys(schema):
     """Keys that must be given: always, or with some driver."""
     device = schema["properties"]["devices"]["items"]
     keys = {f"devices.{key}": "" for key in device["required"]}
+    keys |= {f"sinks.{key}": "" for key in schema["properties"]["sinks"]["items"]["required"]}
     for rule in device["allOf"]:
         driver = rule["if"]["properties"]["driver"]["const"]
         channel = rule["then"]["properties"]["channels"]["additionalProperties"]

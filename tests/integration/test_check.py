@@ -390,7 +390,7 @@ def test_example_shows_defaults(schema):
     for title, _, rows in config_reference.entries(schema):
         for key, _, initial, literal, _ in rows:
             for value in re.findall(rf"^ *# *{key}: (.*?)(?: +#.*)?$", text, flags=re.M):
-                assert title.startswith("devices") or not literal or value == initial, f"{title}.{key}"
+                assert title.startswith(("devices", "sinks")) or not literal or value == initial, f"{title}.{key}"
 
 
 def test_example_uncommented(folder):
