@@ -97,7 +97,8 @@ struct config_device {
     uint64_t from_secret; /**< as in struct config */
 };
 
-/** A time-series engine that gets the readings. */
+/** A time-series engine that gets the readings; at most so many. */
+#define CONFIG_SINKS_MAX 8
 struct config_sink {
     char *id;       /**< [a-z0-9_-]{1,32} */
     char *url;      /**< http:// or https://, with a path if the engine has one; no / at its end */

@@ -290,7 +290,7 @@ const struct field fields[] = {
      .meaning = "Its password; best kept in secrets.yaml."},
     {IN_SINK(interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = HOUR, .path = "interval",
      .initial = "10s", .meaning = "How often what is new is sent."},
-    {IN_SINK(batch), .type = FIELD_INTEGER, .low = 1, .high = 5000, .path = "batch",
+    {IN_SINK(batch), .type = FIELD_INTEGER, .low = 1, .high = 2000, .path = "batch",
      .initial = "2000", .meaning = "Readings in one request at most."},
     {IN_SINK(gzip), .type = FIELD_BOOL, .path = "gzip", .initial = "true",
      .meaning =

@@ -45,7 +45,6 @@ struct field_choice {
 
 #define CONFIG_DEVICES_MAX 8192
 #define CONFIG_CHANNELS_MAX 26
-#define CONFIG_SINKS_MAX 8
 #define CHANNEL_NAME_MAX 8 /**< of a-z and 0-9 */
 
 /** With such a name a channel's property would be called like another one, as power_factor; ended

@@ -516,6 +516,13 @@ int64_t database_newest_ms(struct database *database)
     return rows_key_ms(key);
 }
 
+void database_outboxes(struct database *database, struct outboxes *outboxes)
+{
+    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    if (database->db != NULL && rows_load_outboxes(database->db, outboxes) != SQLITE_OK)
+        *outboxes = (struct outboxes){.writing = INT64_MAX};
+}
+
 bool database_may_lag(const struct database *database)
 {
     return database->may_lag;

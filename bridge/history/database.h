@@ -47,6 +47,9 @@ const char *database_set_aside(const struct database *database);
 /** The stamp of the newest reading, 0 if there is none. */
 int64_t database_newest_ms(struct database *database);
 
+/** How far the sinks have got; none of it if that cannot be read. */
+void database_outboxes(struct database *database, struct outboxes *outboxes);
+
 /** The totals that were loaded may be older than those known before the stop: it was not a clean one,
  *  or they come from a damaged file or from the totals file. */
 bool database_may_lag(const struct database *database);

@@ -143,6 +143,28 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
     writer_put_event(history->writer, &event);
 }
 
+enum status history_outbox(struct history *history, const char *id, bool from_now, unsigned *number,
+                           struct error *error)
+{
+    if (writer_outbox(history->writer, id, from_now, number))
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_FAILED,
+        "The history knows too many sinks to add %s. Those that are no longer "
+        "configured can be deleted from its table `sink` while the service is stopped.",
+        id);
+}
+
+int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file)
+{
+    return writer_outbox_begin(history->writer, number, file);
+}
+
+void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused)
+{
+    writer_outbox_done(history->writer, number, cursor, refused);
+}
+
 void history_stored_totals(struct history *history, unsigned number, int64_t *imported_uwh,
                            int64_t *exported_uwh)
 {

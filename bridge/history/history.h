@@ -105,6 +105,21 @@ void history_put_state(struct history *history, unsigned number, const struct en
 void history_put_event(struct history *history, unsigned number, int64_t wall_ms, const char *kind,
                        const char *message);
 
+/**
+ * The outbox of a sink: what stands behind its cursor. Made on first sight, before history_start, with
+ * the cursor at the beginning, or behind the newest reading. STATUS_FAILED: there are too many.
+ */
+enum status history_outbox(struct history *history, const char *id, bool from_now, unsigned *number,
+                           struct error *error);
+
+/** On any thread, before reading on (history_stream_read): the key after which to read. *file changes
+ *  when a fresh file was begun, which is to be opened then. */
+int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file);
+
+/** The sink has everything up to this key, but for `refused` readings that it will never take. Stored
+ *  with the next transaction; a crash before it only makes the sink get something twice. */
+void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused);
+
 /** Totals as of the last transaction, in microwatt hours: what a power cut at this moment would
  * leave. A bridge that publishes these, not the meter's, never has to take a published total back.
  */

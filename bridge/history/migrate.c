@@ -11,12 +11,14 @@
 
 extern const unsigned char migration_0001_first[];
 extern const unsigned char migration_0002_calibration_origin[];
+extern const unsigned char migration_0005_sinks[];
 
 const struct migration *migrations(size_t *count)
 {
     static const struct migration list[] = {
         {1, "0001_first", (const char *)migration_0001_first},
         {2, "0002_calibration_origin", (const char *)migration_0002_calibration_origin},
+        {5, "0005_sinks", (const char *)migration_0005_sinks},
     };
     *count = sizeof list / sizeof list[0];
     return list;

@@ -19,6 +19,7 @@ enum statement {
     PUT_READING,
     PUT_EVENT,
     PUT_TOTAL,
+    PUT_OUTBOX,
     STATEMENTS,
 };
 
@@ -38,6 +39,7 @@ static const char *const texts[STATEMENTS] = {
                   "counter_wall_ms, counter_boot_ms, boot_id, imported, exported, "
                   "base_imported_uwh, base_exported_uwh) "
                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [PUT_OUTBOX] = "INSERT OR REPLACE INTO sink (id, cursor, refused) VALUES (?1, ?2, ?3)",
 };
 
 struct rows {
@@ -235,6 +237,15 @@ static int put_total(struct rows *rows, const struct total_row *total)
     return run(rows, PUT_TOTAL);
 }
 
+static int put_outbox(struct rows *rows, const struct outbox *outbox)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_OUTBOX];
+    bind_text(statement, 1, outbox->id);
+    bind_integer(statement, 2, true, outbox->cursor < 0 ? 0 : outbox->cursor);
+    bind_integer(statement, 3, true, outbox->refused);
+    return run(rows, PUT_OUTBOX);
+}
+
 static int put_all(struct rows *rows, struct channels *channels, const struct batch *batch)
 {
     int code = SQLITE_OK;
@@ -252,6 +263,8 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
         code = put_event(rows, &batch->events.items[i]);
     for (size_t i = 0; i < batch->total_count && code == SQLITE_OK; i++)
         code = put_total(rows, &batch->totals[i]);
+    for (size_t i = 0; i < batch->outbox_count && code == SQLITE_OK; i++)
+        code = put_outbox(rows, &batch->outboxes[i]);
     return code;
 }
 
@@ -428,4 +441,36 @@ int rows_load(sqlite3 *db, struct channels *channels)
     if (code == SQLITE_OK)
         code = load_totals(db, channels);
     return code;
+}
+
+int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes)
+{
+    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "SELECT id, cursor, refused FROM sink", -1, &statement, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        char id[OUTBOX_ID_SIZE];
+        code = SQLITE_OK;
+        struct outbox *outbox =
+            copy_text(statement, 0, id, sizeof id)
+                ? outboxes_open(outboxes, id, sqlite3_column_int64(statement, 1))
+                : NULL;
+        if (outbox == NULL)
+            continue; /* more than can be configured: long forgotten ones */
+        outbox->refused = sqlite3_column_int64(statement, 2);
+        outbox->dirty = false;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int64_t batch_least_key(const struct batch *batch)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < batch->readings.count; i++) {
+        const struct queued_reading *item = ring_at(&batch->readings, i);
+        int64_t key = rows_key(item->reading.wall_ms, item->number);
+        least = key < least ? key : least;
+    }
+    return least;
 }

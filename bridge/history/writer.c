@@ -42,6 +42,8 @@ struct writer {
     pthread_mutex_t mutex; /* guards what follows, up to the thread's own */
     pthread_cond_t changed;
     struct queue queue;
+    struct outboxes outboxes;
+    unsigned files;           /* fresh ones begun since the start */
     struct channels channels; /* names and numbers never change; the rest is guarded */
     struct history_health health;
     size_t in_flight; /* readings the thread has taken and not yet settled */
@@ -99,6 +101,7 @@ struct writer *writer_create(const struct history_options *options, struct datab
                                          COMMIT_INTERVAL_MIN_MS, COMMIT_INTERVAL_MAX_MS);
     writer->clock_wait_ms = options->clock_wait_ms;
     writer->newest_ms = database_newest_ms(database);
+    database_outboxes(database, &writer->outboxes);
     writer->opened = (struct moment){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
     writer->held = options->clock_wait_ms > 0;
     writer->totals_path = totals_file_path(options->path);
@@ -258,6 +261,21 @@ static void consider_clock(struct writer *writer, struct report *report)
     }
 }
 
+/* With the mutex held, after the readings were taken. */
+static void take_outboxes(struct writer *writer)
+{
+    struct batch *batch = &writer->batch;
+    struct outboxes *outboxes = &writer->outboxes;
+    outboxes_writing(outboxes, batch_least_key(batch));
+    batch->outbox_count = 0;
+    for (size_t i = 0; i < outboxes->count; i++) {
+        if (!outboxes->list[i].dirty)
+            continue;
+        outboxes->list[i].dirty = false;
+        batch->outboxes[batch->outbox_count++] = outboxes->list[i];
+    }
+}
+
 /* With the mutex held. */
 static void take(struct writer *writer)
 {
@@ -266,6 +284,7 @@ static void take(struct writer *writer)
     writer->in_flight = batch->readings.count;
     writer->urgent = false;
     batch_take_calibrations(batch, &writer->channels);
+    take_outboxes(writer);
     batch->total_count = 0;
     free(batch->totals);
     batch->totals = memory_new(writer->channels.count, sizeof *batch->totals);
@@ -286,7 +305,7 @@ static bool nothing_to_write(const struct writer *writer)
 {
     const struct batch *batch = &writer->batch;
     if (batch->readings.count > 0 || batch->events.count > 0 || batch->total_count > 0 ||
-        batch->calibration_count > 0)
+        batch->calibration_count > 0 || batch->outbox_count > 0)
         return false;
     for (size_t i = 0; i < writer->channels.count; i++)
         if (!writer->channels.list[i].stored)
@@ -321,6 +340,8 @@ static void settle_kept(struct writer *writer, enum database_result result,
 {
     struct batch *batch = &writer->batch;
     queue_return(&writer->queue, &batch->readings, &batch->events);
+    for (size_t i = 0; i < batch->outbox_count; i++)
+        outboxes_open(&writer->outboxes, batch->outboxes[i].id, 0)->dirty = true;
     for (size_t i = 0; i < batch->total_count; i++)
         channels_find(&writer->channels, batch->totals[i].number)->dirty = true;
     writer->health.writing = false;
@@ -332,8 +353,11 @@ static void settle_kept(struct writer *writer, enum database_result result,
         /* The fresh file is written at once. If it is damaged too, the disk is broken: then not one
          * file after another is set aside, but ever fewer. */
         channels_forget_stored(&writer->channels);
+        for (size_t i = 0; i < writer->outboxes.count; i++)
+            writer->outboxes.list[i].dirty = true;
         queue_event(writer, "history_renewed", error->text);
         writer->renewals++;
+        writer->files++;
         delay_ms = writer->renewals == 1 ? 0 : bounded(writer->renewals, 1, 1, 60) * 60000;
     }
     writer->retry_delay_ms = delay_ms;
@@ -357,6 +381,7 @@ static void settle(struct writer *writer, enum database_result result, const str
     bool was_writing = writer->health.writing;
     size_t rows = writer->batch.readings.count;
     writer->in_flight = 0;
+    outboxes_written(&writer->outboxes);
     if (result == DATABASE_DONE)
         settle_done(writer, began_ms);
     else
@@ -423,6 +448,8 @@ static bool wants_turn(struct writer *writer, enum database_result result, bool 
     bool empty = writer->queue.readings.count == 0 && writer->queue.events.count == 0;
     for (size_t i = 0; i < writer->channels.count; i++)
         empty = empty && !writer->channels.list[i].dirty;
+    for (size_t i = 0; i < writer->outboxes.count; i++)
+        empty = empty && !writer->outboxes.list[i].dirty;
     *clean = empty && result == DATABASE_DONE;
     if (!writer->stopping)
         return true;
@@ -543,6 +570,33 @@ void writer_put_event(struct writer *writer, const struct queued_event *event)
 {
     (void)pthread_mutex_lock(&writer->mutex);
     queue_put_event(&writer->queue, event);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+bool writer_outbox(struct writer *writer, const char *id, bool from_now, unsigned *number)
+{
+    /* A key of the newest reading's millisecond and the greatest number. */
+    int64_t newest = rows_key(writer->newest_ms, CHANNEL_NUMBER_MAX);
+    const struct outbox *outbox = outboxes_open(&writer->outboxes, id, from_now ? newest : 0);
+    if (outbox == NULL)
+        return false;
+    *number = (unsigned)(outbox - writer->outboxes.list);
+    return true;
+}
+
+int64_t writer_outbox_begin(struct writer *writer, unsigned number, unsigned *file)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    int64_t cursor = outbox_begin(&writer->outboxes, &writer->outboxes.list[number]);
+    *file = writer->files;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return cursor;
+}
+
+void writer_outbox_done(struct writer *writer, unsigned number, int64_t cursor, int64_t refused)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    outbox_done(&writer->outboxes.list[number], cursor, refused);
     (void)pthread_mutex_unlock(&writer->mutex);
 }
 

@@ -10,6 +10,7 @@
 #include "bridge/service/service_device.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/watchdog.h"
+#include "bridge/sinks/sinks.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
@@ -44,6 +45,9 @@ struct service {
 
     struct preferences *preferences;
     struct history *history;
+    struct sinks *sinks;
+    bool sink_failing[CONFIG_SINKS_MAX];     /* as last reported */
+    uint64_t sink_refused[CONFIG_SINKS_MAX]; /* as last reported */
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
@@ -125,7 +129,8 @@ static void publish_health(struct service *service)
         memory_new(service->device_count, sizeof *devices);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
-    const char *problems[3];
+    const char *problems[3 + CONFIG_SINKS_MAX];
+    struct sink_health sinks[CONFIG_SINKS_MAX];
     char set_aside[320];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
@@ -134,6 +139,11 @@ static void publish_health(struct service *service)
         problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
     if (history.clock_awaited)
         problems[problem_count++] = history.clock_message;
+    for (size_t i = 0; i < sinks_count(service->sinks); i++) {
+        sinks_health(service->sinks, i, &sinks[i]);
+        if (sinks[i].problem[0] != '\0')
+            problems[problem_count++] = sinks[i].problem;
+    }
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -290,6 +300,51 @@ static void report_history(struct service *service)
         publish_health(service);
 }
 
+/* ---- sinks ---- */
+
+/* An event of the bridge: logged, published, on record. */
+static void tell(struct service *service, enum log_level level, const char *kind,
+                 const char *message)
+{
+    if (level == LOG_LEVEL_WARNING)
+        log_warning(service->log, "%s", message);
+    else
+        log_info(service->log, "%s", message);
+    history_put_event(service->history, 0, clock_wall_ms(), kind, message);
+    publish_event(service, kind, NULL, NULL, message);
+}
+
+static void report_sink(struct service *service, size_t number)
+{
+    struct sink_health sink;
+    sinks_health(service->sinks, number, &sink);
+    char message[256];
+    bool failing = sink.problem[0] != '\0';
+    if (failing != service->sink_failing[number]) {
+        service->sink_failing[number] = failing;
+        (void)snprintf(message, sizeof message,
+                       "Sink %s takes the readings again; %llu since the start.", sink.id,
+                       (unsigned long long)sink.delivered);
+        if (failing)
+            tell(service, LOG_LEVEL_WARNING, "sink_problem", sink.problem);
+        else
+            tell(service, LOG_LEVEL_INFO, "sink_recovered", message);
+    }
+    if (sink.refused != service->sink_refused[number]) {
+        (void)snprintf(message, sizeof message, "Sink %s refused %llu readings, the last: %.180s",
+                       sink.id, (unsigned long long)(sink.refused - service->sink_refused[number]),
+                       sink.refusal);
+        service->sink_refused[number] = sink.refused;
+        tell(service, LOG_LEVEL_WARNING, "sink_refused", message);
+    }
+}
+
+static void report_sinks(struct service *service)
+{
+    for (size_t i = 0; i < sinks_count(service->sinks); i++)
+        report_sink(service, i);
+}
+
 static void stop(struct service *service, enum service_end end)
 {
     service->end = end;
@@ -411,6 +466,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     watch_clocks(service);
+    report_sinks(service);
     report_history(service);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
@@ -520,7 +576,15 @@ static enum status open_history(struct service *service, struct error *error)
         .wake = wake_up,
         .wake_context = service,
     };
-    return history_open(&options, &service->history, error);
+    status = history_open(&options, &service->history, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct sinks_options sinks = {
+        .config = service->config,
+        .history_path = path,
+        .history = service->history,
+    };
+    return sinks_create(&sinks, &service->sinks, error);
 }
 
 static enum status create_publisher(struct service *service, struct error *error)
@@ -650,7 +714,7 @@ static enum status begin_history(struct service *service, struct error *error)
     service->history_started = true;
     history_put_event(service->history, 0, clock_wall_ms(), "started",
                       "bl2mqtt " BL2MQTT_VERSION " started.");
-    return STATUS_OK;
+    return sinks_start(service->sinks, error);
 }
 
 static enum status start(struct service *service, struct error *error)
@@ -713,6 +777,7 @@ static void finish(struct service *service)
     if (service->search != NULL)
         end_search(service);
     announcer_close(service->announcer);
+    sinks_close(service->sinks);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");
     if (service->history != NULL)

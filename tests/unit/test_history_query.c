@@ -442,7 +442,7 @@ static void test_wrong_questions(void **state)
 
     struct history_query *open = NULL;
     struct error error = {""};
-    change(folder->database, "PRAGMA user_version = 3");
+    change(folder->database, "PRAGMA user_version = 1000");
     assert_int_equal(history_query_open(folder->database, &open, &error), STATUS_USAGE);
     assert_non_null(strstr(error.text, "newer"));
     change(folder->database, "PRAGMA application_id = 5");
