@@ -332,8 +332,9 @@ static void wait_for(struct sink *sink, int64_t for_ms)
 
 static double chance(void)
 {
-    uint32_t dice = 0; /* without randomness at hand: no spreading */
-    (void)getrandom(&dice, sizeof dice, GRND_NONBLOCK);
+    uint32_t dice = 0;
+    if (getrandom(&dice, sizeof dice, GRND_NONBLOCK) != (ssize_t)sizeof dice)
+        return 1; /* no randomness at hand: no spreading */
     return (double)dice / UINT32_MAX;
 }
 
