@@ -285,6 +285,10 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
             (void)run(rows, ROLLBACK);
         return code;
     }
+    /* The mark must not be in the log alone: a log that is damaged or lost would take it along, and the
+     * next opening would believe the old totals that are left. If this fails there is only the log. */
+    if (!rows->marked)
+        (void)sqlite3_wal_checkpoint_v2(rows->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     rows->marked = true;
     for (size_t i = 0; i < channels->count; i++)
         channels->list[i].stored = true;
