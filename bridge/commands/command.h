@@ -55,8 +55,10 @@ enum status command_flash_backup(const struct command_context *context, int argc
 enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
 enum status command_flash_image(const struct command_context *context, int argc, char **argv);
 enum status command_flash_link_test(const struct command_context *context, int argc, char **argv);
+enum status command_flash_obk_config(const struct command_context *context, int argc, char **argv);
 enum status command_flash_probe(const struct command_context *context, int argc, char **argv);
 enum status command_flash_restore(const struct command_context *context, int argc, char **argv);
+enum status command_flash_tuya(const struct command_context *context, int argc, char **argv);
 enum status command_flash_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_write(const struct command_context *context, int argc, char **argv);
 enum status command_openbeken_info(const struct command_context *context, int argc, char **argv);

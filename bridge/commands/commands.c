@@ -25,6 +25,8 @@ const struct command commands[] = {
     {"flash restore", "a backup back onto its module", command_flash_restore},
     {"flash erase", "make a part of the flash blank", command_flash_erase},
     {"flash image", "what a firmware file is", command_flash_image},
+    {"flash tuya", "the vendor's settings in a dump", command_flash_tuya},
+    {"flash obk-config", "OpenBeken's configuration: show, build, write", command_flash_obk_config},
     {"openbeken find", "list OpenBeken modules on the broker, with their lines for bridge.yaml",
      command_openbeken_find},
     {"openbeken info", "what an OpenBeken module is, and how it is set", command_openbeken_info},

@@ -2,7 +2,9 @@
 /* `bl2mqtt openbeken find`: lists modules on the broker. See bl2mqtt-openbeken-find(1). */
 #include "bridge/commands/command.h"
 
+#include "bridge/commands/openbeken_shared.h"
 #include "bridge/config/config.h"
+#include "bridge/mqtt/ask.h"
 #include "bridge/service/search.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
@@ -14,25 +16,42 @@
 
 #define NAME "openbeken find"
 #define CLEAR_MS 3000 /* retained announcements come at once */
+#define ADOPT_MS 10000
 
 struct wishes {
     int64_t duration_ms;
     const char *clear_client; /* NULL */
+    const char *adopt;        /* a client id, or "all"; NULL */
     bool json;
+    /* Instead of bridge.yaml; NULL where not given. */
+    const char *server, *user, *password_file, *ca, *base_topic, *discovery_prefix;
 };
 
 static void print_help(void)
 {
-    (void)printf("Usage: bl2mqtt [--config FILE] openbeken find [--minutes N] [--clear TOPIC] "
-                 "[--json]\n\n"
-                 "Finds OpenBeken modules on the configured broker and prints the lines for "
-                 "bridge.yaml.\n\n"
-                 "  --minutes N    listen for so long, 0.1 to 60 (default 1.25: a module repeats "
-                 "each\n                 value within 61 s)\n"
-                 "  --clear TOPIC  remove what the module with this client id announced to Home\n"
-                 "                 Assistant, and listen for 3 s only\n"
-                 "  --json         one JSON document instead of text\n"
-                 "  --help         this text\n");
+    (void)printf(
+        "Usage: bl2mqtt [--config FILE] openbeken find [--minutes N] [--adopt TOPIC|all]\n"
+        "                                              [--clear TOPIC] [--json]\n"
+        "       bl2mqtt openbeken find --server URL [--user U] [--password-file F] ...\n\n"
+        "Finds OpenBeken modules on the configured broker and prints the lines for "
+        "bridge.yaml.\n\n"
+        "  --minutes N    listen for so long, 0.02 to 60 (default 1.25: a module repeats "
+        "each\n                 value within 61 s)\n"
+        "  --clear TOPIC  remove what the module with this client id announced to Home\n"
+        "                 Assistant, and listen for 3 s only\n"
+        "  --adopt TOPIC  let the running service adopt the module with this client id; all:\n"
+        "                 every one that is found and new\n"
+        "  --json         one JSON document instead of text\n"
+        "  --help         this text\n\n"
+        "Without a bridge.yaml:\n"
+        "  --server URL             mqtt://host or mqtts://host, with :port if it is not the "
+        "usual\n"
+        "  --user U                 user name at the broker\n"
+        "  --password-file F        its password; else OBK_MQTT_PASSWORD, else it is asked "
+        "for\n"
+        "  --ca F                   certificate of the broker's authority (mqtts)\n"
+        "  --base-topic T           of the service that is to adopt (default bl2mqtt)\n"
+        "  --discovery-prefix P     of Home Assistant (default homeassistant)\n");
 }
 
 static enum status wrong(const char *what, struct error *error)
@@ -43,9 +62,45 @@ static enum status wrong(const char *what, struct error *error)
 static enum status parse_minutes(const char *text, struct wishes *wishes, struct error *error)
 {
     double minutes;
-    if (!number_parse_double(text, strlen(text), 0.1, 60, &minutes))
-        return wrong("--minutes must be 0.1 to 60", error);
+    if (!number_parse_double(text, strlen(text), 0.02, 60, &minutes))
+        return wrong("--minutes must be 0.02 to 60", error);
     wishes->duration_ms = (int64_t)(minutes * 60000);
+    return STATUS_OK;
+}
+
+/* Where a long option's argument goes; NULL if it is not one of these. */
+static const char **text_option(struct wishes *wishes, const char *name)
+{
+    const struct {
+        const char *name, **target;
+    } table[] = {
+        {"clear", &wishes->clear_client},
+        {"adopt", &wishes->adopt},
+        {"server", &wishes->server},
+        {"user", &wishes->user},
+        {"password-file", &wishes->password_file},
+        {"ca", &wishes->ca},
+        {"base-topic", &wishes->base_topic},
+        {"discovery-prefix", &wishes->discovery_prefix},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].target;
+    return NULL;
+}
+
+static enum status check_wishes(struct wishes *wishes, struct error *error)
+{
+    if (wishes->clear_client != NULL && wishes->adopt != NULL)
+        return wrong("--clear and --adopt are two different errands", error);
+    if (wishes->server == NULL &&
+        (wishes->user != NULL || wishes->password_file != NULL || wishes->ca != NULL ||
+         wishes->base_topic != NULL || wishes->discovery_prefix != NULL))
+        return wrong("Without --server the broker is that of bridge.yaml, which has the other "
+                     "settings too",
+                     error);
+    if (wishes->duration_ms == 0)
+        wishes->duration_ms = wishes->clear_client != NULL ? CLEAR_MS : SEARCH_MODULE_REPEATS_MS;
     return STATUS_OK;
 }
 
@@ -54,20 +109,27 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
 {
     static const struct option options[] = {
         {"minutes", required_argument, NULL, 'm'},
-        {"clear", required_argument, NULL, 'c'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
+        {"clear", required_argument, NULL, 't'},
+        {"adopt", required_argument, NULL, 't'},
+        {"server", required_argument, NULL, 't'},
+        {"user", required_argument, NULL, 't'},
+        {"password-file", required_argument, NULL, 't'},
+        {"ca", required_argument, NULL, 't'},
+        {"base-topic", required_argument, NULL, 't'},
+        {"discovery-prefix", required_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
     enum status status = STATUS_OK;
-    int option;
-    while (status == STATUS_OK && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    int option, index = 0;
+    while (status == STATUS_OK && (option = getopt_long(argc, argv, "h", options, &index)) != -1) {
         switch (option) {
         case 'm':
             status = parse_minutes(optarg, wishes, error);
             break;
-        case 'c':
-            wishes->clear_client = optarg;
+        case 't':
+            *text_option(wishes, options[index].name) = optarg;
             break;
         case 'j':
             wishes->json = true;
@@ -81,10 +143,66 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
     }
     if (status == STATUS_OK && optind < argc)
         return wrong("There is one word too many", error);
-    if (wishes->duration_ms == 0)
-        wishes->duration_ms = wishes->clear_client != NULL ? CLEAR_MS : SEARCH_MODULE_REPEATS_MS;
-    return status;
+    return status == STATUS_OK ? check_wishes(wishes, error) : status;
 }
+
+/* ---- the broker ---- */
+
+static void set_if_given(json_t *object, const char *key, const char *value)
+{
+    if (value != NULL)
+        (void)json_object_set_new(object, key, json_string(value));
+}
+
+/* As if bridge.yaml said it, so that the same rules and messages hold. */
+static struct config *config_of_options(const struct wishes *wishes, const char *password,
+                                        struct config_problems *problems)
+{
+    json_t *mqtt = json_object(), *homeassistant = json_object();
+    set_if_given(mqtt, "server", wishes->server);
+    set_if_given(mqtt, "user", wishes->user);
+    set_if_given(mqtt, "password", password[0] != '\0' ? password : NULL);
+    set_if_given(mqtt, "ca", wishes->ca);
+    set_if_given(mqtt, "base_topic", wishes->base_topic);
+    set_if_given(homeassistant, "discovery_prefix", wishes->discovery_prefix);
+    json_t *root =
+        json_pack("{s:o, s:o, s:[]}", "mqtt", mqtt, "homeassistant", homeassistant, "devices");
+    char *text = json_dumps(root, 0);
+    json_decref(root);
+    struct config *config =
+        text == NULL ? NULL : config_parse("the options", text, strlen(text), NULL, problems);
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    return config;
+}
+
+static struct config *load_config(const struct command_context *context,
+                                  const struct wishes *wishes, struct error *error)
+{
+    char password[SECRET_SIZE] = "";
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct config *config = NULL;
+    if (wishes->server == NULL) {
+        config = config_load(context->config_path, environ, problems);
+        config_problems_print(problems, stderr);
+        if (config == NULL)
+            (void)error_set(error, STATUS_USAGE,
+                            "There is no usable bridge.yaml; --server names a broker without one.");
+        return config;
+    }
+    if (openbeken_secret("MQTT password", wishes->password_file, "OBK_MQTT_PASSWORD",
+                         wishes->user != NULL, password, error) != STATUS_OK)
+        return NULL;
+    config = config_of_options(wishes, wishes->user != NULL ? password : "", problems);
+    explicit_bzero(password, sizeof password);
+    if (config == NULL)
+        (void)error_set(error, STATUS_USAGE, "%s",
+                        problems->count > 0 ? problems->list[0].message : "It is not UTF-8.");
+    return config;
+}
+
+/* ---- looking ---- */
 
 static void on_done(void *context)
 {
@@ -163,6 +281,77 @@ static enum status judge(const json_t *result, const struct wishes *wishes, stru
     return STATUS_OK;
 }
 
+/* ---- adopting ---- */
+
+static json_t *adopt_request(const json_t *module)
+{
+    json_t *channels = json_array();
+    bool second = json_is_true(json_object_get(module, "chip_b"));
+    if (json_is_true(json_object_get(module, "chip_a")) || !second)
+        (void)json_array_append_new(channels, json_string("a"));
+    if (second)
+        (void)json_array_append_new(channels, json_string("b"));
+    return json_pack("{s:O, s:o}", "topic", json_object_get(module, "topic"), "channels", channels);
+}
+
+static enum status adopt_one(const struct config *config, json_t *module, struct error *error)
+{
+    const struct config_mqtt *mqtt = &config->mqtt;
+    const struct publisher_options connection = {
+        .server = mqtt->server,
+        .user = mqtt->user,
+        .password = mqtt->password,
+        .keepalive_ms = mqtt->keepalive_ms,
+        .version = mqtt->version,
+        .ca = mqtt->ca,
+        .cert = mqtt->cert,
+        .key = mqtt->key,
+        .insecure = mqtt->insecure,
+    };
+    json_t *data = NULL;
+    json_t *body = adopt_request(module);
+    enum status status =
+        bridge_ask(&connection, mqtt->base_topic, "device/adopt", body, ADOPT_MS, &data, error);
+    json_decref(body);
+    if (status == STATUS_OK) {
+        (void)fprintf(stderr, "%s is the device %s now.\n", text_of(module, "topic"),
+                      text_of(data, "id"));
+        (void)json_object_set_new(module, "adopted", data);
+        return STATUS_OK;
+    }
+    return error_prefix(error, status,
+                        status == STATUS_NO_ANSWER ? "Only a running service can adopt. "
+                                                   : "It was not adopted. ");
+}
+
+/* Each is tried; the first error is the one to tell. */
+static enum status adopt(const struct config *config, const json_t *result,
+                         const struct wishes *wishes, struct error *error)
+{
+    bool all = strcmp(wishes->adopt, "all") == 0, found = false;
+    enum status status = STATUS_OK;
+    size_t index;
+    json_t *module;
+    json_array_foreach(json_object_get(result, "modules"), index, module)
+    {
+        if (!all && strcmp(text_of(module, "topic"), wishes->adopt) != 0)
+            continue;
+        found = true;
+        struct error problem = {""};
+        enum status one = json_is_true(json_object_get(module, "configured"))
+                              ? STATUS_OK
+                              : adopt_one(config, module, &problem);
+        if (one != STATUS_OK && status == STATUS_OK)
+            status = error_set(error, one, "%s", problem.text);
+        if (one == STATUS_NO_ANSWER)
+            break;
+    }
+    if (!found && !all)
+        return error_set(error, STATUS_NO_ANSWER, "No module with the client id %s was heard.",
+                         wishes->adopt);
+    return status;
+}
+
 static enum status find(const struct config *config, const struct wishes *wishes,
                         struct error *error)
 {
@@ -175,13 +364,15 @@ static enum status find(const struct config *config, const struct wishes *wishes
     log_free(log);
     if (status != STATUS_OK)
         return status;
+    status = judge(result, wishes, error);
+    if (status == STATUS_OK && wishes->adopt != NULL)
+        status = adopt(config, result, wishes, error);
     if (wishes->json) {
         (void)json_dumpf(result, stdout, JSON_INDENT(2));
         (void)printf("\n");
     } else if (wishes->clear_client == NULL) {
         print_modules(json_object_get(result, "modules"));
     }
-    status = judge(result, wishes, error);
     json_decref(result);
     return status;
 }
@@ -198,11 +389,9 @@ enum status command_openbeken_find(const struct command_context *context, int ar
         print_help();
         return STATUS_OK;
     }
-    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
-    struct config *config = config_load(context->config_path, environ, problems);
-    config_problems_print(problems, stderr);
+    struct config *config = load_config(context, &wishes, &error);
     if (config == NULL)
-        return STATUS_USAGE;
+        return command_fail(NAME, STATUS_USAGE, &error);
     status = find(config, &wishes, &error);
     config_free(config);
     return status == STATUS_OK ? status : command_fail(NAME, status, &error);

@@ -376,16 +376,23 @@ static void check_history(const struct checker *checker)
                      "Hours are kept shorter than the minutes they are made from.");
 }
 
-/* No devices is an error and not a state to run in: a file that was cut short would otherwise take
-   every meter out of Home Assistant. */
+/* No list of devices is an error and not a state to run in: a file that was cut short would otherwise
+   take every meter out of Home Assistant. Nobody writes `devices: []` by accident. */
 static void check_device_count(const struct checker *checker)
 {
     if (checker->config->device_count > 0 ||
         notes_has(checker->file->failed, SCOPE_FILE, "devices"))
         return;
-    problems_add(checker->problems, CONFIG_ERROR, place_of(checker->file, "devices"),
-                 "There are no devices. Below `devices:` each meter begins with `- id:`; `bl2mqtt "
-                 "check --print-defaults` shows examples.");
+    const struct yaml_node *list = yaml_node_at(checker->file->node, "devices");
+    if (list != NULL && list->kind == YAML_SEQUENCE)
+        problems_add(checker->problems, CONFIG_WARNING, list->place,
+                     "There are no devices yet; the service will only wait for one to be adopted "
+                     "(`bl2mqtt openbeken find --adopt`).");
+    else
+        problems_add(
+            checker->problems, CONFIG_ERROR, place_of(checker->file, "devices"),
+            "There are no devices. Below `devices:` each meter begins with `- id:`; `bl2mqtt "
+            "check --print-defaults` shows examples. `devices: []` stands for none yet.");
 }
 
 /* ---- sinks ---- */

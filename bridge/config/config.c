@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/config/config.h"
 
+#include "bridge/config/adopted.h"
 #include "bridge/config/checks.h"
 #include "bridge/config/environment.h"
 #include "bridge/config/reader.h"
@@ -11,22 +12,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* adopted: whether to look for adopted devices on disk. */
 static struct config *load_tree(struct yaml_tree *tree, const struct secrets_source *secrets,
-                                char *const *environment, struct config_problems *problems)
+                                char *const *environment, bool with_adopted,
+                                struct config_problems *problems)
 {
     struct yaml_node *root = yaml_tree_root(tree);
     if (root->kind == YAML_BROKEN)
         return NULL;
-    environment_apply(tree, environment, problems);
-    struct yaml_tree *secret_values = secrets_resolve(tree, secrets, problems);
-
     struct reader reader = {.problems = problems, .config = memory_new(1, sizeof(struct config))};
     fields_initialise(SCOPE_FILE, reader.config);
+    struct adopted *adopted = NULL;
+    if (with_adopted) {
+        adopted = adopted_graft(tree, reader.config->bridge.data_dir, environment, problems);
+        reader.adopted = adopted_count(adopted);
+    }
+    environment_apply(tree, environment, problems);
+    struct yaml_tree *secret_values = secrets_resolve(tree, secrets, problems);
     reader_read(&reader, root);
     if (root->kind == YAML_MAPPING || root->kind == YAML_NOTHING)
         checks_run(reader.config, &reader.file, reader.devices, reader.sinks, problems);
     reader_release(&reader);
     yaml_tree_free(secret_values);
+    if (adopted != NULL)
+        adopted_free(adopted);
     if (problems->errors == 0)
         return reader.config;
     config_free(reader.config);
@@ -35,11 +44,11 @@ static struct config *load_tree(struct yaml_tree *tree, const struct secrets_sou
 
 static struct config *load_bytes(const char *name, const char *bytes, size_t length,
                                  const struct secrets_source *secrets, char *const *environment,
-                                 struct config_problems *problems)
+                                 bool with_adopted, struct config_problems *problems)
 {
     *problems = (struct config_problems){0};
     struct yaml_tree *tree = yaml_tree_load(name, bytes, length, problems);
-    struct config *config = load_tree(tree, secrets, environment, problems);
+    struct config *config = load_tree(tree, secrets, environment, with_adopted, problems);
     yaml_tree_free(tree);
     problems_sort(problems);
     return config;
@@ -56,7 +65,7 @@ struct config *config_parse_with_secrets(const char *name, const char *bytes, si
                                          char *const *environment, struct config_problems *problems)
 {
     const struct secrets_source source = {.bytes = secrets, .length = secrets_length};
-    return load_bytes(name, bytes, length, &source, environment, problems);
+    return load_bytes(name, bytes, length, &source, environment, false, problems);
 }
 
 /* secrets.yaml in the folder of path. */
@@ -90,22 +99,41 @@ struct config *config_load(const char *path, char *const *environment,
     }
     char *secrets memory_auto = beside(path);
     const struct secrets_source source = {.path = secrets};
-    return load_bytes(path, bytes, length, &source, environment, problems);
+    return load_bytes(path, bytes, length, &source, environment, true, problems);
+}
+
+struct config_device *config_take_device(struct config *config, struct config *from)
+{
+    if (config->device_count == CONFIG_DEVICES_MAX)
+        return NULL;
+    struct config_device *device = &config->devices[config->device_count++];
+    *device = from->devices[--from->device_count];
+    device->adopted = true;
+    config_free(from);
+    return device;
+}
+
+static void release_device(struct config_device *device)
+{
+    for (size_t j = 0; j < device->channel_count; j++) {
+        fields_release(SCOPE_CHANNEL, &device->channels[j]);
+        free(device->channels[j].name);
+    }
+    free(device->channels);
+    fields_release(SCOPE_DEVICE, device);
+}
+
+void config_drop_last_device(struct config *config)
+{
+    release_device(&config->devices[--config->device_count]);
 }
 
 void config_free(struct config *config)
 {
     if (config == NULL)
         return;
-    for (size_t i = 0; i < config->device_count; i++) {
-        struct config_device *device = &config->devices[i];
-        for (size_t j = 0; j < device->channel_count; j++) {
-            fields_release(SCOPE_CHANNEL, &device->channels[j]);
-            free(device->channels[j].name);
-        }
-        free(device->channels);
-        fields_release(SCOPE_DEVICE, device);
-    }
+    for (size_t i = 0; i < config->device_count; i++)
+        release_device(&config->devices[i]);
     free(config->devices);
     for (size_t i = 0; i < config->sink_count; i++)
         fields_release(SCOPE_SINK, &config->sinks[i]);

@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CONFIG_DEVICES_MAX 8192
+
 struct config_bridge {
     char *id;       /**< [a-z0-9_-]{1,32} */
     char *data_dir; /**< as configured; relative to the working directory */
@@ -93,6 +95,7 @@ struct config_device {
     double max_current_a;
     struct config_channel *channels;
     size_t channel_count;
+    bool adopted;         /**< has a file of its own (adopted.h) */
     int line, column;     /**< where it stands in the file, for messages */
     uint64_t from_secret; /**< as in struct config */
 };
@@ -120,7 +123,7 @@ struct config {
     struct config_homeassistant homeassistant;
     struct config_history history;
     struct config_web web;
-    struct config_device *devices;
+    struct config_device *devices; /**< with room for CONFIG_DEVICES_MAX: none ever moves */
     size_t device_count;
     struct config_sink *sinks;
     size_t sink_count;
@@ -150,6 +153,7 @@ struct config_problems {
 
 /**
  * Reads path (and secrets.yaml beside it), applies BL2MQTT_* from environment, validates.
+ * With a path, the adopted devices (adopted.h) in bridge.data_dir are read as well.
  * Returns NULL if there is any error; problems (which it clears first) is always filled and may
  * hold warnings beside a config. Bounds: 1 MiB per file, depth 16, no aliases, 8192 devices.
  * environment: as environ(7), or NULL for none.
@@ -167,6 +171,12 @@ struct config *config_parse_with_secrets(const char *name, const char *bytes, si
                                          const char *secrets, size_t secrets_length,
                                          char *const *environment,
                                          struct config_problems *problems);
+
+/** Moves the only device of `from`, which is freed, to the end of config's; NULL if there is no room,
+ *  and from is as it was. Whether the two go together is for the caller to know. */
+struct config_device *config_take_device(struct config *config, struct config *from);
+/** Undoes that, while nobody uses the device. */
+void config_drop_last_device(struct config *config);
 
 /** NULL is allowed. */
 void config_free(struct config *config);

@@ -166,7 +166,7 @@ const struct field fields[] = {
      .path = "devices",
      .drivers = FOR_ALL,
      .required = FOR_ALL,
-     .meaning = "The meters, a list."},
+     .meaning = "The meters, a list; [] while there are none but adopted ones."},
 
     {IN_DEVICE(id), .type = FIELD_TEXT, .rule = TEXT_ID, .high = 32, .path = "id",
      .drivers = FOR_ALL, .required = FOR_ALL, .example = "house",

@@ -43,7 +43,6 @@ struct field_choice {
     int64_t value;
 };
 
-#define CONFIG_DEVICES_MAX 8192
 #define CONFIG_CHANNELS_MAX 26
 #define CHANNEL_NAME_MAX 8 /**< of a-z and 0-9 */
 

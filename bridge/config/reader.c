@@ -233,6 +233,7 @@ static void read_device(struct reader *reader, size_t number, struct yaml_node *
     };
     device->line = node->place.line;
     device->column = node->place.column;
+    device->adopted = number >= reader->config->device_count - reader->adopted;
     label_device(&target, node, number);
     target.notes->node = node;
     if (node->kind == YAML_MAPPING)
@@ -263,7 +264,7 @@ static void read_devices(struct target *target, const struct field *field, struc
                      CONFIG_DEVICES_MAX);
         return;
     }
-    reader->config->devices = memory_new(node->count, sizeof *reader->config->devices);
+    reader->config->devices = memory_new(CONFIG_DEVICES_MAX, sizeof *reader->config->devices);
     reader->devices = memory_new(node->count, sizeof *reader->devices);
     reader->config->device_count = node->count;
     for (size_t i = 0; i < node->count; i++)

@@ -178,8 +178,8 @@ static json_t *devices_schema(void)
     json_t *item = scope_schema(SCOPE_DEVICE);
     json_object_set_new(item, "required", required_json(SCOPE_DEVICE, FOR_ALL));
     json_object_set_new(item, "allOf", rules);
-    return json_pack("{s:s,s:i,s:i,s:o}", "type", "array", "minItems", 1, "maxItems",
-                     CONFIG_DEVICES_MAX, "items", item);
+    return json_pack("{s:s,s:i,s:o}", "type", "array", "maxItems", CONFIG_DEVICES_MAX, "items",
+                     item);
 }
 
 /* Any short name but the reserved ones. */

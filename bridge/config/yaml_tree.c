@@ -11,6 +11,7 @@
 #include <yaml.h>
 
 #define CHUNK_SIZE 16384
+#define CHUNK_SIZE_SMALL 2048 /* of a file of a few lines: there may be thousands */
 
 /* All nodes and texts of a tree live in a list of chunks and go away together. */
 struct chunk {
@@ -21,6 +22,7 @@ struct chunk {
 
 struct yaml_tree {
     struct chunk *chunks;
+    size_t chunk_size;
     size_t nodes;
     struct yaml_node *root;
 };
@@ -30,7 +32,7 @@ static void *tree_allocate(struct yaml_tree *tree, size_t size)
     size = (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     struct chunk *chunk = tree->chunks;
     if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+        size_t room = size > tree->chunk_size ? size : tree->chunk_size;
         chunk = memory_new(1, sizeof *chunk + room);
         chunk->size = room;
         chunk->next = tree->chunks;
@@ -406,6 +408,7 @@ struct yaml_tree *yaml_tree_load(const char *file, const char *bytes, size_t len
                                  struct config_problems *problems)
 {
     struct yaml_tree *tree = memory_new(1, sizeof *tree);
+    tree->chunk_size = length <= CHUNK_SIZE_SMALL ? CHUNK_SIZE_SMALL : CHUNK_SIZE;
     struct builder builder = {.tree = tree, .problems = problems};
     builder.file = yaml_tree_copy_text(tree, file, strlen(file));
     if (check_start(&builder, &bytes, &length))
@@ -461,6 +464,11 @@ struct yaml_node *yaml_node_at(struct yaml_node *node, const char *path)
         path += path[length] == '.' ? length + 1 : length;
     }
     return node;
+}
+
+void yaml_node_append(struct yaml_node *sequence, struct yaml_node *root)
+{
+    append_child(sequence, root);
 }
 
 struct yaml_node *yaml_tree_set(struct yaml_tree *tree, struct yaml_node *node, const char *key,

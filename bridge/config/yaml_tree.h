@@ -70,6 +70,9 @@ struct yaml_node *yaml_node_at(struct yaml_node *node, const char *path);
 struct yaml_node *yaml_tree_set(struct yaml_tree *tree, struct yaml_node *node, const char *key,
                                 const char *text, struct place place);
 
+/** Adds the root of another tree, which must outlive this one's use, to a sequence. */
+void yaml_node_append(struct yaml_node *sequence, struct yaml_node *root);
+
 /** A copy of text that lives as long as the tree. */
 char *yaml_tree_copy_text(struct yaml_tree *tree, const char *text, size_t length);
 

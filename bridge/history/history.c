@@ -37,18 +37,21 @@ enum status history_channel(struct history *history, const char *device, const c
                          "The name of channel %s of device %s is too long for the history (%d "
                          "bytes at most).",
                          channel, device, CHANNEL_TEXT_MAX - 1);
-    struct channels *channels = writer_channels(history->writer);
+    struct channels *channels = writer_lock_channels(history->writer);
     struct known_channel *known = channels_find_name(channels, device, channel, kind);
     if (known == NULL)
         known = channels_add(channels, 0, device, channel, kind);
+    if (known != NULL) {
+        channels_take_over(channels, known);
+        *number = known->number;
+        *state = known->state;
+    }
+    writer_unlock_channels(history->writer);
     if (known == NULL)
         return error_set(error, STATUS_FAILED,
                          "The history has no number left for channel %s of device %s; it can hold "
                          "%d channels. Begin another history file.",
                          channel, device, CHANNEL_NUMBER_MAX);
-    channels_take_over(channels, known);
-    *number = known->number;
-    *state = known->state;
     return STATUS_OK;
 }
 
@@ -59,13 +62,14 @@ enum status history_calibration(struct history *history, unsigned number,
     enum status status = calibration_check(calibration, error);
     if (status != STATUS_OK)
         return status;
-    struct channels *channels = writer_channels(history->writer);
+    struct channels *channels = writer_lock_channels(history->writer);
     struct known_channel *known = channels_find(channels, number);
     channels_configure(channels, known, calibration, invert, wall_ms);
     *changed = known->has_state && known->counted.id != 0 &&
                !calibration_equal(&known->counted.factors, &known->recorded.factors);
     if (*changed && previous != NULL)
         *previous = known->counted.factors;
+    writer_unlock_channels(history->writer);
     return STATUS_OK;
 }
 
@@ -74,10 +78,11 @@ void history_calibration_in_use(struct history *history, unsigned number,
                                 int64_t *valid_from_ms)
 {
     const struct known_calibration *recorded =
-        &channels_find(writer_channels(history->writer), number)->recorded;
+        &channels_find(writer_lock_channels(history->writer), number)->recorded;
     *calibration = recorded->factors;
     *measured = recorded->origin == CALIBRATION_MEASURED;
     *valid_from_ms = recorded->valid_from_ms;
+    writer_unlock_channels(history->writer);
 }
 
 enum status history_measured(struct history *history, unsigned number,

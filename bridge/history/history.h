@@ -54,8 +54,8 @@ struct history;
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error);
 
-/** Number of a channel in this file, created on first sight; what is known of it is loaded.
- *  Only before history_start. state->known is false if it was never seen. When the channel was
+/** Number of a channel in this file, created on first sight (also while the writer runs: it is in
+ *  the next transaction); what is known of it is loaded. state->known is false if it was never seen. When the channel was
  *  read by another kind of source before, its total so far comes as the base of a state that is
  *  not known, so that totals go on although the new source's counter begins elsewhere. */
 enum status history_channel(struct history *history, const char *device, const char *channel,
@@ -64,8 +64,8 @@ enum status history_channel(struct history *history, const char *device, const c
 
 /** Says what is configured for a channel, and decides what it is run with: that, or what was
  *  measured (history_measured) since the configuration last changed. Records it, valid from
- *  wall_ms, if it differs from the last one recorded. Only before history_start, after
- *  history_channel. *changed says whether the counts in the channel's state were counted under other
+ *  wall_ms, if it differs from the last one recorded. After history_channel, before the first reading.
+ *  *changed says whether the counts in the channel's state were counted under other
  *  factors than those; then previous (may be NULL) receives the former: create the meter with
  *  previous and the state, then give it the calibration in use. That stays true after a crash in
  *  between, as each stored total knows the factors it was counted with.
@@ -74,7 +74,7 @@ enum status history_calibration(struct history *history, unsigned number,
                                 const struct calibration *calibration, bool invert, int64_t wall_ms,
                                 struct calibration *previous, bool *changed, struct error *error);
 
-/** What history_calibration decided. Only before history_start. */
+/** What history_calibration decided. */
 void history_calibration_in_use(struct history *history, unsigned number,
                                 struct calibration *calibration, bool *measured,
                                 int64_t *valid_from_ms);

@@ -64,8 +64,8 @@ int rows_open(sqlite3 *db, struct rows **rows);
 void rows_close(struct rows *rows);
 
 /**
- * One transaction, all or nothing. Of `channels` it reads only what never changes while the writer
- * runs (names and numbers) and the channels' `stored` marks, which it sets once committed.
+ * One transaction, all or nothing. Of `channels` it adds those without the `stored` mark, which it
+ * sets once committed.
  * Each reading and event that finds its key taken gets the next free millisecond.
  */
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);

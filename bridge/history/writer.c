@@ -44,7 +44,7 @@ struct writer {
     struct queue queue;
     struct outboxes outboxes;
     unsigned files;           /* fresh ones begun since the start */
-    struct channels channels; /* names and numbers never change; the rest is guarded */
+    struct channels channels; /* one may be added at any time; a name once there never moves */
     struct history_health health;
     size_t in_flight; /* readings the thread has taken and not yet settled */
     int64_t due_ms;   /* boot clock: next commit, or next try */
@@ -59,8 +59,9 @@ struct writer {
     /* The thread's own. */
     struct database *database;
     struct batch batch;
-    int64_t retry_delay_ms; /* 0: the last commit worked */
-    unsigned renewals;      /* fresh files begun since the last commit that worked */
+    struct channels unstored; /* copies of those that the next transaction adds; texts are shared */
+    int64_t retry_delay_ms;   /* 0: the last commit worked */
+    unsigned renewals;        /* fresh files begun since the last commit that worked */
     int64_t totals_written_ms;
     bool totals_failing;
     uint64_t dropped_before; /* the outage began */
@@ -133,9 +134,15 @@ struct writer *writer_create(const struct history_options *options, struct datab
     return writer;
 }
 
-struct channels *writer_channels(struct writer *writer)
+struct channels *writer_lock_channels(struct writer *writer)
 {
+    (void)pthread_mutex_lock(&writer->mutex);
     return &writer->channels;
+}
+
+void writer_unlock_channels(struct writer *writer)
+{
+    (void)pthread_mutex_unlock(&writer->mutex);
 }
 
 static void writer_free(struct writer *writer)
@@ -144,6 +151,7 @@ static void writer_free(struct writer *writer)
     free(writer->batch.events.items);
     free(writer->batch.totals);
     free(writer->batch.calibrations);
+    free(writer->unstored.list);
     queue_free(&writer->queue);
     channels_free(&writer->channels);
     (void)pthread_cond_destroy(&writer->changed);
@@ -276,10 +284,25 @@ static void take_outboxes(struct writer *writer)
     }
 }
 
+/* With the mutex held. The list itself may move while the disk is at work. */
+static void take_unstored(struct writer *writer)
+{
+    struct channels *unstored = &writer->unstored;
+    unstored->count = 0;
+    for (size_t i = 0; i < writer->channels.count; i++) {
+        if (writer->channels.list[i].stored)
+            continue;
+        unstored->list = memory_grow(unstored->list, unstored->count, &unstored->capacity,
+                                     sizeof *unstored->list);
+        unstored->list[unstored->count++] = writer->channels.list[i];
+    }
+}
+
 /* With the mutex held. */
 static void take(struct writer *writer)
 {
     struct batch *batch = &writer->batch;
+    take_unstored(writer);
     queue_take(&writer->queue, &batch->readings, &batch->events);
     writer->in_flight = batch->readings.count;
     writer->urgent = false;
@@ -307,10 +330,7 @@ static bool nothing_to_write(const struct writer *writer)
     if (batch->readings.count > 0 || batch->events.count > 0 || batch->total_count > 0 ||
         batch->calibration_count > 0 || batch->outbox_count > 0)
         return false;
-    for (size_t i = 0; i < writer->channels.count; i++)
-        if (!writer->channels.list[i].stored)
-            return false;
-    return true;
+    return writer->unstored.count == 0;
 }
 
 static void settle_done(struct writer *writer, int64_t began_ms)
@@ -327,6 +347,10 @@ static void settle_done(struct writer *writer, int64_t began_ms)
                             &channel->stored_imported_uwh, &channel->stored_exported_uwh);
     }
     batch_calibrations_stored(batch, &writer->channels);
+    for (size_t i = 0; i < writer->unstored.count; i++)
+        channels_find(&writer->channels, writer->unstored.list[i].number)->stored = true;
+    free(writer->unstored.list); /* at the start it may hold thousands, later hardly ever one */
+    writer->unstored = (struct channels){0};
     ring_clear(&batch->readings);
     events_clear(&batch->events);
     writer->retry_delay_ms = 0;
@@ -477,7 +501,7 @@ static bool turn(struct writer *writer, bool *clean)
     bool idle = writer->held || (writer->retry_delay_ms == 0 && nothing_to_write(writer));
     enum database_result result = DATABASE_DONE;
     if (!idle)
-        result = database_write(writer->database, &writer->channels, &writer->batch, &error);
+        result = database_write(writer->database, &writer->unstored, &writer->batch, &error);
 
     (void)pthread_mutex_lock(&writer->mutex);
     if (idle)

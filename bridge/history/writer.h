@@ -17,8 +17,10 @@ struct writer;
 struct writer *writer_create(const struct history_options *options, struct database *database,
                              const struct channels *channels);
 
-/** To be used only before writer_start. Borrowed. */
-struct channels *writer_channels(struct writer *writer);
+/** For a moment, at any time: what is added goes into the next transaction. The disk is never used
+ *  while they are locked. Borrowed until writer_unlock_channels. */
+struct channels *writer_lock_channels(struct writer *writer);
+void writer_unlock_channels(struct writer *writer);
 
 enum status writer_start(struct writer *writer, struct error *error);
 

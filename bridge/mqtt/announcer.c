@@ -24,7 +24,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define POLL_MS 50 /* while waiting for acknowledgements */
+#define POLL_MS 50     /* while waiting for acknowledgements */
+#define ROUND_MS 60000 /* thousands of devices are announced in this time, not gap_ms apart */
 
 const struct announcer_timing announcer_timing_default = {
     .gap_ms = 50,
@@ -70,7 +71,8 @@ struct announcer {
 
     json_t *records;
     struct thing *things;
-    size_t thing_count;
+    size_t thing_count, thing_room;
+    json_t *wanted; /* device id -> index of its thing */
 
     bool connected;
     int64_t next_step_ms;
@@ -160,8 +162,7 @@ static bool send_messages(struct announcer *announcer, struct thing *thing,
         json_decref(thing->last_topics);
         thing->last_topics = json_array();
         for (struct message *m = messages->first; m != NULL; m = m->next) {
-            publisher_publish(announcer->publisher, m->topic, m->payload, strlen(m->payload), true,
-                              1);
+            publisher_publish_once(announcer->publisher, m->topic, m->payload, strlen(m->payload));
             json_array_append_new(thing->last_topics, json_string(m->topic));
         }
         thing->last_hash = messages->hash;
@@ -464,6 +465,12 @@ static void round_is_through(struct announcer *announcer)
     uv_timer_start(&announcer->refresh_timer, on_refresh, (uint64_t)delay, 0);
 }
 
+static int64_t gap_ms(const struct announcer *announcer)
+{
+    int64_t share_ms = ROUND_MS / (int64_t)(announcer->thing_count + 1);
+    return share_ms < announcer->timing.gap_ms ? share_ms : announcer->timing.gap_ms;
+}
+
 static struct thing *first_due(struct announcer *announcer, int64_t now)
 {
     for (size_t i = 0; i < announcer->thing_count; i++) {
@@ -482,7 +489,7 @@ static void on_step(uv_timer_t *timer)
         struct thing *thing = first_due(announcer, now);
         if (thing != NULL) {
             take_step(announcer, thing);
-            announcer->next_step_ms = now + announcer->timing.gap_ms;
+            announcer->next_step_ms = now + gap_ms(announcer);
         }
     }
     arm(announcer);
@@ -510,23 +517,26 @@ static void arm(struct announcer *announcer)
     uv_timer_start(&announcer->step_timer, on_step, delay > 0 ? (uint64_t)delay : 0, 0);
 }
 
+/* The first step of a round; true if that changed the record. */
+static bool begin(struct announcer *announcer, struct thing *thing)
+{
+    if (thing->step != STEP_IDLE || thing->removed_by_user)
+        return false;
+    if (!thing->wanted) {
+        if (thing->old != NULL)
+            go(thing, STEP_CLEAR, 0);
+        return false;
+    }
+    bool changed = extend_record(announcer, thing);
+    go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
+    return changed;
+}
+
 static void start_round(struct announcer *announcer)
 {
     bool changed = false;
-    for (size_t i = 0; i < announcer->thing_count; i++) {
-        struct thing *thing = &announcer->things[i];
-        if (thing->step != STEP_IDLE)
-            continue;
-        if (!thing->wanted) {
-            if (thing->old != NULL)
-                go(thing, STEP_CLEAR, 0);
-            continue;
-        }
-        if (thing->removed_by_user)
-            continue;
-        changed = extend_record(announcer, thing) || changed;
-        go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
-    }
+    for (size_t i = 0; i < announcer->thing_count; i++)
+        changed = begin(announcer, &announcer->things[i]) || changed;
     if (changed)
         start_save(announcer);
     arm(announcer);
@@ -656,25 +666,29 @@ static void learn(struct announcer *announcer, struct thing *thing,
     arm(announcer);
 }
 
+static struct thing *find_wanted(struct announcer *announcer, const char *device_id)
+{
+    const json_t *index = json_object_get(announcer->wanted, device_id);
+    return index == NULL ? NULL : &announcer->things[json_integer_value(index)];
+}
+
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
     const char *prefix = announcer->options.context.prefix;
     if (strncmp(incoming->topic, prefix, strlen(prefix)) != 0)
         return false; /* most messages, in few steps */
-    char key[PROPERTY_KEY_SIZE];
-    for (size_t i = 0; i < announcer->thing_count; i++) {
-        struct thing *thing = &announcer->things[i];
-        if (!thing->wanted ||
-            !discovery_topic_matches(&announcer->options.context, thing->device_id, incoming->topic,
-                                     key, sizeof key))
-            continue;
-        if (incoming->payload_length == 0)
-            emptied(announcer, thing, incoming->topic, key);
-        else if (incoming->retained && announcer->options.context.device_mode)
-            learn(announcer, thing, incoming);
-        return true;
-    }
-    return false;
+    char device_id[DISCOVERY_DEVICE_ID_SIZE], key[PROPERTY_KEY_SIZE];
+    if (!discovery_topic_read(&announcer->options.context, incoming->topic, device_id, key,
+                              sizeof key))
+        return false;
+    struct thing *thing = find_wanted(announcer, device_id);
+    if (thing == NULL)
+        return false;
+    if (incoming->payload_length == 0)
+        emptied(announcer, thing, incoming->topic, key);
+    else if (incoming->retained && announcer->options.context.device_mode)
+        learn(announcer, thing, incoming);
+    return true;
 }
 
 static bool is_birth(const struct publisher_incoming *incoming)
@@ -708,30 +722,31 @@ bool announcer_incoming(struct announcer *announcer, const struct publisher_inco
 
 static struct thing *add_thing(struct announcer *announcer, const char *device_id)
 {
+    announcer->things = memory_grow(announcer->things, announcer->thing_count,
+                                    &announcer->thing_room, sizeof *announcer->things);
     struct thing *thing = &announcer->things[announcer->thing_count++];
+    *thing = (struct thing){.step = STEP_IDLE};
     thing->device_id = memory_copy_text(device_id);
     thing->removed_keys = json_object();
     return thing;
 }
 
-static void add_wanted(struct announcer *announcer, const char *device_id,
-                       const struct device_description *device)
+static void want(struct announcer *announcer, struct thing *thing,
+                 const struct device_description *device)
 {
-    struct thing *thing = add_thing(announcer, device_id);
     thing->wanted = true;
     thing->device = device;
-
+    (void)json_object_set_new(announcer->wanted, thing->device_id,
+                              json_integer(thing - announcer->things));
     char filter[DISCOVERY_TOPIC_SIZE];
-    discovery_filter(&announcer->options.context, device_id, filter, sizeof filter);
+    discovery_filter(&announcer->options.context, thing->device_id, filter, sizeof filter);
     publisher_subscribe(announcer->publisher, filter, 1);
 }
 
-static struct thing *find_wanted(struct announcer *announcer, const char *device_id)
+static void add_wanted(struct announcer *announcer, const char *device_id,
+                       const struct device_description *device)
 {
-    for (size_t i = 0; i < announcer->thing_count; i++)
-        if (announcer->things[i].wanted && strcmp(announcer->things[i].device_id, device_id) == 0)
-            return &announcer->things[i];
-    return NULL;
+    want(announcer, add_thing(announcer, device_id), device);
 }
 
 /* Gives a remembered record to the thing it belongs to, or makes a thing that clears it. */
@@ -761,6 +776,36 @@ static void place_records(struct announcer *announcer)
     }
 }
 
+/* One of that id that is just being taken back. */
+static struct thing *find_unwanted(struct announcer *announcer, const char *device_id)
+{
+    for (size_t i = 0; i < announcer->thing_count; i++)
+        if (!announcer->things[i].wanted && announcer->things[i].old != NULL &&
+            strcmp(announcer->things[i].device_id, device_id) == 0)
+            return &announcer->things[i];
+    return NULL;
+}
+
+void announcer_add(struct announcer *announcer, const struct device_description *device)
+{
+    if (!announcer->options.enabled || !device->homeassistant)
+        return;
+    struct thing *before = find_unwanted(announcer, device->id);
+    json_t *record = before == NULL ? NULL : before->old;
+    if (before != NULL) {
+        before->old = NULL;
+        before->step = STEP_IDLE;
+    }
+    add_wanted(announcer, device->id, device);
+    if (record != NULL)
+        place_record(announcer, record);
+    if (!announcer->connected)
+        return;
+    if (begin(announcer, find_wanted(announcer, device->id)))
+        start_save(announcer);
+    arm(announcer);
+}
+
 static void init_timer(struct announcer *announcer, uv_timer_t *timer)
 {
     uv_timer_init(announcer->loop, timer);
@@ -786,8 +831,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
     struct error error = {.text = ""};
     if (announced_load(options->memory_path, &announcer->records, &error) != STATUS_OK)
         log_warning(announcer->log, "%s", error.text);
-    size_t most = 1 + options->device_count + json_array_size(announcer->records);
-    announcer->things = memory_new(most, sizeof *announcer->things);
+    announcer->wanted = json_object();
     if (options->enabled) {
         publisher_subscribe(publisher, options->status_topic, 1);
         add_wanted(announcer, DISCOVERY_BRIDGE_DEVICE, NULL);
@@ -809,6 +853,7 @@ static void maybe_free(struct announcer *announcer)
         json_decref(announcer->things[i].removed_keys);
     }
     free(announcer->things);
+    json_decref(announcer->wanted);
     json_decref(announcer->records);
     free(announcer->memory_path);
     free(announcer);

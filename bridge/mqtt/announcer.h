@@ -17,7 +17,7 @@
 
 /** Milliseconds; tests use shorter ones. */
 struct announcer_timing {
-    int64_t gap_ms;    /**< between two devices */
+    int64_t gap_ms;    /**< between two devices; less when there are more than a thousand */
     int64_t settle_ms; /**< between two different messages for one device: Home Assistant drops
                                 the second one while it still works on the first */
     int64_t birth_min_ms, birth_max_ms;     /**< after a birth, at random */
@@ -48,6 +48,9 @@ struct announcer;
  *  memory is an empty one; a damaged one is set aside (".damaged") and said. */
 struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_options *options,
                                    struct publisher *publisher);
+/** One more device, which is announced as soon as there is a connection; borrowed like the others. */
+void announcer_add(struct announcer *announcer, const struct device_description *device);
+
 /** Frees itself in the loop's next turn. Before publisher_close. NULL is allowed. */
 void announcer_close(struct announcer *announcer);
 

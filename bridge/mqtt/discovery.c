@@ -457,31 +457,46 @@ static bool skip_level(const char **text, const char *what)
     return true;
 }
 
-bool discovery_topic_matches(const struct discovery_context *context, const char *device_id,
-                             const char *topic, char *key, size_t key_size)
+/* Copies the level at *text and moves past it and its slash; false if it is empty or does not fit. */
+static bool take_level(const char **text, char *level, size_t size)
 {
-    char id[OBJECT_ID_SIZE];
-    object_id(context, device_id, id, sizeof id);
+    size_t length = strcspn(*text, "/");
+    if (length == 0 || length >= size || (*text)[length] != '/')
+        return false;
+    memcpy(level, *text, length);
+    level[length] = '\0';
+    *text += length + 1;
+    return true;
+}
+
+bool discovery_topic_read(const struct discovery_context *context, const char *topic,
+                          char device_id[DISCOVERY_DEVICE_ID_SIZE], char *key, size_t key_size)
+{
+    char before[OBJECT_ID_SIZE]; /* the object id of a device without a name */
+    object_id(context, "", before, sizeof before);
+    size_t length = strlen(before);
     key[0] = '\0';
     if (!skip_level(&topic, context->prefix))
         return false;
-    if (context->device_mode)
-        return skip_level(&topic, "device") && skip_level(&topic, id) &&
-               strcmp(topic, "config") == 0;
+    if (context->device_mode && !skip_level(&topic, "device"))
+        return false;
+    const char *slash = strchr(topic, '/'); /* behind the platform, whichever */
+    if (!context->device_mode && slash == NULL)
+        return false;
+    if (!context->device_mode)
+        topic = slash + 1;
+    if (strncmp(topic, before, length) != 0)
+        return false;
+    topic += length;
+    return take_level(&topic, device_id, DISCOVERY_DEVICE_ID_SIZE) &&
+           (context->device_mode || take_level(&topic, key, key_size)) &&
+           strcmp(topic, "config") == 0;
+}
 
-    const char *slash = strchr(topic, '/'); /* the platform, whichever */
-    if (slash == NULL)
-        return false;
-    topic = slash + 1;
-    if (!skip_level(&topic, id))
-        return false;
-    const char *end = strchr(topic, '/');
-    if (end == NULL || strcmp(end, "/config") != 0)
-        return false;
-    size_t length = (size_t)(end - topic);
-    if (length == 0 || length >= key_size)
-        return false;
-    memcpy(key, topic, length);
-    key[length] = '\0';
-    return true;
+bool discovery_topic_matches(const struct discovery_context *context, const char *device_id,
+                             const char *topic, char *key, size_t key_size)
+{
+    char found[DISCOVERY_DEVICE_ID_SIZE];
+    return discovery_topic_read(context, topic, found, key, key_size) &&
+           strcmp(found, device_id) == 0;
 }

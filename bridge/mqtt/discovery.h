@@ -56,10 +56,16 @@ json_t *discovery_bridge_announced(void);
 /** Writes the filter that matches exactly the device's discovery topics in this mode. */
 void discovery_filter(const struct discovery_context *context, const char *device_id, char *filter,
                       size_t size);
+#define DISCOVERY_DEVICE_ID_SIZE 65 /**< ids in bridge.yaml are shorter */
+
 /**
- * True if topic is one of the device's discovery topics in this mode. key then holds the component's
- * key in component mode and is "" in device mode.
+ * True if topic has the form of a discovery topic of one of this bridge's devices in this mode, whether
+ * there is such a device or not. key then holds the component's key in component mode and is "" in device
+ * mode.
  */
+bool discovery_topic_read(const struct discovery_context *context, const char *topic,
+                          char device_id[DISCOVERY_DEVICE_ID_SIZE], char *key, size_t key_size);
+/** The same for one device. */
 bool discovery_topic_matches(const struct discovery_context *context, const char *device_id,
                              const char *topic, char *key, size_t key_size);
 

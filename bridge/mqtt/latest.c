@@ -15,6 +15,7 @@ struct latest_item {
     unsigned on_the_way;
     int qos;
     bool retained;
+    bool once; /* forgotten when it is delivered */
     bool dirty;
     struct latest_item *chain;           /* same bucket */
     struct latest_item *previous, *next; /* all items, oldest first */
@@ -185,7 +186,7 @@ static struct latest_item *pop_dirty(struct latest *latest)
 }
 
 bool latest_put(struct latest *latest, const char *topic, const char *bytes, size_t length,
-                bool retained, int qos)
+                enum latest_keeping keeping, int qos)
 {
     uint64_t hash = hash_text(topic);
     struct latest_item *item = find(latest, topic, hash);
@@ -198,7 +199,8 @@ bool latest_put(struct latest *latest, const char *topic, const char *bytes, siz
         item = add(latest, topic, hash);
     set_payload(latest, item, payload_new(bytes, length));
     item->version++;
-    item->retained = retained;
+    item->retained = keeping != LATEST_UNRETAINED;
+    item->once = keeping == LATEST_RETAINED_ONCE;
     item->qos = qos;
     mark_dirty(latest, item);
     return true;
@@ -236,8 +238,8 @@ void latest_done(struct latest *latest, struct latest_message *message, enum lat
     }
     if (item->on_the_way > 0)
         return;
-    if (item->retained && item->payload->length == 0)
-        forget(latest, item); /* cleared on the broker: nothing left to repeat */
+    if (item->retained && (item->once || item->payload->length == 0))
+        forget(latest, item); /* nothing to repeat, or the caller will */
     else if (!item->retained)
         set_payload(latest, item, NULL);
 }

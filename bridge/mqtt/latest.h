@@ -46,9 +46,15 @@ enum latest_outcome {
 struct latest *latest_create(size_t topics_max, size_t bytes_max);
 void latest_free(struct latest *latest);
 
+enum latest_keeping {
+    LATEST_UNRETAINED,    /**< the broker does not keep it; sent until it has arrived once */
+    LATEST_RETAINED,      /**< ... and again after every connect */
+    LATEST_RETAINED_ONCE, /**< the broker keeps it, but here it is forgotten once it has arrived */
+};
+
 /** False if there is no room for it; an older value of the topic then stays. */
 bool latest_put(struct latest *latest, const char *topic, const char *bytes, size_t length,
-                bool retained, int qos);
+                enum latest_keeping keeping, int qos);
 
 /** The message that has waited longest. False if nothing waits. */
 bool latest_take(struct latest *latest, struct latest_message *message);

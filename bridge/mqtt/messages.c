@@ -4,6 +4,7 @@
 #include "bridge/device/exposes.h"
 #include "drivers/base/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static json_t *time_json(int64_t wall_ms)
@@ -74,14 +75,84 @@ static void mask_secrets(json_t *json)
     }
 }
 
+/* ---- lists of devices ---- */
+
+/* With thousands of devices the tree of a message takes tens of megabytes; so it is turned into text one
+ * device at a time. */
+struct stream {
+    FILE *out;
+    char *text;
+    size_t size;
+};
+
+static void stream_open(struct stream *stream)
+{
+    *stream = (struct stream){.out = NULL};
+    stream->out = open_memstream(&stream->text, &stream->size);
+}
+
+/* Takes the item. */
+static void stream_item(struct stream *stream, json_t *item, bool first)
+{
+    if (stream->out != NULL && !first)
+        (void)fputc(',', stream->out);
+    if (stream->out != NULL)
+        (void)json_dumpf(item, stream->out, JSON_COMPACT);
+    json_decref(item);
+}
+
+static void stream_words(struct stream *stream, const char *words, size_t length)
+{
+    if (stream->out != NULL)
+        (void)fwrite(words, 1, length, stream->out);
+}
+
+/* NULL only if there was no memory. */
+static char *stream_close(struct stream *stream)
+{
+    bool good = stream->out != NULL && ferror(stream->out) == 0 && fclose(stream->out) == 0;
+    if (good)
+        return stream->text;
+    free(stream->text);
+    return NULL;
+}
+
+static json_t *info_without_devices(const struct message_info *info)
+{
+    json_t *config = info->config != NULL ? json_copy((json_t *)info->config) : json_object();
+    (void)json_object_del(config, "devices");
+    json_t *own = json_deep_copy(config);
+    json_decref(config);
+    mask_secrets(own);
+    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}", "version", info->version, "bridge_id",
+                     info->bridge_id, "started", time_json(info->started_wall_ms), "time",
+                     time_json(info->now_wall_ms), "log_level", log_level_name(info->log_level),
+                     "config", own);
+}
+
 char *message_bridge_info(const struct message_info *info)
 {
-    json_t *config = info->config != NULL ? json_deep_copy(info->config) : json_object();
-    mask_secrets(config);
-    return dump(json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}", "version", info->version, "bridge_id",
-                          info->bridge_id, "started", time_json(info->started_wall_ms), "time",
-                          time_json(info->now_wall_ms), "log_level",
-                          log_level_name(info->log_level), "config", config));
+    const json_t *devices = json_object_get(info->config, "devices");
+    char *rest memory_auto = dump(info_without_devices(info));
+    if (!json_is_array(devices))
+        return memory_copy_text(rest);
+    /* "config" comes last; its own brace and the message's are the last two characters. */
+    size_t head = strlen(rest) - 2;
+    struct stream stream;
+    size_t index;
+    json_t *device;
+    stream_open(&stream);
+    stream_words(&stream, rest, head);
+    bool alone = rest[head - 1] == '{';
+    stream_words(&stream, ",\"devices\":[" + alone, strlen(",\"devices\":[") - alone);
+    json_array_foreach(devices, index, device)
+    {
+        json_t *copy = json_deep_copy(device);
+        mask_secrets(copy);
+        stream_item(&stream, copy, index == 0);
+    }
+    stream_words(&stream, "]}}", 3);
+    return stream_close(&stream);
 }
 
 static json_t *device_json(const struct device_description *device)
@@ -98,10 +169,13 @@ static json_t *device_json(const struct device_description *device)
 
 char *message_bridge_devices(const struct device_description *const *devices, size_t count)
 {
-    json_t *list = json_array();
+    struct stream stream;
+    stream_open(&stream);
+    stream_words(&stream, "[", 1);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, device_json(devices[i]));
-    return dump(list);
+        stream_item(&stream, device_json(devices[i]), i == 0);
+    stream_words(&stream, "]", 1);
+    return stream_close(&stream);
 }
 
 static json_t *problem_names(unsigned problems)

@@ -986,17 +986,29 @@ static bool good_topic(const char *topic)
     return length > 0 && length <= 65535 && topic[length] == '\0';
 }
 
-void publisher_publish(struct publisher *publisher, const char *topic, const char *payload,
-                       size_t length, bool retained, int qos)
+static void put(struct publisher *publisher, const char *topic, const char *payload, size_t length,
+                enum latest_keeping keeping, int qos)
 {
     pthread_mutex_lock(&publisher->lock);
     if (!good_topic(topic) ||
-        !latest_put(publisher->latest, topic, payload, length, retained, qos)) {
+        !latest_put(publisher->latest, topic, payload, length, keeping, qos)) {
         publisher->health.dropped++;
         publisher->complaints_dropped++;
     }
     pthread_cond_signal(&publisher->changed);
     pthread_mutex_unlock(&publisher->lock);
+}
+
+void publisher_publish(struct publisher *publisher, const char *topic, const char *payload,
+                       size_t length, bool retained, int qos)
+{
+    put(publisher, topic, payload, length, retained ? LATEST_RETAINED : LATEST_UNRETAINED, qos);
+}
+
+void publisher_publish_once(struct publisher *publisher, const char *topic, const char *payload,
+                            size_t length)
+{
+    put(publisher, topic, payload, length, LATEST_RETAINED_ONCE, 1);
 }
 
 void publisher_event(struct publisher *publisher, const char *topic, const char *payload,

@@ -74,6 +74,10 @@ enum status publisher_start(struct publisher *publisher, struct error *error);
  *  retained. length 0 with retained clears the topic on the broker. */
 void publisher_publish(struct publisher *publisher, const char *topic, const char *payload,
                        size_t length, bool retained, int qos);
+/** Retained, QoS 1, but forgotten here as soon as it has arrived: for whoever can make it again after a
+ *  reconnect, and has too much of it to keep. */
+void publisher_publish_once(struct publisher *publisher, const char *topic, const char *payload,
+                            size_t length);
 /** Sent once if connected now, else dropped. For events, log lines, responses. */
 void publisher_event(struct publisher *publisher, const char *topic, const char *payload,
                      size_t length, int qos);

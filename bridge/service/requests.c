@@ -173,6 +173,20 @@ static enum status clear_announcements(const struct service_requests *requests,
     return requests->search(requests->context, request, CLEAR_MS, topic, error);
 }
 
+static enum status adopt(const struct service_requests *requests, const struct request *request,
+                         json_t **data, struct error *error)
+{
+    (void)data;
+    return adoption_adopt(requests->adoption, request, error);
+}
+
+static enum status remove_device(const struct service_requests *requests,
+                                 const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    return adoption_remove(requests->adoption, request, error);
+}
+
 #define HANDLER_KEYS_MAX 8
 
 struct row {
@@ -192,6 +206,8 @@ static const struct row rows[] = {
      {"id", "channel", "voltage", "current", "power"},
      false},
     {"permit_join", permit_join, {"time"}, true},
+    {"device/adopt", adopt, {"topic", "id", "name", "channels", "energy_unit"}, true},
+    {"device/remove", remove_device, {"id"}, true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };
 

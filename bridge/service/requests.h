@@ -8,12 +8,14 @@
 
 #include "bridge/mqtt/publisher.h"
 #include "bridge/mqtt/requests.h"
+#include "bridge/service/adoption.h"
 #include "bridge/service/service_device.h"
 
 struct service_requests {
     const char *base_topic;
     struct publisher *publisher;
     struct log *log;
+    struct adoption *adoption;
     struct service_device **devices;
     size_t device_count;
     /** Checks the configuration; if it is good, the service will end and begin again with it. */

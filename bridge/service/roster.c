@@ -40,7 +40,7 @@ static json_t *topics_of(const struct config *config)
     return topics;
 }
 
-static void store(const char *path, json_t *topics, struct log *log)
+static json_t *list_of(json_t *topics)
 {
     json_t *list = json_array();
     const char *topic;
@@ -49,6 +49,12 @@ static void store(const char *path, json_t *topics, struct log *log)
     {
         (void)json_array_append_new(list, json_string(topic));
     }
+    return list;
+}
+
+/* Takes the list. */
+static void store(const char *path, json_t *list, struct log *log)
+{
     char *text memory_auto = json_dumps(list, JSON_INDENT(1));
     json_decref(list);
     struct error error = {""};
@@ -73,7 +79,14 @@ void roster_update(const char *path, const struct config *config,
         gone(context, topic);
     }
     if (changed)
-        store(path, now, log);
+        store(path, list_of(now), log);
     json_decref(before);
     json_decref(now);
+}
+
+void roster_add(const char *path, const char *base_topic, const char *device, struct log *log)
+{
+    json_t *topics = load(path, log);
+    (void)json_array_append_new(topics, json_sprintf("%s/%s", base_topic, device));
+    store(path, topics, log);
 }

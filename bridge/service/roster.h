@@ -17,4 +17,8 @@
 void roster_update(const char *path, const struct config *config,
                    void (*gone)(void *context, const char *topic), void *context, struct log *log);
 
+/** Adds a topic of a device that joined later, so that its removal is noticed. Any thread, but not while
+ *  roster_update runs. */
+void roster_add(const char *path, const char *base_topic, const char *device, struct log *log);
+
 #endif

@@ -2,6 +2,7 @@
 #include "bridge/service/search.h"
 
 #include "bridge/mqtt/publisher.h"
+#include "bridge/service/module_id.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 #include "drivers/openbeken/finder.h"
@@ -12,7 +13,6 @@
 
 #define CLOSE_MS 1000
 #define CONNECT_MS 10000 /* a second client in one process takes the MQTT library two seconds */
-#define ID_SIZE 33
 
 struct search {
     const struct config *config;
@@ -154,39 +154,26 @@ static bool is_configured(const struct config *config, const char *client)
     return false;
 }
 
-static bool id_taken(const struct config *config, const json_t *modules, const char *id)
+struct ids {
+    const struct config *config;
+    const json_t *modules;
+};
+
+static bool id_taken(void *context, const char *id)
 {
+    const struct ids *ids = context;
     size_t index;
     json_t *module;
-    for (size_t i = 0; i < config->device_count; i++)
-        if (strcmp(config->devices[i].id, id) == 0)
+    for (size_t i = 0; i < ids->config->device_count; i++)
+        if (strcmp(ids->config->devices[i].id, id) == 0)
             return true;
-    json_array_foreach(modules, index, module)
+    json_array_foreach(ids->modules, index, module)
     {
         const char *other = json_string_value(json_object_get(module, "id"));
         if (other != NULL && strcmp(other, id) == 0)
             return true;
     }
     return strcmp(id, "bridge") == 0;
-}
-
-/* An id for bridge.yaml out of the last word of the client id. */
-static void make_id(const struct config *config, const json_t *modules, const char *client,
-                    char id[ID_SIZE])
-{
-    const char *slash = strrchr(client, '/');
-    const char *word = slash == NULL ? client : slash + 1;
-    char stem[ID_SIZE - 5];
-    size_t length = 0;
-    for (; *word != '\0' && length < sizeof stem - 1; word++) {
-        char c = *word >= 'A' && *word <= 'Z' ? (char)(*word - 'A' + 'a') : *word;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-        stem[length++] = plain ? c : '_';
-    }
-    stem[length] = '\0';
-    (void)snprintf(id, ID_SIZE, "%s", length > 0 ? stem : "module");
-    for (unsigned n = 2; n < 1000 && id_taken(config, modules, id); n++)
-        (void)snprintf(id, ID_SIZE, "%s_%u", length > 0 ? stem : "module", n);
 }
 
 /* JSON's strings are YAML's. */
@@ -245,7 +232,7 @@ static json_t *describe(const struct search *search, size_t index, const json_t 
 {
     const struct openbeken_found *found = openbeken_finder_get(search->finder, index);
     bool configured = is_configured(search->config, found->client);
-    char id[ID_SIZE], buffer[512];
+    char id[MODULE_ID_SIZE], buffer[512];
     struct text lines;
     json_t *module = json_pack("{s:s, s:b, s:b, s:b, s:b, s:I, s:o}", "topic", found->client,
                                "configured", configured, "chip_a", found->chips[0], "chip_b",
@@ -264,7 +251,8 @@ static json_t *describe(const struct search *search, size_t index, const json_t 
         set_text(module, "energy_unit", unit_name(found->unit));
     if (configured)
         return module;
-    make_id(search->config, modules, found->client, id);
+    struct ids ids = {search->config, modules};
+    module_id_make(found->client, id_taken, &ids, id);
     text_init(&lines, buffer, sizeof buffer);
     make_lines(found, id, &lines);
     set_text(module, "id", id);

@@ -2,6 +2,7 @@
 #include "bridge/service/service.h"
 #include "bridge/config/json.h"
 #include "bridge/mqtt/announcer.h"
+#include "bridge/service/adoption.h"
 #include "bridge/service/clock_watch.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
@@ -29,7 +30,7 @@
 #define QUEUE_LIMIT 65536 /* readings; some 6 MB, nine hours of two channels at 1 Hz */
 
 struct service {
-    const struct config *config;
+    struct config *config;
     struct log *log;
     enum service_end end;
     int64_t started_wall_ms;
@@ -53,6 +54,8 @@ struct service {
     struct sources *sources;
     struct search *search; /* NULL: none is running */
     struct request search_request;
+    json_t *found; /* the modules of the last search; NULL: none yet */
+    struct adoption *adoption;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -388,6 +391,8 @@ static void search_done(void *context)
 {
     struct service *service = context;
     json_t *result = search_result(service->search);
+    json_decref(service->found);
+    service->found = json_incref(json_object_get(result, "modules"));
     service_respond(service->config->mqtt.base_topic, service->publisher, &service->search_request,
                     STATUS_OK, result, NULL);
     json_decref(result);
@@ -414,6 +419,81 @@ static enum status start_search(void *context, const struct request *request, in
     return status;
 }
 
+/* ---- devices that join while the service runs ---- */
+
+static void chips_heard(void *context, const char *client, bool chips[2])
+{
+    const struct service *service = context;
+    size_t index;
+    const json_t *module;
+    json_array_foreach(service->found, index, module)
+    {
+        const char *topic = json_string_value(json_object_get(module, "topic"));
+        if (topic == NULL || strcmp(topic, client) != 0)
+            continue;
+        chips[0] = json_is_true(json_object_get(module, "chip_a"));
+        chips[1] = json_is_true(json_object_get(module, "chip_b"));
+    }
+}
+
+static void publish_device_list(struct service *service)
+{
+    publish_bridge(service, "devices",
+                   message_bridge_devices(service->descriptions, service->device_count), true);
+}
+
+static enum status add_device(struct service *service, const struct config_device *config,
+                              struct error *error)
+{
+    struct service_device *device = NULL;
+    enum status status = service_device_create(config, &service->outlets, &device, error);
+    if (status != STATUS_OK)
+        return status;
+    service->descriptions[service->device_count] = service_device_description(device);
+    service->devices[service->device_count++] = device;
+    return STATUS_OK;
+}
+
+static enum status on_adopted(void *context, struct config *alone, struct error *error)
+{
+    struct service *service = context;
+    const struct config_device *config = config_take_device(service->config, alone);
+    if (config == NULL) {
+        config_free(alone);
+        return error_set(error, STATUS_FAILED, "One bridge cannot have more devices.");
+    }
+    enum status status = add_device(service, config, error);
+    if (status != STATUS_OK) {
+        config_drop_last_device(service->config);
+        return status;
+    }
+    struct service_device *device = service->devices[service->device_count - 1];
+    log_info(service->log, "The module %s was adopted as the device %s.", config->topic,
+             config->id);
+    publish_event(service, "device_joined", config->id, NULL, "The device was adopted by request.");
+    publish_device_list(service);
+    publish_info(service);
+    service_device_publish(device);
+    announcer_add(service->announcer, service_device_description(device));
+    sources_add_module(service->sources);
+    return STATUS_OK;
+}
+
+/* The new beginning takes the device's retained messages and announcements back. */
+static enum status on_removed(void *context, const char *id, struct error *error)
+{
+    publish_event(context, "device_left", id, NULL, "The device was removed by request.");
+    return reload(context, error);
+}
+
+static void respond(void *context, const struct request *request, enum status status,
+                    const json_t *data, const struct error *error)
+{
+    const struct service *service = context;
+    service_respond(service->config->mqtt.base_topic, service->publisher, request, status, data,
+                    error);
+}
+
 /* What was subscribed for modules brings other things as well. */
 static bool is_own_topic(const struct service *service, const char *topic)
 {
@@ -438,6 +518,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .log = service->log,
         .devices = service->devices,
         .device_count = service->device_count,
+        .adoption = service->adoption,
         .reload = reload,
         .changed = on_info_changed,
         .search = start_search,
@@ -627,16 +708,31 @@ static enum status create_devices(struct service *service, struct error *error)
         .statistics = statistics_of,
         .context = service,
     };
-    service->devices = memory_new(config->device_count, sizeof(struct service_device *));
-    service->descriptions = memory_new(config->device_count, sizeof *service->descriptions);
-    for (size_t i = 0; i < config->device_count; i++) {
-        enum status status = service_device_create(&config->devices[i], &service->outlets,
-                                                   &service->devices[i], error);
-        if (status != STATUS_OK)
-            return status;
-        service->device_count++;
-        service->descriptions[i] = service_device_description(service->devices[i]);
-    }
+    service->devices = memory_new(CONFIG_DEVICES_MAX, sizeof(struct service_device *));
+    service->descriptions = memory_new(CONFIG_DEVICES_MAX, sizeof *service->descriptions);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < config->device_count && status == STATUS_OK; i++)
+        status = add_device(service, &config->devices[i], error);
+    return status;
+}
+
+static enum status create_adoption(struct service *service, struct error *error)
+{
+    char path[PATH_MAX];
+    enum status status = in_data_dir(service, "topics.json", path, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct adoption_options options = {
+        .config = service->config,
+        .roster_path = path,
+        .log = service->log,
+        .heard = chips_heard,
+        .adopted = on_adopted,
+        .removed = on_removed,
+        .respond = respond,
+        .context = service,
+    };
+    service->adoption = adoption_create(&service->loop, &options);
     return STATUS_OK;
 }
 
@@ -735,6 +831,8 @@ static enum status start(struct service *service, struct error *error)
     if (status == STATUS_OK)
         status = forget_removed_devices(service, error);
     if (status == STATUS_OK)
+        status = create_adoption(service, error);
+    if (status == STATUS_OK)
         status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
         return status;
@@ -751,8 +849,7 @@ static enum status start(struct service *service, struct error *error)
 
     subscribe(service);
     publish_info(service);
-    publish_bridge(service, "devices",
-                   message_bridge_devices(service->descriptions, service->device_count), true);
+    publish_device_list(service);
     publish_health(service);
     publish_devices(service);
     /* What was built for these messages is several times what stays; with thousands of devices it is
@@ -776,6 +873,7 @@ static void finish(struct service *service)
     service->sources = NULL;
     if (service->search != NULL)
         end_search(service);
+    adoption_close(service->adoption);
     announcer_close(service->announcer);
     sinks_close(service->sinks);
     if (service->history_started)
@@ -789,6 +887,7 @@ static void finish(struct service *service)
         service_device_free(service->devices[i]);
     free(service->devices);
     free(service->descriptions);
+    json_decref(service->found);
     preferences_close(service->preferences);
     if (service->loop_ready) {
         uv_walk(&service->loop, close_handle, NULL);
@@ -797,7 +896,7 @@ static void finish(struct service *service)
     }
 }
 
-enum status service_run(const struct config *config, const char *config_path, struct log *log,
+enum status service_run(struct config *config, const char *config_path, struct log *log,
                         enum service_end *end, struct error *error)
 {
     struct service *service = memory_new(1, sizeof *service);

@@ -13,8 +13,9 @@ enum service_end {
     SERVICE_RELOAD,  /**< SIGHUP or a restart request: load the configuration again and run */
 };
 
-/** Runs until told to stop. config and log are borrowed. */
-enum status service_run(const struct config *config, const char *config_path, struct log *log,
+/** Runs until told to stop. config and log are borrowed; devices that are adopted meanwhile are added to
+ *  config. */
+enum status service_run(struct config *config, const char *config_path, struct log *log,
                         enum service_end *end, struct error *error);
 
 #endif

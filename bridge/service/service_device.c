@@ -3,6 +3,7 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -390,12 +391,26 @@ static bool any_online(const struct service_device *device)
     return false;
 }
 
+/* For whoever asks why a value is what it is: the raw numbers, which the state does not show. */
+static void log_reading(const struct service_device *device, const struct service_channel *channel,
+                        const struct reading *reading, const struct meter_result *result)
+{
+    log_debug(device->outlets->log,
+              "%s %s: as measured, voltage %" PRId64 ", current %" PRId64 ", power %" PRId64
+              ", energy %" PRId64 ", frequency %" PRId64 " (present 0x%02x, flags 0x%02x); %" PRId64
+              " counts imported, %" PRId64 " exported.",
+              device->config->id, channel->config->name, reading->voltage, reading->current,
+              reading->power, reading->energy, reading->frequency, reading->present, reading->flags,
+              result->imported_counts, result->exported_counts);
+}
+
 void service_device_reading(struct service_device *device, size_t number,
                             const struct reading *reading)
 {
     struct service_channel *channel = &device->channels[number];
     struct meter_result result;
     meter_accept(channel->meter, reading, &result);
+    log_reading(device, channel, reading, &result);
     history_put_reading(device->outlets->history, channel->history_number, reading,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));

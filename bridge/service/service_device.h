@@ -33,7 +33,7 @@ struct service_outlets {
 
 struct service_device;
 
-/** Registers the channels with the history (which must not be started yet) and loads their totals.
+/** Registers the channels with the history and loads their totals.
  *  config and outlets are borrowed and must outlive the device. */
 enum status service_device_create(const struct config_device *config,
                                   const struct service_outlets *outlets,

@@ -18,12 +18,14 @@ struct place {
 };
 
 struct sources {
+    uv_loop_t *loop;
     const struct config *config;
     struct sources_sink sink;
     struct driver_sink driver_sink;
     struct place *places;
-    size_t place_count;
+    size_t place_count, place_room;
     size_t *first_place; /* per device: number of its first channel */
+    size_t device_count, device_room;
     struct bl0942_line **lines;
     size_t line_count;
     struct simulator_driver **simulators;
@@ -31,6 +33,7 @@ struct sources {
     struct openbeken_source *modules; /* NULL: none are configured */
     struct publisher *publisher;
     uv_timer_t *modules_tick;
+    bool connected; /* to the broker */
 };
 
 static void on_reading(void *context, unsigned number, const struct reading *reading)
@@ -55,21 +58,16 @@ static void on_event(void *context, unsigned number, enum driver_event event, co
     sources->sink.event(sources->sink.context, place->device, place->channel, event, message);
 }
 
-static void number_places(struct sources *sources)
+static void number_places(struct sources *sources, size_t device)
 {
-    const struct config *config = sources->config;
-    size_t total = 0;
-    sources->first_place = memory_new(config->device_count, sizeof *sources->first_place);
-    for (size_t d = 0; d < config->device_count; d++) {
-        sources->first_place[d] = total;
-        total += config->devices[d].channel_count;
+    sources->first_place = memory_grow(sources->first_place, sources->device_count,
+                                       &sources->device_room, sizeof *sources->first_place);
+    sources->first_place[sources->device_count++] = sources->place_count;
+    for (size_t c = 0; c < sources->config->devices[device].channel_count; c++) {
+        sources->places = memory_grow(sources->places, sources->place_count, &sources->place_room,
+                                      sizeof *sources->places);
+        sources->places[sources->place_count++] = (struct place){.device = device, .channel = c};
     }
-    sources->places = memory_new(total, sizeof *sources->places);
-    sources->place_count = total;
-    for (size_t d = 0; d < config->device_count; d++)
-        for (size_t c = 0; c < config->devices[d].channel_count; c++)
-            sources->places[sources->first_place[d] + c] =
-                (struct place){.device = d, .channel = c};
 }
 
 static const struct config_channel *channel_of(const struct sources *sources, size_t number)
@@ -205,7 +203,26 @@ static struct openbeken_module module_of(const struct sources *sources, size_t n
     return module;
 }
 
-static void open_modules(struct sources *sources, uv_loop_t *loop)
+static void create_modules(struct sources *sources, const struct openbeken_module *modules,
+                           size_t count)
+{
+    const struct openbeken_source_options options = {
+        .modules = modules,
+        .module_count = count,
+        .discovery_prefix = sources->config->homeassistant.discovery_prefix,
+        .publish = ask_module,
+        .publish_context = sources,
+    };
+    sources->modules = openbeken_source_create(&options, &sources->driver_sink, clock_boot_ms());
+    openbeken_source_filters(sources->modules, subscribe_to, sources);
+    openbeken_source_connection(sources->modules, sources->connected, clock_boot_ms());
+    sources->modules_tick = memory_new(1, sizeof *sources->modules_tick);
+    (void)uv_timer_init(sources->loop, sources->modules_tick);
+    sources->modules_tick->data = sources;
+    (void)uv_timer_start(sources->modules_tick, on_modules_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+}
+
+static void open_modules(struct sources *sources)
 {
     const struct config *config = sources->config;
     struct openbeken_module *modules memory_auto =
@@ -214,21 +231,19 @@ static void open_modules(struct sources *sources, uv_loop_t *loop)
     for (size_t d = 0; d < config->device_count; d++)
         if (config->devices[d].driver == DRIVER_OPENBEKEN)
             modules[count++] = module_of(sources, d);
-    if (count == 0)
-        return;
-    const struct openbeken_source_options options = {
-        .modules = modules,
-        .module_count = count,
-        .discovery_prefix = config->homeassistant.discovery_prefix,
-        .publish = ask_module,
-        .publish_context = sources,
-    };
-    sources->modules = openbeken_source_create(&options, &sources->driver_sink, clock_boot_ms());
-    openbeken_source_filters(sources->modules, subscribe_to, sources);
-    sources->modules_tick = memory_new(1, sizeof *sources->modules_tick);
-    (void)uv_timer_init(loop, sources->modules_tick);
-    sources->modules_tick->data = sources;
-    (void)uv_timer_start(sources->modules_tick, on_modules_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+    if (count > 0)
+        create_modules(sources, modules, count);
+}
+
+void sources_add_module(struct sources *sources)
+{
+    size_t device = sources->device_count;
+    number_places(sources, device);
+    const struct openbeken_module module = module_of(sources, device);
+    if (sources->modules == NULL)
+        create_modules(sources, &module, 1);
+    else
+        openbeken_source_add(sources->modules, &module, clock_boot_ms(), subscribe_to, sources);
 }
 
 static void free_timer(uv_handle_t *handle)
@@ -246,14 +261,17 @@ static void close_modules(struct sources *sources)
 
 bool sources_incoming(struct sources *sources, const struct publisher_incoming *incoming)
 {
-    if (sources == NULL || sources->modules == NULL)
+    if (sources == NULL)
         return false;
     int64_t boot_ms = clock_boot_ms();
     if (incoming->kind != PUBLISHER_MESSAGE) {
-        openbeken_source_connection(sources->modules, incoming->kind == PUBLISHER_CONNECTED,
-                                    boot_ms);
+        sources->connected = incoming->kind == PUBLISHER_CONNECTED;
+        if (sources->modules != NULL)
+            openbeken_source_connection(sources->modules, sources->connected, boot_ms);
         return false;
     }
+    if (sources->modules == NULL)
+        return false;
     const struct openbeken_message message = {
         .topic = incoming->topic,
         .payload = incoming->payload,
@@ -270,6 +288,7 @@ struct sources *sources_create(uv_loop_t *loop, const struct config *config,
                                struct log *log)
 {
     struct sources *sources = memory_new(1, sizeof *sources);
+    sources->loop = loop;
     sources->config = config;
     sources->publisher = publisher;
     sources->sink = *sink;
@@ -279,10 +298,11 @@ struct sources *sources_create(uv_loop_t *loop, const struct config *config,
         .availability = on_availability,
         .event = on_event,
     };
-    number_places(sources);
+    for (size_t d = 0; d < config->device_count; d++)
+        number_places(sources, d);
     open_lines(sources, loop, log);
     open_simulators(sources, loop, log);
-    open_modules(sources, loop);
+    open_modules(sources);
     return sources;
 }
 
@@ -306,6 +326,8 @@ bool sources_statistics(const struct sources *sources, const struct config_devic
                         size_t channel, struct driver_statistics *statistics)
 {
     size_t index = (size_t)(device - sources->config->devices);
+    if (index >= sources->device_count) /* is just joining */
+        return false;
     size_t number = sources->first_place[index] + channel;
     const struct place *place = &sources->places[number];
     if (place->line != NULL)

@@ -29,6 +29,9 @@ struct sources;
 struct sources *sources_create(uv_loop_t *loop, const struct config *config,
                                const struct sources_sink *sink, struct publisher *publisher,
                                struct log *log);
+/** One more OpenBeken module: the last of the configuration's devices. */
+void sources_add_module(struct sources *sources);
+
 /** The loop must run once more for libuv to let go of the handles. */
 void sources_close(struct sources *sources);
 

@@ -37,6 +37,7 @@ static const struct {
     {WORD("connected"), OPENBEKEN_CONNECTED, 0, OPENBEKEN_VOLTAGE},
     {WORD("uptime"), OPENBEKEN_UPTIME, 0, OPENBEKEN_VOLTAGE},
     {WORD("build"), OPENBEKEN_BUILD, 0, OPENBEKEN_VOLTAGE},
+    {WORD("0"), OPENBEKEN_CHANNEL_0, 0, OPENBEKEN_VOLTAGE},
 };
 
 unsigned openbeken_field(enum openbeken_quantity quantity)
@@ -99,7 +100,8 @@ static bool read_own(const char *topic, const char *end, struct openbeken_topic 
     if (!is(&word, "get"))
         return read_name(&word, out) && set_client(topic, client_end, out);
     client_end = last_word(topic, client_end, &word);
-    return client_end != NULL && read_name(&word, out) && out->kind == OPENBEKEN_VALUE &&
+    return client_end != NULL && read_name(&word, out) &&
+           (out->kind == OPENBEKEN_VALUE || out->kind == OPENBEKEN_CHANNEL_0) &&
            set_client(topic, client_end, out);
 }
 

@@ -44,6 +44,7 @@ enum openbeken_kind {
     OPENBEKEN_CONNECTED, /**< openbeken_connected() */
     OPENBEKEN_UPTIME,    /**< seconds since the module started */
     OPENBEKEN_BUILD,     /**< firmware version, as text */
+    OPENBEKEN_CHANNEL_0, /**< CLIENT/0/get: the value of channel 0, or empty: somebody asks for it */
     OPENBEKEN_SENSOR,    /**< openbeken_sensor_json() */
     OPENBEKEN_STATUS,    /**< openbeken_sensor_json() */
     OPENBEKEN_TELE,      /**< anything else below tele/: shows that flag 30 is on */

@@ -168,7 +168,8 @@ void openbeken_finder_message(struct openbeken_finder *finder, const char *topic
     if (openbeken_topic_read(topic, candidates) == 0)
         return;
     const struct openbeken_topic *read = &candidates[0];
-    if (read->kind == OPENBEKEN_VALUE && !ends_with_get(topic))
+    if ((read->kind == OPENBEKEN_VALUE && !ends_with_get(topic)) ||
+        read->kind == OPENBEKEN_CHANNEL_0)
         return;
     struct entry *entry = entry_of(finder, read->client, read->client_length);
     if (entry == NULL)
@@ -192,6 +193,7 @@ void openbeken_finder_message(struct openbeken_finder *finder, const char *topic
     case OPENBEKEN_UPTIME:
     case OPENBEKEN_STATUS:
     case OPENBEKEN_TELE:
+    case OPENBEKEN_CHANNEL_0:
         break;
     }
 }

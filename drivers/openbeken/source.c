@@ -12,10 +12,14 @@
 #define NEVER INT64_MIN
 #define SENTENCE_SIZE 300
 
-static const int64_t ask_after_connect_ms = 4000;
 static const int64_t ask_after_online_ms = 1200;
 static const int64_t ask_again_ms = 30000; /* while the unit is in doubt */
-static const unsigned asks_per_tick = 20;  /* thousands of modules must not flood the broker */
+static const unsigned asks_per_tick = 100; /* thousands of modules must not flood the broker */
+static const int64_t probe_answer_ms = 3000;
+static const unsigned probes_max = 3;
+static const int64_t probe_again_ms = 400;
+static const unsigned answers_needed =
+    2; /* a module short of memory may fail to send one message */
 static const int64_t slow_tick_ms = 1000;
 static const int64_t absent_ms = 35000; /* nothing at all was heard of a module */
 static const int64_t watch_ms = 120000; /* for offline messages in a row */
@@ -63,10 +67,14 @@ struct module {
     bool unit_configured;
     int64_t unit_waits_ms; /* since when a counter waits for its unit */
     bool heard;            /* of the module anything */
+    int64_t added_ms;
     bool connected_known, connected;
     int64_t offline_ms; /* since when it is said to be offline */
     bool speaks_tele;   /* flag 30 is on: must not be asked */
-    int64_t ask_ms;     /* when to ask; NEVER */
+    int64_t ask_ms;     /* when to begin to ask, with a probe; NEVER */
+    int64_t probed_ms;  /* a probe waits for its answer since; NEVER: none does */
+    unsigned probes;    /* in a row without an answer */
+    unsigned cleared;   /* probes answered without a word on tele/ */
     int64_t started_ms; /* when it started, by its uptime; NEVER: unknown */
     struct watch offlines, bad, answers;
     struct openbeken_energy json;
@@ -80,12 +88,12 @@ struct openbeken_source {
     void (*publish)(void *context, const char *topic, const char *payload);
     void *publish_context;
     char *discovery_prefix;
-    struct module *modules;
-    size_t module_count;
+    struct module **modules;
+    size_t module_count, module_room;
     struct module **table;
     size_t table_mask;
     struct chip **by_channel;
-    size_t channel_count;
+    size_t channel_count, channel_room;
     struct chip *first, *last; /* the queue of open windows, oldest first */
     bool connected;
     int64_t connected_ms; /* when it last became so, or was created */
@@ -121,13 +129,15 @@ static void add_to_table(struct openbeken_source *source, struct module *module)
     *slot = module;
 }
 
-static void set_up(struct module *module, const struct openbeken_module *options)
+static void set_up(struct module *module, const struct openbeken_module *options, int64_t boot_ms)
 {
+    module->added_ms = boot_ms;
     (void)snprintf(module->client, sizeof module->client, "%s", options->client);
     module->client_length = strlen(module->client);
     module->unit = options->unit;
     module->unit_configured = options->unit != OPENBEKEN_UNIT_UNKNOWN;
     module->unit_waits_ms = module->offline_ms = module->ask_ms = module->started_ms = NEVER;
+    module->probed_ms = NEVER;
     for (unsigned i = 0; i < OPENBEKEN_CHIPS; i++)
         module->chips[i] = (struct chip){
             .module = module,
@@ -139,20 +149,43 @@ static void set_up(struct module *module, const struct openbeken_module *options
         };
 }
 
-static void number_channels(struct openbeken_source *source)
+static void number_channels(struct openbeken_source *source, struct module *module)
 {
-    for (size_t m = 0; m < source->module_count; m++)
-        for (size_t i = 0; i < OPENBEKEN_CHIPS; i++)
-            if (source->modules[m].chips[i].used &&
-                source->modules[m].chips[i].channel >= source->channel_count)
-                source->channel_count = source->modules[m].chips[i].channel + 1;
-    source->by_channel = memory_new(source->channel_count, sizeof(struct chip *));
-    for (size_t m = 0; m < source->module_count; m++)
-        for (size_t i = 0; i < OPENBEKEN_CHIPS; i++) {
-            struct chip *chip = &source->modules[m].chips[i];
-            if (chip->used)
-                source->by_channel[chip->channel] = chip;
+    for (size_t i = 0; i < OPENBEKEN_CHIPS; i++) {
+        struct chip *chip = &module->chips[i];
+        while (chip->used && source->channel_count <= chip->channel) {
+            source->by_channel = memory_grow(source->by_channel, source->channel_count,
+                                             &source->channel_room, sizeof(struct chip *));
+            source->by_channel[source->channel_count++] = NULL;
         }
+        if (chip->used)
+            source->by_channel[chip->channel] = chip;
+    }
+}
+
+static void grow_table(struct openbeken_source *source)
+{
+    size_t size = source->table == NULL ? 16 : 2 * (source->table_mask + 1);
+    free(source->table);
+    source->table = memory_new(size, sizeof(struct module *));
+    source->table_mask = size - 1;
+    for (size_t i = 0; i < source->module_count; i++)
+        add_to_table(source, source->modules[i]);
+}
+
+static struct module *add_module(struct openbeken_source *source,
+                                 const struct openbeken_module *options, int64_t boot_ms)
+{
+    if (source->table == NULL || 2 * source->module_count > source->table_mask)
+        grow_table(source);
+    struct module *module = memory_new(1, sizeof *module);
+    set_up(module, options, boot_ms);
+    add_to_table(source, module);
+    number_channels(source, module);
+    source->modules = memory_grow(source->modules, source->module_count, &source->module_room,
+                                  sizeof(struct module *));
+    source->modules[source->module_count++] = module;
+    return module;
 }
 
 struct openbeken_source *openbeken_source_create(const struct openbeken_source_options *options,
@@ -164,18 +197,9 @@ struct openbeken_source *openbeken_source_create(const struct openbeken_source_o
     source->publish_context = options->publish_context;
     source->discovery_prefix = memory_copy_text(options->discovery_prefix);
     source->connected_ms = source->slow_tick_boot_ms = boot_ms;
-    source->module_count = options->module_count;
-    source->modules = memory_new(options->module_count, sizeof *source->modules);
-    size_t size = 16;
-    while (size < 2 * options->module_count)
-        size *= 2;
-    source->table = memory_new(size, sizeof(struct module *));
-    source->table_mask = size - 1;
-    for (size_t i = 0; i < options->module_count; i++) {
-        set_up(&source->modules[i], &options->modules[i]);
-        add_to_table(source, &source->modules[i]);
-    }
-    number_channels(source);
+    grow_table(source);
+    for (size_t i = 0; i < options->module_count; i++)
+        (void)add_module(source, &options->modules[i], boot_ms);
     return source;
 }
 
@@ -186,6 +210,8 @@ void openbeken_source_free(struct openbeken_source *source)
     free(source->discovery_prefix);
     free(source->by_channel);
     free(source->table);
+    for (size_t i = 0; i < source->module_count; i++)
+        free(source->modules[i]);
     free(source->modules);
     free(source);
 }
@@ -379,8 +405,15 @@ static int64_t load_of(const struct chip *chip, int64_t boot_ms)
 
 static void ask_at(struct module *module, int64_t boot_ms)
 {
-    if (!module->speaks_tele && module->ask_ms == NEVER)
-        module->ask_ms = boot_ms;
+    if (module->speaks_tele || module->ask_ms != NEVER || module->probed_ms != NEVER)
+        return;
+    module->ask_ms = boot_ms;
+    module->probes = module->cleared = 0;
+}
+
+static void do_not_ask(struct module *module)
+{
+    module->ask_ms = module->probed_ms = NEVER;
 }
 
 /* The unit became known: what waited for it counts as come now. */
@@ -534,7 +567,7 @@ static void take_connected(const struct openbeken_source *source, struct module 
         module->offline_ms = NEVER;
         if (!message->retained) {
             module->statistics.reconnects++;
-            module->ask_ms = NEVER;
+            do_not_ask(module);
             ask_at(module, message->boot_ms + ask_after_online_ms);
         }
         return;
@@ -572,11 +605,33 @@ static void watch_answers(const struct openbeken_source *source, struct module *
     if (!watch_count(&module->answers, boot_ms, echo_watch_ms, echo_answers))
         return;
     module->speaks_tele = true;
-    module->ask_ms = NEVER;
+    do_not_ask(module);
     tell(source, module, DRIVER_SOURCE_RESTLESS,
          "The module answers its own answers: with flag 30 it takes stat/%s/STATUS8 for a command. "
          "Restart it, and do not send Status to it over MQTT while flag 30 is on.",
          module->client);
+}
+
+static void ask(const struct openbeken_source *source, const struct module *module)
+{
+    char topic[sizeof "cmnd//Status" + OPENBEKEN_CLIENT_MAX];
+    (void)snprintf(topic, sizeof topic, "cmnd/%s/Status", module->client);
+    source->publish(source->publish_context, topic, "8");
+}
+
+/* The answer to a probe. With flag 30 something on tele/ would have come before it. */
+static void take_channel(const struct openbeken_source *source, struct module *module,
+                         const struct openbeken_message *message)
+{
+    if (message->retained || message->length == 0 || module->probed_ms == NEVER)
+        return;
+    do_not_ask(module);
+    if (++module->cleared >= answers_needed) {
+        ask(source, module);
+        return;
+    }
+    module->probes = 0;
+    module->ask_ms = message->boot_ms + probe_again_ms;
 }
 
 static void take(struct openbeken_source *source, struct module *module,
@@ -595,10 +650,13 @@ static void take(struct openbeken_source *source, struct module *module,
         break;
     case OPENBEKEN_BUILD:
         break;
+    case OPENBEKEN_CHANNEL_0:
+        take_channel(source, module, message);
+        break;
     case OPENBEKEN_SENSOR:
     case OPENBEKEN_TELE:
         module->speaks_tele = true; /* also if retained: better once too seldom asked */
-        module->ask_ms = NEVER;
+        do_not_ask(module);
         if (topic->kind == OPENBEKEN_SENSOR && !message->retained)
             take_energy_json(source, module, message);
         break;
@@ -650,20 +708,36 @@ void openbeken_source_connection(struct openbeken_source *source, bool connected
     if (connected && !source->connected) {
         source->connected_ms = boot_ms;
         for (size_t i = 0; i < source->module_count; i++)
-            ask_at(&source->modules[i], boot_ms + ask_after_connect_ms);
+            ask_at(source->modules[i], boot_ms);
     }
-    for (size_t i = 0; i < source->module_count && !connected; i++)
-        source->modules[i].offline_ms = NEVER; /* nobody can tell any more */
+    for (size_t i = 0; i < source->module_count && !connected; i++) {
+        source->modules[i]->offline_ms = NEVER; /* nobody can tell any more */
+        do_not_ask(source->modules[i]);
+    }
     source->connected = connected;
 }
 
 /* ---- Time ---- */
 
-static void ask(struct openbeken_source *source, struct module *module)
+static void probe(const struct openbeken_source *source, struct module *module, int64_t boot_ms)
 {
-    char topic[sizeof "cmnd//Status" + OPENBEKEN_CLIENT_MAX];
-    (void)snprintf(topic, sizeof topic, "cmnd/%s/Status", module->client);
-    source->publish(source->publish_context, topic, "8");
+    char topic[sizeof "/0/get" + OPENBEKEN_CLIENT_MAX];
+    module->ask_ms = NEVER;
+    module->probed_ms = boot_ms;
+    module->probes++;
+    (void)snprintf(topic, sizeof topic, "%s/0/get", module->client);
+    source->publish(source->publish_context, topic, "");
+}
+
+/* What does not answer is offline, starting, or something else. */
+static bool probe_is_due(struct module *module, int64_t boot_ms)
+{
+    if (module->probed_ms != NEVER && boot_ms - module->probed_ms >= probe_answer_ms) {
+        module->probed_ms = NEVER;
+        if (module->probes < probes_max)
+            module->ask_ms = boot_ms;
+    }
+    return module->ask_ms != NEVER && module->ask_ms <= boot_ms;
 }
 
 /* Fairly: begins where the last tick ended. */
@@ -671,12 +745,11 @@ static void ask_some(struct openbeken_source *source, int64_t boot_ms)
 {
     unsigned asked = 0;
     for (size_t n = 0; n < source->module_count && asked < asks_per_tick; n++) {
-        struct module *module = &source->modules[source->ask_next];
+        struct module *module = source->modules[source->ask_next];
         source->ask_next = (source->ask_next + 1) % source->module_count;
-        if (module->ask_ms == NEVER || module->ask_ms > boot_ms)
+        if (!probe_is_due(module, boot_ms))
             continue;
-        module->ask_ms = NEVER;
-        ask(source, module);
+        probe(source, module, boot_ms);
         asked++;
     }
 }
@@ -689,11 +762,17 @@ static void decide_unit(struct openbeken_source *source, struct module *module, 
     ask_at(module, boot_ms + ask_again_ms); /* it may still turn out to be kWh */
 }
 
+/* Since when something of the module could have been heard. */
+static int64_t waits_since(const struct openbeken_source *source, const struct module *module)
+{
+    return module->added_ms > source->connected_ms ? module->added_ms : source->connected_ms;
+}
+
 static void check_silence(const struct openbeken_source *source, struct chip *chip, int64_t boot_ms)
 {
     char reason[SENTENCE_SIZE];
     const struct module *module = chip->module;
-    int64_t since_ms = chip->heard_ms != NEVER ? chip->heard_ms : source->connected_ms;
+    int64_t since_ms = chip->heard_ms != NEVER ? chip->heard_ms : waits_since(source, module);
     if (!chip->used || boot_ms - since_ms <= OPENBEKEN_STALE_MS)
         return;
     if (!source->connected)
@@ -720,7 +799,7 @@ static void check_module(struct openbeken_source *source, struct module *module,
     char reason[SENTENCE_SIZE];
     bool gone = module->offline_ms != NEVER && boot_ms - module->offline_ms >= OPENBEKEN_OFFLINE_MS;
     bool absent =
-        !module->heard && source->connected && boot_ms - source->connected_ms >= absent_ms;
+        !module->heard && source->connected && boot_ms - waits_since(source, module) >= absent_ms;
     if (gone)
         (void)snprintf(reason, sizeof reason,
                        "The module %s is offline: it lost its supply, its Wi-Fi or the broker.",
@@ -748,7 +827,7 @@ void openbeken_source_tick(struct openbeken_source *source, int64_t boot_ms)
         return;
     source->slow_tick_boot_ms = boot_ms;
     for (size_t i = 0; i < source->module_count; i++)
-        check_module(source, &source->modules[i], boot_ms);
+        check_module(source, source->modules[i], boot_ms);
 }
 
 bool openbeken_source_statistics(const struct openbeken_source *source, unsigned channel,
@@ -792,12 +871,21 @@ static void subscribe_to(const char *client, int length, const char *below,
     }
 }
 
+static void subscribe_to_discovery(const struct openbeken_source *source,
+                                   void (*subscribe)(void *context, const char *filter),
+                                   void *context)
+{
+    char filter[OPENBEKEN_TOPIC_MAX];
+    (void)snprintf(filter, sizeof filter, "%s/sensor/+/config", source->discovery_prefix);
+    subscribe(context, filter);
+}
+
 void openbeken_source_filters(const struct openbeken_source *source,
                               void (*subscribe)(void *context, const char *filter), void *context)
 {
     struct module **order memory_auto = memory_new(source->module_count, sizeof(struct module *));
     for (size_t i = 0; i < source->module_count; i++)
-        order[i] = &source->modules[i];
+        order[i] = source->modules[i];
     qsort(order, source->module_count, sizeof(struct module *), compare_parents);
     for (size_t first = 0, next; first < source->module_count; first = next) {
         next = first + 1;
@@ -812,8 +900,17 @@ void openbeken_source_filters(const struct openbeken_source *source,
                 subscribe_to(order[i]->client, (int)order[i]->client_length, "", subscribe,
                              context);
     }
-    char filter[OPENBEKEN_TOPIC_MAX];
-    (void)snprintf(filter, sizeof filter, "%s/sensor/+/config", source->discovery_prefix);
     if (source->module_count > 0)
-        subscribe(context, filter); /* last: what it brings at first may be much */
+        subscribe_to_discovery(source, subscribe, context); /* last: what it brings may be much */
+}
+
+void openbeken_source_add(struct openbeken_source *source, const struct openbeken_module *options,
+                          int64_t boot_ms, void (*subscribe)(void *context, const char *filter),
+                          void *context)
+{
+    struct module *module = add_module(source, options, boot_ms);
+    subscribe_to(module->client, (int)module->client_length, "", subscribe, context);
+    subscribe_to_discovery(source, subscribe, context);
+    if (source->connected)
+        ask_at(module, boot_ms);
 }

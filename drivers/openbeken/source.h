@@ -11,14 +11,17 @@
  *    announcements are retained by design and count.
  *  - After each connect, and 1.2 s after each `online`, a module is asked for its values (`Status 8`),
  *    or the first would come only after up to 61 s. A module with flag 30 would take its own answer for
- *    the next request, for ever, so one that was heard on tele/ is never asked; at a connect 4 s are
- *    waited for that (it speaks every 3 s), since its topics are all that shows the flag.
+ *    the next request, for ever, so first comes a probe that is harmless to any: an empty message to
+ *    CLIENT/0/get, upon which a module publishes its channel 0, and with flag 30, before that, what it
+ *    has on tele/ (firmware: MQTT_ChannelPublish; a broker keeps the order). So whoever answers two
+ *    probes without a word on tele/ may be asked, and nobody else is; with flag 30 the values have
+ *    come by then.
  *  - The answer keeps the last values for ever even if the chip is silent, so it counts as a sign of
  *    life only where it changed.
  *  - `offline` counts after OPENBEKEN_OFFLINE_MS without an `online` or a value: each reconnect of a
  *    module makes the broker say it.
  *  - A module that is online while a chip's topics stay away for OPENBEKEN_STALE_MS has a silent chip.
- *  - Messages are found by a hash of the client id in the topic; no memory is allocated after create.
+ *  - Messages are found by a hash of the client id in the topic; no message allocates memory.
  */
 #ifndef DRIVERS_OPENBEKEN_SOURCE_H
 #define DRIVERS_OPENBEKEN_SOURCE_H
@@ -66,6 +69,11 @@ void openbeken_source_free(struct openbeken_source *source);
  *  client id before the last slash share filters when there are many. */
 void openbeken_source_filters(const struct openbeken_source *source,
                               void (*subscribe)(void *context, const char *filter), void *context);
+
+/** One more module, while the source is at work; subscribe as above. */
+void openbeken_source_add(struct openbeken_source *source, const struct openbeken_module *module,
+                          int64_t boot_ms, void (*subscribe)(void *context, const char *filter),
+                          void *context);
 
 /** The broker is there, or not any more. */
 void openbeken_source_connection(struct openbeken_source *source, bool connected, int64_t boot_ms);

@@ -97,6 +97,23 @@ def main():
         measure(options, pathlib.Path(path))
 
 
+def settle(broker, bridge, options):
+    """Until the questions to all modules, states and, with Home Assistant, all announcements are out."""
+    begin = time.monotonic()
+    if options.homeassistant:
+        watch = broker.subscribe("homeassistant/device/+/config")
+        harness.wait_for(lambda: len({m["topic"] for m in watch.messages}) > options.modules, 600, "all announcements", 1)
+        watch.close()
+        print(f"announced      {options.modules} devices in {time.monotonic() - begin:.0f} s, CPU {cpu_seconds(bridge.pid):.1f} s "
+              f"since the start, {memory_mb(bridge.pid, 'VmRSS'):.0f} MB, {memory_mb(bridge.pid, 'VmHWM'):.0f} MB at most")
+    time.sleep(15)
+
+
+def stored(folder):
+    with sqlite3.connect(f"file:{folder}/data/history.db?mode=ro", uri=True) as db:
+        return db.execute("SELECT count(*), count(energy) FROM reading").fetchone()
+
+
 def measure(options, folder):
     broker = harness.Broker(folder)
     devices = [{"id": f"m{n:04d}", "driver": "openbeken", "topic": client(n), "report_interval": "10s", "energy_unit": "Wh",
@@ -109,7 +126,7 @@ def measure(options, folder):
     watch = broker.subscribe("bl2mqtt/bridge/state")
     watch.wait("bl2mqtt/bridge/state", lambda s: s["state"] == "online", timeout=120)
     print(f"{options.modules} modules; ready after {time.monotonic() - begin:.1f} s")
-    time.sleep(20)  # questions to all modules, states and announcements are out
+    settle(broker, bridge, options)
     discarder = Discarder(broker.port)
     time.sleep(1)
     idle = memory_mb(bridge.pid, "VmRSS")
@@ -119,15 +136,19 @@ def measure(options, folder):
     seconds = send(broker.port, options.modules, options.rounds, options.rate)
     harness.wait_for(lambda: discarder.count >= total or time.monotonic() - discarder.last > 5, 120, "mosquitto_sub")
     theirs = discarder.last - begin
-    time.sleep(8)  # the last windows close and are committed
+    harness.wait_for(lambda: stored(folder)[1] >= options.modules * options.rounds or
+                     time.monotonic() - begin > theirs + 60, 600, "the database", 0.2)
+    ours = time.monotonic() - begin
+    time.sleep(3)
     cpu, their_cpu = cpu_seconds(bridge.pid) - cpu, cpu_seconds(discarder.process.pid) - their_cpu
     rss, peak = memory_mb(bridge.pid, "VmRSS"), memory_mb(bridge.pid, "VmHWM")
     status = bridge.stop(timeout=60)
-    with sqlite3.connect(f"file:{folder}/data/history.db?mode=ro", uri=True) as db:
-        readings, energies = db.execute("SELECT count(*), count(energy) FROM reading").fetchone()
+    readings, energies = stored(folder)
     print(f"sent           {total} messages in {seconds:.1f} s: {total / seconds:.0f}/s")
     print(f"mosquitto_sub  {discarder.count} in {theirs:.1f} s: {discarder.count / theirs:.0f}/s, "
           f"CPU {their_cpu / max(discarder.count, 1) * 1e6:.1f} s per million")
+    print(f"bridge         {total} in {ours:.1f} s, the last transaction included: {total / ours:.0f}/s, "
+          f"{100 * theirs / ours:.0f} % of mosquitto_sub's")
     print(f"bridge         CPU {cpu / total * 1e6:.1f} s per million messages, all in")
     print(f"stored         {readings} readings of {options.modules * options.rounds}, {energies} with a counter: "
           f"{100 * energies / (options.modules * options.rounds):.1f} %")

@@ -12,6 +12,11 @@ client, with the habits of the real one that a program on the other side has to 
 - MQTT: `connected` retained, will offline, no DISCONNECT, readings per quantity on a change of more
   than its threshold after 5 frames or anyway after 60, truncated, not retained; a value counts as sent
   also while there is no connection;
+- an empty message on CLIENT/<channel>/get makes it publish the channel; anything that is no number means
+  channel 0;
+- flag 30: SENSOR every 3 s, STATE with it on connecting and before every channel that it publishes; it takes
+  what it hears on its own tele/ and stat/ topics for commands, so that its answer to Status 8 makes it answer
+  again, for ever (here 200 times);
 - a twin build knows BL0942opts and has one calibration for both chips, set from the chip that was read
   last; a normal build reads one chip, on the UART that flag 26 says.
 
@@ -126,6 +131,8 @@ class ObkModule:
         self.requests = []  # (method, path, body) in order
         self.commands = []
         self.boots = 0
+        self.own_answers = 0  # taken for commands
+        self._tele_topics, self._tele_due = False, math.inf
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._dirty_since = None
@@ -193,6 +200,8 @@ class ObkModule:
                     self._boot()
                 if self._mqtt_due is not None and now >= self._mqtt_due:
                     self._connect_mqtt()
+                if now >= self._tele_due and self._client is not None and self._client.is_connected():
+                    self._tele(self._client)
                 if self.driver is not None and now >= self._next_frame:
                     self._next_frame += 1 / self.speed
                     self._frame()
@@ -229,16 +238,47 @@ class ObkModule:
             return
         client.publish(f"{topic}/connected", "online", qos=2, retain=True)
         client.subscribe([(f"cmnd/{topic}/+", 1), (f"{topic}/+/set", 1), (f"{topic}/+/get", 1)])
+        self._tele_topics = self.flag(30)
+        if self._tele_topics:
+            client.subscribe([(f"tele/{topic}/+", 1), (f"stat/{topic}/+", 1)])
+        self._tele(client)
         if self.flag(10):
             for key, value in (("host", self.values["short"]), ("build", self.build), ("uptime", str(self.uptime)),
                                ("ip", "127.0.0.1"), ("rssi", "-58")):
                 client.publish(f"{topic}/{key}", value, qos=1)
 
+    def _tele(self, client):
+        if not self.flag(30):
+            return
+        self._tele_due = time.monotonic() + 3
+        client.publish(f"tele/{self.values['client']}/STATE", '{"Uptime":"0T00:00:16","POWER":"ON"}', qos=1)
+        if self.driver is not None:
+            client.publish(f"tele/{self.values['client']}/SENSOR",
+                           '{"Time":"0000-00-00T00:00:00","ENERGY":' + self._energy_text() + ',"TempUnit":"C"}', qos=1)
+
+    def _channel_asked(self, client, name):
+        digits = re.match(r"\d*", name).group()
+        self._tele(client)
+        self._publish(str(int(digits or 0)), "0", qos=1)
+
     def _on_message(self, client, userdata, message):
-        prefix = f"cmnd/{self.values['client']}/"
-        if not message.topic.startswith(prefix):
+        own = re.fullmatch(re.escape(self.values["client"]) + r"/([^/]+)/get", message.topic)
+        if own:
+            if not message.payload:
+                with self._lock:
+                    self._channel_asked(client, own.group(1))
+            return
+        heads = ("cmnd",) + (("tele", "stat") if self._tele_topics else ())
+        prefix = next((f"{h}/{self.values['client']}/" for h in heads
+                       if message.topic.startswith(f"{h}/{self.values['client']}/")), None)
+        if prefix is None:
             return
         name = message.topic[len(prefix):]
+        if re.fullmatch(r"STATUS(8|10)", name):
+            self.own_answers += 1
+            if self.own_answers > 200:
+                return
+            message.payload, name = name[6:].encode(), "Status"
         with self._lock:
             code, _, answer = self.command(f"{name} {message.payload.decode('utf-8', 'replace')}")
         if code == 200 and name.lower() == "status":

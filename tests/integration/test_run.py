@@ -329,15 +329,19 @@ def test_several_chips_on_one_line(folder, broker, spawn):
 def test_simulator_driver_needs_no_hardware(folder, broker, spawn):
     device = {"id": "toy", "driver": "simulator", "channels": {"a": {"load": "household"}}}
     watch = broker.subscribe("bl2mqtt/toy")
-    start(spawn, folder, broker, device)
+    _, process = start(spawn, folder, broker, device, env={"BL2MQTT_BRIDGE__LOG_LEVEL": "debug"})
     state = watch.wait("bl2mqtt/toy", lambda s: s["voltage"] is not None)
     assert 200 < state["voltage"] < 260 and 49 < state["ac_frequency"] < 51
+    process.wait_line("toy a: as measured, voltage ")
+    # 4 MB that a service without HTTP has no use for.
+    with open(f"/proc/{process.pid}/maps", encoding="ascii") as maps:
+        assert "libcurl" not in maps.read()
 
 
-def test_demo_runs_and_leaves_nothing_behind(folder):
+def test_demo_runs_and_leaves_nothing_behind(folder, tmp_path):
     process = subprocess.run([str(ROOT / "scripts/demo"), "--seconds", "6"], capture_output=True, text=True,
                              timeout=200, env={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin", "TMPDIR": str(folder),
-                                               "HOME": str(folder)})
+                                               "HOME": str(tmp_path)})
     assert process.returncode == 0, process.stderr
     assert "bl2mqtt/house {" in process.stdout and '"power_b":' in process.stdout
     assert "history energy" in process.stdout

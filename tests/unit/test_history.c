@@ -500,6 +500,34 @@ static void test_an_older_file_is_copied_and_migrated_step_by_step(void **state)
     assert_string_equal(ask(copy, "PRAGMA user_version"), "1");
 }
 
+/* Enough of them that the list moves many times while transactions are under way. */
+static void test_channels_join_while_the_writer_runs(void **state)
+{
+    const struct folder *folder = *state;
+    struct history *history = open_history(folder->database, 0);
+    struct circuit first = add_circuit(history, "house", "a");
+    start(history);
+    char name[32];
+    for (int i = 0; i < 300; i++) {
+        (void)snprintf(name, sizeof name, "adopted%d", i);
+        struct circuit late = add_circuit(history, name, "a");
+        assert_int_equal(late.number, i + 2);
+        put(history, &first, 1, 0);
+        put(history, &late, 2, 0);
+        history_put_state(history, first.number, &first.state); /* a transaction at once */
+    }
+    history_close(history, 5000);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM channel"), 301);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM calibration"), 301);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM total"), 301);
+    assert_int_equal(ask_number(folder->database, "SELECT sum(imported) FROM reading"), 900);
+    history = open_history(folder->database, 0);
+    struct circuit again = add_circuit(history, "adopted299", "a");
+    assert_int_equal(again.number, 301);
+    assert_int_equal(again.state.imported, 2);
+    history_close(history, 5000);
+}
+
 static void expect_refusal(const char *path, enum status wanted, const char *words)
 {
     struct history_options options = {.path = path};
@@ -547,6 +575,7 @@ int main(void)
         TEST(test_totals_are_found_again),
         TEST(test_a_taken_key_moves_on),
         TEST(test_a_total_set_by_the_user_is_stored_at_once),
+        TEST(test_channels_join_while_the_writer_runs),
         TEST(test_a_changed_calibration_is_told_until_the_totals_are_folded),
         TEST(test_two_calibrations_of_one_millisecond),
         TEST(test_totals_go_on_when_another_kind_of_source_reads_the_channel),

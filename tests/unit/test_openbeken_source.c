@@ -34,7 +34,9 @@ struct world {
     struct openbeken_source *source;
     int64_t now_ms;
     struct heard channels[CHANNELS];
-    unsigned asked;
+    unsigned asked, probed;
+    const char *answers; /* client id of a module that answers probes; NULL: nobody does */
+    bool probe_waits;
     char log[LOG_SIZE]; /* one line per event, edge and question */
     size_t log_length;
 };
@@ -84,6 +86,13 @@ static void on_event(void *context, unsigned channel, enum driver_event event, c
 static void on_publish(void *context, const char *topic, const char *payload)
 {
     struct world *world = context;
+    if (payload[0] == '\0') {
+        size_t length = strlen(topic) - strlen("/0/get");
+        assert_string_equal(topic + length, "/0/get");
+        world->probed++;
+        world->probe_waits = world->answers != NULL;
+        return;
+    }
     world->asked++;
     note(world, "publish %s %s\n", topic, payload);
 }
@@ -149,12 +158,25 @@ static void say_retained(struct world *world, const char *topic, const char *pay
     assert_true(say_bytes(world, topic, payload, strlen(payload), true));
 }
 
+/* A module's channel 0. */
+static void answer_probe(struct world *world, const char *client)
+{
+    char topic[100];
+    (void)snprintf(topic, sizeof topic, "%s/0/get", client);
+    say(world, topic, ""); /* ours comes back */
+    say(world, topic, "0");
+}
+
 static void wait_ms(struct world *world, int64_t ms)
 {
     int64_t end = world->now_ms + ms;
     while (world->now_ms < end) {
         world->now_ms = world->now_ms + 250 < end ? world->now_ms + 250 : end;
         openbeken_source_tick(world->source, world->now_ms);
+        if (world->probe_waits) {
+            world->probe_waits = false;
+            answer_probe(world, world->answers);
+        }
     }
 }
 
@@ -310,9 +332,12 @@ static void test_asks_after_connect_and_online(void **unused)
 {
     (void)unused;
     struct world *world = one_module(OPENBEKEN_WH);
+    world->answers = "u/s9";
     say_retained(world, "u/s9/connected", "online");
-    wait_ms(world, 3750);
-    assert_int_equal(world->asked, 0);
+    say_retained(world, "u/s9/0/get", "0"); /* flag 7: no answer to anything */
+    wait_ms(world, 250);
+    assert_int_equal(world->probed, 1);
+    assert_int_equal(world->asked, 0); /* one answer may be a tele message that got lost */
     wait_ms(world, 500);
     assert_string_equal(world->log, "publish cmnd/u/s9/Status 8\n");
     say(world, "stat/u/s9/STATUS8", FULL("32.146976"));
@@ -327,7 +352,7 @@ static void test_asks_after_connect_and_online(void **unused)
     say(world, "u/s9/connected", "online");
     wait_ms(world, 1000);
     assert_int_equal(world->asked, 1);
-    wait_ms(world, 500);
+    wait_ms(world, 1000);
     assert_int_equal(world->asked, 2);
     wait_ms(world, 60000);
     assert_int_equal(world->asked, 2);
@@ -335,27 +360,58 @@ static void test_asks_after_connect_and_online(void **unused)
     world_free(world);
 }
 
+static void test_who_does_not_answer_is_not_asked(void **unused)
+{
+    (void)unused;
+    struct world *world = one_module(OPENBEKEN_WH);
+    wait_ms(world, 60000);
+    assert_int_equal(world->probed, 3);
+    assert_int_equal(world->asked, 0);
+    answer_probe(world, "u/s9"); /* somebody else's question */
+    wait_ms(world, 10000);
+    assert_int_equal(world->asked, 0);
+    world_free(world);
+}
+
+#define SENSOR "{\"Time\":\"x\",\"ENERGY\":{\"Power\": 1.0,\"Voltage\":230.0},\"TempUnit\":\"C\"}"
+
 static void test_never_asks_with_flag_30(void **unused)
 {
     (void)unused;
     struct world *world = one_module(OPENBEKEN_WH);
-    wait_ms(world, 3000);
-    say(world, "tele/u/s9/SENSOR",
-        "{\"Time\":\"x\",\"ENERGY\":{\"Power\": 1.0,\"Voltage\":230.0},\"TempUnit\":\"C\"}");
+    wait_ms(world, 250);
+    assert_int_equal(world->probed, 1);
+    say(world, "u/s9/0/get", "");
+    say(world, "tele/u/s9/STATE", "{}"); /* what the firmware sends, in its order */
+    say(world, "tele/u/s9/SENSOR", SENSOR);
+    say(world, "u/s9/0/get", "0");
+    assert_int_equal(world->channels[0].readings, 1); /* and there are the values */
     wait_ms(world, 10000);
     say(world, "u/s9/connected", "offline");
     say(world, "u/s9/connected", "online");
+    world->answers = "u/s9";
     wait_ms(world, 60000);
     openbeken_source_connection(world->source, false, world->now_ms);
     openbeken_source_connection(world->source, true, world->now_ms);
     wait_ms(world, 10000);
+    assert_int_equal(world->probed, 1);
     assert_int_equal(world->asked, 0);
     world_free(world);
 
-    world = one_module(OPENBEKEN_WH); /* STATE shows it as well, also just in time */
-    say(world, "u/s9/connected", "online");
-    wait_ms(world, 1000);
+    world = one_module(OPENBEKEN_WH); /* the first time it had no memory for them */
+    wait_ms(world, 250);
+    answer_probe(world, "u/s9");
+    wait_ms(world, 500);
+    assert_int_equal(world->probed, 2);
     say(world, "tele/u/s9/STATE", "{}");
+    answer_probe(world, "u/s9");
+    wait_ms(world, 60000);
+    assert_int_equal(world->asked, 0);
+    world_free(world);
+
+    world = one_module(OPENBEKEN_WH); /* what the broker kept shows it as well */
+    say_retained(world, "tele/u/s9/STATE", "{}");
+    world->answers = "u/s9";
     wait_ms(world, 60000);
     assert_int_equal(world->asked, 0);
     world_free(world);
@@ -370,6 +426,7 @@ static void test_a_module_that_answers_itself(void **unused)
         wait_ms(world, 20);
     }
     assert_int_equal(times_logged(world, "answers its own answers"), 2); /* once per channel */
+    world->answers = "u/s9";
     wait_ms(world, 60000);
     assert_int_equal(world->asked, 0);
     world_free(world);
@@ -386,13 +443,43 @@ static void test_thousands_are_asked_slowly(void **unused)
         modules[i] = (struct openbeken_module){.client = names[i], .used = {true}, .channels = {0}};
     }
     struct world *world = world_create(modules, COUNT);
-    wait_ms(world, 4000);
-    assert_in_range(world->asked, 1, 20);
-    wait_ms(world, 5000);
-    assert_in_range(world->asked, 300, 500);
-    wait_ms(world, 9000);
-    assert_int_equal(world->asked, COUNT);
+    wait_ms(world, 250);
+    assert_in_range(world->probed, 1, 100);
+    wait_ms(world, 1250);
+    assert_in_range(world->probed, 500, 600);
+    wait_ms(world, 1250);
+    assert_int_equal(world->probed, COUNT);
+    answer_probe(world, "obk0777");
+    wait_ms(world, 2750); /* in its turn */
+    answer_probe(world, "obk0777");
     assert_int_equal(times_logged(world, "publish cmnd/obk0777/Status 8\n"), 1);
+    assert_int_equal(world->asked, 1);
+    world_free(world);
+}
+
+static void on_filter(void *context, const char *filter);
+
+static void test_a_module_added_while_at_work(void **unused)
+{
+    (void)unused;
+    struct world *world = world_create(NULL, 0);
+    wait_ms(world, 60000);
+    const struct openbeken_module module = {
+        .client = "late/one", .unit = OPENBEKEN_WH, .used = {true, true}, .channels = {2, 0}};
+    openbeken_source_add(world->source, &module, world->now_ms, on_filter, world);
+    assert_true(logged(world, "late/one/+/get\n") &&
+                logged(world, "homeassistant/sensor/+/config\n"));
+    world->log_length = 0;
+    world->answers = "late/one";
+    wait_ms(world, 1500);
+    assert_string_equal(world->log, "publish cmnd/late/one/Status 8\n");
+    say(world, "stat/late/one/STATUS8", FULL("32.146976"));
+    assert_int_equal(world->channels[2].last.energy, 32146);
+    wait_ms(world, 30000); /* absence is counted from when it was added */
+    assert_false(logged(world, "offline"));
+    struct driver_statistics statistics;
+    assert_true(openbeken_source_statistics(world->source, 2, &statistics));
+    assert_false(openbeken_source_statistics(world->source, 1, &statistics));
     world_free(world);
 }
 
@@ -644,9 +731,11 @@ static void test_reset_that_looks_like_kwh(void **unused)
 {
     (void)unused;
     struct world *world = one_module(OPENBEKEN_UNIT_UNKNOWN);
+    world->answers = "u/s9";
     say(world, TOTAL_TOPIC, TOTAL_CONFIG("Wh"));
     say(world, "u/s9/energycounter/get", "389.000");
     wait_ms(world, 60000);
+    world->asked = 0;
     say(world, "u/s9/energycounter/get", "0.390");
     wait_ms(world, 1000);
     assert_int_equal(world->channels[0].energies, 1);
@@ -877,7 +966,8 @@ static void test_capture_of_a_single_module(void **unused)
     assert_int_equal(times_logged(world, "] meter 5"), 1); /* downtime_counted: the bad checksums */
     assert_int_equal(times_logged(world, "] meter"), 2);
     assert_int_equal(world->channels[0].edges, 1); /* no restart was long enough to be an outage */
-    assert_int_equal(world->asked, 6);             /* connect, four times online, broker */
+    assert_int_equal(world->asked, 0);             /* nobody answers probes in it, but they came: */
+    assert_in_range(world->probed, 6, 18);         /* connect, four times online, broker */
     world_free(world);
 }
 
@@ -929,7 +1019,9 @@ int main(void)
         cmocka_unit_test(test_values_go_stale_one_by_one),
         cmocka_unit_test(test_infinite_frequency_is_unknown),
         cmocka_unit_test(test_asks_after_connect_and_online),
+        cmocka_unit_test(test_who_does_not_answer_is_not_asked),
         cmocka_unit_test(test_never_asks_with_flag_30),
+        cmocka_unit_test(test_a_module_added_while_at_work),
         cmocka_unit_test(test_a_module_that_answers_itself),
         cmocka_unit_test(test_thousands_are_asked_slowly),
         cmocka_unit_test(test_offline_is_debounced),

@@ -152,6 +152,26 @@ static void test_bounds(void **unused)
     latest_free(latest);
 }
 
+static void test_once_is_forgotten_when_delivered(void **state)
+{
+    (void)state;
+    struct latest *latest = latest_create(10, 1000);
+    struct latest_message message;
+    assert_true(latest_put(latest, "a", "big", 3, LATEST_RETAINED_ONCE, 1));
+    assert_true(latest_take(latest, &message));
+    assert_true(message.retained);
+    latest_done(latest, &message, LATEST_FAILED);
+    assert_false(latest_settled(latest, "a")); /* it has not arrived: sent again */
+    assert_true(latest_take(latest, &message));
+    latest_done(latest, &message, LATEST_DELIVERED);
+    assert_true(latest_settled(latest, "a"));
+    assert_int_equal(latest_topics(latest), 0);
+    assert_int_equal(latest_bytes(latest), 0);
+    latest_resend(latest);
+    assert_false(latest_waiting(latest));
+    latest_free(latest);
+}
+
 static void test_inbox(void **unused)
 {
     (void)unused;
@@ -314,6 +334,7 @@ static void test_never_connected(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_once_is_forgotten_when_delivered),
         cmocka_unit_test(test_latest_value_in_order),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_clear_is_forgotten),

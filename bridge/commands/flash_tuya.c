@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* `bl2mqtt flash tuya`: the vendor's settings in a dump. See bl2mqtt-flash-tuya(1). */
+#include "bridge/commands/command.h"
+#include "bridge/commands/flash_session.h"
+#include "bridge/commands/own_options.h"
+
+#include "drivers/beken/backup_file.h"
+#include "drivers/beken/tuya_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct flash_command self = {
+    .name = "flash tuya",
+    .operand = "DUMP",
+    .purpose =
+        "Reads the vendor's settings out of a dump of the whole flash: pins, module, keys, and "
+        "what\n"
+        "OpenBeken needs for the same board. Where there are none, tells why, and what is known "
+        "all\n"
+        "the same. Passwords, keys and the like are masked.",
+};
+
+static enum own_option_kind find_option(void *context, const char *name)
+{
+    (void)context;
+    return strcmp(name, "show-secrets") == 0 ? OWN_OPTION_FLAG : OWN_OPTION_NONE;
+}
+
+static enum status take_option(void *context, const char *name, const char *value)
+{
+    (void)name;
+    (void)value;
+    *(bool *)context = true;
+    return STATUS_OK;
+}
+
+/* What `flash backup` wrote beside the dump. */
+static void read_facts(const char *path, struct backup_facts *facts)
+{
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    struct error error = {""};
+    *facts = (struct backup_facts){.known = false};
+    if (backup_file_load(path, &bytes, &length, facts, &error) != STATUS_OK) {
+        (void)fprintf(stderr, "bl2mqtt %s: %s It is read all the same.\n", self.name, error.text);
+        *facts = (struct backup_facts){.known = false};
+        return;
+    }
+    free(bytes);
+}
+
+static void print_line(const char *name, const char *value)
+{
+    (void)printf("%-11s %s\n", name, value[0] == '\0' ? "unknown" : value);
+}
+
+static void print_pins(const struct tuya_report *report)
+{
+    static const char *const levels[] = {"active at 0", "active at 1"};
+    static const char *const sources[] = {"", "the settings", "the application"};
+    const struct tuya_pins *pins = &report->pins;
+    if (pins->count == 0)
+        return;
+    (void)printf("\npins, from %s (OpenBeken's role and channel, the vendor's word):\n",
+                 sources[report->pins_source]);
+    for (size_t i = 0; i < pins->count; i++) {
+        const struct tuya_pin *pin = &pins->pins[i];
+        char role[40] = "?";
+        if (pin->role != NULL)
+            (void)snprintf(role, sizeof role, "%s %u", pin->role, pin->channel);
+        (void)printf("  P%-3u %-18s %s%s%s\n", pin->pin, role, pin->key, pin->level < 0 ? "" : ", ",
+                     pin->level < 0 ? "" : levels[pin->level]);
+    }
+}
+
+static void print_object(const char *title, const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    if (json_object_size(object) == 0)
+        return;
+    (void)printf("\n%s:\n", title);
+    json_object_foreach((json_t *)object, name, value)
+    {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        (void)printf("  %-18s %s\n", name, text != NULL ? text : "?");
+        free(text);
+    }
+}
+
+static void print(const struct tuya_report *report, const struct backup_facts *facts,
+                  const json_t *document)
+{
+    char mac[18] = "";
+    char firmware[80];
+    if (report->has_mac)
+        backup_file_format_mac(report->mac, mac);
+    (void)snprintf(firmware, sizeof firmware, "%s %s", tuya_firmware_name(report->firmware),
+                   report->version);
+    (void)printf("settings    %s\n", report->found ? "found" : "not found");
+    if (report->reason[0] != '\0')
+        (void)printf("            %s\n", report->reason);
+    print_line("chip", beken_chip_name(report->chip));
+    print_line("bootloader", report->image.bootloader);
+    print_line("mac", mac);
+    if (facts->known)
+        print_line("flash id", facts->flash_id);
+    print_line("firmware", firmware);
+    print_line("module", report->pins.module);
+    print_pins(report);
+    const json_t *openbeken = json_object_get(document, "openbeken");
+    const json_t *template = json_object_get(openbeken, "template");
+    if (json_is_object(template)) {
+        char *text = json_dumps(template, JSON_COMPACT);
+        (void)printf("\ntemplate for OpenBeken's web application:\n  %s\n",
+                     text != NULL ? text : "");
+        free(text);
+    }
+    if (report->pins.commands[0] != '\0')
+        (void)printf("\nautoexec.bat:\n%s", report->pins.commands);
+    print_object("all values", json_object_get(document, "keys"));
+}
+
+static json_t *describe(const struct tuya_report *report, const struct backup_facts *facts,
+                        bool show_secrets)
+{
+    json_t *document = tuya_report_json(report, show_secrets);
+    (void)json_object_set_new(document, "flash_id", flash_json_text(facts->flash_id));
+    return document;
+}
+
+enum status command_flash_tuya(const struct command_context *context, int argc, char **argv)
+{
+    (void)context;
+    bool show_secrets = false;
+    const struct own_options own = {self.name, &show_secrets, find_option, take_option};
+    struct flash_options options;
+    struct error error = {""};
+    struct image_info info;
+    struct backup_facts facts;
+    struct tuya_report report;
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    bool done = false;
+    enum status status = own_options_take(&own, &argc, argv);
+    if (status == STATUS_OK)
+        status = flash_options_parse(&self, argc, argv, &options, &done);
+    if (done)
+        (void)printf("  %-20s %s\n", "--show-secrets", "passwords, keys and tokens in the clear");
+    if (status != STATUS_OK || done)
+        return status;
+    status = flash_load_image(options.operand, &bytes, &length, &info, &error);
+    if (status != STATUS_OK)
+        return flash_fail(&self, NULL, status, &error);
+    read_facts(options.operand, &facts);
+    tuya_report_make(bytes, length, &report);
+    free(bytes);
+    json_t *document = describe(&report, &facts, show_secrets);
+    if (options.json) {
+        status = command_print_json(self.name, document, JSON_INDENT(2));
+    } else {
+        print(&report, &facts, document);
+        json_decref(document);
+    }
+    tuya_report_free(&report);
+    return status;
+}
