@@ -11,7 +11,7 @@ struct reader {
     struct notes file;
     struct device_notes *devices;
     struct notes *sinks; /**< beside config->sinks */
-    size_t adopted; /**< so many devices at the end of the list have files of their own */
+    size_t adopted;      /**< so many devices at the end of the list have files of their own */
 };
 
 /** What is being read into. */

@@ -7,15 +7,18 @@ part of the integration tests.
     tests/campaign/history_campaign.py kills [--rounds 500] [--seed N] [--binary build/release/bridge/bl2mqtt]
     tests/campaign/history_campaign.py disk  [--rounds 60]  ...
 
+Needs the libraries of tests/integration/preload, from the binary's own build or from build/asan.
+
 kills: after each kill the file is sound, has what was read up to one commit interval before it, and its readings
-add up to its totals. disk: each round fills the disk, makes it read-only (both where a file system may be
-mounted) or damages random pages, with kills in between; metering and MQTT go on, the fault is told. Both: no
+add up to its totals. disk: each round fills the disk (where a file system may be mounted), makes it
+read-only or damages random pages, with kills in between; metering and MQTT go on, the fault is told. Both: no
 published total is ever lower than one before, and at the end the totals are what the chips counted, to the
 count.
 """
 
 import argparse
 import contextlib
+import errno
 import os
 import pathlib
 import random
@@ -30,7 +33,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integratio
 
 import harness  # noqa: E402
 import house  # noqa: E402
-from harness import Broker, Process, wait_for, write_config  # noqa: E402
+from harness import Broker, Process, preloaded, wait_for, write_config  # noqa: E402
 
 INTERVAL_MS = 100
 COMMIT_MS = 400
@@ -45,6 +48,7 @@ class Campaign:
         self.stored = house.Stored(self.folder)
         self.data = self.folder / "data"
         self.data.mkdir()
+        self.switch = self.folder / "read-only"
         self.service = self.watch = None
         self.mounted = False
         self.floor, self.keys, self.judged = {}, set(), 0
@@ -74,10 +78,12 @@ class Campaign:
         self.mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "bl2mqtt-test", str(self.data)],
                                       capture_output=True).returncode == 0
         if not self.mounted:
-            print("nothing can be mounted here: the disk is neither filled nor made read-only")
+            print("nothing can be mounted here: the disk is not filled")
 
     def start(self):
-        self.service = Process([harness.BINARY, "--config", self.config, "run"])
+        self.service = Process([harness.BINARY, "--config", self.config, "run"],
+                               env=preloaded("full_disk", FULL_DISK_FILE=self.switch, FULL_DISK_PREFIX=self.data,
+                                             FULL_DISK_ERRNO=errno.EROFS))
 
     def begin(self):
         self.watch = self.broker.subscribe("bl2mqtt/#", "homeassistant/#")
@@ -181,16 +187,17 @@ class Campaign:
         filler.unlink()
         self.written_again()
 
-    def remount(self, how):
-        subprocess.run(["mount", "-o", f"remount,{how}", str(self.data)], check=True, capture_output=True)
-
     def read_only(self):
-        """As a kernel does it with a broken card: no file that is open for writing stands against it."""
-        try:
-            self.remount("ro")
-        except subprocess.CalledProcessError:  # busy: what is written cannot be taken away on this kernel
-            self.count("read-only refused by the kernel")
-            self.service.stop()
+        """Under the running service, as a kernel does it with a broken card (which root cannot do with files in use,
+        hence by library); where something can be mounted, also at a start, which then has to say so."""
+        self.switch.touch()
+        self.told("history_problem")
+        self.metering(self.dice.uniform(0.5, 2))
+        self.switch.unlink()
+        self.written_again()
+        if self.mounted and self.dice.random() < 0.5:
+            self.count("starts on a read-only disk")
+            assert self.service.stop() == 0
             self.remount("ro")
             self.start()
             wait_for(lambda: not self.service.running(), 10, "the service to say that it cannot write")
@@ -198,11 +205,9 @@ class Campaign:
             self.remount("rw")
             self.start()
             self.metering(0.5)
-            return
-        self.told("history_problem")
-        self.metering(self.dice.uniform(0.5, 2))
-        self.remount("rw")
-        self.written_again()
+
+    def remount(self, how):
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.data)], check=True)
 
     def written_again(self):
         before = self.stored_rows()
@@ -245,7 +250,7 @@ class Campaign:
         # (PATH.totals.json) is made; who damages that log takes them away for good.
         assert self.service.stop() == 0
         self.start()
-        faults = [self.damaged_killed, self.damaged_running] + ([self.full, self.read_only] if self.mounted else [])
+        faults = [self.damaged_killed, self.damaged_running, self.read_only] + ([self.full] if self.mounted else [])
         deck = []
         for _ in range(rounds):
             if not deck:
@@ -275,6 +280,9 @@ def main():
     parser.add_argument("--binary", default=harness.BINARY)
     options = parser.parse_args()
     harness.BINARY = options.binary
+    # A release may be built without the tests; any build's preloaded libraries do.
+    own = pathlib.Path(options.binary).resolve().parents[1] / "tests/integration/preload"
+    harness.PRELOAD = own if own.exists() else harness.ROOT / "build/asan/tests/integration/preload"
     seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed} (repeat with --seed {seed})", flush=True)
     with tempfile.TemporaryDirectory(prefix="bl2mqtt-history-") as folder:
