@@ -108,8 +108,11 @@ int main(int argc, char **argv)
         int words = match(command, argc - optind, argv + optind);
         if (words == 0)
             continue;
-        /* argv[0] of the subcommand is its last word, as getopt expects a name there. */
+        /* getopt puts argv[0] in front of what it finds wrong. */
+        char name[64];
+        (void)snprintf(name, sizeof name, "bl2mqtt %s", command->name);
         int first = optind + words - 1;
+        argv[first] = name;
         optind = 0; /* glibc: start a new scan */
         return (int)command->run(&context, argc - first, argv + first);
     }

@@ -10,6 +10,7 @@ PRAGMA user_version = 5;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
+-- time_zone: the zone that the rows of rollup_day follow.
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -57,7 +58,9 @@ CREATE TABLE total (
     imported INTEGER NOT NULL CHECK (imported >= 0),
     exported INTEGER NOT NULL CHECK (exported >= 0),
     base_imported_uwh INTEGER NOT NULL CHECK (base_imported_uwh >= 0),
-    base_exported_uwh INTEGER NOT NULL CHECK (base_exported_uwh >= 0)
+    base_exported_uwh INTEGER NOT NULL CHECK (base_exported_uwh >= 0),
+    held_imported_uwh INTEGER NOT NULL DEFAULT 0 CHECK (held_imported_uwh >= 0),
+    held_exported_uwh INTEGER NOT NULL DEFAULT 0 CHECK (held_exported_uwh >= 0)
 ) STRICT;
 
 -- The readings: key = (milliseconds << 15) | channel number.
@@ -90,6 +93,138 @@ CREATE TABLE event (
     kind TEXT NOT NULL,
     message TEXT NOT NULL
 ) STRICT;
+
+-- Readings put together: minutes, quarters of an hour (the longest time that tiles every local day)
+-- and local days of the zone in meta.time_zone. Raw units as in reading, so calibration is applied on
+-- the way out here, too. bridge/history/rollup.h is the manual.
+--
+-- Key as in reading, of the first moment that the row stands for: that of its bucket, or the moment
+-- within it from which other factors hold. So every row belongs to exactly one calibration, and a
+-- bucket may have several rows; times without readings have none. A bucket is written once, when
+-- readings of the next one come; until then, and for what comes late, see rollup.h.
+--
+-- imported, exported: sums of reading's. covered_ms: for how long readings stood (cadence.h).
+-- power_ms: power times milliseconds, summed over the time for which power was known: power_covered_ms,
+-- NULL if that is covered_ms. power_min, power_max: within that time. samples: readings.
+-- X_count: readings with X, NULL if that is samples; X_sum, X_min, X_max: over these, NULL without any.
+CREATE TABLE rollup_minute (
+    key INTEGER PRIMARY KEY,
+    imported INTEGER NOT NULL,
+    exported INTEGER NOT NULL,
+    covered_ms INTEGER NOT NULL,
+    power_covered_ms INTEGER,
+    power_ms INTEGER,
+    power_min INTEGER,
+    power_max INTEGER,
+    samples INTEGER NOT NULL,
+    voltage_count INTEGER,
+    voltage_sum INTEGER,
+    voltage_min INTEGER,
+    voltage_max INTEGER,
+    current_count INTEGER,
+    current_sum INTEGER,
+    current_min INTEGER,
+    current_max INTEGER,
+    frequency_count INTEGER,
+    frequency_sum INTEGER,
+    frequency_min INTEGER,
+    frequency_max INTEGER
+) STRICT;
+
+CREATE TABLE rollup_quarter (
+    key INTEGER PRIMARY KEY,
+    imported INTEGER NOT NULL,
+    exported INTEGER NOT NULL,
+    covered_ms INTEGER NOT NULL,
+    power_covered_ms INTEGER,
+    power_ms INTEGER,
+    power_min INTEGER,
+    power_max INTEGER,
+    samples INTEGER NOT NULL,
+    voltage_count INTEGER,
+    voltage_sum INTEGER,
+    voltage_min INTEGER,
+    voltage_max INTEGER,
+    current_count INTEGER,
+    current_sum INTEGER,
+    current_min INTEGER,
+    current_max INTEGER,
+    frequency_count INTEGER,
+    frequency_sum INTEGER,
+    frequency_min INTEGER,
+    frequency_max INTEGER
+) STRICT;
+
+CREATE TABLE rollup_day (
+    key INTEGER PRIMARY KEY,
+    imported INTEGER NOT NULL,
+    exported INTEGER NOT NULL,
+    covered_ms INTEGER NOT NULL,
+    power_covered_ms INTEGER,
+    power_ms INTEGER,
+    power_min INTEGER,
+    power_max INTEGER,
+    samples INTEGER NOT NULL,
+    voltage_count INTEGER,
+    voltage_sum INTEGER,
+    voltage_min INTEGER,
+    voltage_max INTEGER,
+    current_count INTEGER,
+    current_sum INTEGER,
+    current_min INTEGER,
+    current_max INTEGER,
+    frequency_count INTEGER,
+    frequency_sum INTEGER,
+    frequency_min INTEGER,
+    frequency_max INTEGER
+) STRICT;
+
+-- Corrections of past calibrations: from since_ms to before until_ms the factors that are not NULL
+-- replace those of `calibration`; of several that hold at a time the one with the greatest id. One that
+-- was undone (undone_ms) is ignored. Nothing else is changed by a correction but `total`, so undoing
+-- it brings back what was. before and after: the energy from since_ms to until_ms, when it was made.
+CREATE TABLE recalibration (
+    id INTEGER PRIMARY KEY,
+    channel INTEGER NOT NULL REFERENCES channel (number),
+    since_ms INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL CHECK (until_ms > since_ms),
+    voltage REAL CHECK (voltage > 0),
+    current REAL CHECK (current > 0),
+    power REAL CHECK (power > 0),
+    made_ms INTEGER NOT NULL,
+    undone_ms INTEGER,
+    imported_before_uwh INTEGER NOT NULL,
+    imported_after_uwh INTEGER NOT NULL,
+    exported_before_uwh INTEGER NOT NULL,
+    exported_after_uwh INTEGER NOT NULL
+) STRICT;
+
+-- Energy that others counted, imported from their files. It is added to answers and marked there; totals
+-- do not know of it. A series is a channel, whether or not it is measured here.
+CREATE TABLE foreign_series (
+    id INTEGER PRIMARY KEY,
+    device TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    UNIQUE (device, channel)
+) STRICT;
+
+CREATE TABLE foreign_file (
+    id INTEGER PRIMARY KEY,
+    series INTEGER NOT NULL REFERENCES foreign_series (id),
+    made_ms INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    format TEXT NOT NULL
+) STRICT;
+
+-- quarter: begin in quarters of an hour since 1970. file: the import that its values came from.
+CREATE TABLE foreign_quarter (
+    series INTEGER NOT NULL REFERENCES foreign_series (id),
+    quarter INTEGER NOT NULL,
+    imported_uwh INTEGER NOT NULL CHECK (imported_uwh >= 0),
+    exported_uwh INTEGER NOT NULL CHECK (exported_uwh >= 0),
+    file INTEGER NOT NULL REFERENCES foreign_file (id),
+    PRIMARY KEY (series, quarter)
+) STRICT, WITHOUT ROWID;
 
 -- How far each time-series engine has got (sinks of bridge.yaml, by id): cursor is the key of the last
 -- reading it took, so the readings behind it are the outbox. A reading that is stored before the cursor

@@ -16,6 +16,13 @@ enum status command_bad_value(const char *command, const char *option, const cha
     return STATUS_USAGE;
 }
 
+enum status command_missing(const char *command, const char *what)
+{
+    (void)fprintf(stderr, "bl2mqtt %s: Say %s; `bl2mqtt %s --help` lists the options.\n", command,
+                  what, command);
+    return STATUS_USAGE;
+}
+
 enum status command_bad_option(const char *command)
 {
     (void)fprintf(stderr, "Try `bl2mqtt %s --help`.\n", command);

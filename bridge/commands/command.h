@@ -24,6 +24,9 @@ struct command {
 /** The table of all commands, ended by a NULL name. */
 extern const struct command commands[];
 
+/** "sector" or "sectors". */
+#define COMMAND_PLURAL(count, one, many) ((count) == 1 ? (one) : (many))
+
 /** Prints "bl2mqtt <command>: <error->text>" to stderr; returns status. */
 enum status command_fail(const char *command, enum status status, const struct error *error);
 
@@ -31,6 +34,8 @@ enum status command_fail(const char *command, enum status status, const struct e
 /** "--baud 17: give 4800 or 9600." */
 enum status command_bad_value(const char *command, const char *option, const char *value,
                               const char *wanted);
+/** "Say <what>; ...": a whole sentence's rest, like "which file". */
+enum status command_missing(const char *command, const char *what);
 /** To be added to what getopt_long has said by itself. */
 enum status command_bad_option(const char *command);
 enum status command_extra_word(const char *command, const char *word);
@@ -46,10 +51,14 @@ enum status command_ports(const struct command_context *context, int argc, char 
 enum status command_scan(const struct command_context *context, int argc, char **argv);
 enum status command_calibrate(const struct command_context *context, int argc, char **argv);
 enum status command_history_energy(const struct command_context *context, int argc, char **argv);
+enum status command_history_cost(const struct command_context *context, int argc, char **argv);
 enum status command_history_gaps(const struct command_context *context, int argc, char **argv);
 enum status command_history_events(const struct command_context *context, int argc, char **argv);
 enum status command_history_export(const struct command_context *context, int argc, char **argv);
 enum status command_history_backup(const struct command_context *context, int argc, char **argv);
+enum status command_history_import(const struct command_context *context, int argc, char **argv);
+enum status command_history_power(const struct command_context *context, int argc, char **argv);
+enum status command_history_restore(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
 enum status command_flash_erase(const struct command_context *context, int argc, char **argv);

@@ -12,7 +12,11 @@ static const struct flash_command self = {
     .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_OUTPUT,
     .purpose = "Reads the module's whole flash, checks it by the chip's own CRC, and keeps it in a "
                "file with\n"
-               "a second one, F.json, that says which module it is from.",
+               "a second one, F.json, that says which module it is from. Nothing is erased or "
+               "written, but\n"
+               "a BK7231T write-protects its flash when it is asked for checksums; its firmware "
+               "lifts that\n"
+               "by itself.",
 };
 
 static enum status take(struct flash_session *session, const char *path, size_t *length,
@@ -32,8 +36,8 @@ static enum status take(struct flash_session *session, const char *path, size_t 
 static json_t *describe(const struct flasher *flasher, const char *path, size_t length)
 {
     const struct flasher_times times = flasher_times(flasher);
-    json_t *seconds = json_pack("{s:f, s:f}", "read", (double)times.read_us / 1e6, "crc",
-                                (double)times.crc_us / 1e6);
+    json_t *seconds = json_pack("{s:o, s:o}", "read", flash_json_seconds(times.read_us), "crc",
+                                flash_json_seconds(times.crc_us));
     return json_pack("{s:s, s:I, s:I, s:I, s:o}", "file", path, "bytes", (json_int_t)length,
                      "retries", (json_int_t)flasher_retries(flasher), "baud",
                      (json_int_t)flasher_baud(flasher), "seconds", seconds);
@@ -51,6 +55,7 @@ enum status command_flash_backup(const struct command_context *context, int argc
     enum status status = flash_options_parse(&self, argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
+    session = flash_session_create(&self, &options);
     status = backup_file_check(options.output, &error);
     if (status == STATUS_OK)
         status = flash_session_open(&self, &options, &session, &error);

@@ -20,6 +20,9 @@ static enum status erase(struct flash_session *session, const struct flash_optio
     struct flasher *flasher = flash_session_flasher(session);
     enum status status = plan_check_range(flasher_module(flasher), options->address,
                                           options->length, options->force_bootloader, error);
+    if (status == STATUS_OK && options->force_bootloader)
+        status = flash_session_confirm(session, options->address, options->length,
+                                       "nothing (it will be blank)", error);
     /* Little is sent, so the first rate will do; unless a damaged command could destroy the module.
      */
     bool test =
@@ -52,23 +55,23 @@ enum status command_flash_erase(const struct command_context *context, int argc,
     enum status status = flash_options_parse(&self, argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
+    session = flash_session_create(&self, &options);
     status = check_alignment(&options, &error);
     if (status == STATUS_OK)
         status = flash_session_open(&self, &options, &session, &error);
     if (status == STATUS_OK)
         status = erase(session, &options, &result, &error);
-    if (status != STATUS_OK)
+    json_t *answer = NULL;
+    if (status != STATUS_OK) {
         status = flash_fail(&self, session, status, &error);
+    } else if (options.json) {
+        answer = flash_json_result(flash_session_flasher(session), &result);
+        (void)json_object_set_new(answer, "address", json_integer((json_int_t)options.address));
+        (void)json_object_set_new(answer, "bytes", json_integer((json_int_t)options.length));
+    } else {
+        flash_print_result("Verified", flash_session_flasher(session), &result);
+        (void)putchar('\n');
+    }
     flash_session_close(session);
-    if (status != STATUS_OK)
-        return status;
-    if (options.json)
-        return command_print_json(
-            self.name,
-            json_pack("{s:b, s:I, s:I, s:I}", "verified", 1, "sectors", (json_int_t)result.sectors,
-                      "erased", (json_int_t)result.erased, "equal", (json_int_t)result.equal),
-            JSON_INDENT(2));
-    (void)printf("Verified: %zu sectors at 0x%" PRIX32 " are blank, %zu were so already.\n",
-                 result.sectors, options.address, result.equal);
-    return STATUS_OK;
+    return answer == NULL ? status : command_print_json(self.name, answer, JSON_INDENT(2));
 }

@@ -30,6 +30,8 @@ static json_t *describe(const struct image_info *info)
     json_t *problems = json_array();
     for (size_t i = 0; i < info->problem_count; i++)
         (void)json_array_append_new(problems, json_string(info->problems[i]));
+    if (info->warning[0] != '\0')
+        (void)json_array_append_new(problems, json_string(info->warning));
     json_t *encrypted = info->encryption == IMAGE_ENCRYPTION_UNKNOWN
                             ? json_null()
                             : json_boolean(info->encryption == IMAGE_TUYA_KEY);
@@ -78,6 +80,8 @@ static void print(const struct image_info *info)
     (void)printf("valid       %s\n", info->valid ? "yes" : "no");
     for (size_t i = 0; i < info->problem_count; i++)
         (void)printf("problem     %s\n", info->problems[i]);
+    if (info->warning[0] != '\0')
+        (void)printf("warning     %s\n", info->warning);
 }
 
 enum status command_flash_image(const struct command_context *context, int argc, char **argv)

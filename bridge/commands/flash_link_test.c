@@ -8,9 +8,11 @@
 static const struct flash_command self = {
     .name = "flash link-test",
     .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_RATES,
-    .purpose = "Tests the line to the module at several baud rates, by questions that change "
-               "nothing, and\n"
-               "recommends one.",
+    .purpose =
+        "Tests the line to the module at several baud rates and recommends one. Nothing is erased "
+        "or\n"
+        "written, but a BK7231T write-protects its flash when it is asked for checksums; its\n"
+        "firmware lifts that by itself.",
 };
 
 static json_t *describe(const struct flasher_line_report *report)
@@ -23,10 +25,14 @@ static json_t *describe(const struct flasher_line_report *report)
                              (json_int_t)rate->bytes, "errors", (json_int_t)rate->errors, "usable",
                              (int)rate->usable));
     }
+    json_t *untested = json_array();
+    for (size_t i = 0; i < report->untested_count; i++)
+        (void)json_array_append_new(untested, json_integer(report->untested[i]));
     json_t *recommended =
         report->recommended_baud == 0 ? json_null() : json_integer(report->recommended_baud);
-    return json_pack("{s:o, s:o, s:s}", "rates", rates, "recommended_baud", recommended, "verdict",
-                     report->verdict);
+    return json_pack("{s:o, s:o, s:o, s:o, s:s}", "rates", rates, "not_tested", untested,
+                     "not_tested_reason", flash_json_text(report->untested_reason),
+                     "recommended_baud", recommended, "verdict", report->verdict);
 }
 
 static void print(const struct flasher_line_report *report)
@@ -40,6 +46,8 @@ static void print(const struct flasher_line_report *report)
         else
             (void)printf("%9" PRIu32 "  %9" PRIu64 "  does not work\n", rate->baud, rate->bytes);
     }
+    for (size_t i = 0; i < report->untested_count; i++)
+        (void)printf("%9" PRIu32 "          -  not tried\n", report->untested[i]);
     (void)printf("%s\n", report->verdict);
 }
 

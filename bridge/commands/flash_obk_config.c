@@ -41,7 +41,12 @@ static const struct flash_command write_command = {
         "OpenBeken's factory settings.",
 };
 
-/* ------------------------------------------------------------------ what the three share */
+static const struct flash_command fields_command = {
+    .name = NAME " fields",
+    .purpose = "Lists the fields of the configuration: name, place, size, meaning.",
+};
+
+/* ------------------------------------------------------------------ what they share */
 
 /* A command with options of its own. */
 struct task {
@@ -428,6 +433,42 @@ static enum status write_module(struct task *task, struct error *error)
     return status;
 }
 
+/* ------------------------------------------------------------------ fields */
+
+static json_t *fields_json(void)
+{
+    static const char *const types[] = {
+        [OBK_CONFIG_TEXT] = "text", [OBK_CONFIG_U8] = "u8",       [OBK_CONFIG_U16] = "u16",
+        [OBK_CONFIG_I16] = "i16",   [OBK_CONFIG_U32] = "u32",     [OBK_CONFIG_I32] = "i32",
+        [OBK_CONFIG_BITS] = "bits", [OBK_CONFIG_FLOAT] = "float", [OBK_CONFIG_IPV4] = "ipv4",
+        [OBK_CONFIG_HEX] = "hex",
+    };
+    const struct obk_config_field *field;
+    json_t *list = json_array();
+    for (size_t i = 0; (field = obk_config_field(i)) != NULL; i++) {
+        const char *environment = field->environment != NULL ? field->environment : "";
+        (void)json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:i, s:o, s:s}", "name", field->name,
+                      "firmware", field->firmware, "offset", field->offset, "size", field->size,
+                      "type", types[field->type], "count", field->count, "longest", field->longest,
+                      "environment", flash_json_text(environment), "help", field->help));
+    }
+    return list;
+}
+
+static enum status fields(struct task *task, struct error *error)
+{
+    const struct obk_config_field *field;
+    (void)error;
+    if (task->options.json)
+        return command_print_json(task->command->name, fields_json(), JSON_INDENT(2));
+    for (size_t i = 0; (field = obk_config_field(i)) != NULL; i++)
+        (void)printf("0x%03X %5u  %-20s %s\n", field->offset, field->size, field->name,
+                     field->help);
+    return STATUS_OK;
+}
+
 /* ------------------------------------------------------------------ the command */
 
 static enum status run(const struct flash_command *command, int argc, char **argv,
@@ -436,7 +477,7 @@ static enum status run(const struct flash_command *command, int argc, char **arg
     struct task task = {.command = command, .chip = BEKEN_CHIP_BK7231N};
     struct error error = {""};
     bool done = false;
-    if (command != &show_command)
+    if (command == &build_command || command == &write_command)
         task.edits = obk_edits_create(command->name);
     enum status status = parse(&task, argc, argv, &done);
     if (status == STATUS_OK && !done)
@@ -451,10 +492,11 @@ static void print_help(FILE *out)
 {
     (void)fprintf(out, "Usage: bl2mqtt " NAME " show FILE [OPTION...]\n"
                        "       bl2mqtt " NAME " build --output F [OPTION...]\n"
-                       "       bl2mqtt " NAME " write --port P [OPTION...]\n\n"
+                       "       bl2mqtt " NAME " write --port P [OPTION...]\n"
+                       "       bl2mqtt " NAME " fields [OPTION...]\n\n"
                        "OpenBeken's configuration: Wi-Fi, MQTT, names, pins, flags, startup "
                        "command.\n"
-                       "Each of the three has --help.\n");
+                       "Each of them has --help.\n");
 }
 
 enum status command_flash_obk_config(const struct command_context *context, int argc, char **argv)
@@ -467,6 +509,8 @@ enum status command_flash_obk_config(const struct command_context *context, int 
         return run(&build_command, argc - 1, argv + 1, build);
     if (strcmp(word, "write") == 0)
         return run(&write_command, argc - 1, argv + 1, write_module);
+    if (strcmp(word, "fields") == 0)
+        return run(&fields_command, argc - 1, argv + 1, fields);
     bool asked = strcmp(word, "--help") == 0;
     print_help(asked ? stdout : stderr);
     return asked ? STATUS_OK : STATUS_USAGE;

@@ -50,7 +50,8 @@ static const struct flash_option {
     {"reset-inverted", OPTION_RESET_INVERTED, FLASH_ACCEPTS_MODULE, NULL,
      "the line resets the module while it is released"},
     {"chip", OPTION_CHIP, FLASH_ACCEPTS_MODULE, "CHIP",
-     "auto (default), BK7231T or BK7231N: what the module must be"},
+     "what the module must be: auto (default), BK7231T, BK7231N, BK7231M, BK7231U, BK7231Q,\n"
+     "                       BK7238, BK7252 or BK7252N"},
     {"timeout", OPTION_TIMEOUT, FLASH_ACCEPTS_MODULE, "S",
      "how long to wait for the module (default 60)"},
     {"progress", OPTION_PROGRESS, FLASH_ACCEPTS_MODULE, "KIND",
@@ -163,7 +164,9 @@ static enum status take_module_option(const struct flash_command *command,
         options->flasher.chip = BEKEN_CHIP_UNKNOWN;
         return strcmp(value, "auto") == 0 || beken_chip_parse(value, &options->flasher.chip)
                    ? STATUS_OK
-                   : command_bad_value(command->name, "chip", value, "auto, BK7231T or BK7231N");
+                   : command_bad_value(command->name, "chip", value,
+                                       "auto, BK7231T, BK7231N, BK7231M, BK7231U, BK7231Q, BK7238, "
+                                       "BK7252 or BK7252N");
     case OPTION_TIMEOUT:
         if (!number_parse_double(value, strlen(value), 0.1, 86400, &seconds))
             return command_bad_value(command->name, "timeout", value, "seconds from 0.1 to 86400");
@@ -226,26 +229,20 @@ static enum status take_option(const struct flash_command *command, struct flash
     }
 }
 
-static enum status missing(const struct flash_command *command, const char *what)
-{
-    (void)fprintf(stderr, "bl2mqtt %s: Say %s; `bl2mqtt %s --help` lists the options.\n",
-                  command->name, what, command->name);
-    return STATUS_USAGE;
-}
-
 static enum status check_whole(const struct flash_command *command,
                                const struct flash_options *options)
 {
     if ((command->accepts & FLASH_ACCEPTS_MODULE) != 0 && options->flasher.link.port == NULL)
-        return missing(command, "which adapter with --port (`bl2mqtt ports` lists them)");
+        return command_missing(command->name,
+                               "which adapter with --port (`bl2mqtt ports` lists them)");
     if ((command->accepts & FLASH_ACCEPTS_OUTPUT) != 0 && options->output == NULL)
-        return missing(command, "which file to make with --output");
+        return command_missing(command->name, "which file to make with --output");
     if ((command->accepts & FLASH_ACCEPTS_LENGTH) != 0 && options->length == 0)
-        return missing(command, "how much with --length");
+        return command_missing(command->name, "how much with --length");
     if ((command->accepts & FLASH_ACCEPTS_LENGTH) != 0 && !options->has_address)
-        return missing(command, "where with --address");
+        return command_missing(command->name, "where with --address");
     if (options->backup != NULL && options->no_backup)
-        return missing(command, "either --backup or --no-backup");
+        return command_missing(command->name, "either --backup or --no-backup");
     return STATUS_OK;
 }
 
@@ -254,7 +251,7 @@ static enum status take_operands(const struct flash_command *command, int argc, 
 {
     int wanted = command->operand == NULL ? 0 : 1;
     if (argc - optind < wanted)
-        return missing(command, "which file");
+        return command_missing(command->name, "which file");
     if (argc - optind > wanted)
         return command_extra_word(command->name, argv[optind + wanted]);
     if (wanted == 1)

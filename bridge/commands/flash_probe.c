@@ -12,7 +12,7 @@ static const struct flash_command self = {
     .accepts = FLASH_ACCEPTS_MODULE,
     .purpose =
         "Gets a BK7231 module to answer and tells which chip, flash, bootloader, MAC address and\n"
-        "application it has. Changes nothing.",
+        "application it has. Nothing in its flash is changed, but the module is restarted.",
 };
 
 static void format(const struct beken_module *module, char id[16], char mac[18])
@@ -25,6 +25,12 @@ static void format(const struct beken_module *module, char id[16], char mac[18])
         backup_file_format_mac(module->mac, mac);
 }
 
+/* "" if it is not known. */
+static const char *flash_name(const struct beken_module *module)
+{
+    return module->has_flash_id && !module->flash.generic ? module->flash.name : "";
+}
+
 static json_t *describe(const struct beken_module *module, uint32_t baud)
 {
     char id[16];
@@ -33,12 +39,13 @@ static json_t *describe(const struct beken_module *module, uint32_t baud)
     json_t *is_protected = module->is_protected == BEKEN_NOT_KNOWN
                                ? json_null()
                                : json_boolean(module->is_protected == BEKEN_YES);
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:s, s:I}", "chip", beken_chip_name(module->chip),
-        "bootloader", flash_json_text(module->bootloader), "flash_id", flash_json_text(id),
-        "flash_name", flash_json_text(module->has_flash_id ? module->flash.name : ""), "flash_size",
-        (json_int_t)module->flash_size, "protected", is_protected, "mac", flash_json_text(mac),
-        "application", beken_application_name(module->application), "baud", (json_int_t)baud);
+    json_t *size = module->flash_is_silent ? json_null() : json_integer(module->flash_size);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "chip",
+                     beken_chip_name(module->chip), "bootloader",
+                     flash_json_text(module->bootloader), "flash_id", flash_json_text(id),
+                     "flash_name", flash_json_text(flash_name(module)), "flash_size", size,
+                     "protected", is_protected, "mac", flash_json_text(mac), "application",
+                     beken_application_name(module->application), "baud", (json_int_t)baud);
 }
 
 static void print(const struct beken_module *module)
@@ -50,13 +57,45 @@ static void print(const struct beken_module *module)
     (void)printf("chip         %s\n", beken_chip_name(module->chip));
     (void)printf("bootloader   %s\n",
                  module->bootloader[0] == '\0' ? "unknown" : module->bootloader);
-    if (module->has_flash_id)
+    if (module->flash_is_silent)
+        (void)printf("flash        does not answer (%s)\n", id);
+    else if (module->has_flash_id && module->flash.generic)
+        (void)printf("flash        not in the table (%s)\n", id);
+    else if (module->has_flash_id)
         (void)printf("flash        %s %s (%s)\n", module->flash.manufacturer, module->flash.name,
                      id);
-    (void)printf("flash size   %" PRIu32 " KiB\n", module->flash_size / 1024);
+    if (!module->flash_is_silent)
+        (void)printf("flash size   %" PRIu32 " KiB\n", module->flash_size / 1024);
     (void)printf("protected    %s\n", answers[module->is_protected]);
     (void)printf("MAC address  %s\n", mac[0] == '\0' ? "unknown" : mac);
     (void)printf("application  %s\n", beken_application_name(module->application));
+}
+
+static enum status look(const struct flash_options *options, struct flasher *flasher,
+                        struct error *error)
+{
+    enum status status = STATUS_OK;
+    if (options->flasher.baud != 0)
+        status = flasher_choose_baud(flasher, false, error);
+    if (status == STATUS_OK && !flasher_module(flasher)->flash_is_silent)
+        status = flasher_identify_contents(flasher, error);
+    return status;
+}
+
+static enum status tell(const struct flash_options *options, struct flash_session *session)
+{
+    const struct flasher *flasher = flash_session_flasher(session);
+    const struct beken_module *module = flasher_module(flasher);
+    struct error error = {""};
+    enum status status = STATUS_OK;
+    if (options->json)
+        status =
+            command_print_json(self.name, describe(module, flasher_baud(flasher)), JSON_INDENT(2));
+    else
+        print(module);
+    if (status != STATUS_OK || flasher_check_flash(flasher, &error) == STATUS_OK)
+        return status;
+    return flash_fail(&self, session, STATUS_NO_ANSWER, &error);
 }
 
 enum status command_flash_probe(const struct command_context *context, int argc, char **argv)
@@ -70,20 +109,12 @@ enum status command_flash_probe(const struct command_context *context, int argc,
     if (status != STATUS_OK || done)
         return status;
     status = flash_session_open(&self, &options, &session, &error);
-    if (status == STATUS_OK && options.flasher.baud != 0)
-        status = flasher_choose_baud(flash_session_flasher(session), false, &error);
     if (status == STATUS_OK)
-        status = flasher_identify_contents(flash_session_flasher(session), &error);
-    if (status != STATUS_OK) {
+        status = look(&options, flash_session_flasher(session), &error);
+    if (status == STATUS_OK)
+        status = tell(&options, session);
+    else
         status = flash_fail(&self, session, status, &error);
-        flash_session_close(session);
-        return status;
-    }
-    struct beken_module module = *flasher_module(flash_session_flasher(session));
-    uint32_t baud = flasher_baud(flash_session_flasher(session));
     flash_session_close(session);
-    if (options.json)
-        return command_print_json(self.name, describe(&module, baud), JSON_INDENT(2));
-    print(&module);
-    return STATUS_OK;
+    return status;
 }

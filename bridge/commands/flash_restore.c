@@ -85,6 +85,8 @@ static enum status restore(struct flash_session *session, const struct flash_opt
                            info->size / 1024, module->flash_size / 1024);
     if (status == STATUS_OK && options->full)
         status = check_rf(module, bytes, info->size, error);
+    if (status == STATUS_OK && options->force_bootloader)
+        status = flash_session_confirm(session, 0, info->size, options->operand, error);
     if (status == STATUS_OK)
         status = flasher_choose_baud(flasher, true, error);
     if (status == STATUS_OK)
@@ -99,23 +101,7 @@ static enum status restore(struct flash_session *session, const struct flash_opt
     const struct flasher_job job = {
         .bytes = bytes, .length = info->size, .reference = bytes, .with_rf = options->full};
     status = flasher_write(flasher, &job, result, error);
-    if (status != STATUS_OK && flash_session_stopped(session))
-        return error_set(
-            error, STATUS_FAILED,
-            "Stopped between two commands, with %zu sectors written; run the same command again, "
-            "it goes on with what is missing.",
-            result->written);
     return status == STATUS_OK ? flasher_reboot(flasher, error) : status;
-}
-
-static json_t *describe(const struct flasher_result *result)
-{
-    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "verified", 1, "sectors",
-                     (json_int_t)result->sectors, "written", (json_int_t)result->written, "erased",
-                     (json_int_t)result->erased, "equal", (json_int_t)result->equal, "guarded",
-                     (json_int_t)result->guarded, "retries", (json_int_t)result->retries,
-                     "reconnects", (json_int_t)result->reconnects, "baud",
-                     (json_int_t)result->baud);
 }
 
 enum status command_flash_restore(const struct command_context *context, int argc, char **argv)
@@ -132,22 +118,22 @@ enum status command_flash_restore(const struct command_context *context, int arg
     enum status status = flash_options_parse(&self, argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
+    session = flash_session_create(&self, &options);
     status = load(options.operand, &bytes, &length, &info, &error);
     if (status == STATUS_OK)
         status = flash_session_open(&self, &options, &session, &error);
     if (status == STATUS_OK)
         status = restore(session, &options, bytes, &info, &result, &error);
-    if (status != STATUS_OK)
+    json_t *answer = NULL;
+    if (status != STATUS_OK) {
         status = flash_fail(&self, session, status, &error);
+    } else if (options.json) {
+        answer = flash_json_result(flash_session_flasher(session), &result);
+    } else {
+        flash_print_result("Restored and verified", flash_session_flasher(session), &result);
+        (void)puts(" The module starts now.");
+    }
     flash_session_close(session);
     free(bytes);
-    if (status != STATUS_OK)
-        return status;
-    if (options.json)
-        return command_print_json(self.name, describe(&result), JSON_INDENT(2));
-    (void)printf("Restored and verified: %zu sectors written, %zu erased, %zu were right already, "
-                 "%zu guarded "
-                 "and left alone. The module starts now.\n",
-                 result.written, result.erased, result.equal, result.guarded);
-    return STATUS_OK;
+    return answer == NULL ? status : command_print_json(self.name, answer, JSON_INDENT(2));
 }

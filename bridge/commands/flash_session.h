@@ -13,10 +13,13 @@
 
 struct flash_session;
 
+/** Only what is needed to say things in the way that --progress asks for; nothing is opened. */
+struct flash_session *flash_session_create(const struct flash_command *command,
+                                           const struct flash_options *options);
 /**
- * Asks for the typed confirmation if --force-bootloader was given, then opens port, trace and
- * module. From here on SIGINT and SIGTERM end the work at the next frame boundary; a second one at
- * once.
+ * Opens port, trace and module; *session is created unless it is there, and has to be closed even
+ * after a failure. From here on SIGINT and SIGTERM end the work at the next frame boundary; a
+ * second one at once.
  */
 enum status flash_session_open(const struct flash_command *command, struct flash_options *options,
                                struct flash_session **session, struct error *error);
@@ -28,12 +31,27 @@ bool flash_session_stopped(const struct flash_session *session);
 __attribute__((format(printf, 2, 3))) void flash_session_say(struct flash_session *session,
                                                              const char *format, ...);
 
-/** Prints the sentence in error, with what to do next if the user stopped it; returns status. */
+/**
+ * The typed confirmation of --force-bootloader: says what will be overwritten, with what ("nothing",
+ * "x.bin"), and waits while the module is kept linked. STATUS_REFUSED if anything else is typed.
+ */
+enum status flash_session_confirm(struct flash_session *session, uint32_t address, size_t length,
+                                  const char *with, struct error *error);
+
+/** Says the sentence in error, as text or as the last line of --progress json; returns status. A
+ *  session of NULL: as text. */
 enum status flash_fail(const struct flash_command *command, const struct flash_session *session,
                        enum status status, struct error *error);
 
 /** A string, or null for "". */
 json_t *flash_json_text(const char *text);
+/** Seconds, to the millisecond. */
+json_t *flash_json_seconds(int64_t time_us);
+/** What all commands that write answer with. */
+json_t *flash_json_result(const struct flasher *flasher, const struct flasher_result *result);
+/** The same in words: "Verified 3 sectors: ...". */
+void flash_print_result(const char *verb, const struct flasher *flasher,
+                        const struct flasher_result *result);
 
 /** Reads and examines a firmware file; a rotated dump is put in order. *bytes: free(). */
 enum status flash_load_image(const char *path, uint8_t **bytes, size_t *length,

@@ -17,11 +17,28 @@ static const struct flash_command self = {
 };
 
 struct comparison {
+    enum beken_chip chip;
     struct plan_place place;
     size_t sectors;
     bool *differing; /* per sector */
     size_t count;
 };
+
+static enum status check_place(const struct flash_options *options, const struct image_info *info,
+                               struct error *error)
+{
+    if (options->has_address || info->has_write_at || info->kind == IMAGE_OBK_CONFIG)
+        return STATUS_OK;
+    if (info->kind != IMAGE_UNKNOWN)
+        return error_set(error, STATUS_USAGE,
+                         "%s is a %s file, which does not stand in a flash as it is; to compare it "
+                         "all the same, say with --address where.",
+                         options->operand, image_kind_name(info->kind));
+    return error_set(error, STATUS_USAGE,
+                     "%s is not recognised as firmware, a dump or a configuration, so where it "
+                     "belongs is not known; to compare it all the same, say with --address where.",
+                     options->operand);
+}
 
 static enum status find_place(const struct flash_options *options, const struct image_info *info,
                               const struct beken_module *module, struct plan_place *place,
@@ -33,9 +50,6 @@ static enum status find_place(const struct flash_options *options, const struct 
         *place = (struct plan_place){.address = options->address, .skip = same ? info->skip : 0};
     } else if (info->kind == IMAGE_OBK_CONFIG) {
         place->address = beken_chip_layout(module->chip)->config_address;
-    } else if (!info->has_write_at) {
-        return error_set(error, STATUS_USAGE,
-                         "Nobody knows where this file belongs; name the place with --address.");
     }
     if (place->address % BEKEN_SECTOR_SIZE != 0)
         return error_set(error, STATUS_USAGE, "0x%" PRIX32 " is not a multiple of 0x1000.",
@@ -69,7 +83,9 @@ static json_t *describe(const struct comparison *comparison)
                                                       "length", (json_int_t)length));
         i += run;
     }
-    return json_pack("{s:b, s:I, s:I, s:o}", "equal", (int)(comparison->count == 0), "sectors",
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:o}", "equal", (int)(comparison->count == 0),
+                     "chip", beken_chip_name(comparison->chip), "address",
+                     (json_int_t)comparison->place.address, "sectors",
                      (json_int_t)comparison->sectors, "differing_sectors",
                      (json_int_t)comparison->count, "differing", places);
 }
@@ -77,8 +93,9 @@ static json_t *describe(const struct comparison *comparison)
 static void print(const struct comparison *comparison)
 {
     if (comparison->count == 0) {
-        (void)printf("The module holds this file (%zu sectors at 0x%" PRIX32 ").\n",
-                     comparison->sectors, comparison->place.address);
+        (void)printf("The module holds this file (%zu %s at 0x%" PRIX32 ").\n", comparison->sectors,
+                     COMMAND_PLURAL(comparison->sectors, "sector", "sectors"),
+                     comparison->place.address);
         return;
     }
     for (size_t i = 0; i < comparison->sectors; i++) {
@@ -88,7 +105,7 @@ static void print(const struct comparison *comparison)
         uint32_t address = comparison->place.address + (uint32_t)(i * BEKEN_SECTOR_SIZE);
         (void)printf("differs: 0x%06" PRIX32 " to 0x%06" PRIX32 " (%zu %s)\n", address,
                      address + (uint32_t)(run * BEKEN_SECTOR_SIZE), run,
-                     run == 1 ? "sector" : "sectors");
+                     COMMAND_PLURAL(run, "sector", "sectors"));
         i += run;
     }
 }
@@ -101,6 +118,7 @@ static enum status compare(struct flash_session *session, const struct flash_opt
     enum status status = STATUS_OK;
     if (options->flasher.baud != 0)
         status = flasher_choose_baud(flasher, false, error);
+    comparison->chip = flasher_module(flasher)->chip;
     if (status == STATUS_OK)
         status = find_place(options, info, flasher_module(flasher), &comparison->place, error);
     if (status != STATUS_OK)
@@ -127,7 +145,10 @@ enum status command_flash_verify(const struct command_context *context, int argc
     enum status status = flash_options_parse(&self, argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
+    session = flash_session_create(&self, &options);
     status = flash_load_image(options.operand, &bytes, &length, &info, &error);
+    if (status == STATUS_OK)
+        status = check_place(&options, &info, &error);
     if (status == STATUS_OK)
         status = flash_session_open(&self, &options, &session, &error);
     if (status == STATUS_OK)

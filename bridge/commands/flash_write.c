@@ -121,14 +121,18 @@ static enum status write_image(struct task *task, struct error *error)
         .current = task->backup_is_fresh ? task->backup : NULL,
         .reference = task->backup,
     };
-    enum status status = flasher_write(task->flasher, &job, &task->result, error);
-    if (status != STATUS_OK && flash_session_stopped(task->session))
-        return error_set(
-            error, STATUS_FAILED,
-            "Stopped between two commands, with %zu sectors written. The module will not start "
-            "like this; run the same command again, it goes on with what is missing.",
-            task->result.written);
-    return status;
+    return flasher_write(task->flasher, &job, &task->result, error);
+}
+
+static enum status confirm(struct task *task, struct error *error)
+{
+    if (!task->options.force_bootloader)
+        return STATUS_OK;
+    char with[300];
+    (void)snprintf(with, sizeof with, "%s (kind %s, for chip %s)", task->options.operand,
+                   image_kind_name(task->info.kind), beken_chip_name(task->info.chip));
+    return flash_session_confirm(task->session, task->place.address,
+                                 task->image_length - task->place.skip, with, error);
 }
 
 static enum status run(struct task *task, struct error *error)
@@ -137,7 +141,11 @@ static enum status run(struct task *task, struct error *error)
     if (status != STATUS_OK)
         return status;
     task->flasher = flash_session_flasher(task->session);
+    if (task->info.warning[0] != '\0')
+        flash_session_say(task->session, "%s", task->info.warning);
     status = check_image(task, error);
+    if (status == STATUS_OK)
+        status = confirm(task, error);
     if (status == STATUS_OK)
         status = flasher_choose_baud(task->flasher, true, error);
     if (status == STATUS_OK)
@@ -153,32 +161,26 @@ static enum status run(struct task *task, struct error *error)
 
 static json_t *describe(const struct task *task)
 {
-    const struct flasher_result *result = &task->result;
-    json_t *seconds =
-        json_pack("{s:f, s:f, s:f, s:f}", "erase", (double)result->times.erase_us / 1e6, "write",
-                  (double)result->times.write_us / 1e6, "crc", (double)result->times.crc_us / 1e6,
-                  "total", (double)result->total_us / 1e6);
-    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
-                     "verified", 1, "address", (json_int_t)task->place.address, "bytes",
-                     (json_int_t)(task->image_length - task->place.skip), "sectors",
-                     (json_int_t)result->sectors, "written", (json_int_t)result->written, "erased",
-                     (json_int_t)result->erased, "equal", (json_int_t)result->equal, "guarded",
-                     (json_int_t)result->guarded, "retries", (json_int_t)result->retries,
-                     "reconnects", (json_int_t)result->reconnects, "repaired",
-                     (json_int_t)result->repaired, "baud", (json_int_t)result->baud, "backup",
-                     flash_json_text(task->backup_path), "seconds", seconds);
+    json_t *answer = flash_json_result(task->flasher, &task->result);
+    (void)json_object_set_new(answer, "address", json_integer((json_int_t)task->place.address));
+    (void)json_object_set_new(answer, "bytes",
+                              json_integer((json_int_t)(task->image_length - task->place.skip)));
+    (void)json_object_set_new(answer, "backup", flash_json_text(task->backup_path));
+    return answer;
 }
 
-static void print(const struct task *task)
+static enum status load(struct task *task, struct error *error)
 {
-    const struct flasher_result *result = &task->result;
-    (void)printf(
-        "Verified: %zu sectors at 0x%" PRIX32 ", %zu written, %zu erased, %zu were right already",
-        result->sectors, task->place.address, result->written, result->erased, result->equal);
-    if (result->guarded > 0)
-        (void)printf(", %zu guarded and left alone", result->guarded);
-    (void)printf(" (%.1f s, %" PRIu64 " retries). The module starts now.\n",
-                 (double)result->total_us / 1e6, result->retries);
+    const char *path = task->options.operand;
+    enum status status =
+        flash_load_image(path, &task->image, &task->image_length, &task->info, error);
+    if (status == STATUS_OK)
+        status = plan_check_content(&task->info, task->options.force, error);
+    if (status == STATUS_OK && task->info.kind == IMAGE_DUMP)
+        return error_set(error, STATUS_REFUSED,
+                         "%s is a dump of a whole flash; put it back with `bl2mqtt flash restore`.",
+                         path);
+    return status;
 }
 
 enum status command_flash_write(const struct command_context *context, int argc, char **argv)
@@ -190,26 +192,21 @@ enum status command_flash_write(const struct command_context *context, int argc,
     enum status status = flash_options_parse(&self, argc, argv, &task.options, &done);
     if (status != STATUS_OK || done)
         return status;
-    status =
-        flash_load_image(task.options.operand, &task.image, &task.image_length, &task.info, &error);
-    if (status == STATUS_OK)
-        status = plan_check_content(&task.info, task.options.force, &error);
-    if (status == STATUS_OK && task.info.kind == IMAGE_DUMP)
-        status =
-            error_set(&error, STATUS_REFUSED,
-                      "%s is a dump of a whole flash; put it back with `bl2mqtt flash restore`.",
-                      task.options.operand);
+    task.session = flash_session_create(&self, &task.options);
+    status = load(&task, &error);
     if (status == STATUS_OK)
         status = run(&task, &error);
-    if (status != STATUS_OK)
+    json_t *answer = NULL;
+    if (status != STATUS_OK) {
         status = flash_fail(&self, task.session, status, &error);
+    } else if (task.options.json) {
+        answer = describe(&task);
+    } else {
+        flash_print_result("Verified", task.flasher, &task.result);
+        (void)puts(" The module starts now.");
+    }
     flash_session_close(task.session);
     free(task.image);
     free(task.backup);
-    if (status != STATUS_OK)
-        return status;
-    if (task.options.json)
-        return command_print_json(self.name, describe(&task), JSON_INDENT(2));
-    print(&task);
-    return STATUS_OK;
+    return answer == NULL ? status : command_print_json(self.name, answer, JSON_INDENT(2));
 }

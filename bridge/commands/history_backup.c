@@ -5,6 +5,7 @@
 #include "bridge/history/backup.h"
 #include "bridge/history/time_text.h"
 #include "bridge/history/verify.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
@@ -16,6 +17,8 @@
 #include <string.h>
 
 #define KEEP 7
+#define BACKUP "history backup"
+#define VERIFY "history verify"
 
 /* ---- backup ---- */
 
@@ -32,20 +35,19 @@ static void print_backup_help(void)
     (void)printf(
         "Usage: bl2mqtt history backup [OPTION...]\n\n"
         "Copies the history, checked and complete, while the service writes it.\n\n"
-        "  --output F       the copy; replaced if it exists (default: beside the history,\n"
-        "                   history.db.backup-TIME)\n"
+        "  --output F       the copy; replaced if it exists (default: history.db.backup-TIME in\n"
+        "                   history.backup.folder, which is beside the history if not set)\n"
         "  --keep N         of the copies with the default name keep N, delete older ones\n"
-        "                   (default %d)\n"
+        "                   (default: history.backup.keep; %d with --database)\n"
         "  --json           one JSON document on stdout\n"
         "  --database FILE  the history file (default: history.path of the "
         "configuration)\n\n"
-        "To restore: stop the service, put the copy in the history's place, delete\n"
-        "history.db-wal and history.db-shm, start the service.\n",
+        "The service makes such copies itself, daily at history.backup.time. To put one in\n"
+        "place: bl2mqtt-history-restore(1).\n",
         KEEP);
 }
 
-static enum status parse_backup(int argc, char **argv, struct backup_options *options,
-                                struct error *error)
+static enum status parse_backup(int argc, char **argv, struct backup_options *options)
 {
     static const struct option known[] = {
         {"output", required_argument, NULL, 'o'}, {"keep", required_argument, NULL, 'k'},
@@ -60,8 +62,7 @@ static enum status parse_backup(int argc, char **argv, struct backup_options *op
             break;
         case 'k':
             if (!number_parse_int(optarg, strlen(optarg), 1, 100000, &options->keep))
-                return error_set(error, STATUS_USAGE, "--keep takes 1 to 100000, not \"%s\".",
-                                 optarg);
+                return command_bad_value(BACKUP, "keep", optarg, "a number from 1 to 100000");
             break;
         case 'j':
             options->json = true;
@@ -73,19 +74,58 @@ static enum status parse_backup(int argc, char **argv, struct backup_options *op
             options->help = true;
             return STATUS_OK;
         default:
-            return error_set(error, STATUS_USAGE, "Try `bl2mqtt history backup --help`.");
+            return command_bad_option(BACKUP);
         }
     }
     if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+        return command_extra_word(BACKUP, argv[optind]);
     if (options->output != NULL && options->keep != 0)
-        return error_set(error, STATUS_USAGE,
-                         "--keep is about copies with the default name; leave out --output, or "
-                         "--keep.");
+        return command_fail(BACKUP, STATUS_USAGE,
+                            &(struct error){"--keep is about copies with the default name; leave "
+                                            "out --output, or --keep."});
     return STATUS_OK;
 }
 
-static enum status back_up(const char *path, const struct backup_options *options,
+/* Where the history is, and where its copies go. */
+struct places {
+    char *path;
+    char *base; /* of the copies */
+    int64_t keep;
+};
+
+static enum status find_places(const struct command_context *context,
+                               const struct backup_options *options, struct places *places,
+                               struct error *error)
+{
+    if (options->database != NULL) {
+        *places = (struct places){memory_copy_text(options->database),
+                                  memory_copy_text(options->database), KEEP};
+        return STATUS_OK;
+    }
+    struct config *config = command_config(
+        context, "it says where the history is. Correct it, or name the file with --database.",
+        error);
+    if (config == NULL)
+        return STATUS_USAGE;
+    char *folder memory_auto = command_backup_folder_of(config);
+    places->path = command_history_of(config);
+    places->base = history_backup_base(places->path, folder);
+    places->keep = config->history.backup_keep;
+    config_free(config);
+    return STATUS_OK;
+}
+
+static enum status make_folder_of(const char *base, struct error *error)
+{
+    const char *slash = strrchr(base, '/');
+    if (slash == NULL || slash == base)
+        return STATUS_OK;
+    char *folder memory_auto = memory_copy_text(base);
+    folder[slash - base] = '\0';
+    return file_make_folder(folder, error);
+}
+
+static enum status back_up(const struct places *places, const struct backup_options *options,
                            struct error *error)
 {
     char name[PATH_MAX];
@@ -94,11 +134,15 @@ static enum status back_up(const char *path, const struct backup_options *option
     unsigned deleted = 0;
     enum status status = STATUS_OK;
     if (options->output == NULL)
-        status = history_backup_name(path, name, sizeof name, error);
-    if (status == STATUS_OK)
-        status = history_backup(path, output, &bytes, error);
+        status = make_folder_of(places->base, error);
     if (status == STATUS_OK && options->output == NULL)
-        status = history_backup_prune(path, options->keep == 0 ? KEEP : (unsigned)options->keep,
+        status = history_backup_name(places->base, name, sizeof name, error);
+    const struct history_backup_options copy = {.path = places->path, .output = output};
+    if (status == STATUS_OK)
+        status = history_backup(&copy, &bytes, error);
+    if (status == STATUS_OK && options->output == NULL)
+        status = history_backup_prune(places->base,
+                                      (unsigned)(options->keep == 0 ? places->keep : options->keep),
                                       &deleted, error);
     if (status != STATUS_OK)
         return status;
@@ -120,18 +164,21 @@ static enum status back_up(const char *path, const struct backup_options *option
 enum status command_history_backup(const struct command_context *context, int argc, char **argv)
 {
     struct backup_options options = {.output = NULL};
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    enum status status = parse_backup(argc, argv, &options, &error);
-    if (status == STATUS_OK && options.help) {
+    enum status status = parse_backup(argc, argv, &options);
+    if (status != STATUS_OK)
+        return status;
+    if (options.help) {
         print_backup_help();
         return STATUS_OK;
     }
+    struct error error = {""};
+    struct places places = {NULL, NULL, 0};
+    status = find_places(context, &options, &places, &error);
     if (status == STATUS_OK)
-        status = command_history_path(context, options.database, &path, &error);
-    if (status == STATUS_OK)
-        status = back_up(path, &options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail("history backup", status, &error);
+        status = back_up(&places, &options, &error);
+    free(places.path);
+    free(places.base);
+    return status == STATUS_OK ? STATUS_OK : command_fail(BACKUP, status, &error);
 }
 
 /* ---- verify ---- */
@@ -234,25 +281,24 @@ enum status command_history_verify(const struct command_context *context, int ar
 {
     static const struct option known[] = {
         {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    struct error error = {""};
     bool json = false;
-    enum status status = STATUS_OK;
     int option;
-    while (status == STATUS_OK && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         if (option == 'h') {
             print_verify_help();
             return STATUS_OK;
         }
-        json = json || option == 'j';
         if (option != 'j')
-            status = error_set(&error, STATUS_USAGE, "Try `bl2mqtt history verify --help`.");
+            return command_bad_option(VERIFY);
+        json = true;
     }
-    if (status == STATUS_OK && argc - optind > 1)
-        status = error_set(&error, STATUS_USAGE, "Name one file; see --help.");
+    if (argc - optind > 1)
+        return command_extra_word(VERIFY, argv[optind + 1]);
+    struct error error = {""};
     char *path memory_auto = NULL;
-    if (status == STATUS_OK)
-        status = command_history_path(context, optind < argc ? argv[optind] : NULL, &path, &error);
+    enum status status =
+        command_history_path(context, optind < argc ? argv[optind] : NULL, &path, &error);
     if (status == STATUS_OK)
         status = verify(path, json, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail("history verify", status, &error);
+    return status == STATUS_OK ? STATUS_OK : command_fail(VERIFY, status, &error);
 }

@@ -32,6 +32,7 @@ struct options {
     bool format_given;
     enum format format;
     const char *output;
+    bool resume;
     const char *database;
     bool help;
 };
@@ -44,7 +45,10 @@ struct export
     int64_t from_ms;
     int64_t to_ms;
     FILE *out;
-    bool failed; /* the output takes no more */
+    bool failed;      /* the output takes no more */
+    bool continued;   /* the output has rows already */
+    int64_t last_ms;  /* of the last of them */
+    int64_t last_had; /* so many rows of that moment it has */
 };
 
 static void print_help(void)
@@ -60,13 +64,15 @@ static void print_help(void)
         "  --from T         begin (default: all there is)\n"
         "  --to T           end, not included (default: now)\n"
         "  --output F       a file; it is complete when it is there (default: standard output)\n"
+        "  --resume         go on where the file ends: after an interruption, or to add what is "
+        "new\n"
         "  --database FILE  the history file (default: history.path of the configuration)\n\n"
         "T is a date (2026-10-01, its beginning), a time (2026-10-01T14:30, with an offset if "
         "need\n"
         "be), now, today, yesterday or tomorrow.\n");
 }
 
-static enum status take_option(int option, struct options *options, struct error *error)
+static enum status take_option(int option, struct options *options)
 {
     static const char *const formats[] = {"csv", "jsonl", "ha"};
     switch (option) {
@@ -91,6 +97,9 @@ static enum status take_option(int option, struct options *options, struct error
     case 'h':
         options->help = true;
         return STATUS_OK;
+    case 'r':
+        options->resume = true;
+        return STATUS_OK;
     case 'F':
         for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
             if (strcmp(optarg, formats[i]) != 0)
@@ -99,39 +108,40 @@ static enum status take_option(int option, struct options *options, struct error
             options->format_given = true;
             return STATUS_OK;
         }
-        return error_set(error, STATUS_USAGE, "--format is csv, jsonl or ha, not \"%s\".", optarg);
+        return command_bad_value(NAME, "format", optarg, "csv, jsonl or ha");
     default:
-        return error_set(error, STATUS_USAGE, "Try `bl2mqtt history export --help`.");
+        return command_bad_option(NAME);
     }
 }
 
-static enum status parse(int argc, char **argv, struct options *options, struct error *error)
+static enum status parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"device", required_argument, NULL, 'd'},
-        {"channel", required_argument, NULL, 'c'},
-        {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 't'},
-        {"format", required_argument, NULL, 'F'},
-        {"output", required_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},
-        {"database", required_argument, NULL, 'D'},
-        {NULL, 0, NULL, 0},
+        {"device", required_argument, NULL, 'd'},   {"channel", required_argument, NULL, 'c'},
+        {"from", required_argument, NULL, 'f'},     {"to", required_argument, NULL, 't'},
+        {"format", required_argument, NULL, 'F'},   {"output", required_argument, NULL, 'o'},
+        {"resume", no_argument, NULL, 'r'},         {"help", no_argument, NULL, 'h'},
+        {"database", required_argument, NULL, 'D'}, {NULL, 0, NULL, 0},
     };
     int option;
     while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options, error);
+        enum status status = take_option(option, options);
         if (status != STATUS_OK)
             return status;
     }
     if (options->help)
         return STATUS_OK;
     if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+        return command_extra_word(NAME, argv[optind]);
     if (options->device == NULL)
-        return error_set(error, STATUS_USAGE, "Say which device with --device.");
+        return command_fail(NAME, STATUS_USAGE, &(struct error){"Say which device with --device."});
+    if (options->resume && (options->output == NULL || options->format == FORMAT_HA))
+        return command_fail(NAME, STATUS_USAGE,
+                            &(struct error){"--resume goes on with a file of readings: it needs "
+                                            "--output, and --format csv or jsonl."});
     if (!options->format_given)
-        return error_set(error, STATUS_USAGE, "Say how with --format: csv, jsonl or ha.");
+        return command_fail(NAME, STATUS_USAGE,
+                            &(struct error){"Say how with --format: csv, jsonl or ha."});
     return STATUS_OK;
 }
 
@@ -221,6 +231,10 @@ static bool write_reading(void *context, const struct history_reading *row)
 {
     struct export *export = context;
     bool json = export->options->format == FORMAT_JSONL;
+    if (export->continued && row->reading.wall_ms == export->last_ms && export->last_had > 0) {
+        export->last_had--;
+        return true;
+    }
     const struct reading *reading = &row->reading;
     int64_t sign = row->invert ? -1 : 1;
     char buffer[2048];
@@ -251,12 +265,14 @@ static bool write_reading(void *context, const struct history_reading *row)
     return put(export, &text);
 }
 
+static const char csv_head[] =
+    "time,device,channel,voltage_v,current_a,power_w,frequency_hz,counter,counts,"
+    "counts_produced,energy_kwh,energy_produced_kwh\n";
+
 static enum status export_readings(struct export *export, struct error *error)
 {
-    if (export->options->format == FORMAT_CSV &&
-        fputs("time,device,channel,voltage_v,current_a,power_w,frequency_hz,counter,counts,"
-              "counts_produced,energy_kwh,energy_produced_kwh\n",
-              export->out) < 0)
+    if (export->options->format == FORMAT_CSV && !export->continued &&
+        fputs(csv_head, export->out) < 0)
         export->failed = true;
     return history_readings(export->path, export->options->device, export->options->channel,
                             export->from_ms, export->to_ms, write_reading, export, error);
@@ -395,6 +411,111 @@ static enum status write_all(struct export *export, struct error *error)
     return status;
 }
 
+/* ---- going on ---- */
+
+/* The time that a row begins with. */
+static bool time_of_line(const char *line, bool json, int64_t *wall_ms)
+{
+    static const char start[] = "{\"time\":\"";
+    char stamp[64];
+    if (json && strncmp(line, start, sizeof start - 1) != 0)
+        return false;
+    line += json ? sizeof start - 1 : 0;
+    size_t length = strcspn(line, json ? "\"" : ",");
+    if (length >= sizeof stamp)
+        return false;
+    memcpy(stamp, line, length);
+    stamp[length] = '\0';
+    return time_text_parse(stamp, 0, wall_ms, NULL) == STATUS_OK;
+}
+
+/* The rows of the last moment, backwards from the end of the last whole line; what an interruption left
+ * behind that is cut off. */
+static bool find_end(struct export *export, char *tail, size_t length, off_t offset)
+{
+    bool json = export->options->format == FORMAT_JSONL;
+    size_t end = length;
+    while (end > 0 && tail[end - 1] != '\n')
+        end--;
+    if (end == 0)
+        return false;
+    size_t at = end;
+    while (at > 0) {
+        int64_t wall_ms;
+        size_t begin = at - 1;
+        while (begin > 0 && tail[begin - 1] != '\n')
+            begin--;
+        tail[at - 1] = '\0';
+        if (!time_of_line(tail + begin, json, &wall_ms))
+            break; /* the head, or a line that begins before the tail */
+        if (export->last_had > 0 && wall_ms != export->last_ms)
+            break;
+        export->last_ms = wall_ms;
+        export->last_had++;
+        at = begin;
+    }
+    return export->last_had > 0 && ftruncate(fileno(export->out), offset + (off_t)end) == 0;
+}
+
+/* Reads the end of the file that is open, and takes the place to go on from. */
+static bool read_end(struct export *export)
+{
+    enum { TAIL = 65536 };
+    char *tail memory_auto = memory_new(TAIL + 1, 1);
+    if (fseeko(export->out, 0, SEEK_END) != 0)
+        return false;
+    off_t size = ftello(export->out);
+    off_t offset = size > TAIL ? size - TAIL : 0;
+    if (size == 0)
+        return true;
+    bool csv = export->options->format == FORMAT_CSV;
+    char head[sizeof csv_head] = "";
+    rewind(export->out);
+    if (csv && (fread(head, 1, sizeof head - 1, export->out) != sizeof head - 1 ||
+                strcmp(head, csv_head) != 0))
+        return false;
+    if (csv && size == (off_t)(sizeof csv_head - 1)) {
+        export->continued = true;
+        export->last_ms = -1;
+        return fseeko(export->out, 0, SEEK_END) == 0;
+    }
+    if (fseeko(export->out, offset, SEEK_SET) != 0)
+        return false;
+    size_t length = fread(tail, 1, TAIL, export->out);
+    if (!find_end(export, tail, length, offset))
+        return false;
+    export->continued = true;
+    if (export->last_ms > export->from_ms)
+        export->from_ms = export->last_ms;
+    return fseeko(export->out, 0, SEEK_END) == 0;
+}
+
+/* On with the file itself if it is there, else with what an interrupted export left. */
+static enum status resume_file(struct export *export, const char *partial, struct error *error)
+{
+    const char *output = export->options->output;
+    bool in_place = access(output, F_OK) == 0;
+    const char *path = in_place ? output : partial;
+    export->out = fopen(path, access(path, F_OK) == 0 ? "r+e" : "w+e");
+    if (export->out == NULL)
+        return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", path, strerror(errno));
+    enum status status = STATUS_OK;
+    if (!read_end(export))
+        status = error_set(error, STATUS_USAGE,
+                           "%s is not an export of this format that can be gone on with.", path);
+    if (status == STATUS_OK && export->from_ms < export->to_ms)
+        status = write_all(export, error);
+    if (status == STATUS_OK && fsync(fileno(export->out)) != 0 && errno != EINVAL)
+        status = error_set(error, STATUS_FAILED, "%s could not be put on disk: %s.", path,
+                           strerror(errno));
+    if (fclose(export->out) != 0 && status == STATUS_OK)
+        status = error_set(error, STATUS_FAILED, "%s could not be written.", path);
+    if (status == STATUS_OK && !in_place && rename(partial, output) != 0)
+        status =
+            error_set(error, STATUS_FAILED, "%s cannot be replaced: %s.", output, strerror(errno));
+    return status;
+}
+
 /* Under another name until it is complete. */
 static enum status write_file(struct export *export, struct error *error)
 {
@@ -403,6 +524,8 @@ static enum status write_file(struct export *export, struct error *error)
     int length = snprintf(partial, sizeof partial, "%s.new", output);
     if (length < 0 || (size_t)length >= sizeof partial)
         return error_set(error, STATUS_USAGE, "The path of the output is too long.");
+    if (export->options->resume)
+        return resume_file(export, partial, error);
     export->out = fopen(partial, "we");
     if (export->out == NULL)
         return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", partial,
@@ -442,15 +565,16 @@ static enum status run_export(const char *path, const struct options *options, s
 enum status command_history_export(const struct command_context *context, int argc, char **argv)
 {
     struct options options = {.to = "now"};
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    enum status status = parse(argc, argv, &options, &error);
-    if (status == STATUS_OK && options.help) {
+    enum status status = parse(argc, argv, &options);
+    if (status != STATUS_OK)
+        return status;
+    if (options.help) {
         print_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = command_history_path(context, options.database, &path, &error);
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    status = command_history_path(context, options.database, &path, &error);
     if (status == STATUS_OK)
         status = run_export(path, &options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/history_options.h"
 
+#include "bridge/history/buckets.h"
 #include "bridge/history/time_text.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -22,14 +23,24 @@ struct config *command_config(const struct command_context *context, const char 
     return NULL;
 }
 
+static char *in_data_dir(const struct config *config, const char *name)
+{
+    const char *folder = name[0] == '/' ? "" : config->bridge.data_dir;
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = memory_new(size, 1);
+    (void)snprintf(path, size, "%s%s%s", folder, folder[0] == '\0' ? "" : "/", name);
+    return path;
+}
+
 char *command_history_of(const struct config *config)
 {
-    const char *folder = config->history.path[0] == '/' ? "" : config->bridge.data_dir;
-    size_t size = strlen(folder) + strlen(config->history.path) + 2;
-    char *path = memory_new(size, 1);
-    (void)snprintf(path, size, "%s%s%s", folder, folder[0] == '\0' ? "" : "/",
-                   config->history.path);
-    return path;
+    return in_data_dir(config, config->history.path);
+}
+
+char *command_backup_folder_of(const struct config *config)
+{
+    const char *folder = config->history.backup_folder;
+    return folder[0] == '\0' ? memory_copy_text("") : in_data_dir(config, folder);
 }
 
 enum status command_history_path(const struct command_context *context, const char *named,
@@ -45,6 +56,7 @@ enum status command_history_path(const struct command_context *context, const ch
     if (config == NULL)
         return STATUS_USAGE;
     *path = command_history_of(config);
+    bucket_use_zone(config->history.time_zone, getenv("TZ"));
     config_free(config);
     return STATUS_OK;
 }

@@ -16,6 +16,9 @@ struct config *command_config(const struct command_context *context, const char 
 /** Path of the history of that configuration; to be freed. */
 char *command_history_of(const struct config *config);
 
+/** Folder for copies of it, "" for beside it; to be freed. */
+char *command_backup_folder_of(const struct config *config);
+
 /** The file that was named with --database, or, if named is NULL, that of the configuration. *path is
  *  to be freed. */
 enum status command_history_path(const struct command_context *context, const char *named,

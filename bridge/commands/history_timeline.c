@@ -61,7 +61,7 @@ static void print_events_help(void)
                  times_help);
 }
 
-static enum status take_option(int option, struct options *options, struct error *error)
+static enum status take_option(int option, struct options *options)
 {
     switch (option) {
     case 'd':
@@ -88,26 +88,23 @@ static enum status take_option(int option, struct options *options, struct error
     case 'm':
         if (number_parse_duration(optarg, strlen(optarg), 1000, 3650 * DAY_MS, &options->min_ms))
             return STATUS_OK;
-        return error_set(error, STATUS_USAGE,
-                         "--min takes a time with its unit, from 1s on, such as 60s or 5m, not "
-                         "\"%s\".",
-                         optarg);
+        return command_bad_value(options->name, "min", optarg,
+                                 "a time with its unit, from 1s on, such as 60s or 5m");
     default:
-        return error_set(error, STATUS_USAGE, "Try `bl2mqtt %s --help`.", options->name);
+        return command_bad_option(options->name);
     }
 }
 
-static enum status parse(int argc, char **argv, const struct option *known, struct options *options,
-                         struct error *error)
+static enum status parse(int argc, char **argv, const struct option *known, struct options *options)
 {
     int option;
     while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options, error);
+        enum status status = take_option(option, options);
         if (status != STATUS_OK)
             return status;
     }
     if (!options->help && optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+        return command_extra_word(options->name, argv[optind]);
     return STATUS_OK;
 }
 
@@ -222,15 +219,16 @@ enum status command_history_gaps(const struct command_context *context, int argc
         {NULL, 0, NULL, 0},
     };
     struct options options = {.name = "history gaps", .min_ms = 60000};
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    enum status status = parse(argc, argv, known, &options, &error);
-    if (status == STATUS_OK && options.help) {
+    enum status status = parse(argc, argv, known, &options);
+    if (status != STATUS_OK)
+        return status;
+    if (options.help) {
         print_gaps_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = command_history_path(context, options.database, &path, &error);
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    status = command_history_path(context, options.database, &path, &error);
     if (status == STATUS_OK)
         status = answer_gaps(path, &options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(options.name, status, &error);
@@ -281,15 +279,16 @@ enum status command_history_events(const struct command_context *context, int ar
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     struct options options = {.name = "history events"};
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    enum status status = parse(argc, argv, known, &options, &error);
-    if (status == STATUS_OK && options.help) {
+    enum status status = parse(argc, argv, known, &options);
+    if (status != STATUS_OK)
+        return status;
+    if (options.help) {
         print_events_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = command_history_path(context, options.database, &path, &error);
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    status = command_history_path(context, options.database, &path, &error);
     if (status == STATUS_OK)
         status = answer_events(path, &options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(options.name, status, &error);

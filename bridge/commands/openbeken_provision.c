@@ -265,7 +265,7 @@ static void print_progress(void *context, const char *sentence)
 static bool channel_complete(const struct broker_sight *sight, size_t channel)
 {
     const bool *seen = sight->seen[channel];
-    return seen[OBK_VOLTAGE] && seen[OBK_CURRENT] && seen[OBK_POWER];
+    return seen[OPENBEKEN_VOLTAGE] && seen[OPENBEKEN_CURRENT] && seen[OPENBEKEN_POWER];
 }
 
 static json_t *channels_json(const struct provision_report *report)
@@ -275,10 +275,10 @@ static json_t *channels_json(const struct provision_report *report)
         const double *value = report->sight.value[i];
         const char name[2] = {(char)('a' + (int)i), '\0'};
         if (channel_complete(&report->sight, i))
-            (void)json_object_set_new(channels, name,
-                                      json_pack("{s:f, s:f, s:f}", "voltage_v", value[OBK_VOLTAGE],
-                                                "current_a", value[OBK_CURRENT], "power_w",
-                                                value[OBK_POWER]));
+            (void)json_object_set_new(
+                channels, name,
+                json_pack("{s:f, s:f, s:f}", "voltage_v", value[OPENBEKEN_VOLTAGE], "current_a",
+                          value[OPENBEKEN_CURRENT], "power_w", value[OPENBEKEN_POWER]));
     }
     return channels;
 }
@@ -308,9 +308,9 @@ static void print_channel(const struct broker_sight *sight, size_t channel)
     char name = (char)('a' + (int)channel);
     if (!channel_complete(sight, channel))
         return;
-    (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OBK_VOLTAGE],
-                 value[OBK_CURRENT], value[OBK_POWER]);
-    if (value[OBK_POWER] < 0)
+    (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OPENBEKEN_VOLTAGE],
+                 value[OPENBEKEN_CURRENT], value[OPENBEKEN_POWER]);
+    if (value[OPENBEKEN_POWER] < 0)
         (void)fprintf(
             stderr,
             "warning: Channel %c has negative power. If nothing feeds in there, its clamp "

@@ -2,11 +2,13 @@
 /* bl2mqtt run: loads the configuration, runs the service, and again after a reload. */
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
+#include "bridge/history/buckets.h"
 #include "bridge/service/service.h"
 #include "drivers/base/memory.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define NAME "run"
@@ -26,9 +28,12 @@ static struct config *load(const char *path)
     return config;
 }
 
-static enum status serve(const char *path, struct config *config, struct log *log)
+/* own_zone: TZ as the process was started. */
+static enum status serve(const char *path, struct config *config, const char *own_zone,
+                         struct log *log)
 {
     for (;;) {
+        bucket_use_zone(config->history.time_zone, own_zone);
         log_set_level(log, config->bridge.log_level);
         enum service_end end = SERVICE_STOPPED;
         struct error error = {""};
@@ -71,7 +76,9 @@ enum status command_run(const struct command_context *context, int argc, char **
         return command_fail(NAME, STATUS_USAGE,
                             &(struct error){"The configuration has errors; nothing was started."});
     struct log *log = log_create(config->bridge.log_level);
-    enum status status = serve(context->config_path, config, log);
+    const char *zone = getenv("TZ");
+    char *own_zone memory_auto = zone == NULL ? NULL : memory_copy_text(zone);
+    enum status status = serve(context->config_path, config, own_zone, log);
     log_free(log);
     return status;
 }

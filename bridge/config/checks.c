@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/config/checks.h"
 
+#include "bridge/meter/tariff.h"
 #include "drivers/base/memory.h"
 
 #include <inttypes.h>
@@ -395,6 +396,62 @@ static void check_device_count(const struct checker *checker)
             "check --print-defaults` shows examples. `devices: []` stands for none yet.");
 }
 
+/* ---- tariffs ---- */
+
+static struct yaml_node *list_of(struct yaml_node *node, const char *key)
+{
+    struct yaml_node *list = yaml_node_child(node, key);
+    return list != NULL && list->kind == YAML_SEQUENCE ? list->first : NULL;
+}
+
+/* Of the key, or of what it would stand in. */
+static struct place place_in(const struct yaml_node *node, const char *key)
+{
+    const struct yaml_node *child = yaml_node_child(node, key);
+    return child != NULL ? child->place : node->place;
+}
+
+static void check_windows(const struct checker *checker, const struct config_tariff *tariff,
+                          struct yaml_node *node)
+{
+    struct yaml_node *window = list_of(node, "windows");
+    for (size_t i = 0; i < tariff->window_count && window != NULL; i++, window = window->next) {
+        int from = 0;
+        int to = 0;
+        (void)tariff_parse_minute(tariff->windows[i].from, &from);
+        (void)tariff_parse_minute(tariff->windows[i].to, &to);
+        if (from == to || from == TARIFF_DAY_MINUTES)
+            problems_add(checker->problems, CONFIG_ERROR, place_in(window, "to"),
+                         "This window has no time in it; a whole day is from 00:00 to 24:00.");
+        if (tariff->windows[i].price_micro == TARIFF_ABSENT &&
+            tariff->windows[i].feed_in_micro == TARIFF_ABSENT)
+            problems_add(checker->problems, CONFIG_WARNING, window->place,
+                         "This window has neither price nor feed_in and so changes nothing.");
+    }
+}
+
+static void check_tariffs(const struct checker *checker)
+{
+    const struct config *config = checker->config;
+    struct yaml_node *node = list_of(checker->file->node, "tariffs");
+    for (size_t i = 0; i < config->tariff_count && node != NULL; i++, node = node->next) {
+        const struct config_tariff *tariff = &config->tariffs[i];
+        check_windows(checker, tariff, node);
+        if (strcmp(tariff->currency, config->tariffs[0].currency) != 0 &&
+            tariff->currency[0] != '\0' && config->tariffs[0].currency[0] != '\0')
+            problems_add(checker->problems, CONFIG_ERROR, place_in(node, "currency"),
+                         "The currency is not that of the first tariff; sums over both would mean "
+                         "nothing.");
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(tariff->valid_from, config->tariffs[j].valid_from) != 0)
+                continue;
+            problems_add(checker->problems, CONFIG_ERROR, place_in(node, "valid_from"),
+                         "Another tariff holds from the same day; one of them must begin later.");
+            break;
+        }
+    }
+}
+
 /* ---- sinks ---- */
 
 static void check_sink(const struct checker *checker, const struct config_sink *sink,
@@ -448,4 +505,5 @@ void checks_run(const struct config *config, const struct notes *file,
     check_mqtt(&checker);
     check_history(&checker);
     check_sinks(&checker);
+    check_tariffs(&checker);
 }

@@ -53,8 +53,28 @@ struct config_homeassistant {
 struct config_history {
     char *path; /**< in data_dir unless absolute */
     int64_t commit_interval_ms;
-    int64_t clock_wait_ms;                             /**< after boot */
+    int64_t clock_wait_ms; /**< after boot */
+    char *time_zone;       /**< "system", or an IANA name that this machine knows */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
+    char *backup_time;                                 /**< "off" or "03:30" of the local clock */
+    int64_t backup_keep;                               /**< copies, at least 1 */
+    char *backup_folder; /**< in data_dir unless absolute; "": beside the history */
+};
+
+struct config_tariff_window {
+    char *from, *to;                    /**< "22:00"; "24:00" for the end of the day */
+    char *days;                         /**< "mon-fri" */
+    char *months;                       /**< "oct-mar" */
+    int64_t price_micro, feed_in_micro; /**< TARIFF_ABSENT: the tariff's own */
+};
+
+/** As written; what the texts mean: bridge/meter/tariff.h. */
+struct config_tariff {
+    char *valid_from; /**< "2026-01-01", "": always */
+    char *currency;   /**< "EUR" */
+    int64_t price_micro, feed_in_micro, standing_charge_micro;
+    struct config_tariff_window *windows;
+    size_t window_count;
 };
 
 struct config_web {
@@ -122,6 +142,8 @@ struct config {
     struct config_mqtt mqtt;
     struct config_homeassistant homeassistant;
     struct config_history history;
+    struct config_tariff *tariffs;
+    size_t tariff_count;
     struct config_web web;
     struct config_device *devices; /**< with room for CONFIG_DEVICES_MAX: none ever moves */
     size_t device_count;

@@ -108,11 +108,39 @@ static int depth_of(const struct field *field)
     return depth;
 }
 
+/* What an element of a list may hold, in comments: no list has elements by itself. */
+static void print_items(FILE *out, int indent, const struct field *list)
+{
+    char line[800];
+    const char *dash = "- ";
+    for (size_t i = 0; i < field_count; i++) {
+        const struct field *field = &fields[i];
+        if (field->scope != list->item_scope)
+            continue;
+        struct text text;
+        text_init(&text, line, sizeof line);
+        text_append(&text, "%s%s: %s", dash, field->path, field->meaning);
+        append_limits(&text, field);
+        if (field_has_value(field))
+            text_append(&text, " %s: %s.", field->initial != NULL ? "Default" : "For example",
+                        field->initial != NULL ? field->initial : field->example);
+        print_comment(out, indent, line);
+        if (field->type == FIELD_LIST)
+            print_items(out, indent + 4, field);
+        dash = "  ";
+    }
+}
+
 /* dash: what stands in front of the key, "- " for the first of a list's element. */
 static void print_field(FILE *out, int column, const struct field *field,
                         const struct example *example, const char *dash)
 {
     const char *value = value_to_print(field, example);
+    if (field->type == FIELD_LIST) {
+        (void)fprintf(out, "%*s%s: []\n", column, "", field_key(field));
+        print_items(out, column + 2, field);
+        return;
+    }
     if (field->type == FIELD_GROUP)
         (void)fprintf(out, "%*s%s:\n", column, "", field_key(field));
     else if (value != NULL)

@@ -40,6 +40,10 @@ json_t *field_to_json(const struct field *field, const void *target)
         return field_number_json(field_load_number(field, target));
     case FIELD_MILLI:
         return field_number_json((double)field_load_integer(field, target) / 1000);
+    case FIELD_MICRO: {
+        int64_t value = field_load_integer(field, target);
+        return value == INT64_MIN ? json_null() : field_number_json((double)value / 1e6);
+    }
     case FIELD_DURATION:
         return field_duration_json(field_load_integer(field, target));
     case FIELD_CHOICE: {
@@ -50,6 +54,7 @@ json_t *field_to_json(const struct field *field, const void *target)
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
+    case FIELD_LIST:
     case FIELD_SINKS:
         break;
     }

@@ -5,6 +5,7 @@
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,26 @@ static bool read_number(const struct field *field, const char *text, bool quoted
     return true;
 }
 
+/* Money is exact: what has more than six decimals is refused, not rounded. */
+static bool read_micro(const struct field *field, const char *text, bool quoted, void *target,
+                       struct text *hint)
+{
+    double value;
+    if (refuse_quotes(quoted, text, hint))
+        return false;
+    if (!number_parse_double(text, strlen(text), field->low, field->high, &value)) {
+        hint_at_number(field, text, hint);
+        return false;
+    }
+    const char *point = strchr(text, '.');
+    if (strpbrk(text, "eE") != NULL || (point != NULL && strlen(point) > 7)) {
+        text_append(hint, "It may have six decimals, and no exponent.");
+        return false;
+    }
+    store_integer(field, target, llround(value * 1e6));
+    return true;
+}
+
 static bool read_duration(const struct field *field, const char *text, void *target,
                           struct text *hint)
 {
@@ -202,6 +223,8 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     case FIELD_NUMBER:
     case FIELD_MILLI:
         return read_number(field, text, quoted, target, hint);
+    case FIELD_MICRO:
+        return read_micro(field, text, quoted, target, hint);
     case FIELD_DURATION:
         return read_duration(field, text, target, hint);
     case FIELD_CHOICE:
@@ -210,6 +233,7 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
+    case FIELD_LIST:
     case FIELD_SINKS:
         break;
     }
@@ -230,7 +254,35 @@ static void initialise(const struct field *field, void *target)
         store_text(field, target, "");
     } else if (field->type == FIELD_INTEGER) {
         store_integer(field, target, -1);
+    } else if (field->type == FIELD_MICRO) {
+        store_integer(field, target, INT64_MIN);
     }
+}
+
+void *field_items(const struct field *field, const void *target, size_t *count)
+{
+    void *items;
+    memcpy(&items, (const char *)target + field->offset, sizeof items);
+    memcpy(count, (const char *)target + field->count_offset, sizeof *count);
+    return items;
+}
+
+void field_make_items(const struct field *field, void *target, size_t count)
+{
+    char *items = memory_new(count, field->item_size);
+    for (size_t i = 0; i < count; i++)
+        fields_initialise(field->item_scope, items + i * field->item_size);
+    memcpy((char *)target + field->offset, &items, sizeof items);
+    memcpy((char *)target + field->count_offset, &count, sizeof count);
+}
+
+static void release_items(const struct field *field, const void *target)
+{
+    size_t count;
+    char *items = field_items(field, target, &count);
+    for (size_t i = 0; i < count; i++)
+        fields_release(field->item_scope, items + i * field->item_size);
+    free(items);
 }
 
 void fields_initialise(enum field_scope scope, void *target)
@@ -243,6 +295,8 @@ void fields_initialise(enum field_scope scope, void *target)
 void fields_release(enum field_scope scope, void *target)
 {
     for (size_t i = 0; i < field_count; i++)
-        if (fields[i].scope == scope && field_has_value(&fields[i]) && holds_text(&fields[i]))
+        if (fields[i].scope == scope && fields[i].type == FIELD_LIST)
+            release_items(&fields[i], target);
+        else if (fields[i].scope == scope && field_has_value(&fields[i]) && holds_text(&fields[i]))
             free(*text_member(&fields[i], target));
 }

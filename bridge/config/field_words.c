@@ -69,6 +69,9 @@ void field_append_kind(const struct field *field, struct text *out)
     case FIELD_CHANNELS:
         text_append(out, "a group of channels by name, such as {a: {...}, b: {...}}");
         break;
+    case FIELD_LIST:
+        text_append(out, "a list: each element begins with `- `");
+        break;
     case FIELD_TEXT:
         text_append(out, "%s", text_rule_expectation(field->rule));
         break;
@@ -81,6 +84,7 @@ void field_append_kind(const struct field *field, struct text *out)
         break;
     case FIELD_NUMBER:
     case FIELD_MILLI:
+    case FIELD_MICRO:
         text_append(out, "a number");
         append_range(field, out);
         break;

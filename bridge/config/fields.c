@@ -24,6 +24,13 @@
 #define IN_SINK(member)                                                                            \
     .scope = SCOPE_SINK, .offset = offsetof(struct config_sink, member),                           \
     .size = sizeof(((struct config_sink *)NULL)->member), .drivers = FOR_ALL
+#define IN_TARIFF(member)                                                                          \
+    .scope = SCOPE_TARIFF, .offset = offsetof(struct config_tariff, member),                       \
+    .size = sizeof(((struct config_tariff *)NULL)->member), .drivers = FOR_ALL
+#define IN_WINDOW(member)                                                                          \
+    .scope = SCOPE_WINDOW, .offset = offsetof(struct config_tariff_window, member),                \
+    .size = sizeof(((struct config_tariff_window *)NULL)->member), .drivers = FOR_ALL
+#define PRICE_MAX 100000.0
 #define GROUP(of_scope) .scope = (of_scope), .type = FIELD_GROUP, .drivers = FOR_ALL
 
 static const struct field_choice log_levels[] = {
@@ -132,19 +139,47 @@ const struct field fields[] = {
      .meaning =
          "How long after the start of this machine readings wait in memory for a clock that the "
          "network has not set yet. 0s: they are stamped with it as it stands."},
+    {IN_FILE(history.time_zone), .type = FIELD_TEXT, .rule = TEXT_ZONE, .high = 100,
+     .path = "history.time_zone", .initial = "system",
+     .meaning = "The zone that days, months and years follow: an IANA name such as Europe/Berlin. "
+                "Days are made again when it changes."},
     {GROUP(SCOPE_FILE), .path = "history.keep",
-     .meaning =
-         "How long what is kept; forever is for ever. This version keeps all readings and makes no "
-         "minutes or hours of them yet."},
+     .meaning = "How long what is kept; forever is for ever. What is older is deleted once a day. "
+                "Days are kept for ever, and so energy per day, month and year stays exact."},
     {IN_FILE(history.keep_raw_ms), .type = FIELD_DURATION, .forever = true, .low = HOUR,
      .high = 100 * YEAR, .path = "history.keep.raw", .initial = "30d",
-     .meaning = "Every reading as it was measured; recalibration of the past works as far back."},
+     .meaning = "Every reading as it was measured."},
     {IN_FILE(history.keep_minute_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.minute", .initial = "2y",
-     .meaning = "Minutes: minimum, mean, maximum, energy."},
+     .meaning = "Minutes: least, mean and greatest value, energy."},
     {IN_FILE(history.keep_hour_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
-     .meaning = "Hours and days: minimum, mean, maximum, energy."},
+     .meaning =
+         "Quarters of an hour, of which hours are put together; at least as long as minute."},
+
+    {GROUP(SCOPE_FILE), .path = "history.backup",
+     .meaning = "Copies of the history, made while it is written, each checked."},
+    {IN_FILE(history.backup_time), .type = FIELD_TEXT, .rule = TEXT_CLOCK_OR_OFF, .high = 5,
+     .path = "history.backup.time", .initial = "03:30",
+     .meaning =
+         "When the daily copy is made, by the local clock; a missed one is made up for. off: "
+         "only on request."},
+    {IN_FILE(history.backup_keep), .type = FIELD_INTEGER, .low = 1, .high = 1000,
+     .path = "history.backup.keep", .initial = "7",
+     .meaning = "So many copies are kept; older ones are deleted."},
+    {IN_FILE(history.backup_folder), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "history.backup.folder", .example = "/mnt/usb/bl2mqtt",
+     .otherwise = "beside the history",
+     .meaning =
+         "Where the copies go, best to another disk; in bridge.data_dir unless it begins with /. "
+         "After damage the newest sound copy is taken from there."},
+
+    {IN_FILE(tariffs), .type = FIELD_LIST, .item_scope = SCOPE_TARIFF,
+     .item_size = sizeof(struct config_tariff),
+     .count_offset = offsetof(struct config, tariff_count), .item_limit = 200, .path = "tariffs",
+     .meaning =
+         "What electricity costs, for `bl2mqtt history cost`. Of several the one counts whose "
+         "valid_from is the latest that has come."},
 
     {GROUP(SCOPE_FILE), .path = "web",
      .meaning = "The web view. This version has none yet: nothing listens."},
@@ -299,6 +334,40 @@ const struct field fields[] = {
      .initial = "beginning",
      .meaning = "What a new sink gets first: all that is in the history, or only what is measured "
                 "from now on."},
+    {IN_TARIFF(valid_from), .type = FIELD_TEXT, .rule = TEXT_DATE, .high = 10, .path = "valid_from",
+     .example = "2026-01-01", .otherwise = "it has always held",
+     .meaning = "The first day on which it holds."},
+    {IN_TARIFF(currency), .type = FIELD_TEXT, .rule = TEXT_CURRENCY, .high = 3, .path = "currency",
+     .required = FOR_ALL, .example = "EUR",
+     .meaning = "The currency's three letters; the same in all tariffs."},
+    {IN_TARIFF(price_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "price", .required = FOR_ALL, .example = "0.3125",
+     .meaning = "For a kilowatt hour drawn from the grid, when no window says otherwise."},
+    {IN_TARIFF(feed_in_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "feed_in", .initial = "0", .meaning = "Earned for a kilowatt hour fed back."},
+    {IN_TARIFF(standing_charge_micro), .type = FIELD_MICRO, .low = 0, .high = PRICE_MAX,
+     .path = "standing_charge", .initial = "0", .meaning = "To be paid for each day."},
+    {IN_TARIFF(windows), .type = FIELD_LIST, .item_scope = SCOPE_WINDOW,
+     .item_size = sizeof(struct config_tariff_window),
+     .count_offset = offsetof(struct config_tariff, window_count), .item_limit = 100,
+     .path = "windows", .meaning = "Times with prices of their own; the first that fits counts."},
+
+    {IN_WINDOW(from), .type = FIELD_TEXT, .rule = TEXT_QUARTER, .high = 5, .path = "from",
+     .initial = "00:00", .meaning = "Its beginning, by the local clock."},
+    {IN_WINDOW(to), .type = FIELD_TEXT, .rule = TEXT_QUARTER, .high = 5, .path = "to",
+     .initial = "24:00",
+     .meaning = "Its end. Earlier than from: over midnight, that is the end and the beginning of "
+                "each such day."},
+    {IN_WINDOW(days), .type = FIELD_TEXT, .rule = TEXT_DAYS, .high = 40, .path = "days",
+     .initial = "mon-sun", .meaning = "The days of the week."},
+    {IN_WINDOW(months), .type = FIELD_TEXT, .rule = TEXT_MONTHS, .high = 60, .path = "months",
+     .initial = "jan-dec", .meaning = "The months, for seasons."},
+    {IN_WINDOW(price_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "price", .example = "0.2451", .otherwise = "the tariff's",
+     .meaning = "For a kilowatt hour drawn from the grid."},
+    {IN_WINDOW(feed_in_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
+     .path = "feed_in", .example = "0.081", .otherwise = "the tariff's",
+     .meaning = "Earned for a kilowatt hour fed back."},
 };
 
 const char *const channel_names_reserved[] = {"apparent", "reactive", "factor",
@@ -352,7 +421,7 @@ const struct field *field_by_path(enum field_scope scope, const char *path)
 bool field_has_value(const struct field *field)
 {
     return field->type != FIELD_GROUP && field->type != FIELD_DEVICES &&
-           field->type != FIELD_CHANNELS && field->type != FIELD_SINKS;
+           field->type != FIELD_CHANNELS && field->type != FIELD_SINKS && field->type != FIELD_LIST;
 }
 
 const struct field_choice *field_choice_of(const struct field *field, int64_t value)

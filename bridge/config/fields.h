@@ -5,8 +5,8 @@
  * and through them schema/bridge.schema.json, docs/configuration.md and bridge.yaml(5) are all
  * derived from it.
  *
- * There are four scopes, each with a struct of its own: the file as a whole (struct config), one
- * device (struct config_device), one channel (struct config_channel), one sink (struct config_sink). A field's path is relative to
+ * There are scopes, each with a struct of its own: the file as a whole (struct config), one device
+ * (struct config_device), one channel (struct config_channel), and the elements of lists. A field's path is relative to
  * its scope and uses dots for steps down: "history.keep.raw", "mains.voltage".
  */
 #ifndef BRIDGE_CONFIG_FIELDS_H
@@ -20,19 +20,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum field_scope { SCOPE_FILE, SCOPE_DEVICE, SCOPE_CHANNEL, SCOPE_SINK };
-#define SCOPE_COUNT 4
+enum field_scope {
+    SCOPE_FILE,
+    SCOPE_DEVICE,
+    SCOPE_CHANNEL,
+    SCOPE_TARIFF,
+    SCOPE_WINDOW,
+    SCOPE_SINK
+};
+#define SCOPE_COUNT 6
 
 enum field_type {
     FIELD_GROUP,    /**< keys below it; no value of its own */
     FIELD_DEVICES,  /**< the list of devices */
     FIELD_CHANNELS, /**< the channels of a device, by name */
     FIELD_SINKS,    /**< the list of sinks */
+    FIELD_LIST,     /**< a list of groups, each of the scope item_scope */
     FIELD_TEXT,     /**< char * */
     FIELD_BOOL,     /**< bool: true, false */
     FIELD_INTEGER,  /**< int64_t */
     FIELD_NUMBER,   /**< double */
     FIELD_MILLI,    /**< int64_t in thousandths of what is written */
+    FIELD_MICRO,    /**< int64_t in millionths of what is written, INT64_MIN for absent */
     FIELD_DURATION, /**< int64_t in milliseconds, -1 for "forever" */
     FIELD_CHOICE,   /**< int, an enum, int64_t or bool: one of a few words or numbers */
     FIELD_WORD,     /**< char *: one of a few words, kept as a text */
@@ -71,9 +80,12 @@ struct field {
     const char *unit;                   /**< of numbers, for people; NULL: none */
     unsigned drivers;                   /**< with which it may be used */
     unsigned required;                  /**< with which it must be there */
-    bool forever;                       /**< the duration may be "forever" */
-    bool secret;                        /**< never shown */
-    const char *meaning;                /**< whole sentences */
+    enum field_scope item_scope;        /**< lists: what an element is; offset is of the pointer */
+    size_t item_size, count_offset; /**< lists: of an element; of the size_t with their number */
+    size_t item_limit;              /**< lists: so many at most */
+    bool forever;                   /**< the duration may be "forever" */
+    bool secret;                    /**< never shown */
+    const char *meaning;            /**< whole sentences */
 };
 
 extern const struct field fields[];
@@ -95,7 +107,13 @@ const struct field *field_by_path(enum field_scope scope, const char *path);
 /** True if field stands directly below prefix in that scope. */
 bool field_is_child(const struct field *field, enum field_scope scope, const char *prefix);
 
-/** False for groups, the lists of devices and sinks, and the channels. */
+/** The elements of a list that a scope's struct has, and their number. */
+void *field_items(const struct field *field, const void *target, size_t *count);
+
+/** Gives the list that many elements with their defaults; it must have none. */
+void field_make_items(const struct field *field, void *target, size_t count);
+
+/** False for groups, lists, the lists of devices and sinks, and the channels. */
 bool field_has_value(const struct field *field);
 
 /** The choice with that value, NULL if there is none. */
@@ -115,7 +133,7 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
 /** Sets every member of a scope's struct (zeroed by the caller) to its default. */
 void fields_initialise(enum field_scope scope, void *target);
 
-/** Frees the texts of a scope's struct. */
+/** Frees the texts and lists of a scope's struct. */
 void fields_release(enum field_scope scope, void *target);
 
 /** Appends what the value must be: "a whole number from 0 to 3". */

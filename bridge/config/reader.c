@@ -11,6 +11,8 @@ static void read_devices(struct target *target, const struct field *field, struc
 static void read_channels(struct target *target, const struct field *field, struct yaml_node *node);
 static void read_sinks(struct target *target, const struct field *field, struct yaml_node *node);
 
+static void read_list(struct target *target, const struct field *field, struct yaml_node *node);
+
 static void read_value(struct target *target, const struct field *field,
                        const struct yaml_node *node)
 {
@@ -51,6 +53,9 @@ static void read_field(struct target *target, const struct field *field, struct 
     case FIELD_SINKS:
         read_sinks(target, field, node);
         break;
+    case FIELD_LIST:
+        read_list(target, field, node);
+        break;
     default:
         read_value(target, field, node);
     }
@@ -80,6 +85,59 @@ static void read_scope(struct target *target, struct yaml_node *node)
             (target->notes->given & field_bit(&fields[i])) == 0)
             report_missing(target, &fields[i]);
     }
+}
+
+/* ---- lists ---- */
+
+static void read_item(struct target *list, const struct field *field, void *memory, size_t number,
+                      struct yaml_node *node)
+{
+    uint64_t from_secret = 0;
+    struct notes notes = {.node = node};
+    struct target target = {
+        .reader = list->reader,
+        .scope = field->item_scope,
+        .memory = memory,
+        .from_secret = &from_secret,
+        .notes = &notes,
+        .drivers = FOR_ALL,
+    };
+    struct text label;
+    text_init(&label, target.label, sizeof target.label);
+    text_append(&label, "%s%s[%zu].", list->label, field->path, number + 1);
+    if (node->kind == YAML_MAPPING)
+        read_scope(&target, node);
+    else if (node->kind != YAML_BROKEN)
+        problems_add(
+            list->reader->problems, CONFIG_ERROR, node->place,
+            "%.*s must be a group of keys: `- key: value`, and below, indented like it, its "
+            "other keys.",
+            (int)label.length - 1, target.label);
+    if (from_secret != 0) /* which element's, and which value, is not kept: all of it is secret */
+        *list->from_secret |= field_bit(field);
+}
+
+static void read_list(struct target *target, const struct field *field, struct yaml_node *node)
+{
+    if (node->kind == YAML_NOTHING) /* all of it may be commented out */
+        return;
+    if (node->kind != YAML_SEQUENCE) {
+        report_value(target, field, node, "");
+        return;
+    }
+    if (node->count > field->item_limit) {
+        target->notes->failed |= field_bit(field);
+        problems_add(target->reader->problems, CONFIG_ERROR, node->place,
+                     "%s%s has %zu elements; at most %zu are possible.", target->label, field->path,
+                     node->count, field->item_limit);
+        return;
+    }
+    size_t count;
+    size_t number = 0;
+    field_make_items(field, target->memory, node->count);
+    char *items = field_items(field, target->memory, &count);
+    for (struct yaml_node *child = node->first; child != NULL; child = child->next, number++)
+        read_item(target, field, items + number * field->item_size, number, child);
 }
 
 /* ---- channels ---- */

@@ -103,6 +103,10 @@ static void append_scope(struct text *out, const struct field *field)
         text_append(out, length > 0 ? " of a sink" : "a sink");
     if (field->scope == SCOPE_CHANNEL)
         text_append(out, length > 0 ? " of a channel" : "a channel");
+    if (field->scope == SCOPE_TARIFF)
+        text_append(out, "a tariff");
+    if (field->scope == SCOPE_WINDOW)
+        text_append(out, "a tariff's window");
 }
 
 /* A field of the same name elsewhere, the same scope first. */

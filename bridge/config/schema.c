@@ -12,6 +12,8 @@ static json_t *initial_json(const struct field *field)
         struct config file;
         struct config_device device;
         struct config_channel channel;
+        struct config_tariff tariff;
+        struct config_tariff_window window;
         struct config_sink sink;
     } target;
     char unused[200];
@@ -84,6 +86,7 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_INTEGER:
     case FIELD_NUMBER:
     case FIELD_MILLI:
+    case FIELD_MICRO:
         describe_number(field, schema);
         break;
     case FIELD_DURATION:
@@ -96,6 +99,7 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
+    case FIELD_LIST:
     case FIELD_SINKS:
         break;
     }
@@ -206,6 +210,14 @@ static json_t *channels_schema(void)
                      "additionalProperties", channel);
 }
 
+static json_t *list_schema(const struct field *field)
+{
+    json_t *item = scope_schema(field->item_scope);
+    json_object_set_new(item, "required", required_json(field->item_scope, FOR_ALL));
+    return json_pack("{s:[s,s],s:I,s:o}", "type", "array", "null", "maxItems",
+                     (json_int_t)field->item_limit, "items", item);
+}
+
 static json_t *sinks_schema(void)
 {
     json_t *item = scope_schema(SCOPE_SINK);
@@ -222,6 +234,8 @@ static json_t *field_schema(const struct field *field)
         result = devices_schema();
     } else if (field->type == FIELD_CHANNELS) {
         result = channels_schema();
+    } else if (field->type == FIELD_LIST) {
+        result = list_schema(field);
     } else if (field->type == FIELD_SINKS) {
         result = sinks_schema();
     } else if (field->type == FIELD_GROUP) {

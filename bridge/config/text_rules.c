@@ -2,12 +2,14 @@
 #include "bridge/config/text_rules.h"
 
 #include "bridge/config/characters.h"
+#include "bridge/meter/tariff.h"
 #include "drivers/base/number.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HOST_MAX 253 /* RFC 1035 */
 
@@ -26,7 +28,20 @@ static const struct {
     [TEXT_PATH] = {"the name of a file or folder", NULL},
     [TEXT_URL] = {"http://host or https://host, with :port and path where there are such",
                   "^https?://[^\\s@?#/][^\\s@?#]*$"},
+    [TEXT_ZONE] = {"a time zone such as Europe/Berlin, or system", "^[A-Za-z][A-Za-z0-9_+/-]*$"},
     [TEXT_DEVICE] = {"the path of a serial port", "^/."},
+    [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
+                           "^(off|([01][0-9]|2[0-3]):[0-5][0-9])$"},
+    [TEXT_DATE] = {"a date, year-month-day", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+    [TEXT_CURRENCY] = {"three capital letters", "^[A-Z]{3}$"},
+    [TEXT_QUARTER] = {"a time of day in quarters of an hour, from 00:00 to 24:00",
+                      "^(24:00|([01][0-9]|2[0-3]):(00|15|30|45))$"},
+    [TEXT_DAYS] = {"days of the week: mon tue wed thu fri sat sun, with - and ,",
+                   "^(mon|tue|wed|thu|fri|sat|sun)([-,] ?(mon|tue|wed|thu|fri|sat|sun))*$"},
+    [TEXT_MONTHS] =
+        {"months: jan feb mar apr may jun jul aug sep oct nov dec, with - and ,",
+         "^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)([-,] ?(jan|feb|mar|apr|may|"
+         "jun|jul|aug|sep|oct|nov|dec))*$"},
 };
 
 const char *text_rule_expectation(enum text_rule rule)
@@ -289,6 +304,56 @@ static bool check_device(const char *text, struct text *reason)
     return false;
 }
 
+static bool check_clock(const char *text, struct text *reason)
+{
+    int64_t value;
+    size_t length = strlen(text);
+    if (length == 5 && text[2] == ':' && number_parse_int(text, 2, 0, 23, &value) &&
+        isdigit((unsigned char)text[0]) && number_parse_int(text + 3, 2, 0, 59, &value) &&
+        isdigit((unsigned char)text[3]))
+        return true;
+    if (length == 4 && text[1] == ':')
+        text_append(reason, "Hours have two digits: 0%s.", text);
+    return false;
+}
+
+/* The texts of tariffs. */
+static bool check_tariff_text(enum text_rule rule, const char *text)
+{
+    int number;
+    unsigned set;
+    switch (rule) {
+    case TEXT_DATE:
+        return tariff_parse_date(text, &number);
+    case TEXT_CURRENCY:
+        return strlen(text) == 3 && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3;
+    case TEXT_QUARTER:
+        return tariff_parse_minute(text, &number);
+    case TEXT_DAYS:
+        return tariff_parse_days(text, &set);
+    case TEXT_MONTHS:
+        return tariff_parse_months(text, &set);
+    default:
+        return true;
+    }
+}
+
+/* Names are files below the folder of zones. */
+static bool check_zone(const char *text, struct text *reason)
+{
+    char path[256];
+    struct text out;
+    text_init(&out, path, sizeof path);
+    text_append(&out, "/usr/share/zoneinfo/%s", text);
+    bool name = isalpha((unsigned char)text[0]) && strstr(text, "..") == NULL && !out.cut;
+    if (strcmp(text, "system") == 0 || strcmp(text, "UTC") == 0 ||
+        (name && access(path, R_OK) == 0))
+        return true;
+    text_append(reason, "This machine does not know such a time zone; names are those of the IANA, "
+                        "such as Europe/Berlin (package tzdata).");
+    return false;
+}
+
 bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char *normal,
                      size_t normal_size, struct text *reason)
 {
@@ -306,9 +371,13 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
         return check_url(text, &out, reason);
     if (rule == TEXT_LISTEN)
         return check_listen(text, &out, reason);
+    if (!check_tariff_text(rule, text))
+        return false;
     if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
-        (rule == TEXT_DEVICE && !check_device(text, reason)))
+        (rule == TEXT_DEVICE && !check_device(text, reason)) ||
+        (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)) ||
+        (rule == TEXT_ZONE && !check_zone(text, reason)))
         return false;
     text_append(&out, "%s", text);
     return true;

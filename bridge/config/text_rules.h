@@ -17,7 +17,14 @@ enum text_rule {
     TEXT_LISTEN, /**< "off" or host:port */
     TEXT_PATH,   /**< a file or folder; not empty */
     TEXT_URL,    /**< http:// or https://; the / at its end is taken away */
+    TEXT_ZONE,   /**< "system", or a time zone that this machine knows */
     TEXT_DEVICE, /**< an absolute path: /dev/... */
+    TEXT_CLOCK_OR_OFF, /**< a time of day, "03:30", or "off" */
+    TEXT_DATE,         /**< "2026-01-01" */
+    TEXT_CURRENCY,     /**< three capital letters */
+    TEXT_QUARTER,      /**< a time of day with 00, 15, 30 or 45 minutes, or 24:00 */
+    TEXT_DAYS,         /**< "mon-fri", "sat,sun" */
+    TEXT_MONTHS,       /**< "oct-mar", "jul" */
 };
 
 /** For messages and the reference: "a text of a-z, 0-9, _ and -". */

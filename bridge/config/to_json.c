@@ -28,14 +28,30 @@ static json_t *object_for(json_t *root, const char *path)
 }
 
 static json_t *scope_json(enum field_scope scope, const void *target, unsigned drivers,
+                          uint64_t from_secret, bool redact);
+
+static json_t *list_json(const struct field *field, const void *target, bool redact)
+{
+    size_t count;
+    const char *items = field_items(field, target, &count);
+    json_t *result = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(result, scope_json(field->item_scope, items + i * field->item_size,
+                                                 FOR_ALL, 0, redact));
+    return result;
+}
+
+static json_t *scope_json(enum field_scope scope, const void *target, unsigned drivers,
                           uint64_t from_secret, bool redact)
 {
     json_t *result = json_object();
     for (size_t i = 0; i < field_count; i++) {
         const struct field *field = &fields[i];
-        if (field->scope != scope || !field_has_value(field) || (field->drivers & drivers) == 0)
+        bool list = field->type == FIELD_LIST;
+        if (field->scope != scope || !(list || field_has_value(field)) ||
+            (field->drivers & drivers) == 0)
             continue;
-        json_t *value = field_to_json(field, target);
+        json_t *value = list ? list_json(field, target, redact) : field_to_json(field, target);
         if (redact && (field->secret || (from_secret & field_bit(field)) != 0) &&
             !json_is_null(value)) {
             json_decref(value);

@@ -4,6 +4,7 @@
 #include "bridge/history/reader.h"
 #include "bridge/history/sql.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/number.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,16 +13,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STEP_PAGES 1024
 #define WORD "backup"
+#define ROOM_LEFT 32000000ULL /* bytes that a copy leaves free */
 
-enum status history_backup_name(const char *path, char *name, size_t size, struct error *error)
+enum status history_backup_name(const char *base, char *name, size_t size, struct error *error)
 {
-    if (sql_beside(path, WORD, name, size))
+    if (sql_beside(base, WORD, name, size))
         return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "The path %s is too long for a copy beside it.", path);
+    return error_set(error, STATUS_FAILED, "The path %s is too long for copies.", base);
 }
 
 static enum status check_output(const char *path, const char *output, struct error *error)
@@ -38,21 +42,40 @@ static enum status check_output(const char *path, const char *output, struct err
     return STATUS_OK;
 }
 
-static int copy_pages(sqlite3 *source, sqlite3 *target)
+static bool is_stopped(const struct history_backup_options *options)
+{
+    return options->stop != NULL && atomic_load(options->stop);
+}
+
+static void pause_for(int64_t ms)
+{
+    const struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
+    if (ms > 0)
+        (void)nanosleep(&time, NULL); /* a signal may shorten it */
+}
+
+/* What is written little by little is also put on disk little by little: one sync of it all at the
+ * end would hold up the writer's own for as long. */
+static int copy_pages(const struct history_backup_options *options, sqlite3 *source,
+                      sqlite3 *target, int fd)
 {
     sqlite3_backup *backup = sqlite3_backup_init(target, "main", source, "main");
     if (backup == NULL)
         return sqlite3_errcode(target);
     int code;
-    do
-        code = sqlite3_backup_step(backup, STEP_PAGES);
-    while (code == SQLITE_OK);
+    while ((code = sqlite3_backup_step(backup, STEP_PAGES)) == SQLITE_OK && !is_stopped(options)) {
+        (void)fdatasync(fd); /* the one at the end counts */
+        pause_for(options->pause_ms);
+    }
+    if (code == SQLITE_OK)
+        code = SQLITE_INTERRUPT;
     int end = sqlite3_backup_finish(backup);
     return code == SQLITE_DONE ? end : code;
 }
 
 /* The transaction keeps what the source shows as it is until the end of the copy. */
-static int copy(sqlite3 *source, sqlite3 *target)
+static int copy(const struct history_backup_options *options, sqlite3 *source, sqlite3 *target,
+                int fd)
 {
     int64_t unused;
     int code = sql_run(source, "BEGIN");
@@ -62,7 +85,7 @@ static int copy(sqlite3 *source, sqlite3 *target)
     if (code == SQLITE_OK)
         code = sql_run(target, "PRAGMA synchronous = OFF");
     if (code == SQLITE_OK)
-        code = copy_pages(source, target);
+        code = copy_pages(options, source, target, fd);
     if (!sqlite3_get_autocommit(source))
         (void)sql_run(source, "COMMIT"); /* nothing was written */
     /* It was copied with the mark that it has a log; now it has none and needs none. */
@@ -84,18 +107,31 @@ static int check(sqlite3 *target, bool *sound)
     return code;
 }
 
-static enum status copy_checked(sqlite3 *source, const char *path, const char *partial,
-                                struct error *error)
+/* SQLite asks this every few thousand steps of a check, which reads the whole copy. */
+static int must_stop(void *options)
 {
+    return is_stopped(options) ? 1 : 0;
+}
+
+static enum status copy_checked(const struct history_backup_options *options, sqlite3 *source,
+                                const char *partial, struct error *error)
+{
+    const char *path = options->path;
     sqlite3 *target = NULL;
     bool sound = false;
     int code = sql_open(partial, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &target);
+    int fd = open(partial, O_RDONLY | O_CLOEXEC);
     if (code == SQLITE_OK)
-        code = copy(source, target);
-    if (code == SQLITE_OK)
+        code = copy(options, source, target, fd);
+    if (code == SQLITE_OK) {
+        sqlite3_progress_handler(target, 100000, must_stop, (void *)options);
         code = check(target, &sound);
+    }
     enum status status = STATUS_OK;
-    if (code != SQLITE_OK && sql_is_damage(code))
+    if (code != SQLITE_OK && is_stopped(options))
+        status = error_set(error, STATUS_FAILED, "The copy %s was given up on request.",
+                           options->output);
+    else if (code != SQLITE_OK && sql_is_damage(code))
         status = error_set(error, STATUS_MISMATCH,
                            "The history %s is damaged (%s); it was not copied over a sound one.",
                            path, sqlite3_errstr(code));
@@ -108,6 +144,8 @@ static enum status copy_checked(sqlite3 *source, const char *path, const char *p
                            path);
     if (sqlite3_close(target) != SQLITE_OK && status == STATUS_OK)
         status = error_set(error, STATUS_FAILED, "The copy %s could not be closed.", partial);
+    if (fd >= 0) /* after SQLite's own: closing drops the process's locks on the file */
+        (void)close(fd);
     return status;
 }
 
@@ -137,8 +175,7 @@ static enum status put_in_place(const char *partial, const char *output, int64_t
     return STATUS_OK;
 }
 
-/* What SQLite may have left beside it when it failed. */
-static void remove_partial(const char *partial)
+void history_backup_remove(const char *partial)
 {
     static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
@@ -149,50 +186,70 @@ static void remove_partial(const char *partial)
     }
 }
 
-enum status history_backup(const char *path, const char *output, int64_t *bytes,
+/* A disk that the copy fills is a disk that takes no readings. */
+static enum status check_room(const char *path, const char *output, struct error *error)
+{
+    char *folder memory_auto = memory_copy_text(output);
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL)
+        slash[slash == folder ? 1 : 0] = '\0';
+    struct stat source;
+    struct statvfs disk;
+    if (stat(path, &source) != 0 || statvfs(slash == NULL ? "." : folder, &disk) != 0)
+        return STATUS_OK; /* what is missing is told by the opening */
+    unsigned long long free_bytes = (unsigned long long)disk.f_bavail * disk.f_frsize;
+    unsigned long long needed = (unsigned long long)source.st_size + ROOM_LEFT;
+    if (free_bytes >= needed)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED,
+                     "There is no room for the copy %s: it needs %llu MB, with %llu MB left over, "
+                     "and %llu MB are free. Free some space, keep fewer copies, or name another "
+                     "folder.",
+                     output, (needed - ROOM_LEFT + 999999) / 1000000, ROOM_LEFT / 1000000,
+                     free_bytes / 1000000);
+}
+
+enum status history_backup(const struct history_backup_options *options, int64_t *bytes,
                            struct error *error)
 {
     char partial[PATH_MAX];
-    int length = snprintf(partial, sizeof partial, "%s.new", output);
+    int length = snprintf(partial, sizeof partial, "%s.new", options->output);
     if (length < 0 || (size_t)length >= sizeof partial)
         return error_set(error, STATUS_USAGE, "The path of the copy is too long.");
-    enum status status = check_output(path, output, error);
+    enum status status = check_output(options->path, options->output, error);
+    if (status == STATUS_OK)
+        status = check_room(options->path, options->output, error);
     if (status != STATUS_OK)
         return status;
     sqlite3 *source = NULL;
-    status = reader_open(path, &source, error);
+    status = options->older ? reader_open_older(options->path, &source, error)
+                            : reader_open(options->path, &source, error);
+    if (status == STATUS_FAILED && source != NULL && sql_is_damage(sqlite3_errcode(source)))
+        status = STATUS_MISMATCH;
     if (status == STATUS_OK) {
-        remove_partial(partial);
-        status = copy_checked(source, path, partial, error);
+        history_backup_remove(partial);
+        status = copy_checked(options, source, partial, error);
         if (status == STATUS_OK)
-            status = put_in_place(partial, output, bytes, error);
+            status = put_in_place(partial, options->output, bytes, error);
         if (status != STATUS_OK)
-            remove_partial(partial);
+            history_backup_remove(partial);
     }
     (void)sqlite3_close(source);
     return status;
 }
 
-/* ---- keeping a number of them ---- */
+/* ---- those that there are ---- */
 
-struct names {
-    char **list;
-    size_t count;
-    size_t capacity;
-};
-
-static void add_name(struct names *names, const char *name)
+char *history_backup_base(const char *path, const char *folder)
 {
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity == 0 ? 16 : names->capacity * 2;
-        char **list = memory_new(capacity, sizeof(char *));
-        if (names->count > 0)
-            memcpy(list, names->list, names->count * sizeof(char *));
-        free(names->list);
-        names->list = list;
-        names->capacity = capacity;
-    }
-    names->list[names->count++] = memory_copy_text(name);
+    if (folder == NULL || folder[0] == '\0')
+        return memory_copy_text(path);
+    const char *slash = strrchr(path, '/');
+    const char *file = slash == NULL ? path : slash + 1;
+    size_t size = strlen(folder) + strlen(file) + 2;
+    char *base = memory_new(size, 1);
+    (void)snprintf(base, size, "%s/%s", folder, file);
+    return base;
 }
 
 /* Exactly what sql_beside makes: the time, Z, perhaps "-2". Not "….new", nor what somebody else named
@@ -216,52 +273,95 @@ static bool is_backup_name(const char *name, const char *prefix)
     return *name == '\0' || (*name == '-' && name[1 + strspn(name + 1, "0123456789")] == '\0');
 }
 
-static int compare_names(const void *a, const void *b)
+static int64_t digits_of(const char *text, size_t count)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    int64_t value = 0;
+    (void)number_parse_int(text, count, 0, 9999, &value);
+    return value;
 }
 
-static enum status delete_oldest(const char *folder, struct names *names, unsigned keep,
-                                 unsigned *deleted, struct error *error)
+static int64_t stamp_ms(const char *stamp)
 {
-    if (names->count > 0)
-        qsort(names->list, names->count, sizeof(char *), compare_names);
-    for (size_t i = 0; i + keep < names->count; i++) {
-        char name[PATH_MAX];
-        int length = snprintf(name, sizeof name, "%s/%s", folder, names->list[i]);
-        if (length < 0 || (size_t)length >= sizeof name || unlink(name) != 0)
-            return error_set(error, STATUS_FAILED, "The old copy %s could not be deleted: %s.",
-                             names->list[i], strerror(errno));
-        (*deleted)++;
-    }
+    struct tm utc = {.tm_year = (int)digits_of(stamp, 4) - 1900,
+                     .tm_mon = (int)digits_of(stamp + 4, 2) - 1,
+                     .tm_mday = (int)digits_of(stamp + 6, 2),
+                     .tm_hour = (int)digits_of(stamp + 9, 2),
+                     .tm_min = (int)digits_of(stamp + 11, 2),
+                     .tm_sec = (int)digits_of(stamp + 13, 2)};
+    return (int64_t)timegm(&utc) * 1000;
+}
+
+static void add_copy(struct history_backups *backups, const char *folder, const char *name,
+                     size_t prefix)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    int length = snprintf(path, sizeof path, "%s%s", folder, name);
+    if (length < 0 || (size_t)length >= sizeof path || stat(path, &status) != 0 ||
+        !S_ISREG(status.st_mode))
+        return;
+    backups->list =
+        memory_grow(backups->list, backups->count, &backups->capacity, sizeof *backups->list);
+    backups->list[backups->count++] = (struct history_backup_file){
+        .path = memory_copy_text(path),
+        .made_ms = stamp_ms(name + prefix),
+        .bytes = status.st_size,
+    };
+}
+
+static int compare_files(const void *left, const void *right)
+{
+    const struct history_backup_file *a = left;
+    const struct history_backup_file *b = right;
+    return strcmp(a->path, b->path);
+}
+
+enum status history_backups(const char *base, struct history_backups *backups, struct error *error)
+{
+    *backups = (struct history_backups){.list = NULL};
+    const char *slash = strrchr(base, '/');
+    const char *file = slash == NULL ? base : slash + 1;
+    char folder[PATH_MAX];
+    char prefix[PATH_MAX];
+    int folder_length = snprintf(folder, sizeof folder, "%.*s", (int)(file - base), base);
+    int prefix_length = snprintf(prefix, sizeof prefix, "%s." WORD "-", file);
+    if (folder_length < 0 || (size_t)folder_length >= sizeof folder || prefix_length < 0 ||
+        (size_t)prefix_length >= sizeof prefix)
+        return error_set(error, STATUS_FAILED, "The path %s is too long for copies.", base);
+    DIR *list = opendir(folder[0] == '\0' ? "." : folder);
+    if (list == NULL)
+        return error_set(error, STATUS_FAILED, "The folder %s cannot be read: %s.",
+                         folder[0] == '\0' ? "." : folder, strerror(errno));
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
+        if (is_backup_name(entry->d_name, prefix))
+            add_copy(backups, folder, entry->d_name, (size_t)prefix_length);
+    (void)closedir(list);
+    if (backups->count > 0)
+        qsort(backups->list, backups->count, sizeof *backups->list, compare_files);
     return STATUS_OK;
 }
 
-enum status history_backup_prune(const char *path, unsigned keep, unsigned *deleted,
+void history_backups_free(struct history_backups *backups)
+{
+    for (size_t i = 0; i < backups->count; i++)
+        free(backups->list[i].path);
+    free(backups->list);
+    *backups = (struct history_backups){.list = NULL};
+}
+
+enum status history_backup_prune(const char *base, unsigned keep, unsigned *deleted,
                                  struct error *error)
 {
     *deleted = 0;
-    char *folder memory_auto = memory_copy_text(path);
-    char *slash = strrchr(folder, '/');
-    const char *file = slash == NULL ? path : path + (slash - folder) + 1;
-    if (slash != NULL)
-        slash[slash == folder ? 1 : 0] = '\0';
-    const char *place = slash == NULL ? "." : folder;
-    char prefix[NAME_MAX + sizeof WORD + 3];
-    (void)snprintf(prefix, sizeof prefix, "%s." WORD "-", file);
-
-    DIR *list = opendir(place);
-    if (list == NULL)
-        return error_set(error, STATUS_FAILED, "The folder %s cannot be read: %s.", place,
-                         strerror(errno));
-    struct names names = {NULL, 0, 0};
-    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
-        if (is_backup_name(entry->d_name, prefix))
-            add_name(&names, entry->d_name);
-    (void)closedir(list);
-    enum status status = delete_oldest(place, &names, keep, deleted, error);
-    for (size_t i = 0; i < names.count; i++)
-        free(names.list[i]);
-    free(names.list);
+    struct history_backups backups;
+    enum status status = history_backups(base, &backups, error);
+    for (size_t i = 0; status == STATUS_OK && i + keep < backups.count; i++) {
+        if (unlink(backups.list[i].path) == 0)
+            (*deleted)++;
+        else
+            status = error_set(error, STATUS_FAILED, "The old copy %s could not be deleted: %s.",
+                               backups.list[i].path, strerror(errno));
+    }
+    history_backups_free(&backups);
     return status;
 }

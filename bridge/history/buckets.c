@@ -2,7 +2,11 @@
 #include "bridge/history/buckets.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static time_t seconds_of(int64_t wall_ms)
 {
@@ -10,11 +14,13 @@ static time_t seconds_of(int64_t wall_ms)
     return (time_t)(wall_ms % 1000 < 0 ? seconds - 1 : seconds);
 }
 
-/* Days and months as numbers that grow with time. */
+/* Days, months and years as numbers that grow with time. */
 static int64_t period_of(enum history_bucket bucket, time_t when)
 {
     struct tm local = {0};
     (void)localtime_r(&when, &local); /* fails only for years that do not fit into an int */
+    if (bucket == BUCKET_YEAR)
+        return local.tm_year;
     int64_t month = (int64_t)local.tm_year * 12 + local.tm_mon;
     return bucket == BUCKET_MONTH ? month : month * 31 + local.tm_mday - 1;
 }
@@ -25,12 +31,15 @@ static time_t midnight_after(enum history_bucket bucket, time_t when)
 {
     struct tm local = {0};
     (void)localtime_r(&when, &local);
-    struct tm next = {
-        .tm_year = local.tm_year,
-        .tm_mon = bucket == BUCKET_MONTH ? local.tm_mon + 1 : local.tm_mon,
-        .tm_mday = bucket == BUCKET_MONTH ? 1 : local.tm_mday + 1,
-        .tm_isdst = -1,
-    };
+    struct tm next = {.tm_year = local.tm_year, .tm_mday = 1, .tm_isdst = -1};
+    if (bucket == BUCKET_YEAR) {
+        next.tm_year = local.tm_year + 1;
+    } else if (bucket == BUCKET_MONTH) {
+        next.tm_mon = local.tm_mon + 1;
+    } else {
+        next.tm_mon = local.tm_mon;
+        next.tm_mday = local.tm_mday + 1;
+    }
     return mktime(&next);
 }
 
@@ -68,6 +77,8 @@ static int64_t next_hour(time_t when)
 int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms)
 {
     time_t when = seconds_of(wall_ms);
+    if (bucket == BUCKET_QUARTER)
+        return ((int64_t)when - (when % 900 + 900) % 900 + 900) * 1000;
     int64_t next = bucket == BUCKET_HOUR ? next_hour(when) : (int64_t)next_period(bucket, when);
     return next * 1000;
 }
@@ -76,9 +87,9 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
 {
     /* From a moment that is certainly before, step by step: at most two or three steps. */
     static const int64_t back_ms[] = {
-        [BUCKET_HOUR] = 2LL * 3600 * 1000,
-        [BUCKET_DAY] = 2LL * 86400 * 1000,
-        [BUCKET_MONTH] = 32LL * 86400 * 1000,
+        [BUCKET_HOUR] = 2LL * 3600 * 1000,    [BUCKET_DAY] = 2LL * 86400 * 1000,
+        [BUCKET_MONTH] = 32LL * 86400 * 1000, [BUCKET_YEAR] = 367LL * 86400 * 1000,
+        [BUCKET_QUARTER] = 1800LL * 1000,
     };
     int64_t start = bucket_next(bucket, wall_ms - back_ms[bucket]);
     for (;;) {
@@ -87,4 +98,28 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
             return start;
         start = next;
     }
+}
+
+void bucket_zone(char name[BUCKET_ZONE_SIZE])
+{
+    const char *zone = getenv("TZ");
+    if (zone != NULL && zone[0] != '\0') {
+        (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", zone[0] == ':' ? zone + 1 : zone);
+        return;
+    }
+    char link[256];
+    ssize_t length = readlink("/etc/localtime", link, sizeof link - 1);
+    link[length < 0 ? 0 : length] = '\0';
+    const char *found = strstr(link, "zoneinfo/");
+    (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", found == NULL ? "" : found + strlen("zoneinfo/"));
+}
+
+void bucket_use_zone(const char *name, const char *own)
+{
+    const char *zone = strcmp(name, "system") == 0 ? own : name;
+    if (zone != NULL)
+        (void)setenv("TZ", zone, 1); /* without memory nothing would go on anyway */
+    else
+        (void)unsetenv("TZ");
+    tzset();
 }

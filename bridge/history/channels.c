@@ -180,6 +180,15 @@ void channels_put_state(struct known_channel *channel, const struct energy_state
     channel->dirty = true;
 }
 
+void channels_take(struct channels *channels, struct known_channel *channel,
+                   const struct known_channel *found)
+{
+    if (found->counted.id != 0)
+        (void)channels_record(channels, channel, &found->counted.factors, found->counted.invert,
+                              found->counted.origin, found->counted.valid_from_ms);
+    channels_put_state(channel, &found->state);
+}
+
 void channels_forget_stored(struct channels *channels)
 {
     for (size_t i = 0; i < channels->count; i++) {

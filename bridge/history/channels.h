@@ -97,6 +97,10 @@ bool channels_record_waits(const struct known_channel *channel);
 /** The state becomes the channel's latest, counted with the calibration recorded last. */
 void channels_put_state(struct known_channel *channel, const struct energy_state *state);
 
+/** Gives a channel the state of a found one, counted with the calibration that was counted with. */
+void channels_take(struct channels *channels, struct known_channel *channel,
+                   const struct known_channel *found);
+
 /** Imported and exported total of a state; without factors (id 0) counts mean nothing, and only the
  *  base is known. */
 void channels_totals_uwh(const struct energy_state *state, const struct known_calibration *counted,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * From stored counts to energy: the calibration that held at each reading's time, and what its
- * counts make in microwatt hours. What is converted is the running sum of counts, and each reading
- * gets its increase, so that sums over readings are exact.
+ * From stored counts to energy: the calibration that held at each reading's time, corrected where
+ * the past was recalibrated, and what its counts make in microwatt hours. What is converted is the
+ * running sum of counts since these factors began to hold, and each reading gets its increase. So
+ * sums over readings are exact, and they are what a meter's total grew by meanwhile, which is
+ * counted in the same way (energy_fold).
  */
 #ifndef BRIDGE_HISTORY_CONVERSION_H
 #define BRIDGE_HISTORY_CONVERSION_H
@@ -14,6 +16,8 @@
 /** The prepared look-ups of one connection. */
 struct conversion {
     sqlite3_stmt *at;
+    sqlite3_stmt *corrections;
+    sqlite3_stmt *since;
     sqlite3_stmt *next;
 };
 
@@ -27,14 +31,20 @@ struct converted {
     enum reading_kind kind;
     struct known_calibration calibration; /**< as of the last conversion_at */
     bool calibrated;
+    int64_t since_ms;        /**< since when it holds; INT64_MIN: always */
     int64_t recalibrated_ms; /**< when the next one begins to hold */
-    int64_t imported;        /**< counts since the beginning, or since the calibration's */
+    int64_t imported;        /**< counts since the beginning, or since other factors held */
     int64_t exported;
 };
 
-/** Finds the calibration that holds at wall_ms; times must not decrease. Before the first one the
- *  first one holds, without any the default. SQLite's code. */
+/** Finds the calibration that holds at wall_ms. Before the first one the first one holds, without any
+ *  the default. SQLite's code. For running sums times must not decrease. */
 int conversion_at(struct conversion *conversion, struct converted *converted, int64_t wall_ms);
+
+/** Since when the factors that hold at wall_ms have been the same (0: always), whatever row they come
+ *  from: from there on conversion_credit counts. */
+int conversion_anchor(struct conversion *conversion, const struct converted *converted,
+                      int64_t wall_ms, int64_t *anchor_ms);
 
 /** What that many more counts add to the running sum (&converted->imported or exported), in
  *  microwatt hours. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/database.h"
 
+#include "bridge/history/backup.h"
 #include "bridge/history/migrate.h"
 #include "bridge/history/rescue.h"
+#include "bridge/history/restore.h"
 #include "bridge/history/sql.h"
 #include "bridge/history/totals_file.h"
 #include "drivers/base/memory.h"
@@ -19,13 +21,17 @@
 /* Read whole by the check after an unclean stop: some seconds even from an SD card. */
 #define CHECK_WHOLE_MAX (256LL * 1024 * 1024)
 
+#define WRITER_BUSY_MS 12000
+
 struct database {
     char *path;
-    struct log *log; /* only while database_open runs; NULL after it */
+    const char *backup_folder; /* as the log */
+    struct log *log;           /* only while database_open runs; NULL after it */
     int lock;
     sqlite3 *db; /* NULL: there is no usable file at the moment */
     struct rows *rows;
     char set_aside[PATH_MAX];
+    char restored_from[PATH_MAX];
     bool exclusive;        /* nobody else can read it; see attach */
     bool damaged_in_place; /* is to be set aside before anything else */
     bool lost;             /* the file is gone: a fresh one is to be begun */
@@ -114,10 +120,9 @@ static int run_check(sqlite3 *db, const char *query, bool *sound)
 static int check_contents(sqlite3 *db, const char *path, bool *sound)
 {
     static const char *const small[] = {
-        "PRAGMA quick_check(meta)",
-        "PRAGMA quick_check(channel)",
-        "PRAGMA quick_check(calibration)",
-        "PRAGMA quick_check(total)",
+        "PRAGMA quick_check(meta)",          "PRAGMA quick_check(channel)",
+        "PRAGMA quick_check(calibration)",   "PRAGMA quick_check(total)",
+        "PRAGMA quick_check(recalibration)", "PRAGMA quick_check(rollup_day)",
     };
     *sound = true;
     struct stat status;
@@ -153,6 +158,9 @@ static int check_after_unclean_stop(struct database *database)
 
 static int set_modes(sqlite3 *db)
 {
+    /* An import of years or a recalibration is one transaction of another process; readings wait in
+     * the queue meanwhile, and it is nothing to be alarmed about. */
+    (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. */
     int code = sql_run(db, "PRAGMA journal_mode = WAL");
@@ -272,17 +280,8 @@ static enum status attach_fresh(struct database *database, struct error *error)
  * had never had more. If it does not work, the writer does it later. */
 static void store_seeds(struct database *database, struct channels *channels)
 {
-    struct batch batch = {.totals = memory_new(channels->count, sizeof *batch.totals)};
-    batch_take_calibrations(&batch, channels);
-    for (size_t i = 0; i < channels->count; i++) {
-        const struct known_channel *channel = &channels->list[i];
-        if (channel->dirty)
-            batch.totals[batch.total_count++] = (struct total_row){
-                .number = channel->number, .state = channel->state, .counted = channel->counted};
-    }
-    (void)rows_write(database->rows, channels, &batch);
-    free(batch.calibrations);
-    free(batch.totals);
+    struct batch batch = {.totals = NULL};
+    (void)rows_write_known(database->rows, channels, &batch);
 }
 
 static void seed_totals(struct database *database, struct channels *channels)
@@ -301,7 +300,53 @@ static void seed_totals(struct database *database, struct channels *channels)
     store_seeds(database, channels);
 }
 
-/* The set-aside file's small tables come into the fresh one before it is loaded. */
+/* Whether the copy could be put in place and opened. */
+static bool go_on_from(struct database *database, const char *copy, const struct channels *known,
+                       struct channels *channels)
+{
+    char sentence[512];
+    struct error error = {""};
+    unsigned raised = 0;
+    enum status status;
+    (void)snprintf(sentence, sizeof sentence, "The history goes on from the copy %.180s.", copy);
+    if (restore_copy(database->path, copy, known, sentence, &raised, &error) != STATUS_OK) {
+        log_warning(database->log, "%s", error.text);
+        return false;
+    }
+    if (attach(database, TO_LOAD, channels, &error, &status) != SOUND) {
+        log_warning(database->log, "%s", error.text);
+        detach(database, true);
+        channels_free(channels);
+        history_backup_remove(database->path); /* a copy of a copy */
+        return false;
+    }
+    (void)snprintf(database->restored_from, sizeof database->restored_from, "%s", copy);
+    log_warning(
+        database->log,
+        "The damaged history was set aside as %s. It goes on from the copy %s; %u totals are "
+        "later ones, from the damaged file or %s.totals.json. The readings since that copy "
+        "are still in the damaged file (\".recover\" of sqlite3(1) reads them).",
+        database->set_aside, copy, raised, database->path);
+    return true;
+}
+
+static bool restore_newest(struct database *database, struct channels *channels)
+{
+    struct channels known = {0};
+    struct history_backups backups;
+    char *base memory_auto = history_backup_base(database->path, database->backup_folder);
+    bool restored = false;
+    (void)history_backups(base, &backups, NULL); /* a folder that is missing has no copies */
+    if (backups.count > 0)
+        restore_gather(database->path, database->set_aside, &known);
+    for (size_t i = backups.count; i > 0 && !restored; i--)
+        restored = go_on_from(database, backups.list[i - 1].path, &known, channels);
+    channels_free(&known);
+    history_backups_free(&backups);
+    return restored;
+}
+
+/* Without a copy, the set-aside file's small tables come into a fresh one before it is loaded. */
 static enum status replace_at_open(struct database *database, struct channels *channels,
                                    struct error *error)
 {
@@ -312,6 +357,8 @@ static enum status replace_at_open(struct database *database, struct channels *c
         rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside, error);
     if (status != STATUS_OK)
         return status;
+    if (restore_newest(database, channels))
+        return STATUS_OK;
     status = attach_fresh(database, error);
     if (status != STATUS_OK)
         return status;
@@ -347,23 +394,23 @@ bool database_in_use(const char *path)
     return held;
 }
 
-static enum status lock_file(struct database *database, struct error *error)
+enum status database_lock(const char *path, int *lock, struct error *error)
 {
-    char *path memory_auto = lock_path(database->path);
-    database->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (database->lock < 0)
+    char *name memory_auto = lock_path(path);
+    *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*lock < 0)
         return error_set(error, STATUS_USAGE,
                          "The history %s cannot be opened: %s. Check that its folder exists and "
                          "that this user may write there.",
-                         database->path, strerror(errno));
-    if (flock(database->lock, LOCK_EX | LOCK_NB) == 0)
+                         path, strerror(errno));
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
         return STATUS_OK;
     /* Not a matter of usage: it may be this service itself, stopped or reloading while the disk hangs.
      * Whoever supervises it shall try again. */
     return error_set(error, STATUS_FAILED,
                      "The history %s is in use by another bl2mqtt. Stop that one, or give this one "
                      "another history.path.",
-                     database->path);
+                     path);
 }
 
 static enum status open_locked(struct database *database, struct channels *channels,
@@ -387,16 +434,18 @@ static enum status open_locked(struct database *database, struct channels *chann
     return STATUS_OK;
 }
 
-enum status database_open(const char *path, struct channels *channels, struct log *log,
-                          struct database **database, struct error *error)
+enum status database_open(const char *path, const char *backup_folder, struct channels *channels,
+                          struct log *log, struct database **database, struct error *error)
 {
     struct database *made = memory_new(1, sizeof *made);
     made->path = memory_copy_text(path);
+    made->backup_folder = backup_folder;
     made->log = log;
-    enum status status = lock_file(made, error);
+    enum status status = database_lock(path, &made->lock, error);
     if (status == STATUS_OK)
         status = open_locked(made, channels, error);
     made->log = NULL;
+    made->backup_folder = NULL;
     if (status == STATUS_OK) {
         *database = made;
         return STATUS_OK;
@@ -502,6 +551,17 @@ enum database_result database_write(struct database *database, struct channels *
     return renew(database, error);
 }
 
+bool database_tend(struct database *database, const struct rows_limits *limits, bool *more)
+{
+    *more = false;
+    return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
+}
+
+bool database_behind(const struct database *database)
+{
+    return database->db != NULL && rows_behind(database->rows);
+}
+
 const char *database_set_aside(const struct database *database)
 {
     return database->set_aside;
@@ -521,6 +581,11 @@ void database_outboxes(struct database *database, struct outboxes *outboxes)
     *outboxes = (struct outboxes){.writing = INT64_MAX};
     if (database->db != NULL && rows_load_outboxes(database->db, outboxes) != SQLITE_OK)
         *outboxes = (struct outboxes){.writing = INT64_MAX};
+}
+
+const char *database_restored_from(const struct database *database)
+{
+    return database->restored_from;
 }
 
 bool database_may_lag(const struct database *database)

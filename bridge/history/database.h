@@ -17,15 +17,20 @@ struct database;
 
 /**
  * Opens the file, so that no other service can, and loads channels (empty before). A damaged file
- * is set aside and what can be saved comes into the fresh one; then, and when there was no file,
- * totals come from the totals file if it knows more. After an unclean stop the small tables are
+ * is set aside. The newest sound copy in backup_folder (NULL: beside the file) takes its place
+ * (restore.h); if there is none, what can be saved comes into a fresh one. Then, and when there was no
+ * file, totals come from the totals file if it knows more. After an unclean stop the small tables are
  * checked, and all of it up to 256 MiB: some seconds at most.
  *
  * STATUS_USAGE: it is not a history, of a newer version, or cannot be written or created.
  * STATUS_FAILED: the disk or another process is in the way.
  */
-enum status database_open(const char *path, struct channels *channels, struct log *log,
-                          struct database **database, struct error *error);
+enum status database_open(const char *path, const char *backup_folder, struct channels *channels,
+                          struct log *log, struct database **database, struct error *error);
+
+/** Keeps services off the file at path until *lock is closed. STATUS_FAILED: one has it open;
+ *  STATUS_USAGE: the lock's file cannot be made. */
+enum status database_lock(const char *path, int *lock, struct error *error);
 
 /** Whether a service has that file open; of a file that does not exist, false. */
 bool database_in_use(const char *path);
@@ -41,6 +46,13 @@ enum database_result {
 enum database_result database_write(struct database *database, struct channels *channels,
                                     const struct batch *batch, struct error *error);
 
+/** One step of rows_tend. *more: another one is wanted. False if it failed; the next database_write
+ *  will fail as well, and tell. */
+bool database_tend(struct database *database, const struct rows_limits *limits, bool *more);
+
+/** Whether database_tend is wanted beside the daily deleting. */
+bool database_behind(const struct database *database);
+
 /** The damaged file that was set aside last, "" if none was. Borrowed. */
 const char *database_set_aside(const struct database *database);
 
@@ -49,6 +61,8 @@ int64_t database_newest_ms(struct database *database);
 
 /** How far the sinks have got; none of it if that cannot be read. */
 void database_outboxes(struct database *database, struct outboxes *outboxes);
+/** The copy that it goes on from since, "" if from none. Borrowed. */
+const char *database_restored_from(const struct database *database);
 
 /** The totals that were loaded may be older than those known before the stop: it was not a clean one,
  *  or they come from a damaged file or from the totals file. */

@@ -19,7 +19,8 @@ enum status history_open(const struct history_options *options, struct history *
 {
     struct channels channels = {0};
     struct database *database;
-    enum status status = database_open(options->path, &channels, options->log, &database, error);
+    enum status status = database_open(options->path, options->backup_folder, &channels,
+                                       options->log, &database, error);
     if (status != STATUS_OK)
         return status;
     struct history *made = memory_new(1, sizeof *made);

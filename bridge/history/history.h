@@ -23,6 +23,8 @@
 
 struct history_options {
     const char *path;           /**< the database file; its folder must exist */
+    const char *backup_folder;  /**< where copies of it are looked for after damage; NULL or "":
+                                     beside it */
     int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
     int64_t clock_wait_ms;      /**< so long after boot, readings wait for a clock that is not set
                                      (stamping.h); 0: never */
@@ -30,6 +32,9 @@ struct history_options {
                                      transaction is under way as many again may arrive. When
                                      they do not fit the oldest go, and the energy they had
                                      credited is credited to the reading that follows them */
+    /** How long readings, minutes and quarters of an hour are kept, by the clock; 0: for ever. Once a
+     *  day what is older is deleted; days are kept for ever. */
+    int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms;
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only
      *  wake the caller's loop (uv_async_send). */
@@ -41,9 +46,10 @@ struct history;
 
 /**
  * Opens (creating, migrating, checking after an unclean stop) on the calling thread, before any
- * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm),
- * what can still be read of channels and totals is carried over into a fresh file, and
- * history_health tells. Fails only when no database can be had at all: STATUS_USAGE, with what to do
+ * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm).
+ * The newest sound copy (backup.h) takes its place; without one, what can still be read of channels
+ * and totals is carried over into a fresh file. Totals are the greatest that any of these and
+ * PATH.totals.json have; history_health tells. Fails only when no database can be had at all: STATUS_USAGE, with what to do
  * (folder missing or not writable, file of a newer version), or STATUS_FAILED, with which trying
  * again may help (another process has it, a service that a hanging disk does not let go included).
  *
@@ -143,6 +149,7 @@ struct history_health {
     bool clock_awaited;
     char problem[256];   /**< a sentence, "" when healthy */
     char set_aside[256]; /**< path of a damaged file that was set aside at open, or "" */
+    char restored[256];  /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 

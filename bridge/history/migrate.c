@@ -11,6 +11,8 @@
 
 extern const unsigned char migration_0001_first[];
 extern const unsigned char migration_0002_calibration_origin[];
+extern const unsigned char migration_0003_rollups[];
+extern const unsigned char migration_0004_foreign_energy[];
 extern const unsigned char migration_0005_sinks[];
 
 const struct migration *migrations(size_t *count)
@@ -18,6 +20,8 @@ const struct migration *migrations(size_t *count)
     static const struct migration list[] = {
         {1, "0001_first", (const char *)migration_0001_first},
         {2, "0002_calibration_origin", (const char *)migration_0002_calibration_origin},
+        {3, "0003_rollups", (const char *)migration_0003_rollups},
+        {4, "0004_foreign_energy", (const char *)migration_0004_foreign_energy},
         {5, "0005_sinks", (const char *)migration_0005_sinks},
     };
     *count = sizeof list / sizeof list[0];
@@ -92,17 +96,9 @@ static int apply(sqlite3 *db, const struct migration *migration)
     return code;
 }
 
-enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
-                    size_t count, struct log *log, struct error *error)
+enum status migrate_without_copy(sqlite3 *db, int from, const struct migration *list, size_t count,
+                                 const char *path, struct error *error)
 {
-    int newest = list[count - 1].version;
-    if (from >= newest)
-        return STATUS_OK;
-    if (from > 0) {
-        enum status status = keep_copy(db, path, newest, log, error);
-        if (status != STATUS_OK)
-            return status;
-    }
     for (size_t i = 0; i < count; i++) {
         if (list[i].version <= from)
             continue;
@@ -116,4 +112,16 @@ enum status migrate(sqlite3 *db, const char *path, int from, const struct migrat
                             list[i].name);
     }
     return STATUS_OK;
+}
+
+enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
+                    size_t count, struct log *log, struct error *error)
+{
+    int newest = list[count - 1].version;
+    enum status status = STATUS_OK;
+    if (from > 0 && from < newest)
+        status = keep_copy(db, path, newest, log, error);
+    if (status == STATUS_OK)
+        status = migrate_without_copy(db, from, list, count, path, error);
+    return status;
 }

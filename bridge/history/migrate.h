@@ -32,4 +32,8 @@ int migrations_newest(void);
 enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
                     size_t count, struct log *log, struct error *error);
 
+/** The same without that copy: the file is a copy itself. */
+enum status migrate_without_copy(sqlite3 *db, int from, const struct migration *list, size_t count,
+                                 const char *path, struct error *error);
+
 #endif

@@ -2,59 +2,36 @@
 #include "bridge/history/query.h"
 
 #include "bridge/history/buckets.h"
-#include "bridge/history/cadence.h"
 #include "bridge/history/conversion.h"
+#include "bridge/history/foreign.h"
 #include "bridge/history/reader.h"
-#include "bridge/history/rows.h"
 #include "bridge/history/sql.h"
+#include "bridge/history/tiles.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Rows read in one short transaction; what is done with them is done after it. */
-#define CHUNK_ROWS 4096
-/* How far before the span readings are looked at, for intervals and for what reaches into it. */
-#define LOOK_BACK_MS (15LL * 60 * 1000)
 /* No installation has more; keeps nonsense in a damaged file from overflowing. */
 #define POWER_MAX_MW 1e12
-
-struct chunk_row {
-    int64_t key;
-    bool has_power;
-    int64_t power;
-    int64_t imported;
-    int64_t exported;
-};
 
 struct history_query {
     char *path;
     sqlite3 *db;
-    sqlite3_stmt *rows;
+    struct tiles *tiles;
     struct conversion conversion;
-    struct chunk_row chunk[CHUNK_ROWS];
 };
 
-/* One channel of the device: what its readings cover, and its power, in the current bucket. */
+/* One channel of the device: what its rows cover, and its power, in the current bucket. */
 struct lane {
     char name[CHANNEL_TEXT_MAX];
     int64_t since_ms; /* known since */
     int64_t last_ms;  /* last reading known of */
 
-    bool any;           /* stamp and what follows are set */
-    int64_t stamp_ms;   /* of the last reading */
-    int64_t reach_ms;   /* how far it stands for */
-    int64_t settled_ms; /* how far that has been counted */
-    bool has_power;
-    int64_t power_mw;
-
-    struct cadence cadence;
-
+    bool any; /* it has rows in this bucket */
     int64_t covered_ms;
-    int64_t weight_ms;
-    __int128 weighted; /* mW ms */
-    int64_t count;
-    __int128 plain;
+    int64_t power_covered_ms;
+    double power_mw_ms;
     int64_t min_mw, max_mw;
 };
 
@@ -75,18 +52,16 @@ struct answer {
     int64_t from_ms, to_ms;
     int64_t start_ms, end_ms; /* of the current bucket */
     int64_t imported_uwh, exported_uwh;
-    history_energy_callback callback;
-    void *context;
+    struct history_energy_row *rows; /* handed out when nothing is read any more */
+    size_t row_count;
+    size_t row_capacity;
 };
 
 /* ---- opening ---- */
 
 static int prepare(struct history_query *query)
 {
-    int code = sql_prepare(query->db,
-                           "SELECT key, power, imported, exported FROM reading "
-                           "WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
-                           &query->rows);
+    int code = tiles_open(query->db, &query->tiles);
     if (code == SQLITE_OK)
         code = conversion_open(query->db, &query->conversion);
     return code;
@@ -111,7 +86,7 @@ void history_query_close(struct history_query *query)
 {
     if (query == NULL)
         return;
-    (void)sqlite3_finalize(query->rows);
+    tiles_close(query->tiles);
     conversion_close(&query->conversion);
     (void)sqlite3_close(query->db);
     free(query->path);
@@ -184,71 +159,46 @@ static int load_series(struct answer *answer, const char *device, const char *ch
 
 /* ---- calibration ---- */
 
-static int64_t power_mw(const struct known_calibration *calibration, int64_t raw)
+static double bounded_mw(double mw)
 {
-    double mw = (double)raw * 1000.0 / calibration->factors.power;
-    if (mw > POWER_MAX_MW)
-        mw = POWER_MAX_MW;
-    if (mw < -POWER_MAX_MW)
-        mw = -POWER_MAX_MW;
-    int64_t rounded = llround(mw);
-    return calibration->invert ? -rounded : rounded;
+    return mw > POWER_MAX_MW ? POWER_MAX_MW : mw < -POWER_MAX_MW ? -POWER_MAX_MW : mw;
 }
 
-/* ---- a channel's time and power ---- */
-
-/* Counts the time that the last reading stands for, up to until_ms. */
-static void settle_lane(struct lane *lane, int64_t start_ms, int64_t until_ms)
+static double mw_per_raw(const struct known_calibration *calibration)
 {
-    if (!lane->any || until_ms <= lane->settled_ms)
-        return;
-    int64_t end = lane->reach_ms < until_ms ? lane->reach_ms : until_ms;
-    int64_t time = end - lane->settled_ms;
-    lane->settled_ms = until_ms;
-    if (time <= 0)
-        return;
-    lane->covered_ms += time;
-    if (!lane->has_power || lane->stamp_ms < start_ms)
-        return; /* it is in the former bucket's mean, least and greatest */
-    lane->weight_ms += time;
-    lane->weighted += (__int128)lane->power_mw * time;
+    double mw = 1000.0 / calibration->factors.power;
+    return calibration->invert ? -mw : mw;
 }
 
-static void feed_lane(struct answer *answer, struct lane *lane, int64_t stamp_ms, bool has_power,
-                      int64_t mw)
+static void add_power(struct lane *lane, const struct known_calibration *calibration,
+                      const struct rollup_row *row)
 {
-    settle_lane(lane, answer->start_ms, stamp_ms);
-    if (lane->any && stamp_ms > lane->stamp_ms)
-        cadence_note(&lane->cadence, stamp_ms - lane->stamp_ms);
-    lane->any = true;
-    lane->stamp_ms = stamp_ms;
-    lane->reach_ms = stamp_ms + cadence_reach_ms(&lane->cadence);
-    lane->settled_ms = stamp_ms > answer->from_ms ? stamp_ms : answer->from_ms;
-    lane->has_power = has_power;
-    lane->power_mw = mw;
-    if (!has_power || stamp_ms < answer->from_ms)
+    if (row->power_covered_ms <= 0)
         return;
-    lane->min_mw = lane->count == 0 || mw < lane->min_mw ? mw : lane->min_mw;
-    lane->max_mw = lane->count == 0 || mw > lane->max_mw ? mw : lane->max_mw;
-    lane->count++;
-    lane->plain += mw;
+    double factor = mw_per_raw(calibration);
+    int64_t one = llround(bounded_mw((double)row->power_min * factor));
+    int64_t other = llround(bounded_mw((double)row->power_max * factor));
+    int64_t min = one < other ? one : other; /* the other way round where the sign is turned */
+    int64_t max = one < other ? other : one;
+    bool first = lane->power_covered_ms == 0;
+    lane->min_mw = first || min < lane->min_mw ? min : lane->min_mw;
+    lane->max_mw = first || max > lane->max_mw ? max : lane->max_mw;
+    lane->power_mw_ms += (double)row->power_ms * factor;
+    lane->power_covered_ms += row->power_covered_ms;
 }
 
 static int64_t mean_mw(const struct lane *lane)
 {
-    __int128 sum = lane->weight_ms > 0 ? lane->weighted : lane->plain;
-    __int128 weight = lane->weight_ms > 0 ? lane->weight_ms : lane->count;
-    __int128 half = sum < 0 ? -(weight / 2) : weight / 2;
-    return (int64_t)((sum + half) / weight);
+    int64_t mean = llround(bounded_mw(lane->power_mw_ms / (double)lane->power_covered_ms));
+    return mean < lane->min_mw ? lane->min_mw : mean > lane->max_mw ? lane->max_mw : mean;
 }
 
 static void empty_lane(struct lane *lane)
 {
+    lane->any = false;
     lane->covered_ms = 0;
-    lane->weight_ms = 0;
-    lane->weighted = 0;
-    lane->count = 0;
-    lane->plain = 0;
+    lane->power_covered_ms = 0;
+    lane->power_mw_ms = 0;
 }
 
 /* ---- buckets ---- */
@@ -268,7 +218,7 @@ static void begin_bucket(struct answer *answer, int64_t start_ms)
 /* A channel that did not exist yet, or is no longer read, does not make the sum incomplete. */
 static bool is_expected(const struct answer *answer, const struct lane *lane)
 {
-    if (lane->count > 0 || lane->covered_ms > 0)
+    if (lane->any)
         return true;
     return lane->since_ms < answer->end_ms && lane->last_ms >= answer->start_ms;
 }
@@ -286,14 +236,16 @@ static struct history_energy_row sum_up(struct answer *answer)
     bool any = false;
     for (size_t i = 0; i < answer->lane_count; i++) {
         struct lane *lane = &answer->lanes[i];
-        settle_lane(lane, answer->start_ms, answer->end_ms);
+        row.measured = row.measured || lane->any;
         if (!is_expected(answer, lane))
             continue;
         any = true;
-        int permille = (int)(lane->covered_ms * 1000 / (answer->end_ms - answer->start_ms));
+        int64_t length_ms = answer->end_ms - answer->start_ms;
+        int64_t covered_ms = lane->covered_ms < length_ms ? lane->covered_ms : length_ms;
+        int permille = (int)(covered_ms * 1000 / length_ms);
         if (permille < row.coverage_permille)
             row.coverage_permille = permille;
-        if (lane->count == 0)
+        if (lane->power_covered_ms == 0)
             row.power_known = false;
         else
             row.power_mean_mw += mean_mw(lane);
@@ -310,55 +262,35 @@ static struct history_energy_row sum_up(struct answer *answer)
     return row;
 }
 
-/* Hands out buckets until the one that holds wall_ms. False: the caller wants no more. */
-static bool advance(struct answer *answer, int64_t wall_ms)
+/* Finishes buckets until the one that holds wall_ms. */
+static void advance(struct answer *answer, int64_t wall_ms)
 {
     while (wall_ms >= answer->end_ms && answer->start_ms < answer->to_ms) {
-        struct history_energy_row row = sum_up(answer);
-        if (!answer->callback(answer->context, &row))
-            return false;
+        answer->rows = memory_grow(answer->rows, answer->row_count, &answer->row_capacity,
+                                   sizeof *answer->rows);
+        answer->rows[answer->row_count++] = sum_up(answer);
         begin_bucket(answer, answer->end_ms);
     }
-    return true;
 }
 
 /* ---- reading ---- */
 
-static int read_chunk(struct history_query *query, int64_t first, int64_t end, size_t *count)
+static int take_row(void *context, const struct rollup_row *row)
 {
-    *count = 0;
-    sqlite3_stmt *statement = query->rows;
-    (void)sqlite3_bind_int64(statement, 1, first);
-    (void)sqlite3_bind_int64(statement, 2, end);
-    (void)sqlite3_bind_int(statement, 3, CHUNK_ROWS);
-    int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW && *count < CHUNK_ROWS)
-        query->chunk[(*count)++] = (struct chunk_row){
-            .key = sqlite3_column_int64(statement, 0),
-            .has_power = sqlite3_column_type(statement, 1) != SQLITE_NULL,
-            .power = sqlite3_column_int64(statement, 1),
-            .imported = sqlite3_column_int64(statement, 2),
-            .exported = sqlite3_column_int64(statement, 3),
-        };
-    (void)sqlite3_reset(statement);
-    return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
-}
-
-static int take_row(struct answer *answer, const struct chunk_row *row)
-{
-    size_t index = answer->by_number[rows_key_number(row->key)];
+    struct answer *answer = context;
+    size_t index = answer->by_number[row->number];
     if (index == 0)
         return SQLITE_OK;
     struct series *series = &answer->series[index - 1];
-    int64_t wall_ms = rows_key_ms(row->key);
     struct converted *converted = &series->converted;
-    int code = conversion_at(&answer->query->conversion, converted, wall_ms);
+    int code = conversion_at(&answer->query->conversion, converted, row->start_ms);
     if (code != SQLITE_OK)
         return code;
-    feed_lane(answer, &answer->lanes[series->lane], wall_ms, row->has_power,
-              power_mw(&converted->calibration, row->power));
-    if (wall_ms < answer->from_ms)
-        return SQLITE_OK;
+    advance(answer, row->start_ms);
+    struct lane *lane = &answer->lanes[series->lane];
+    lane->any = true;
+    conversion_add(&lane->covered_ms, row->covered_ms);
+    add_power(lane, &converted->calibration, row);
     conversion_add(&answer->imported_uwh,
                    conversion_credit(converted, &converted->imported, row->imported));
     conversion_add(&answer->exported_uwh,
@@ -366,27 +298,75 @@ static int take_row(struct answer *answer, const struct chunk_row *row)
     return SQLITE_OK;
 }
 
-static int read_all(struct answer *answer)
+/* Energy is the increase of a running sum that begins where the factors do. */
+static int begin_series(struct answer *answer, struct series *series)
 {
     struct history_query *query = answer->query;
-    int64_t back_ms = answer->from_ms < LOOK_BACK_MS ? answer->from_ms : LOOK_BACK_MS;
-    int64_t first = rows_key(answer->from_ms - back_ms, 0);
-    int64_t end = rows_key(answer->to_ms, 0);
-    size_t count = CHUNK_ROWS;
-    while (count == CHUNK_ROWS) {
-        int code = read_chunk(query, first, end, &count);
-        for (size_t i = 0; i < count && code == SQLITE_OK; i++) {
-            const struct chunk_row *row = &query->chunk[i];
-            if (!advance(answer, rows_key_ms(row->key)))
-                return SQLITE_OK;
-            code = take_row(answer, row);
-            first = row->key + 1;
-        }
-        if (code != SQLITE_OK)
-            return code;
+    struct converted *converted = &series->converted;
+    int64_t anchor_ms = 0;
+    int code = conversion_at(&query->conversion, converted, answer->from_ms);
+    if (code == SQLITE_OK)
+        code = conversion_anchor(&query->conversion, converted, answer->from_ms, &anchor_ms);
+    if (code == SQLITE_OK && anchor_ms < answer->from_ms)
+        code = tiles_sum(query->tiles, converted->number, anchor_ms, answer->from_ms,
+                         &converted->imported, &converted->exported);
+    return code;
+}
+
+static int read_all(struct answer *answer)
+{
+    bool short_ones = answer->bucket == BUCKET_HOUR || answer->bucket == BUCKET_QUARTER;
+    enum rollup_level coarsest = short_ones ? ROLLUP_QUARTER : ROLLUP_DAY;
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < answer->series_count && code == SQLITE_OK; i++)
+        code = begin_series(answer, &answer->series[i]);
+    begin_bucket(answer, answer->from_ms);
+    if (code == SQLITE_OK)
+        code = tiles_walk(answer->query->tiles, answer->from_ms, answer->to_ms, coarsest, take_row,
+                          answer);
+    advance(answer, answer->to_ms);
+    return code;
+}
+
+static int add_foreign(struct answer *answer, struct foreign *foreign)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < answer->row_count && foreign->any && code == SQLITE_OK; i++) {
+        struct history_energy_row *row = &answer->rows[i];
+        code = foreign_sum(foreign, row->start_ms, row->end_ms, &row->foreign_imported_uwh,
+                           &row->foreign_exported_uwh);
+        conversion_add(&row->imported_uwh, row->foreign_imported_uwh);
+        conversion_add(&row->exported_uwh, row->foreign_exported_uwh);
+        bool some = row->foreign_imported_uwh > 0 || row->foreign_exported_uwh > 0;
+        row->measured = row->measured || some;
     }
-    (void)advance(answer, answer->to_ms); /* after it nothing follows anyway */
-    return SQLITE_OK;
+    return code;
+}
+
+/* One transaction, so that nothing moves from one table to another meanwhile. */
+static enum status read_answer(struct answer *answer, const char *device, const char *channel,
+                               struct error *error)
+{
+    struct history_query *query = answer->query;
+    enum status status = STATUS_OK;
+    int code = sql_run(query->db, "BEGIN");
+    if (code == SQLITE_OK)
+        code = load_series(answer, device, channel);
+    struct foreign foreign = {NULL, false};
+    if (code == SQLITE_OK)
+        code = foreign_open(query->db, device, channel, &foreign);
+    if (code == SQLITE_OK && answer->series_count == 0 && !foreign.any)
+        status = reader_no_such_channel(query->db, device, channel, error);
+    else if (code == SQLITE_OK)
+        code = read_all(answer);
+    if (code == SQLITE_OK && status == STATUS_OK)
+        code = add_foreign(answer, &foreign);
+    foreign_close(&foreign);
+    if (code != SQLITE_OK)
+        status = sql_explain(code, query->db, query->path, error);
+    if (!sqlite3_get_autocommit(query->db))
+        (void)sql_run(query->db, "ROLLBACK"); /* nothing was written */
+    return status;
 }
 
 static enum status check_span(int64_t from_ms, int64_t to_ms, enum history_bucket bucket,
@@ -394,9 +374,9 @@ static enum status check_span(int64_t from_ms, int64_t to_ms, enum history_bucke
 {
     /* Least lengths but for the half hours of a few zones. */
     static const int64_t length_ms[] = {
-        [BUCKET_HOUR] = 3600000LL,
-        [BUCKET_DAY] = 23 * 3600000LL,
-        [BUCKET_MONTH] = 27 * 86400000LL,
+        [BUCKET_HOUR] = 3600000LL,        [BUCKET_DAY] = 23 * 3600000LL,
+        [BUCKET_MONTH] = 27 * 86400000LL, [BUCKET_YEAR] = 364 * 86400000LL,
+        [BUCKET_QUARTER] = 900000LL,
     };
     if (from_ms < 0 || to_ms > BUCKET_TIME_MAX_MS)
         return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");
@@ -424,17 +404,11 @@ enum status history_query_energy(struct history_query *query, const char *device
     answer->bucket = bucket;
     answer->from_ms = from_ms;
     answer->to_ms = to_ms;
-    answer->callback = callback;
-    answer->context = context;
-    int code = load_series(answer, device, channel);
-    if (code == SQLITE_OK && answer->series_count == 0) {
-        status = reader_no_such_channel(query->db, device, channel, error);
-    } else if (code == SQLITE_OK) {
-        begin_bucket(answer, from_ms);
-        code = read_all(answer);
-    }
-    if (code != SQLITE_OK)
-        status = sql_explain(code, query->db, query->path, error);
+    status = read_answer(answer, device, channel, error);
+    bool wanted = true;
+    for (size_t i = 0; status == STATUS_OK && wanted && i < answer->row_count; i++)
+        wanted = callback(context, &answer->rows[i]);
+    free(answer->rows);
     free(answer->series);
     free(answer->lanes);
     free(answer);

@@ -3,19 +3,21 @@
  * Questions to a history file, read-only, usable while the service writes it. Buckets follow the
  * process's time zone (TZ); a day may have 23 or 25 hours.
  *
- * Answers are made straight from the readings, in one pass, with as much memory for a year as for a
- * day; each transaction is short, so that the writer's log does not grow.
+ * Answers are made from days and quarters of an hour where those are made and fit, from minutes and
+ * readings at the ends of the span and for what is not over (tiles.h); so a question about years is
+ * as cheap as one about days.
  *
  * Energy: a bucket has the counts that the readings stamped within it credited, each converted with
- * the calibration that held at its time. What is converted is the running sum of counts from the
- * beginning of the question, and a bucket gets its increase; so the same span cut into other
- * buckets adds up to the same microwatt hours, and a bucket is within 1 uWh per calibration of its
- * own counts converted alone. Energy counted while nobody read the meter is in the bucket of the
- * reading after.
+ * the calibration, as corrected, that held at its time. What is converted is the running sum of
+ * counts since these factors began to hold, and a bucket gets its increase. So a span has the same
+ * energy to the microwatt hour however it is cut into buckets and whatever else is asked for, and it
+ * is what the total grew by meanwhile. Energy counted while nobody read the meter is in the bucket
+ * of the reading after.
  *
  * Coverage: a reading stands for the time until the channel's next one, but for no longer than 2.5
  * times the channel's typical interval at that time (the median of its last nine) and for 10 s at
- * least. The mean of power weighs each reading with the time it stands for within its bucket.
+ * least. Mean, least and greatest power are those of the readings that stand within the bucket, the
+ * mean weighed by time; the last reading before it may be one.
  */
 #ifndef BRIDGE_HISTORY_QUERY_H
 #define BRIDGE_HISTORY_QUERY_H
@@ -25,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH };
+enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR, BUCKET_QUARTER };
 
 /** More buckets than this are refused: 22 years of hours. */
 #define HISTORY_BUCKETS_MAX 200000
@@ -33,7 +35,12 @@ enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH };
 struct history_energy_row {
     int64_t start_ms, end_ms; /**< wall clock, end exclusive; the first and the last bucket are
                                    cut to the span that was asked for */
+    bool
+        measured; /**< false: no channel has readings in this bucket; energy is 0 for want of any */
     int64_t imported_uwh, exported_uwh;
+    int64_t foreign_imported_uwh, foreign_exported_uwh; /**< how much of them was not measured here
+                                                             but imported (foreign.h); its quarters
+                                                             are in the bucket that they begin in */
     bool power_known; /**< false: a channel had no power reading in this bucket */
     int64_t power_mean_mw;
     bool power_range_known; /**< power_known, and the question is about one channel */

@@ -22,7 +22,7 @@ static enum status explain_open(const char *path, int code, sqlite3 *db, struct 
     return sql_explain(code, db, path, error);
 }
 
-static enum status check_version(sqlite3 *db, const char *path, struct error *error)
+static enum status check_version(sqlite3 *db, const char *path, bool older, struct error *error)
 {
     int64_t application = 0;
     int64_t version = 0;
@@ -36,7 +36,7 @@ static enum status check_version(sqlite3 *db, const char *path, struct error *er
     if (version > migrations_newest())
         return error_set(error, STATUS_USAGE,
                          "The history %s was written by a newer bl2mqtt. Use that version.", path);
-    if (version < migrations_newest())
+    if (version < migrations_newest() && !(older && version > 0))
         return error_set(error, STATUS_USAGE,
                          "The history %s is of an older version. Start the service once; it brings "
                          "the file up to date.",
@@ -44,12 +44,22 @@ static enum status check_version(sqlite3 *db, const char *path, struct error *er
     return STATUS_OK;
 }
 
-enum status reader_open(const char *path, sqlite3 **db, struct error *error)
+static enum status open_reader(const char *path, bool older, sqlite3 **db, struct error *error)
 {
     int code = sql_open(path, SQLITE_OPEN_READONLY, false, db);
     if (code != SQLITE_OK)
         return explain_open(path, code, *db, error);
-    return check_version(*db, path, error);
+    return check_version(*db, path, older, error);
+}
+
+enum status reader_open(const char *path, sqlite3 **db, struct error *error)
+{
+    return open_reader(path, false, db, error);
+}
+
+enum status reader_open_older(const char *path, sqlite3 **db, struct error *error)
+{
+    return open_reader(path, true, db, error);
 }
 
 enum status reader_no_such_channel(sqlite3 *db, const char *device, const char *channel,

@@ -15,6 +15,9 @@
  *  NULL) and must be closed with sqlite3_close. */
 enum status reader_open(const char *path, sqlite3 **db, struct error *error);
 
+/** The same, and a history of an older version does as well; what its tables are is not known. */
+enum status reader_open_older(const char *path, sqlite3 **db, struct error *error);
+
 /** A row of the table `channel`. */
 struct reader_channel {
     unsigned number;

@@ -5,6 +5,7 @@
 #include "bridge/history/reader.h"
 #include "bridge/history/rows.h"
 #include "bridge/history/sql.h"
+#include "bridge/history/tiles.h"
 #include "drivers/base/memory.h"
 
 #include <string.h>
@@ -107,6 +108,30 @@ static int hand_out(struct stream *stream, const struct stored *stored,
     return SQLITE_OK;
 }
 
+/* Energy is the increase of a running sum that begins where the factors do; so a reading has the same
+ * energy wherever the question begins. */
+static int begin_sums(struct stream *stream, int64_t from_ms)
+{
+    struct tiles *tiles = NULL;
+    int code = sql_run(stream->db, "BEGIN");
+    if (code == SQLITE_OK)
+        code = tiles_open(stream->db, &tiles);
+    for (size_t i = 0; i < stream->channels.count && code == SQLITE_OK; i++) {
+        struct converted *converted = &stream->converted[i];
+        int64_t anchor_ms = 0;
+        code = conversion_at(&stream->conversion, converted, from_ms);
+        if (code == SQLITE_OK)
+            code = conversion_anchor(&stream->conversion, converted, from_ms, &anchor_ms);
+        if (code == SQLITE_OK && anchor_ms < from_ms)
+            code = tiles_sum(tiles, converted->number, anchor_ms, from_ms, &converted->imported,
+                             &converted->exported);
+    }
+    tiles_close(tiles);
+    if (!sqlite3_get_autocommit(stream->db))
+        (void)sql_run(stream->db, "ROLLBACK"); /* nothing was written */
+    return code;
+}
+
 static int run(struct stream *stream, int64_t from_ms, int64_t to_ms,
                history_reading_callback callback, void *context)
 {
@@ -114,7 +139,7 @@ static int run(struct stream *stream, int64_t from_ms, int64_t to_ms,
     stream->next_key = rows_key(from_ms, 0);
     bool more = true;
     bool wanted = true;
-    int code = SQLITE_OK;
+    int code = begin_sums(stream, from_ms);
     while (more && wanted && code == SQLITE_OK) {
         code = read_chunk(stream, end, CHUNK_ROWS, &more);
         for (size_t i = 0; i < stream->count && wanted && code == SQLITE_OK; i++)

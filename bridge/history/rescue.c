@@ -25,19 +25,34 @@ static bool rename_with(const char *path, const char *name, const char *suffix)
     return rename(from, to) == 0;
 }
 
-enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error)
+/* The log first: a database without its log is sound, a log beside another database is not. */
+static bool rename_all(const char *path, const char *name)
 {
-    if (!sql_beside(path, "damaged", name, size))
-        return error_set(error, STATUS_FAILED,
-                         "The damaged history %s cannot be set aside: its path is too long.", path);
-    /* The log first: a database without its log is sound, a log beside another database is not. */
     bool good = rename_with(path, name, "-wal") || errno == ENOENT;
     good = good && (rename_with(path, name, "-shm") || errno == ENOENT);
-    good = good && rename_with(path, name, "");
-    if (!good)
+    return good && rename_with(path, name, "");
+}
+
+bool rescue_rename_back(const char *name, const char *path)
+{
+    return rename_all(name, path);
+}
+
+enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error)
+{
+    return rescue_rename(path, "damaged", name, size, error);
+}
+
+enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
+                          struct error *error)
+{
+    if (!sql_beside(path, word, name, size))
         return error_set(error, STATUS_FAILED,
-                         "The damaged history %s cannot be set aside as %s: %s. Move it away.",
-                         path, name, strerror(errno));
+                         "The history %s cannot be set aside: its path is too long.", path);
+    if (!rename_all(path, name))
+        return error_set(error, STATUS_FAILED,
+                         "The history %s cannot be set aside as %s: %s. Move it away.", path, name,
+                         strerror(errno));
     (void)sql_sync_folder(path); /* if the rename is lost, the file is found damaged once more */
     return STATUS_OK;
 }
@@ -57,7 +72,8 @@ static const struct salvage_table {
      "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
      "invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
      8},
-    /* The same of a file of version 1; of others it finds nothing that is not there already. */
+    /* The same of a file of version 1; of others it finds nothing that is not there already. So with
+     * the totals of version 2. */
     {"SELECT id, channel, valid_from_ms, voltage, current, power, invert FROM calibration "
      "ORDER BY id",
      "INSERT OR IGNORE INTO calibration (id, channel, valid_from_ms, voltage, current, power, "
@@ -66,12 +82,27 @@ static const struct salvage_table {
     /* Counts whose factors could not be read are kept without the reference: most likely they are
      * the channel's configured ones. */
     {"SELECT channel, calibration, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
+     "imported, exported, base_imported_uwh, base_exported_uwh, held_imported_uwh, "
+     "held_exported_uwh FROM total ORDER BY channel",
+     "INSERT OR IGNORE INTO total (channel, calibration, known, counter, counter_wall_ms, "
+     "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, base_exported_uwh, "
+     "held_imported_uwh, held_exported_uwh) "
+     "SELECT ?1, (SELECT id FROM calibration WHERE id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+     "?12, ?13 WHERE ?4 >= 0 AND length(CAST(?7 AS BLOB)) < 40",
+     13},
+    {"SELECT channel, calibration, known, counter, counter_wall_ms, counter_boot_ms, boot_id, "
      "imported, exported, base_imported_uwh, base_exported_uwh FROM total ORDER BY channel",
      "INSERT OR IGNORE INTO total (channel, calibration, known, counter, counter_wall_ms, "
      "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, base_exported_uwh) "
      "SELECT ?1, (SELECT id FROM calibration WHERE id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 "
      "WHERE ?4 >= 0 AND length(CAST(?7 AS BLOB)) < 40",
      11},
+    {"SELECT id, channel, since_ms, until_ms, voltage, current, power, made_ms, undone_ms, "
+     "imported_before_uwh, imported_after_uwh, exported_before_uwh, exported_after_uwh "
+     "FROM recalibration ORDER BY id",
+     "INSERT OR IGNORE INTO recalibration VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+     "?12, ?13)",
+     13},
 };
 _Static_assert(CHANNEL_TEXT_MAX == 128, "the same bound stands in the statement above");
 
@@ -118,6 +149,8 @@ static void copy_tables(const char *damaged, sqlite3 *db, struct rescued *rescue
         rescued->calibrations += copy_table(from, db, &tables[1]);
         rescued->calibrations += copy_table(from, db, &tables[2]);
         rescued->totals += copy_table(from, db, &tables[3]);
+        rescued->totals += copy_table(from, db, &tables[4]);
+        (void)copy_table(from, db, &tables[5]);
     }
     (void)sqlite3_close(from);
 }

@@ -9,6 +9,7 @@
 #include "drivers/base/status.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -18,6 +19,12 @@
  */
 enum status rescue_set_aside(const char *path, char *name, size_t size, struct error *error);
 
+/** The same under NAME = PATH.<word>-<UTC time>. */
+enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
+                          struct error *error);
+/** Undoes that; false if it did not work. */
+bool rescue_rename_back(const char *name, const char *path);
+
 struct rescued {
     unsigned channels;
     unsigned calibrations;
@@ -25,9 +32,9 @@ struct rescued {
 };
 
 /**
- * Copies channels, calibrations and totals row by row from the damaged file into db, which has the
- * schema of this program's version: from both ends of each table until a row cannot be read. Rows
- * that db has already, and rows that break its rules, are left out. Never fails: what cannot be
+ * Copies channels, calibrations, corrections of these and totals row by row from the damaged file
+ * into db, which has the schema of this program's version: from both ends of each table until a row
+ * cannot be read. Rows that db has already, and rows that break its rules, are left out. Never fails: what cannot be
  * read is not counted.
  */
 struct rescued rescue_salvage(const char *damaged, sqlite3 *db);

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/rows.h"
 
+#include "bridge/history/roller.h"
 #include "bridge/history/sql.h"
 #include "drivers/base/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* How far a taken key is moved before the row is given up: 17 minutes in one millisecond steps.
  * Only a clock that stands still for a million readings gets there. */
 #define KEY_TRIES 1000000
+
+/* What is put together, and what is deleted, in one transaction: some hundredths of a second. */
+#define ROLL_ROWS 10000
+#define DROP_ROWS 10000
 
 enum statement {
     BEGIN,
@@ -35,10 +41,12 @@ static const char *const texts[STATEMENTS] = {
     [PUT_READING] = "INSERT INTO reading (key, voltage, current, power, energy, frequency, flags, "
                     "imported, exported) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [PUT_EVENT] = "INSERT INTO event (key, kind, message) VALUES (?1, ?2, ?3)",
-    [PUT_TOTAL] = "INSERT OR REPLACE INTO total (channel, calibration, known, counter, "
-                  "counter_wall_ms, counter_boot_ms, boot_id, imported, exported, "
-                  "base_imported_uwh, base_exported_uwh) "
-                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [PUT_TOTAL] = "INSERT INTO total (channel, calibration, known, counter, counter_wall_ms, "
+                  "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, "
+                  "base_exported_uwh) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
+                  "ON CONFLICT (channel) DO UPDATE SET calibration = ?2, known = ?3, counter = ?4, "
+                  "counter_wall_ms = ?5, counter_boot_ms = ?6, boot_id = ?7, imported = ?8, "
+                  "exported = ?9, base_imported_uwh = ?10, base_exported_uwh = ?11",
     [PUT_OUTBOX] = "INSERT OR REPLACE INTO sink (id, cursor, refused) VALUES (?1, ?2, ?3)",
 };
 
@@ -46,6 +54,8 @@ struct rows {
     sqlite3 *db;
     bool marked; /* this connection has said that the file is in use */
     sqlite3_stmt *statements[STATEMENTS];
+    struct roller *roller;
+    bool behind; /* more is over than is put together */
 };
 
 int64_t rows_key(int64_t wall_ms, unsigned number)
@@ -101,8 +111,12 @@ int rows_open(sqlite3 *db, struct rows **rows)
         rows_close(made);
         return code;
     }
-    *rows = made;
-    return SQLITE_OK;
+    int code = roller_open(db, &made->roller);
+    if (code == SQLITE_OK)
+        *rows = made;
+    else
+        rows_close(made);
+    return code;
 }
 
 void rows_close(struct rows *rows)
@@ -111,6 +125,7 @@ void rows_close(struct rows *rows)
         return;
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(rows->statements[i]);
+    roller_close(rows->roller);
     free(rows);
 }
 
@@ -128,8 +143,9 @@ static bool is_key_taken(int code)
     return code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID;
 }
 
-/* The statement's first parameter is a key; everything else is bound. */
-static int run_at_free_key(struct rows *rows, enum statement which, int64_t key)
+/* The statement's first parameter is a key; everything else is bound. *at receives the key that was
+ * free. */
+static int run_at_free_key(struct rows *rows, enum statement which, int64_t key, int64_t *at)
 {
     sqlite3_stmt *statement = rows->statements[which];
     int code = SQLITE_OK;
@@ -137,6 +153,7 @@ static int run_at_free_key(struct rows *rows, enum statement which, int64_t key)
         code = sqlite3_bind_int64(statement, 1, key);
         if (code != SQLITE_OK)
             return code;
+        *at = key;
         code = run(rows, which);
         if (!is_key_taken(code) ||
             __builtin_add_overflow(key, (int64_t)1 << CHANNEL_NUMBER_BITS, &key))
@@ -171,7 +188,12 @@ static int put_reading(struct rows *rows, const struct queued_reading *item)
     bind_integer(statement, 7, true, reading->flags);
     bind_integer(statement, 8, true, item->imported);
     bind_integer(statement, 9, true, item->exported);
-    return run_at_free_key(rows, PUT_READING, rows_key(reading->wall_ms, item->number));
+    int64_t key = 0;
+    int code = run_at_free_key(rows, PUT_READING, rows_key(reading->wall_ms, item->number), &key);
+    if (code != SQLITE_OK)
+        return code;
+    return roller_note(rows->roller, item->number, rows_key_ms(key), reading, item->imported,
+                       item->exported);
 }
 
 static int put_event(struct rows *rows, const struct queued_event *event)
@@ -179,7 +201,8 @@ static int put_event(struct rows *rows, const struct queued_event *event)
     sqlite3_stmt *statement = rows->statements[PUT_EVENT];
     bind_text(statement, 2, event->kind);
     bind_text(statement, 3, event->message);
-    return run_at_free_key(rows, PUT_EVENT, rows_key(event->wall_ms, event->number));
+    int64_t key = 0;
+    return run_at_free_key(rows, PUT_EVENT, rows_key(event->wall_ms, event->number), &key);
 }
 
 static int put_channel(struct rows *rows, const struct known_channel *channel)
@@ -208,6 +231,8 @@ static int put_calibration(struct rows *rows, unsigned number,
     for (int64_t later = 0; later < 1000; later++) {
         bind_integer(statement, 3, true, calibration->valid_from_ms + later);
         code = run(rows, PUT_CALIBRATION);
+        if (code == SQLITE_OK) /* the clock may have been set back into a time that is over */
+            return roller_cut(rows->roller, number, calibration->valid_from_ms + later);
         if (code != SQLITE_CONSTRAINT_UNIQUE)
             return code;
     }
@@ -268,6 +293,20 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
     return code;
 }
 
+/* Commits, or rolls back if the code is not SQLITE_OK: some errors do so by themselves, and the first
+ * code is the one to report. */
+static int end(struct rows *rows, int code)
+{
+    if (code == SQLITE_OK)
+        code = run(rows, COMMIT);
+    if (code == SQLITE_OK)
+        return SQLITE_OK;
+    if (!sqlite3_get_autocommit(rows->db))
+        (void)run(rows, ROLLBACK);
+    roller_forget(rows->roller);
+    return code;
+}
+
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch)
 {
     int code = run(rows, BEGIN);
@@ -278,13 +317,10 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
     if (code == SQLITE_OK)
         code = put_all(rows, channels, batch);
     if (code == SQLITE_OK)
-        code = run(rows, COMMIT);
-    if (code != SQLITE_OK) {
-        /* Some errors roll back by themselves; the first code is the one to report. */
-        if (!sqlite3_get_autocommit(rows->db))
-            (void)run(rows, ROLLBACK);
+        code = roller_advance(rows->roller, ROLL_ROWS, &rows->behind);
+    code = end(rows, code);
+    if (code != SQLITE_OK)
         return code;
-    }
     /* The mark must not be in the log alone: a log that is damaged or lost would take it along, and the
      * next opening would believe the old totals that are left. If this fails there is only the log. */
     if (!rows->marked)
@@ -293,6 +329,72 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
     for (size_t i = 0; i < channels->count; i++)
         channels->list[i].stored = true;
     return SQLITE_OK;
+}
+
+int rows_write_known(struct rows *rows, struct channels *channels, struct batch *batch)
+{
+    batch->totals = memory_new(channels->count, sizeof *batch->totals);
+    batch_take_calibrations(batch, channels);
+    for (size_t i = 0; i < channels->count; i++) {
+        const struct known_channel *channel = &channels->list[i];
+        if (channel->dirty)
+            batch->totals[batch->total_count++] = (struct total_row){
+                .number = channel->number, .state = channel->state, .counted = channel->counted};
+    }
+    int code = rows_write(rows, channels, batch);
+    free(batch->calibrations);
+    free(batch->totals);
+    batch->calibrations = NULL;
+    batch->totals = NULL;
+    batch->calibration_count = batch->total_count = 0;
+    return code;
+}
+
+/* Deletes the oldest rows of a table up to before limit_ms, some at a time and never the last one,
+ * which says how far the rows are made. */
+static int drop_oldest(struct rows *rows, const char *table, int64_t limit_ms, bool *more)
+{
+    char sql[320];
+    (void)snprintf(sql, sizeof sql,
+                   "DELETE FROM %s WHERE key < min(%lld, (SELECT max(key) FROM %s), "
+                   "coalesce((SELECT key FROM %s ORDER BY key LIMIT 1 OFFSET %d), %lld))",
+                   table, (long long)rows_key(limit_ms, 0), table, table, DROP_ROWS,
+                   (long long)INT64_MAX);
+    int code = sql_run(rows->db, sql);
+    *more = *more || sqlite3_changes(rows->db) == DROP_ROWS;
+    return code;
+}
+
+static int drop_level(struct rows *rows, int level, int64_t before_ms, bool *more)
+{
+    static const char *const tables[] = {"reading", "rollup_minute", "rollup_quarter"};
+    int64_t done_ms; /* what is not yet in the level above stays */
+    int code = roller_done_ms(rows->roller, (enum rollup_level)level, &done_ms);
+    int64_t limit_ms = before_ms < done_ms ? before_ms : done_ms;
+    if (code != SQLITE_OK || before_ms <= 0)
+        return code;
+    return drop_oldest(rows, tables[level], limit_ms, more);
+}
+
+int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more)
+{
+    *more = false;
+    bool behind = false;
+    int code = run(rows, BEGIN);
+    if (code != SQLITE_OK)
+        return code;
+    code = roller_advance(rows->roller, ROLL_ROWS, &behind);
+    for (int level = 0; level < 3 && code == SQLITE_OK && limits != NULL; level++)
+        code = drop_level(rows, level, limits->before_ms[level], more);
+    code = end(rows, code);
+    rows->behind = code == SQLITE_OK && behind;
+    *more = code == SQLITE_OK && (*more || behind);
+    return code;
+}
+
+bool rows_behind(const struct rows *rows)
+{
+    return rows->behind;
 }
 
 int rows_mark_clean(sqlite3 *db, bool clean)

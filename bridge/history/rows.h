@@ -11,6 +11,7 @@
 #include "bridge/history/queue.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,9 +67,25 @@ void rows_close(struct rows *rows);
 /**
  * One transaction, all or nothing. Of `channels` it adds those without the `stored` mark, which it
  * sets once committed.
- * Each reading and event that finds its key taken gets the next free millisecond.
+ * Each reading and event that finds its key taken gets the next free millisecond. What is over by
+ * these readings is put together (rollup.h).
  */
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);
+
+/** The same with what channels has and the file has not, added to the batch: calibrations, and the
+ *  totals that are `dirty`. Its lists of these must be empty, and are afterwards. */
+int rows_write_known(struct rows *rows, struct channels *channels, struct batch *batch);
+/** Readings, minutes and quarters from before these times are deleted; 0: none are. */
+struct rows_limits {
+    int64_t before_ms[3];
+};
+
+/** One step of what need not be done at once: puts together what is over (rollup.h), and deletes what
+ *  is older than limits (NULL: nothing is to be deleted). *more: another step is wanted. */
+int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more);
+
+/** Whether there was more to put together than the last transaction did. */
+bool rows_behind(const struct rows *rows);
 
 /** Sets meta.stopped_clean: false is written by rows_write itself, at its first transaction. */
 int rows_mark_clean(sqlite3 *db, bool clean);

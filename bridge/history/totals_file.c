@@ -142,15 +142,6 @@ static bool channel_of(const json_t *object, struct known_channel *channel, cons
     return true;
 }
 
-static void take(struct channels *channels, struct known_channel *known,
-                 const struct known_channel *found)
-{
-    if (found->counted.id != 0)
-        (void)channels_record(channels, known, &found->counted.factors, found->counted.invert,
-                              found->counted.origin, found->counted.valid_from_ms);
-    channels_put_state(known, &found->state);
-}
-
 static bool merge_one(struct channels *channels, const json_t *object, unsigned *taken)
 {
     struct known_channel found = {0};
@@ -165,7 +156,7 @@ static bool merge_one(struct channels *channels, const json_t *object, unsigned 
         return false;
     if (known->has_state && channels_energy_uwh(known) >= channels_energy_uwh(&found))
         return true; /* equal: the database's is as late or later */
-    take(channels, known, &found);
+    channels_take(channels, known, &found);
     (*taken)++;
     return true;
 }

@@ -22,6 +22,10 @@
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 30000
 #define TOTALS_FILE_INTERVAL_MS 600000
+#define DELETE_INTERVAL_MS 86400000
+#define DELETE_FIRST_MS 3600000 /* by then a clock that was wrong at boot is right */
+#define DELETE_AGAIN_MS 600000  /* after a failure */
+#define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
 
 struct writer {
     int64_t commit_interval_ms;
@@ -60,8 +64,13 @@ struct writer {
     struct database *database;
     struct batch batch;
     struct channels unstored; /* copies of those that the next transaction adds; texts are shared */
-    int64_t retry_delay_ms;   /* 0: the last commit worked */
-    unsigned renewals;        /* fresh files begun since the last commit that worked */
+    int64_t keep_ms[3];       /* 0: for ever */
+    int64_t delete_due_ms;    /* boot clock */
+    bool deleting;            /* the day's deleting is under way */
+    struct rows_limits limits; /* ... up to here */
+    bool tending;              /* a step is wanted soon */
+    int64_t retry_delay_ms;    /* 0: the last commit worked */
+    unsigned renewals;         /* fresh files begun since the last commit that worked */
     int64_t totals_written_ms;
     bool totals_failing;
     uint64_t dropped_before; /* the outage began */
@@ -106,6 +115,10 @@ struct writer *writer_create(const struct history_options *options, struct datab
     writer->opened = (struct moment){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
     writer->held = options->clock_wait_ms > 0;
     writer->totals_path = totals_file_path(options->path);
+    writer->keep_ms[0] = options->keep_raw_ms;
+    writer->keep_ms[1] = options->keep_minute_ms;
+    writer->keep_ms[2] = options->keep_hour_ms;
+    writer->delete_due_ms = clock_boot_ms() + DELETE_FIRST_MS;
     writer->log = options->log;
     writer->wake = options->wake;
     writer->wake_context = options->wake_context;
@@ -114,6 +127,8 @@ struct writer *writer_create(const struct history_options *options, struct datab
     writer->health.writing = true;
     (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
                    database_set_aside(database));
+    (void)snprintf(writer->health.restored, sizeof writer->health.restored, "%s",
+                   database_restored_from(database));
     writer->health.may_lag = database_may_lag(database);
     queue_init(&writer->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
 
@@ -192,16 +207,20 @@ static void wait_for(struct writer *writer, int64_t for_ms)
     (void)pthread_cond_timedwait(&writer->changed, &writer->mutex, &until);
 }
 
-/* Until it is time to write. With the mutex held. A stop and a total set by the user do not wait
+/* Until it is time to write, or (false) for a step of what is done beside. With the mutex held. A stop and a total set by the user do not wait
  * for the interval; but neither does the latter hurry a disk that has just refused. */
-static void wait_until_due(struct writer *writer)
+static bool wait_until_due(struct writer *writer)
 {
     for (;;) {
         writer->health.progress++;
         int64_t left = writer->due_ms - clock_boot_ms();
         bool hurry = writer->urgent && writer->retry_delay_ms == 0 && !writer->held;
         if (writer->stopping || left <= 0 || hurry)
-            return;
+            return true;
+        if (writer->tending) {
+            wait_for(writer, STEP_PAUSE_MS);
+            return false;
+        }
         wait_for(writer, left < TURN_MS ? left : TURN_MS);
     }
 }
@@ -485,17 +504,49 @@ static bool wants_turn(struct writer *writer, enum database_result result, bool 
     return true;
 }
 
+static void begin_deleting(struct writer *writer)
+{
+    int64_t now_ms = clock_wall_ms();
+    writer->delete_due_ms = clock_boot_ms() + DELETE_INTERVAL_MS;
+    writer->deleting = false;
+    for (size_t i = 0; i < 3; i++) {
+        int64_t keep_ms = writer->keep_ms[i];
+        writer->limits.before_ms[i] = keep_ms > 0 && keep_ms < now_ms ? now_ms - keep_ms : 0;
+        writer->deleting = writer->deleting || writer->limits.before_ms[i] > 0;
+    }
+}
+
+/* Putting together what is over, and deleting what is old, in steps between transactions. */
+static void tend(struct writer *writer)
+{
+    if (clock_boot_ms() >= writer->delete_due_ms)
+        begin_deleting(writer);
+    if (!writer->tending && !writer->deleting && !database_behind(writer->database))
+        return;
+    bool more;
+    bool good = database_tend(writer->database, writer->deleting ? &writer->limits : NULL, &more);
+    if (!good && writer->deleting)
+        writer->delete_due_ms = clock_boot_ms() + DELETE_AGAIN_MS;
+    writer->tending = more;
+    writer->deleting = writer->deleting && more;
+}
+
 /* Waits, writes, settles. False when the thread is to end; *clean: nothing is left unwritten. */
 static bool turn(struct writer *writer, bool *clean)
 {
     struct report report = {0};
     struct error error = {""};
     (void)pthread_mutex_lock(&writer->mutex);
-    wait_until_due(writer);
-    consider_clock(writer, &report);
-    if (!writer->held)
+    bool due = wait_until_due(writer);
+    if (due)
+        consider_clock(writer, &report);
+    if (due && !writer->held)
         take(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
+    if (!due) {
+        tend(writer);
+        return true;
+    }
 
     int64_t began_ms = clock_boot_ms();
     bool idle = writer->held || (writer->retry_delay_ms == 0 && nothing_to_write(writer));
@@ -513,6 +564,11 @@ static bool turn(struct writer *writer, bool *clean)
     (void)pthread_mutex_unlock(&writer->mutex);
 
     tell(writer, &report);
+    /* Not by a clock that is not set: what is old enough to be deleted is not known then. */
+    if (more && result == DATABASE_DONE && writer->retry_delay_ms == 0 && !writer->held)
+        tend(writer);
+    else
+        writer->tending = false;
     if (more && (totals_due || writer->totals_written_ms == 0 ||
                  began_ms - writer->totals_written_ms >= TOTALS_FILE_INTERVAL_MS))
         write_totals(writer);

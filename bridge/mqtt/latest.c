@@ -132,6 +132,16 @@ static struct latest_item *add(struct latest *latest, const char *topic, uint64_
     return item;
 }
 
+static void set_payload(struct latest *latest, struct latest_item *item, struct payload *payload)
+{
+    if (item->payload != NULL)
+        latest->bytes -= item->payload->length;
+    payload_release(item->payload);
+    item->payload = payload;
+    if (payload != NULL)
+        latest->bytes += payload->length;
+}
+
 static void forget(struct latest *latest, struct latest_item *item)
 {
     struct latest_item **link = bucket_of(latest, item->hash);
@@ -149,17 +159,8 @@ static void forget(struct latest *latest, struct latest_item *item)
         latest->last = item->previous;
     latest->topics--;
     latest->bytes -= strlen(item->topic);
+    set_payload(latest, item, NULL);
     free_item(item);
-}
-
-static void set_payload(struct latest *latest, struct latest_item *item, struct payload *payload)
-{
-    if (item->payload != NULL)
-        latest->bytes -= item->payload->length;
-    payload_release(item->payload);
-    item->payload = payload;
-    if (payload != NULL)
-        latest->bytes += payload->length;
 }
 
 static void mark_dirty(struct latest *latest, struct latest_item *item)

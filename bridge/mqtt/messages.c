@@ -110,8 +110,8 @@ static void stream_words(struct stream *stream, const char *words, size_t length
 /* NULL only if there was no memory. */
 static char *stream_close(struct stream *stream)
 {
-    bool good = stream->out != NULL && ferror(stream->out) == 0 && fclose(stream->out) == 0;
-    if (good)
+    bool good = stream->out != NULL && ferror(stream->out) == 0;
+    if (stream->out != NULL && fclose(stream->out) == 0 && good)
         return stream->text;
     free(stream->text);
     return NULL;
@@ -143,8 +143,8 @@ char *message_bridge_info(const struct message_info *info)
     json_t *device;
     stream_open(&stream);
     stream_words(&stream, rest, head);
-    bool alone = rest[head - 1] == '{';
-    stream_words(&stream, ",\"devices\":[" + alone, strlen(",\"devices\":[") - alone);
+    const char *list = rest[head - 1] == '{' ? "\"devices\":[" : ",\"devices\":[";
+    stream_words(&stream, list, strlen(list));
     json_array_foreach(devices, index, device)
     {
         json_t *copy = json_deep_copy(device);
@@ -210,11 +210,16 @@ char *message_bridge_health(const struct message_health *health)
                   count_json(health->mqtt_published), "received", count_json(health->mqtt_received),
                   "dropped", count_json(health->mqtt_dropped), "reconnects",
                   count_json(health->mqtt_reconnects));
-    return dump(
-        json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o}", "time", time_json(health->now_wall_ms),
-                  "problem", health->problem_count > 0, "problems", problems, "process", "uptime_s",
-                  (json_int_t)(health->uptime_ms / 1000), "memory_kb",
-                  (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "devices", devices));
+    bool copied = health->backup_wall_ms > 0;
+    json_t *backup = json_pack("{s:o,s:o,s:o}", "last", time_json(health->backup_wall_ms), "file",
+                               text_json(copied ? health->backup_file : NULL), "bytes",
+                               copied ? json_integer(health->backup_bytes) : json_null());
+    return dump(json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o,s:o}", "time",
+                          time_json(health->now_wall_ms), "problem", health->problem_count > 0,
+                          "problems", problems, "process", "uptime_s",
+                          (json_int_t)(health->uptime_ms / 1000), "memory_kb",
+                          (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "backup", backup,
+                          "devices", devices));
 }
 
 char *message_bridge_event(const struct message_event *event)

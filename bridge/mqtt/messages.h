@@ -51,6 +51,9 @@ struct message_health {
     uint64_t mqtt_published, mqtt_received, mqtt_dropped, mqtt_reconnects;
     const char *const *problems; /**< sentences about the bridge itself (history, disk, ...) */
     size_t problem_count;
+    int64_t backup_wall_ms;  /**< of the last copy of the history; 0: none */
+    const char *backup_file; /**< "" then */
+    int64_t backup_bytes;
     const struct message_device_health *devices;
     size_t device_count;
 };

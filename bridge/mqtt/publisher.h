@@ -55,7 +55,7 @@ struct publisher_incoming {
 
 #define PUBLISHER_PAYLOAD_MAX 65536 /**< longer incoming messages are dropped and counted */
 #define PUBLISHER_TOPICS_MAX 65536  /**< topics remembered; values for more are dropped, counted */
-#define PUBLISHER_BYTES_MAX (32U << 20) /**< bytes of topics and values remembered */
+#define PUBLISHER_BYTES_MAX (64U << 20) /**< bytes of topics and values remembered */
 #define PUBLISHER_EVENTS_MAX 256        /**< events waiting; the oldest is dropped for a new one */
 #define PUBLISHER_FILTERS_MAX 65536
 

@@ -13,24 +13,23 @@
 #include <unistd.h>
 
 #define RETAINED_MS 700 /* within this, a broker has sent what is retained */
+#define CLIENT_SIZE (OPENBEKEN_CLIENT_MAX + 1)
 #define EXPLAIN_MS 3000
 #define GOODBYE_MS 1500
 #define PACKET_MAX 65536
-#define CONNECTED_SIZE (OBK_TEXT_SIZE + 16)
 
 struct broker_watch {
     struct connection_library *library;
     struct connection *connection;
     struct server_address address;
-    char client_id[OBK_TEXT_SIZE]; /* the module's */
-    char connected_topic[CONNECTED_SIZE];
-    pthread_mutex_t lock; /* guards what is below, which Paho's threads write */
+    char client_id[CLIENT_SIZE]; /* the module's */
+    pthread_mutex_t lock;        /* guards what is below, which Paho's threads write */
     pthread_cond_t news;
     uint64_t changes;
     bool connected, subscribed, denied, ended;
     struct connection_end end;
     struct broker_sight sight;
-    int64_t told_boot_ms, seen_boot_ms[2][OBK_QUANTITIES]; /* when */
+    int64_t told_boot_ms, seen_boot_ms[2][BROKER_QUANTITIES]; /* when */
 };
 
 static void note(struct broker_watch *watch)
@@ -69,28 +68,45 @@ static void on_done(void *context, unsigned slot, enum connection_outcome outcom
     pthread_mutex_unlock(&watch->lock);
 }
 
+static void see_connected(struct broker_watch *watch, const char *payload, size_t length)
+{
+    struct broker_sight *sight = &watch->sight;
+    bool online = false;
+    if (openbeken_connected(payload, length, &online) != OPENBEKEN_GOOD || !online)
+        *sight = (struct broker_sight){.told = true}; /* what it published before is over */
+    sight->told = true;
+    sight->online = online;
+    watch->told_boot_ms = clock_boot_ms();
+    note(watch);
+}
+
+static void see_value(struct broker_watch *watch, const struct openbeken_topic *topic,
+                      const char *payload, size_t length)
+{
+    int64_t milli;
+    if (topic->quantity >= BROKER_QUANTITIES ||
+        openbeken_value(topic->quantity, payload, length, &milli) != OPENBEKEN_GOOD)
+        return;
+    watch->sight.seen[topic->chip][topic->quantity] = true;
+    watch->sight.value[topic->chip][topic->quantity] = (double)milli / 1000;
+    watch->seen_boot_ms[topic->chip][topic->quantity] = clock_boot_ms();
+    note(watch);
+}
+
 /* Retained readings are of some other day; a retained `connected` is the present state. */
 static void see(struct broker_watch *watch, const char *topic, const char *payload, size_t length,
                 bool retained)
 {
-    struct broker_sight *sight = &watch->sight;
-    enum obk_quantity quantity;
-    size_t channel;
-    double value;
-    if (strcmp(topic, watch->connected_topic) == 0) {
-        bool online = length == 6 && memcmp(payload, "online", 6) == 0;
-        if (!online) /* what it published before is over */
-            *sight = (struct broker_sight){.told = true};
-        sight->told = true;
-        sight->online = online;
-        watch->told_boot_ms = clock_boot_ms();
-        note(watch);
-    } else if (!retained && obk_parse_reading(watch->client_id, topic, payload, length, &quantity,
-                                              &channel, &value)) {
-        sight->seen[channel][quantity] = true;
-        sight->value[channel][quantity] = value;
-        watch->seen_boot_ms[channel][quantity] = clock_boot_ms();
-        note(watch);
+    struct openbeken_topic candidates[OPENBEKEN_CANDIDATES];
+    size_t count = openbeken_topic_read(topic, candidates), length_of_id = strlen(watch->client_id);
+    for (size_t i = 0; i < count; i++) {
+        if (candidates[i].client_length != length_of_id ||
+            memcmp(candidates[i].client, watch->client_id, length_of_id) != 0)
+            continue;
+        if (candidates[i].kind == OPENBEKEN_CONNECTED)
+            see_connected(watch, payload, length);
+        else if (candidates[i].kind == OPENBEKEN_VALUE && !retained)
+            see_value(watch, &candidates[i], payload, length);
     }
 }
 
@@ -216,7 +232,7 @@ static enum status start(struct broker_watch *watch, const struct broker_watch_o
 static enum status subscribe(struct broker_watch *watch, int64_t deadline_boot_ms,
                              struct error *error)
 {
-    char filter[OBK_TEXT_SIZE + 4];
+    char filter[CLIENT_SIZE + 4];
     struct text text;
     text_init(&text, filter, sizeof filter);
     text_append(&text, "%s/#", watch->client_id);
@@ -235,8 +251,6 @@ static struct broker_watch *new_watch(const char *client_id)
     struct text text;
     text_init(&text, watch->client_id, sizeof watch->client_id);
     text_append(&text, "%s", client_id);
-    text_init(&text, watch->connected_topic, sizeof watch->connected_topic);
-    text_append(&text, "%s/connected", client_id);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -292,7 +306,7 @@ void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms)
     if (watch->told_boot_ms < before_boot_ms)
         sight->told = sight->online = false;
     for (size_t channel = 0; channel < 2; channel++)
-        for (size_t i = 0; i < OBK_QUANTITIES; i++)
+        for (size_t i = 0; i < BROKER_QUANTITIES; i++)
             if (watch->seen_boot_ms[channel][i] < before_boot_ms)
                 sight->seen[channel][i] = false;
     pthread_mutex_unlock(&watch->lock);

@@ -6,8 +6,8 @@
 #ifndef BRIDGE_PROVISION_BROKER_WATCH_H
 #define BRIDGE_PROVISION_BROKER_WATCH_H
 
-#include "bridge/provision/obk_answer.h"
 #include "drivers/base/status.h"
+#include "drivers/openbeken/codec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,11 +20,13 @@ struct broker_watch_options {
     const char *client_id; /**< the module's: what its topics begin with */
 };
 
+#define BROKER_QUANTITIES 3 /**< the first ones of enum openbeken_quantity: V, A, W */
+
 struct broker_sight {
-    bool told;                       /**< `connected` was seen */
-    bool online;                     /**< and this is what it said last */
-    bool seen[2][OBK_QUANTITIES];    /**< since it was offline last */
-    double value[2][OBK_QUANTITIES]; /**< V, A, W: the latest */
+    bool told;                          /**< `connected` was seen */
+    bool online;                        /**< and this is what it said last */
+    bool seen[2][BROKER_QUANTITIES];    /**< since it was offline last */
+    double value[2][BROKER_QUANTITIES]; /**< V, A, W: the latest */
 };
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What an OpenBeken module answers over HTTP and publishes on MQTT, understood. Pure; every input is
- * taken for hostile.
+ * What an OpenBeken module answers over HTTP, understood. Pure; every input is taken for hostile. What it
+ * publishes on MQTT is drivers/openbeken/codec.h's.
  *
  * The firmware's JSON is not always JSON: numbers may be inf or nan, texts are written without
  * escaping (OpenBK7231T_App, src/httpserver/json_interface.c). What can be mended is: inf and nan are
@@ -72,15 +72,5 @@ enum status obk_parse_list(const char *name, const char *bytes, size_t length, i
 
 /** POST /api/reboot. */
 enum status obk_parse_reboot(const char *bytes, size_t length, struct error *error);
-
-enum obk_quantity { OBK_VOLTAGE, OBK_CURRENT, OBK_POWER, OBK_QUANTITIES };
-
-/**
- * A reading on MQTT: topic is CLIENT/voltage/get, CLIENT/power_b/get, ..., or the same without /get.
- * channel: 0 for the first chip, 1 for the second. False if it is something else, or no finite
- * number in the chip's range.
- */
-bool obk_parse_reading(const char *client_id, const char *topic, const char *payload, size_t length,
-                       enum obk_quantity *quantity, size_t *channel, double *value);
 
 #endif

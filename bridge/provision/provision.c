@@ -167,12 +167,27 @@ static bool names_are_set(const struct run *run, const struct obk_info *info,
            same_name(status->name, run->wishes->name);
 }
 
+/* As it told them; names that cannot be sent stay the new ones, which harms nobody. */
+static void add_names_undo(struct change *change, const struct found *now)
+{
+    char name[OBK_TEXT_SIZE];
+    (void)snprintf(name, sizeof name, "%s", now->status.name);
+    size_t length = strlen(name);
+    if (length > 2 && strcmp(name + length - 2, "_1") == 0)
+        name[length - 2] = '\0';
+    change->can_undo =
+        name[0] != '\0' && now->info.short_name[0] != '\0' &&
+        obk_request_names(&change->undo, now->info.short_name, name, NULL) == STATUS_OK;
+}
+
 static enum status add_names(struct run *run, const struct found *now, struct error *error)
 {
     if (run->wishes->name[0] == '\0' ||
         (now != NULL && names_are_set(run, &now->info, &now->status)))
         return STATUS_OK;
     struct change *change = add(run, CHANGE_NAMES);
+    if (now != NULL)
+        add_names_undo(change, now);
     return obk_request_names(&change->request, run->short_name, run->wishes->name, error);
 }
 
@@ -361,10 +376,11 @@ static enum status step_failed(struct run *run, size_t at, enum status status, s
     struct error undo_reason = {.text = ""};
     say(run, "The step failed; putting back what was changed ...");
     bool whole = undo(run, at + 1, &undo_reason);
-    const char *state = whole ? "Script, flags and MQTT settings are as they were before; the "
-                                "module works as it did. Mend the cause and run this again."
-                              : "What was changed could not all be put back; run this again when "
-                                "the module answers, or look at its web page.";
+    const char *state = whole
+                            ? "Script, flags, names and MQTT settings are as they were before; the "
+                              "module works as it did. Mend the cause and run this again."
+                            : "What was changed could not all be put back; run this again when "
+                              "the module answers, or look at its web page.";
     bool password = change->kind == CHANGE_MQTT && run->wishes->mqtt.password[0] != '\0';
     return error_set(error, status, "The step \"%s\" failed: %.450s %s%s%.200s%s",
                      step_names[change->kind], reason.text, state, whole ? "" : " ",
@@ -457,7 +473,7 @@ static size_t channels_wanted(const struct run *run)
 
 static bool channel_seen(const struct broker_sight *sight, size_t channel)
 {
-    for (size_t i = 0; i < OBK_QUANTITIES; i++)
+    for (size_t i = 0; i < BROKER_QUANTITIES; i++)
         if (!sight->seen[channel][i])
             return false;
     return true;
@@ -471,11 +487,12 @@ static const char *implausible(const struct run *run, const struct broker_sight 
     const double *value = sight->value[channel];
     double limit_a =
         run->wishes->profile != NULL ? 1.2 * run->wishes->profile->max_current_a : INFINITY;
-    if (value[OBK_VOLTAGE] < VOLTAGE_LOW_V || value[OBK_VOLTAGE] > VOLTAGE_HIGH_V)
+    if (value[OPENBEKEN_VOLTAGE] < VOLTAGE_LOW_V || value[OPENBEKEN_VOLTAGE] > VOLTAGE_HIGH_V)
         return "the voltage is not that of the mains: is the chip's voltage input connected?";
-    if (fabs(value[OBK_CURRENT]) > limit_a)
+    if (fabs(value[OPENBEKEN_CURRENT]) > limit_a)
         return "the current is more than the meter can carry: does it need calibration?";
-    if (fabs(value[OBK_POWER]) > 1.3 * value[OBK_VOLTAGE] * fabs(value[OBK_CURRENT]) + 10)
+    if (fabs(value[OPENBEKEN_POWER]) >
+        1.3 * value[OPENBEKEN_VOLTAGE] * fabs(value[OPENBEKEN_CURRENT]) + 10)
         return "the power is more than voltage times current: does it need calibration?";
     return NULL;
 }
@@ -499,7 +516,8 @@ static enum status judge_readings(const struct run *run, const struct broker_sig
         if (wrong != NULL)
             return error_set(error, STATUS_MISMATCH,
                              "Channel %c publishes %.1f V, %.3f A, %.2f W, which cannot be: %s",
-                             name, value[OBK_VOLTAGE], value[OBK_CURRENT], value[OBK_POWER], wrong);
+                             name, value[OPENBEKEN_VOLTAGE], value[OPENBEKEN_CURRENT],
+                             value[OPENBEKEN_POWER], wrong);
     }
     return STATUS_OK;
 }

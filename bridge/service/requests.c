@@ -187,6 +187,14 @@ static enum status remove_device(const struct service_requests *requests,
     return adoption_remove(requests->adoption, request, error);
 }
 
+/* Zigbee2MQTT's word for it, which answers with the copy itself; a history is too large for that. */
+static enum status back_up(const struct service_requests *requests, const struct request *request,
+                           json_t **data, struct error *error)
+{
+    (void)data;
+    return requests->backup(requests->context, request, error);
+}
+
 #define HANDLER_KEYS_MAX 8
 
 struct row {
@@ -205,6 +213,7 @@ static const struct row rows[] = {
      set_calibration,
      {"id", "channel", "voltage", "current", "power"},
      false},
+    {"backup", back_up, {NULL}, true},
     {"permit_join", permit_join, {"time"}, true},
     {"device/adopt", adopt, {"topic", "id", "name", "channels", "energy_unit"}, true},
     {"device/remove", remove_device, {"id"}, true},

@@ -26,6 +26,9 @@ struct service_requests {
      *  answers the request when it is done; takes the request over if STATUS_OK. */
     enum status (*search)(void *context, const struct request *request, int64_t duration_ms,
                           const char *clear_client, struct error *error);
+    /** Copies the history, and answers the request when that is done; takes the request over if
+     *  STATUS_OK. */
+    enum status (*backup)(void *context, const struct request *request, struct error *error);
     void *context;
 };
 

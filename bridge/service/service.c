@@ -3,6 +3,7 @@
 #include "bridge/config/json.h"
 #include "bridge/mqtt/announcer.h"
 #include "bridge/service/adoption.h"
+#include "bridge/service/backups.h"
 #include "bridge/service/clock_watch.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/requests.h"
@@ -56,6 +57,9 @@ struct service {
     struct request search_request;
     json_t *found; /* the modules of the last search; NULL: none yet */
     struct adoption *adoption;
+    struct backups *backups;
+    bool backup_requested; /* backup_request wants its answer */
+    struct request backup_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outlets outlets;
@@ -118,7 +122,10 @@ static int64_t resident_bytes(void)
 
 static const char *set_aside_sentence(const struct history_health *history, char *text, size_t size)
 {
-    (void)snprintf(text, size, "The history was damaged and set aside as %s.", history->set_aside);
+    bool restored = history->restored[0] != '\0';
+    (void)snprintf(text, size, "The history was damaged and set aside as %s.%s%s%s",
+                   history->set_aside, restored ? " It goes on from the copy " : "",
+                   history->restored, restored ? "." : "");
     return text;
 }
 
@@ -132,9 +139,12 @@ static void publish_health(struct service *service)
         memory_new(service->device_count, sizeof *devices);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_health(service->devices[i], &devices[i]);
-    const char *problems[3 + CONFIG_SINKS_MAX];
+    struct backups_last backup = {.file = ""};
+    if (service->backups != NULL)
+        backups_last(service->backups, &backup);
+    const char *problems[4 + CONFIG_SINKS_MAX];
     struct sink_health sinks[CONFIG_SINKS_MAX];
-    char set_aside[320];
+    char set_aside[640];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
@@ -147,6 +157,8 @@ static void publish_health(struct service *service)
         if (sinks[i].problem[0] != '\0')
             problems[problem_count++] = sinks[i].problem;
     }
+    if (backup.problem != NULL && backup.problem[0] != '\0')
+        problems[problem_count++] = backup.problem;
     const struct message_health health = {
         .now_wall_ms = clock_wall_ms(),
         .uptime_ms = clock_boot_ms() - service->started_boot_ms,
@@ -158,6 +170,9 @@ static void publish_health(struct service *service)
         .mqtt_reconnects = mqtt.reconnects,
         .problems = problems,
         .problem_count = problem_count,
+        .backup_wall_ms = backup.made_ms,
+        .backup_file = backup.file,
+        .backup_bytes = backup.bytes,
         .devices = devices,
         .device_count = service->device_count,
     };
@@ -261,7 +276,7 @@ static void report_set_aside(struct service *service, const struct history_healt
 {
     if (strcmp(history->set_aside, service->set_aside) == 0)
         return;
-    char sentence[320];
+    char sentence[640];
     (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
     publish_event(service, "history_renewed", NULL, NULL,
                   set_aside_sentence(history, sentence, sizeof sentence));
@@ -494,6 +509,54 @@ static void respond(void *context, const struct request *request, enum status st
                     error);
 }
 
+/* ---- copies of the history ---- */
+
+static void backup_event(void *context, const char *kind, const char *message)
+{
+    struct service *service = context;
+    history_put_event(service->history, 0, clock_wall_ms(), kind, message);
+    publish_event(service, kind, NULL, NULL, message);
+}
+
+static void backup_done(void *context, enum status status, const struct error *error)
+{
+    struct service *service = context;
+    struct backups_last last;
+    backups_last(service->backups, &last);
+    json_t *data = status != STATUS_OK
+                       ? NULL
+                       : json_pack("{s:s,s:I}", "path", last.file, "bytes", (json_int_t)last.bytes);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->backup_request,
+                    status, data, error);
+    json_decref(data);
+    service->backup_requested = false;
+    request_free(&service->backup_request);
+}
+
+static enum status start_backup(void *context, const struct request *request, struct error *error)
+{
+    struct service *service = context;
+    enum status status = backups_start(service->backups, error);
+    if (status != STATUS_OK)
+        return status;
+    service->backup_request = *request;
+    service->backup_requested = true;
+    return STATUS_OK;
+}
+
+static void end_backups(struct service *service)
+{
+    backups_close(service->backups);
+    service->backups = NULL;
+    if (!service->backup_requested)
+        return;
+    struct error error;
+    (void)error_set(&error, STATUS_FAILED, "The service is stopping; the copy was given up.");
+    service_respond(service->config->mqtt.base_topic, service->publisher, &service->backup_request,
+                    STATUS_FAILED, NULL, &error);
+    request_free(&service->backup_request);
+}
+
 /* What was subscribed for modules brings other things as well. */
 static bool is_own_topic(const struct service *service, const char *topic)
 {
@@ -522,6 +585,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .reload = reload,
         .changed = on_info_changed,
         .search = start_search,
+        .backup = start_backup,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -549,6 +613,7 @@ static void on_tick(uv_timer_t *timer)
     watch_clocks(service);
     report_sinks(service);
     report_history(service);
+    backups_tick(service->backups, clock_boot_ms());
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i], clock_boot_ms());
 }
@@ -626,6 +691,14 @@ static enum status in_data_dir(const struct service *service, const char *name, 
     return STATUS_OK;
 }
 
+/* "" for copies beside the history. */
+static enum status backup_folder(const struct service *service, char folder[PATH_MAX],
+                                 struct error *error)
+{
+    const char *name = service->config->history.backup_folder;
+    return name[0] == '\0' ? STATUS_OK : in_data_dir(service, name, folder, error);
+}
+
 static void read_boot_id(char boot_id[40])
 {
     char *bytes memory_auto = NULL;
@@ -633,6 +706,12 @@ static void read_boot_id(char boot_id[40])
     boot_id[0] = '\0'; /* then every start counts as a reboot: safe, only less exact */
     if (file_read("/proc/sys/kernel/random/boot_id", 64, &bytes, &length, NULL) == STATUS_OK)
         (void)snprintf(boot_id, 40, "%.*s", (int)strcspn(bytes, "\n"), bytes);
+}
+
+/* The configuration's -1 for ever is the history's 0. */
+static int64_t keep_ms(int64_t configured_ms)
+{
+    return configured_ms < 0 ? 0 : configured_ms;
 }
 
 static enum status open_history(struct service *service, struct error *error)
@@ -646,13 +725,25 @@ static enum status open_history(struct service *service, struct error *error)
     service->preferences = preferences_open(path, service->log);
 
     status = in_data_dir(service, service->config->history.path, path, error);
+    char folder[PATH_MAX] = "";
+    if (status == STATUS_OK)
+        status = backup_folder(service, folder, error);
     if (status != STATUS_OK)
         return status;
+    int64_t keep_hour_ms = service->config->history.keep_hour_ms;
+    if (keep_hour_ms > 0 && service->config->history.keep_minute_ms > keep_hour_ms)
+        keep_hour_ms = service->config->history.keep_minute_ms;
+    if (service->config->history.keep_minute_ms < 0)
+        keep_hour_ms = -1;
     const struct history_options options = {
         .path = path,
+        .backup_folder = folder,
         .commit_interval_ms = service->config->history.commit_interval_ms,
         .clock_wait_ms = service->config->history.clock_wait_ms,
         .queue_limit = QUEUE_LIMIT,
+        .keep_raw_ms = keep_ms(service->config->history.keep_raw_ms),
+        .keep_minute_ms = keep_ms(service->config->history.keep_minute_ms),
+        .keep_hour_ms = keep_ms(keep_hour_ms),
         .log = service->log,
         .wake = wake_up,
         .wake_context = service,
@@ -666,6 +757,31 @@ static enum status open_history(struct service *service, struct error *error)
         .history = service->history,
     };
     return sinks_create(&sinks, &service->sinks, error);
+}
+
+static enum status create_backups(struct service *service, struct error *error)
+{
+    const struct config_history *history = &service->config->history;
+    char path[PATH_MAX];
+    char folder[PATH_MAX] = "";
+    enum status status = in_data_dir(service, history->path, path, error);
+    if (status == STATUS_OK)
+        status = backup_folder(service, folder, error);
+    if (status == STATUS_OK && folder[0] != '\0')
+        status = file_make_folder(folder, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct backups_options options = {
+        .path = path,
+        .folder = folder,
+        .time = history->backup_time,
+        .keep = history->backup_keep,
+        .log = service->log,
+        .event = backup_event,
+        .done = backup_done,
+        .context = service,
+    };
+    return backups_create(&service->loop, &options, &service->backups, error);
 }
 
 static enum status create_publisher(struct service *service, struct error *error)
@@ -819,6 +935,8 @@ static enum status start(struct service *service, struct error *error)
     if (status == STATUS_OK)
         status = open_history(service, error);
     if (status == STATUS_OK)
+        status = create_backups(service, error);
+    if (status == STATUS_OK)
         status = create_publisher(service, error);
     if (status != STATUS_OK)
         return status;
@@ -874,6 +992,7 @@ static void finish(struct service *service)
     if (service->search != NULL)
         end_search(service);
     adoption_close(service->adoption);
+    end_backups(service);
     announcer_close(service->announcer);
     sinks_close(service->sinks);
     if (service->history_started)

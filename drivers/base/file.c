@@ -81,7 +81,7 @@ enum status file_replace(const char *path, const void *bytes, size_t length, uns
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     fd_auto int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
     if (fd < 0)
-        return error_set(error, STATUS_FAILED, "The file %s could not be created: %s.", temporary,
+        return error_set(error, STATUS_FAILED, "The file %s could not be created: %s.", path,
                          strerror(errno));
     if (!write_all(fd, bytes, length) || fsync(fd) != 0 || rename(temporary, path) != 0) {
         int reason = errno;

@@ -35,3 +35,15 @@ enum status error_prefix(struct error *error, enum status status, const char *fo
     error->text[(size_t)length + rest] = '\0';
     return status;
 }
+
+enum status error_append(struct error *error, enum status status, const char *format, ...)
+{
+    if (error == NULL)
+        return status;
+    size_t length = strnlen(error->text, sizeof error->text - 1);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(error->text + length, sizeof error->text - length, format, arguments);
+    va_end(arguments);
+    return status;
+}

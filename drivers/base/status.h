@@ -41,4 +41,8 @@ enum status error_set(struct error *error, enum status status, const char *forma
 enum status error_prefix(struct error *error, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Puts them behind it, for what only the caller knows: how far it got, what to do. */
+enum status error_append(struct error *error, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 #endif

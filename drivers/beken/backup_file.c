@@ -91,12 +91,9 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
     if (status != STATUS_OK)
         return status;
     if (bytes_are_all(bytes, length, 0x00) || bytes_are_all(bytes, length, 0xFF))
-        return error_set(
-            error, STATUS_REFUSED,
-            "The whole flash reads as %02X, so this is no backup of anything: either the flash "
-            "is empty (then say --no-backup), or it cannot be read (then hold P24 low during "
-            "reset, or disconnect what is on P20 to P24).",
-            bytes[0]);
+        return error_set(error, STATUS_REFUSED,
+                         "The whole flash reads as %02X, so this would be no backup of anything.",
+                         bytes[0]);
     char facts_name[PATH_MAX];
     char sha256[SHA256_TEXT];
     status = facts_path(path, facts_name, sizeof facts_name, error);
@@ -119,7 +116,8 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
 
 /* ------------------------------------------------------------------ reading */
 
-/* A file that the user named and that is not there is a wrong command line. */
+/* A file that the user named and that cannot be read, be it a folder or too large, is a wrong
+ * command line. */
 static enum status read_named(const char *path, size_t limit, uint8_t **bytes, size_t *length,
                               struct error *error)
 {
@@ -127,7 +125,7 @@ static enum status read_named(const char *path, size_t limit, uint8_t **bytes, s
     enum status status = file_read(path, limit, &content, length, error);
     if (status == STATUS_OK)
         *bytes = (uint8_t *)content;
-    return status == STATUS_NO_ANSWER ? STATUS_USAGE : status;
+    return status == STATUS_OK ? status : STATUS_USAGE;
 }
 
 enum status backup_file_read(const char *path, uint8_t **bytes, size_t *length, struct error *error)

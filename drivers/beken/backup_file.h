@@ -13,8 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** STATUS_REFUSED if there is a FILE already, or if the bytes are all 00 or all FF. */
+/** STATUS_REFUSED if there is a FILE already; to be asked before the work of reading begins. */
 enum status backup_file_check(const char *path, struct error *error);
+/**
+ * Keeps a flash's length bytes. wall_ms: the time of the backup. STATUS_REFUSED if there is a FILE
+ * already, or if the bytes are all 00 or all FF.
+ */
 enum status backup_file_save(const char *path, const uint8_t *bytes, size_t length,
                              const struct beken_module *module, int64_t wall_ms,
                              struct error *error);
@@ -35,7 +39,8 @@ enum status backup_file_load(const char *path, uint8_t **bytes, size_t *length,
 /** Whether a backup was made of this module. */
 bool backup_file_is_of(const struct backup_facts *facts, const struct beken_module *module);
 
-/** Any file of at most IMAGE_SIZE_MAX bytes; *bytes is freed with free(). */
+/** Any file of at most IMAGE_SIZE_MAX bytes; *bytes is freed with free(). STATUS_USAGE if it cannot
+ *  be read. */
 enum status backup_file_read(const char *path, uint8_t **bytes, size_t *length,
                              struct error *error);
 

@@ -37,7 +37,7 @@ static const struct beken_fingerprint fingerprints[] = {
     {0x8BCEC3B4, BEKEN_CHIP_BK7231U, "BK7231U or BK7252"},
     {0x42C221EA, BEKEN_CHIP_BK7231Q, "BK7231Q"},
     {0xFEA8A821, BEKEN_CHIP_UNKNOWN, "erased"},
-    {0x0D968558, BEKEN_CHIP_UNKNOWN, "all zero (flash unreadable)"},
+    {0x0D968558, BEKEN_CHIP_UNKNOWN, "all zero"},
 };
 
 const char *beken_chip_name(enum beken_chip chip)

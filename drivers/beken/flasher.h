@@ -22,10 +22,10 @@
 
 /** One step of progress. Bytes for "backup", "write", "erase", "check" and "verify". */
 struct flasher_step {
-    const char
-        *stage; /**< connect, identify, link-test, backup, check, erase, write, verify, reboot */
+    const char *stage; /**< connect, identify, link-test, backup, check, surroundings, erase, write,
+                     verify, rewrite, repair, reboot; total stays the same within one */
     uint64_t done, total;
-    uint32_t address;
+    uint32_t address; /**< where the work goes on; 0 for stages without a place */
     uint64_t retries; /**< since the session began */
     uint32_t baud;
 };
@@ -59,6 +59,8 @@ struct flasher_times {
 struct flasher_times flasher_times(const struct flasher *flasher);
 /** For files, checksums and questions in mid session: link_while(). */
 void flasher_while(struct flasher *flasher, void (*work)(void *context), void *context);
+/** STATUS_NO_ANSWER, with what to do about it, if the module answers but its flash does not. */
+enum status flasher_check_flash(const struct flasher *flasher, struct error *error);
 /** What the flash holds: reads a few sectors; fills application and mac of the module. */
 enum status flasher_identify_contents(struct flasher *flasher, struct error *error);
 
@@ -75,12 +77,23 @@ struct flasher_rate {
 
 struct flasher_line_report {
     size_t count;
-    struct flasher_rate rates[FLASHER_RATES_MAX]; /**< in the order of testing */
-    uint32_t recommended_baud;                    /**< 0: none is fit for use */
-    char verdict[400];                            /**< whole sentences */
+    struct flasher_rate rates[FLASHER_RATES_MAX]; /**< those tested, from slow to fast */
+    size_t untested_count;
+    uint32_t untested[FLASHER_RATES_MAX]; /**< those not tried, and why */
+    char untested_reason[160];            /**< one sentence, "" if all were tried */
+    uint32_t recommended_baud;            /**< 0: none is fit for use */
+    bool module_lost;                     /**< it did not come back from the last rate tested */
+    char verdict[600];                    /**< whole sentences */
 };
 
-/** Tests these rates, or a usual set if count is 0; ends at the recommended one. Only reads. */
+/**
+ * Tests these rates, or a usual set if count is 0, from slow to fast; ends at the recommended one.
+ *
+ * It ends early at a rate where hardly anything gets across: faster ones are not better, and the
+ * module could be lost there. Recommended is the fastest clean rate up to 921600. If a slower one
+ * had errors, it must first pass a longer test, in which a line that loses one byte in 20000 is
+ * found out. If none is clean, it is the one that gets most across.
+ */
 enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, size_t count,
                               struct flasher_line_report *report, struct error *error);
 /** Goes to the rate asked for, or to the best of a line test. Call before moving much data.
@@ -104,8 +117,20 @@ struct flasher_job {
     bool with_rf; /**< also the RF sector (restore --full) */
 };
 
+/** Whether the flash's write protection is again as it was found. */
+enum flasher_protection {
+    FLASHER_PROTECTION_AS_FOUND,
+    FLASHER_PROTECTION_OPEN,       /**< it was lifted and the chip did not let it be put back */
+    FLASHER_PROTECTION_BOOTLOADER, /**< a T's bootloader lifts it and puts it on, in its own way */
+};
+
 struct flasher_result {
-    size_t sectors, equal, written, erased, guarded; /**< erased: to stay blank */
+    size_t sectors; /**< the sum of the next four */
+    size_t equal;   /**< right already, and not touched */
+    size_t written;
+    size_t blanked; /**< erased, to stay blank */
+    size_t guarded; /**< left alone: RF, a T's bootloader */
+    enum flasher_protection protection;
     uint64_t retries;
     unsigned reconnects, repaired;
     uint32_t baud; /**< in the end */

@@ -163,7 +163,7 @@ static enum status protection_error(const struct flasher *flasher, enum protecti
 enum status session_protection(struct flasher *flasher, bool lift, struct error *error)
 {
     struct beken_module *module = &flasher->module;
-    if (!module->has_flash_id || flash_id_is_silent(module->flash.id))
+    if (!module->has_flash_id || module->flash_is_silent)
         return STATUS_OK;
     unsigned writes = 0;
     uint32_t registers = 0;
@@ -180,6 +180,9 @@ enum status session_protection(struct flasher *flasher, bool lift, struct error 
             return STATUS_OK;
         }
         if (advice.step == PROTECTION_WRITE) {
+            if (!flasher->has_registers_found)
+                flasher->registers_found = registers;
+            flasher->has_registers_found = true;
             writes++;
             status = write_status_registers(flasher, advice.value, advice.value_size, error);
             if (status != STATUS_OK)
@@ -190,6 +193,37 @@ enum status session_protection(struct flasher *flasher, bool lift, struct error 
         sleep_ms(SR_POLL_MS);
     }
     return protection_error(flasher, advice.step, registers, error);
+}
+
+enum status session_protect_again(struct flasher *flasher, struct error *error)
+{
+    flasher->unprotected = false;
+    uint32_t registers = 0;
+    unsigned writes = 0;
+    struct protection_advice advice = {.step = PROTECTION_WAIT};
+    for (int i = 0; flasher->has_registers_found && i < SR_POLL_MAX; i++) {
+        enum status status = read_status_registers(flasher, &registers, error);
+        if (status != STATUS_OK)
+            return status;
+        advice = protection_advise_back(&flasher->module.flash, registers, flasher->registers_found,
+                                        writes);
+        if (advice.step == PROTECTION_RESTORED)
+            flasher->module.is_protected = BEKEN_YES;
+        if (advice.step == PROTECTION_RESTORED)
+            return STATUS_OK;
+        if (advice.step == PROTECTION_LOCKED)
+            break;
+        if (advice.step == PROTECTION_WRITE) {
+            writes++;
+            status = write_status_registers(flasher, advice.value, advice.value_size, error);
+            if (status != STATUS_OK)
+                return status;
+        }
+        sleep_ms(SR_POLL_MS);
+    }
+    if (!flasher->has_registers_found)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "its status register stays at 0x%04" PRIX32, registers);
 }
 
 /* ------------------------------------------------------------------ key */
@@ -263,9 +297,10 @@ static enum status identify_flash(struct flasher *flasher, struct error *error)
     if (status != STATUS_OK)
         return status;
     module->has_flash_id = true;
+    module->flash_is_silent = flash_id_is_silent(id);
     if (!flash_table_find(id, &module->flash)) {
         flash_table_generic(id, &module->flash);
-        if (!flash_id_is_silent(id))
+        if (!module->flash_is_silent)
             session_note(flasher,
                          "The flash chip 0x%06" PRIX32
                          " is not in the table; the usual layout is assumed and "
@@ -300,7 +335,7 @@ static enum status identify_by_fingerprint(struct flasher *flasher, struct error
     if (status != STATUS_OK)
         return status;
     const struct beken_fingerprint *found = beken_fingerprint_find(~wire);
-    if (found == NULL)
+    if (found == NULL || module->flash_is_silent) /* then the zeros are nobody's */
         return STATUS_OK;
     if (module->bootloader[0] == '\0')
         (void)snprintf(module->bootloader, sizeof module->bootloader, "%s", found->bootloader);
@@ -311,18 +346,18 @@ static enum status identify_by_fingerprint(struct flasher *flasher, struct error
     return STATUS_OK;
 }
 
-/* A 4 MiB flash behind a T does not wrap at 2 MiB. Two equal blank places say nothing. */
+/* A 4 MiB flash behind a T does not wrap at 2 MiB. Two equal blank places say nothing. Read, not
+ * asked for as CRCs: with those a T write-protects its flash, and who only looks changes nothing. */
 static enum status measure_flash(struct flasher *flasher, struct error *error)
 {
     static const uint32_t place = BEKEN_CODE_ADDRESS;
-    uint32_t blank_crc = 0x0EAB98F5; /* 4096 x FF */
-    uint32_t here = 0;
-    uint32_t there = 0;
-    enum status status = session_crc(flasher, place, BEKEN_SECTOR_SIZE, true, &here, error);
-    if (status == STATUS_OK && here != blank_crc)
-        status = session_crc(flasher, place + DEFAULT_FLASH_SIZE, BEKEN_SECTOR_SIZE, true, &there,
-                             error);
-    if (status == STATUS_OK && here != blank_crc && here != there)
+    uint8_t here[BEKEN_SECTOR_SIZE];
+    uint8_t there[BEKEN_SECTOR_SIZE];
+    enum status status = session_read_sector(flasher, place, here, error);
+    if (status != STATUS_OK || bytes_are_all(here, sizeof here, 0xFF))
+        return status;
+    status = session_read_sector(flasher, place + DEFAULT_FLASH_SIZE, there, error);
+    if (status == STATUS_OK && memcmp(here, there, sizeof here) != 0)
         flasher->module.flash_size = 2 * DEFAULT_FLASH_SIZE;
     return status;
 }
@@ -369,7 +404,7 @@ enum status session_identify(struct flasher *flasher, struct error *error)
     } else if (error != NULL) {
         *error = ignored;
     }
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && module->protocol != BEKEN_PROTOCOL_BOOTLOADER)
         status = identify_by_fingerprint(flasher, error);
     if (status == STATUS_OK && module->protocol == BEKEN_PROTOCOL_BOOTLOADER)
         status = measure_flash(flasher, error);
@@ -439,6 +474,19 @@ static enum beken_key key_of_bootloader(const uint8_t *sector)
         return BEKEN_KEY_TUYA;
     return memcmp(sector, plain[0], 4) == 0 || memcmp(sector, plain[1], 4) == 0 ? BEKEN_KEY_NONE
                                                                                 : BEKEN_KEY_UNKNOWN;
+}
+
+enum status flasher_check_flash(const struct flasher *flasher, struct error *error)
+{
+    const struct beken_module *module = &flasher->module;
+    if (!module->flash_is_silent)
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_NO_ANSWER,
+        "The module answers, but its flash chip does not (id 0x%06" PRIX32
+        "): something loads the module's flash pins. Disconnect what is on P20 to P24, or hold P24 "
+        "low while the module is reset, and try again.",
+        module->flash.id);
 }
 
 enum status flasher_identify_contents(struct flasher *flasher, struct error *error)

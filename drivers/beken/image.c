@@ -6,6 +6,7 @@
 #include "drivers/beken/code.h"
 #include "drivers/beken/crc.h"
 #include "drivers/beken/rbl.h"
+#include "drivers/beken/startup.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -61,6 +62,8 @@ static const struct mark chip_marks[] = {
     {{0x00, 0x10, 0x81, 0xE0, 0x01, 0xD0, 0xA0, 0xE1}, 8, BEKEN_CHIP_BK7231U, IMAGE_PLAIN},
 };
 
+static const uint8_t rf_magic[4] = {'T', 'L', 'V', 0};
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const struct mark *find_mark(const struct mark *marks, size_t count, const uint8_t *bytes,
@@ -100,9 +103,8 @@ const char *image_kind_name(enum image_kind kind)
 
 bool image_rf_mac(const uint8_t *sector, size_t length, uint8_t mac[6])
 {
-    static const uint8_t magic[4] = {'T', 'L', 'V', 0};
     const size_t offset = 0x24; /* behind the first item's header */
-    if (length < offset + 6 || memcmp(sector, magic, sizeof magic) != 0)
+    if (length < offset + 6 || memcmp(sector, rf_magic, sizeof rf_magic) != 0)
         return false;
     if (bytes_are_all(sector + offset, 6, 0xFF) || bytes_are_all(sector + offset, 6, 0))
         return false;
@@ -195,7 +197,14 @@ static bool hash_fits(const struct section *section, const struct rbl_header *he
     return hash == header->hash;
 }
 
-/* Checks blocks and hash up to the section's RBL trailer; false if there is no trailer. */
+/* How many bytes of flash so much code takes. */
+static size_t framed_size(size_t logical)
+{
+    return (logical + CODE_BLOCK_LOGICAL - 1) / CODE_BLOCK_LOGICAL * CODE_BLOCK_FLASH;
+}
+
+/* Checks blocks and hash of what the section's RBL trailer speaks for; what stands between that and
+ * the trailer may be anything, like the rest of a longer app. False if there is no trailer. */
 static bool check_trailer(struct image_info *info, const struct section *section,
                           struct rbl_header *header)
 {
@@ -203,13 +212,78 @@ static bool check_trailer(struct image_info *info, const struct section *section
     if (!rbl_find_trailer(section->bytes, section->length, section->name, &offset, header))
         return false;
     size_t before = info->problem_count;
-    check_blocks(info, section, offset);
+    size_t length = framed_size(header->raw_size);
+    check_blocks(info, section, length < offset ? length : offset);
     if (info->problem_count == before && !hash_fits(section, header))
         add_problem(info,
                     "The %s does not fit the hash in its own trailer (0x%zX): the file is damaged "
                     "or was put together from two. Download or dump it again.",
                     section->name, section->offset + offset);
     return true;
+}
+
+/* Bytes of flash that the app takes by its own word; 0 if it does not tell. */
+static size_t own_length(const struct section *app)
+{
+    uint8_t code[STARTUP_SIZE];
+    uint32_t end = 0;
+    size_t count = code_deframe(app->bytes, app->length, code, sizeof code);
+    if (app->keyed)
+        code_crypt(code, count, app->logical);
+    return startup_find_end(code, count, &end) ? framed_size(end - CODE_APP_LOGICAL) : 0;
+}
+
+/* An app file that no field of its own tells the length of. Beken's tools fill up what they make
+ * with 16 or more bytes of FF, so that is where a whole file ends. */
+static void judge_ending(struct image_info *info, const struct section *app)
+{
+    const size_t filler = 16;
+    const size_t last = app->length / CODE_BLOCK_FLASH * CODE_BLOCK_FLASH - CODE_BLOCK_FLASH;
+    const uint8_t *end = app->bytes + last + CODE_BLOCK_LOGICAL;
+    if (bytes_are_all(end - filler, filler, 0xFF))
+        (void)snprintf(info->warning, sizeof info->warning,
+                       "Nothing in this file tells how long the app is; it ends in filler (FF), as "
+                       "whole files do.");
+    else
+        add_problem(info,
+                    "Nothing in this file tells how long the app is, and it ends in the middle of "
+                    "something instead of in filler (FF): it may be cut short. Compare its size "
+                    "with that of the original.");
+}
+
+/* An app file is nothing but code up to its end, less than a block of filler aside. */
+static void check_app_file(struct image_info *info, const struct section *app, size_t own)
+{
+    size_t before = info->problem_count;
+    size_t rest = app->length % CODE_BLOCK_FLASH;
+    check_blocks(info, app, app->length);
+    if (!bytes_are_all(app->bytes + app->length - rest, rest, 0xFF))
+        add_problem(info, "The last block has %zu of its 34 bytes: the file is cut short.", rest);
+    if (info->problem_count == before && own == 0)
+        judge_ending(info, app);
+}
+
+/* OpenBeken's files for the 7252 have no trailer; whoever else lacks it has lost it. */
+static bool needs_trailer(const struct image_info *info, size_t own)
+{
+    return info->kind == IMAGE_QIO && (info->chip != BEKEN_CHIP_BK7231U || own == 0);
+}
+
+static void check_without_trailer(struct image_info *info, const struct section *app)
+{
+    size_t own = own_length(app);
+    bool is_cut = own > app->length;
+    if (is_cut)
+        add_problem(info,
+                    "The app takes 0x%zX bytes by its own start-up code, and the file holds 0x%zX "
+                    "of them: it is cut short. Download it again.",
+                    own, app->length);
+    if (info->kind == IMAGE_UA)
+        check_app_file(info, app, own);
+    else
+        check_blocks(info, app, own > 0 && !is_cut ? own : FRAMED_BYTES_NEEDED);
+    if (!is_cut && needs_trailer(info, own))
+        add_problem(info, "The app's trailer is missing: the file is cut short.");
 }
 
 static bool is_word(uint8_t c)
@@ -322,23 +396,29 @@ static void examine_app(struct image_info *info, const uint8_t *bytes, size_t le
     struct section section = {"app", bytes + start,    length - start,
                               start, CODE_APP_LOGICAL, info->encryption == IMAGE_TUYA_KEY};
     struct rbl_header header;
-    if (check_trailer(info, &section, &header)) {
+    if (check_trailer(info, &section, &header))
         info->build_time_s = header.time_s;
-    } else if (info->kind == IMAGE_UA) {
-        check_blocks(info, &section, section.length);
-        size_t rest = section.length % CODE_BLOCK_FLASH;
-        if (!bytes_are_all(section.bytes + section.length - rest, rest, 0xFF))
-            add_problem(info, "The last block has %zu of its 34 bytes: the file is cut short.",
-                        rest);
-    } else {
-        check_blocks(info, &section, FRAMED_BYTES_NEEDED);
-        if (info->kind == IMAGE_QIO)
-            add_problem(info, "The app's trailer is missing: the file is cut short.");
-    }
+    else
+        check_without_trailer(info, &section);
     read_app_version(info, &section);
     if (info->version[0] == '\0' && info->build_time_s != 0 &&
         strcmp(header.version, "1.00") != 0 && header.version[0] >= '0' && header.version[0] <= '9')
         (void)snprintf(info->version, sizeof info->version, "%s", header.version);
+}
+
+/* A module's own RF data is in no firmware file; begin: the flash address of the file's first byte.
+ */
+static void check_is_no_dump(struct image_info *info, const uint8_t *bytes, size_t length,
+                             size_t begin)
+{
+    size_t rf = beken_chip_layout(info->chip)->rf_address - begin;
+    if (length > rf && length - rf >= sizeof rf_magic &&
+        memcmp(bytes + rf, rf_magic, sizeof rf_magic) == 0)
+        add_problem(
+            info,
+            "This is the dump of a whole flash, cut short: 0x%zX bytes of at least 0x%X are "
+            "there.",
+            length, (unsigned)DUMP_SIZE_MIN);
 }
 
 static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t length,
@@ -349,6 +429,7 @@ static void examine_qio(struct image_info *info, const uint8_t *bytes, size_t le
     info->encryption = mark->encryption;
     examine_bootloader(info, bytes, length, mark);
     examine_app(info, bytes, length, BEKEN_CODE_ADDRESS);
+    check_is_no_dump(info, bytes, length, 0);
     info->skip = beken_chip_layout(info->chip)->guarded_below;
     info->write_at = info->skip;
     info->has_write_at = true;
@@ -360,6 +441,7 @@ static void examine_ua(struct image_info *info, const uint8_t *bytes, size_t len
     info->write_at = BEKEN_CODE_ADDRESS;
     info->has_write_at = true;
     examine_app(info, bytes, length, 0);
+    check_is_no_dump(info, bytes, length, BEKEN_CODE_ADDRESS);
 }
 
 static void examine_dump(struct image_info *info, const uint8_t *bytes, size_t length)

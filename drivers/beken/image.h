@@ -51,8 +51,11 @@ struct image_info {
     bool valid;           /**< recognised, and no problems */
     size_t problem_count;
     char problems[IMAGE_PROBLEMS_MAX][IMAGE_PROBLEM_SIZE];
+    char warning[IMAGE_PROBLEM_SIZE]; /**< what the file leaves open, though valid; "" = nothing */
 };
 
+/** Any bytes; what is wrong with them is told in *info. A rotated dump is told as such, and what is
+ * said of it holds for it in flash order. */
 void image_examine(const uint8_t *bytes, size_t length, struct image_info *info);
 
 /** Puts a rotated dump of `length` bytes into flash order, in place. */

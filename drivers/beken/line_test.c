@@ -7,15 +7,18 @@
 #include "drivers/beken/crc.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     VOLLEY = 24,
-    VOLLEY_BYTES = 13, /* of one LinkCheck and its answer */
-    BYTES_TO_JUDGE = 2500,
+    VOLLEY_BYTES = 13,   /* of one LinkCheck and its answer */
+    ERRORS_TO_JUDGE = 6, /* one lost byte can cost two questions, so fewer may be chance */
     READ_FRAME = 12,
     READ_MS = 500,
     HOPELESS_BYTES = 1500, /* per error: most sectors would fail */
+    LEAVE_TRIES = 4,
 };
 
 static const struct line_effort quick = {.volleys = 40, .sectors = 6};
@@ -37,7 +40,7 @@ static bool is_decided(const struct flasher_rate *rate, struct line_effort effor
 {
     if (rate->errors == 0)
         return false;
-    return effort.until_error || (rate->bytes >= BYTES_TO_JUDGE && is_hopeless(rate));
+    return effort.until_error || (rate->errors >= ERRORS_TO_JUDGE && is_hopeless(rate));
 }
 
 static enum status test_way_there(struct flasher *flasher, struct line_effort effort,
@@ -99,6 +102,20 @@ static enum status test_way_back(struct flasher *flasher, struct line_effort eff
     return STATUS_OK;
 }
 
+/* Away from a rate at which little gets across, while the module still hears: a chip that is given
+ * up at such a rate has to be switched off and on. */
+static enum status leave_rate(struct flasher *flasher, struct error *error)
+{
+    for (unsigned i = 0; i < LEAVE_TRIES; i++) {
+        if (link_stopped(flasher->link))
+            return link_stop_error(error);
+        if (link_resync(flasher->link, error) == STATUS_OK &&
+            link_set_baud(flasher->link, LINK_FIRST_BAUD, error) == STATUS_OK)
+            return STATUS_OK;
+    }
+    return session_recover(flasher, error);
+}
+
 enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct line_effort effort,
                               struct flasher_rate *rate, struct error *error)
 {
@@ -126,7 +143,7 @@ enum status session_test_rate(struct flasher *flasher, uint32_t baud, struct lin
     rate->usable = false;
     if (link_baud(flasher->link) != baud && status == STATUS_FAILED)
         return STATUS_OK; /* the module answers at the rate before */
-    return session_recover(flasher, error);
+    return leave_rate(flasher, error);
 }
 
 /* What is left of a rate when whole sectors must be sent again: each error costs about two. */
@@ -157,64 +174,175 @@ static const struct flasher_rate *recommend(const struct flasher_line_report *re
     return best;
 }
 
+static enum status go_to(struct flasher *flasher, uint32_t baud, struct error *error)
+{
+    enum status status = link_set_baud(flasher->link, baud, error);
+    if (status == STATUS_NO_ANSWER)
+        status = session_recover(flasher, error);
+    if (status == STATUS_OK && link_baud(flasher->link) != baud)
+        status = link_set_baud(flasher->link, baud, error);
+    if (status == STATUS_OK)
+        flasher->baud = baud;
+    return status;
+}
+
+/* ------------------------------------------------------------------ the link test */
+
 static void describe_rate(struct text *text, const struct flasher_rate *rate)
 {
     if (!rate->usable && rate->errors == 0)
-        text_append(text, " %" PRIu32 " baud does not work.", rate->baud);
+        text_append(text, " %" PRIu32 " baud does not work here.", rate->baud);
+    else if (rate->errors == 1)
+        text_append(text, " At %" PRIu32 " baud 1 error in %.1f kB.", rate->baud,
+                    (double)rate->bytes / 1000);
     else if (rate->errors > 0)
-        text_append(text, " At %" PRIu32 " baud %" PRIu64 " errors in %" PRIu64 " kB.", rate->baud,
-                    rate->errors, rate->bytes / 1000);
+        text_append(text, " At %" PRIu32 " baud %" PRIu64 " errors in %.1f kB.", rate->baud,
+                    rate->errors, (double)rate->bytes / 1000);
 }
 
-static void write_verdict(struct flasher_line_report *report)
+static bool slower_had_errors(const struct flasher_line_report *report, uint32_t baud)
+{
+    for (size_t i = 0; i < report->count; i++)
+        if (report->rates[i].baud < baud && report->rates[i].errors > 0)
+            return true;
+    return false;
+}
+
+static void describe_best(struct text *text, const struct flasher_line_report *report,
+                          const struct flasher_rate *best)
+{
+    if (best == NULL)
+        text_append(text, "The line is not fit for use at any rate: check the ground wire, shorten "
+                          "the wires, feed the module from its own 3.3 V supply, and disconnect "
+                          "whatever else sits on the module's RX and TX.");
+    else if (!is_clean(best))
+        text_append(text, "No rate is clean; %" PRIu32 " baud gets most across.", best->baud);
+    else if (slower_had_errors(report, best->baud))
+        text_append(text,
+                    "The line is clean at %" PRIu32 " baud, in a longer test of %.1f kB, but "
+                    "something disturbs it now and then.",
+                    best->baud, (double)best->bytes / 1000);
+    else
+        text_append(text, "The line is clean at %" PRIu32 " baud.", best->baud);
+}
+
+static void write_verdict(struct flasher_line_report *report, const struct flasher_rate *best)
 {
     struct text text;
-    bool clean = true;
+    bool errors = false;
     text_init(&text, report->verdict, sizeof report->verdict);
-    if (report->recommended_baud == 0)
-        text_append(&text,
-                    "The line is not fit for use at any rate: check the ground wire, shorten the "
-                    "wires, feed the module from its own 3.3 V supply, and disconnect whatever "
-                    "else sits on the module's RX and TX.");
+    describe_best(&text, report, best);
     for (size_t i = 0; i < report->count; i++) {
-        const struct flasher_rate *rate = &report->rates[i];
-        clean = clean && is_clean(rate);
-        if (rate->baud == report->recommended_baud)
-            text_append(&text,
-                        rate->errors == 0 ? "The line is clean at %" PRIu32 " baud."
-                                          : "No rate is clean; %" PRIu32 " baud gets most across.",
-                        rate->baud);
-    }
-    for (size_t i = 0; i < report->count; i++)
+        errors = errors || report->rates[i].errors > 0;
         describe_rate(&text, &report->rates[i]);
-    if (!clean && report->recommended_baud != 0)
+    }
+    if (report->untested_reason[0] != '\0')
+        text_append(&text, " %s", report->untested_reason);
+    if (report->module_lost)
+        text_append(&text, " The module was lost there: switch its power off and on.");
+    if (errors && best != NULL)
         text_append(&text, " A powered adapter or shorter wires may help.");
 }
 
-enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, size_t count,
-                              struct flasher_line_report *report, struct error *error)
+static int compare_rates(const void *left, const void *right)
+{
+    const uint32_t *a = left;
+    const uint32_t *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+/* From slow to fast, each once. */
+static size_t sort_rates(const uint32_t *rates, size_t count, uint32_t sorted[FLASHER_RATES_MAX])
 {
     static const uint32_t usual[] = {115200, 230400, 460800, 921600};
     if (count == 0) {
         rates = usual;
         count = sizeof usual / sizeof usual[0];
     }
-    *report = (struct flasher_line_report){0};
-    for (size_t i = 0; i < count && i < FLASHER_RATES_MAX; i++) {
-        enum status status =
-            session_test_rate(flasher, rates[i], quick, &report->rates[report->count], error);
-        if (status != STATUS_OK)
+    if (count > FLASHER_RATES_MAX)
+        count = FLASHER_RATES_MAX;
+    memcpy(sorted, rates, count * sizeof *rates);
+    qsort(sorted, count, sizeof *sorted, compare_rates);
+    size_t kept = 1;
+    for (size_t i = 1; i < count; i++)
+        if (sorted[i] != sorted[kept - 1])
+            sorted[kept++] = sorted[i];
+    return kept;
+}
+
+static void leave_untested(struct flasher_line_report *report, const uint32_t *rates, size_t count)
+{
+    memcpy(report->untested, rates, count * sizeof *rates);
+    report->untested_count = count;
+    if (count > 0)
+        (void)snprintf(report->untested_reason, sizeof report->untested_reason,
+                       "Faster rates were not tried, because hardly anything gets across at "
+                       "%" PRIu32 " baud.",
+                       report->rates[report->count - 1].baud);
+}
+
+static enum status test_upwards(struct flasher *flasher, const uint32_t *rates, size_t count,
+                                struct flasher_line_report *report, struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct flasher_rate *rate = &report->rates[report->count++];
+        enum status status = session_test_rate(flasher, rates[i], quick, rate, error);
+        report->module_lost = status == STATUS_NO_ANSWER;
+        if (status != STATUS_OK && !report->module_lost)
             return status;
-        report->count++;
+        /* A rate that the module or the adapter does not know says nothing about the next one. */
+        bool is_bad = rate->errors > 0 && is_hopeless(rate);
+        if (report->module_lost || is_bad) {
+            leave_untested(report, rates + i + 1, count - i - 1);
+            return STATUS_OK;
+        }
     }
+    return STATUS_OK;
+}
+
+/* Few errors fit into a short test, so what was clean above a rate that was not has to show more.
+ */
+static enum status test_doubtful(struct flasher *flasher, struct flasher_line_report *report,
+                                 struct error *error)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        struct flasher_rate *rate = &report->rates[i];
+        struct flasher_rate more;
+        if (!is_clean(rate) || !slower_had_errors(report, rate->baud))
+            continue;
+        enum status status = session_test_rate(flasher, rate->baud, thorough, &more, error);
+        report->module_lost = status == STATUS_NO_ANSWER;
+        if (status != STATUS_OK && !report->module_lost)
+            return status;
+        rate->bytes += more.bytes;
+        rate->errors += more.errors;
+        rate->usable = more.usable;
+        if (report->module_lost)
+            return STATUS_OK;
+    }
+    return STATUS_OK;
+}
+
+enum status flasher_test_line(struct flasher *flasher, const uint32_t *rates, size_t count,
+                              struct flasher_line_report *report, struct error *error)
+{
+    uint32_t sorted[FLASHER_RATES_MAX];
+    count = sort_rates(rates, count, sorted);
+    *report = (struct flasher_line_report){0};
+    enum status status = test_upwards(flasher, sorted, count, report, error);
+    if (status == STATUS_OK && !report->module_lost)
+        status = test_doubtful(flasher, report, error);
+    if (status != STATUS_OK)
+        return status;
     const struct flasher_rate *best = recommend(report);
     report->recommended_baud = best == NULL ? 0 : best->baud;
-    write_verdict(report);
-    if (report->recommended_baud == 0)
+    write_verdict(report, best);
+    if (best == NULL || report->module_lost)
         return STATUS_OK;
-    flasher->baud = report->recommended_baud;
-    return link_set_baud(flasher->link, flasher->baud, error);
+    return go_to(flasher, best->baud, error);
 }
+
+/* ------------------------------------------------------------------ choosing a rate for work */
 
 static const uint32_t downwards[] = {921600, 460800, 230400, 115200};
 
@@ -261,18 +389,6 @@ static enum status choose_by_test(struct flasher *flasher, struct line_effort ef
     if (is_clean(best) || !must_be_clean)
         note_choice(flasher, &report, best);
     return STATUS_OK;
-}
-
-static enum status go_to(struct flasher *flasher, uint32_t baud, struct error *error)
-{
-    enum status status = link_set_baud(flasher->link, baud, error);
-    if (status == STATUS_NO_ANSWER)
-        status = session_recover(flasher, error);
-    if (status == STATUS_OK && link_baud(flasher->link) != baud)
-        status = link_set_baud(flasher->link, baud, error);
-    if (status == STATUS_OK)
-        flasher->baud = baud;
-    return status;
 }
 
 static enum status not_clean(const struct flasher *flasher, const struct flasher_rate *rate,

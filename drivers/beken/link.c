@@ -23,6 +23,7 @@ enum {
     BAUD_DELAY = 20,   /* the chip answers (20 + 1) x 2 ms after it switched */
     BAUD_SWITCH_MS = 10,
     BAUD_REPLY_MS = 540,
+    BAUD_TRIES = 4,
     SILENCE_MS = 600, /* lets a T's watchdog end a session at an unknown rate */
     RESET_PULSE_MS = 250,
     RESET_STEP_MS = 100,
@@ -53,6 +54,9 @@ struct link {
     uint32_t baud;
     bool restless;
     bool gone;
+    bool reconnecting;    /* it answered before, so the wires are right */
+    bool told_gone;       /* in this wait, the person was told that the adapter has gone */
+    bool told_waiting;    /* ... and that the module wants a power cycle */
     int64_t line_free_us; /* when the last byte written will have left the wire */
     int64_t last_byte_us; /* when anything was last sent or received */
     int64_t round_trip_us;
@@ -94,9 +98,14 @@ bool link_stopped(const struct link *link)
     return link->options.stop != NULL && *link->options.stop != 0;
 }
 
+bool link_gone(const struct link *link)
+{
+    return link->gone;
+}
+
 enum status link_stop_error(struct error *error)
 {
-    return error_set(error, STATUS_FAILED, "Stopped.");
+    return error_set(error, STATUS_FAILED, "Stopped; nothing was changed.");
 }
 
 static void trace_bytes(const struct link *link, char direction, const uint8_t *bytes,
@@ -141,6 +150,12 @@ static enum status open_port(struct link *link, struct error *error)
     link->gone = false;
     link->line_free_us = now_us();
     trace_event(link, "open at", link->baud);
+    if (reset != LINK_RESET_NONE && !serial_has_lines(link->port)) {
+        link->options.reset = LINK_RESET_NONE;
+        note(link,
+             "This port has no RTS and DTR, so --reset does nothing; the module's power has to "
+             "be switched by hand.");
+    }
     return STATUS_OK;
 }
 
@@ -742,8 +757,11 @@ static enum status soft_reset(struct link *link, struct error *error)
     return send_now(link, (const uint8_t *)word, sizeof word - 1, error);
 }
 
-static void ask_for_power_cycle(const struct link *link, int64_t left_us)
+static void ask_for_power_cycle(struct link *link, int64_t left_us)
 {
+    if (link->told_waiting)
+        return;
+    link->told_waiting = true;
     char sentence[200];
     (void)snprintf(
         sentence, sizeof sentence,
@@ -758,30 +776,34 @@ static enum status no_answer(const struct link *link, struct error *error)
     const struct heard *heard = &link->heard;
     const char *port = link->options.port;
     double seconds = (double)link->options.timeout_ms / 1000;
+    if (link->reconnecting)
+        return error_set(error, STATUS_NO_ANSWER,
+                         "The module at %s stopped answering and did not come back within %g s.",
+                         port, seconds);
     if (heard->echo)
         return error_set(
             error, STATUS_NO_ANSWER,
-            "No module answered at %s within %.0f s, but the adapter hears its own bytes: TX "
+            "No module answered at %s within %g s, but the adapter hears its own bytes: TX "
             "and RX are connected to each other.",
             port, seconds);
     if (heard->tuya_mcu)
         return error_set(
             error, STATUS_NO_ANSWER,
-            "No module answered at %s within %.0f s, but something talks 55 AA frames: a second "
+            "No module answered at %s within %g s, but something talks 55 AA frames: a second "
             "controller (TuyaMCU) shares the line. Disconnect it from the module's RX and TX, "
             "or hold it in reset.",
             port, seconds);
     if (heard->bytes > 0)
         return error_set(
             error, STATUS_NO_ANSWER,
-            "No module answered at %s within %.0f s, but %" PRIu64
+            "No module answered at %s within %g s, but %" PRIu64
             " bytes came in: the app was running. Switch the power off and on while this "
             "command waits, or wire a reset line and name it with --reset; if a BL0942 or "
             "another chip sits on the module's RX or TX, disconnect it.",
             port, seconds, heard->bytes);
     return error_set(
         error, STATUS_NO_ANSWER,
-        "No module answered at %s within %.0f s, and not one byte came in: check that the "
+        "No module answered at %s within %g s, and not one byte came in: check that the "
         "adapter's TX goes to RX1 (P10) and its RX to TX1 (P11), that the grounds are "
         "joined and that the module has 3.3 V; then switch its power off and on while this "
         "command waits.",
@@ -835,23 +857,39 @@ static enum status try_rate(struct link *link, uint32_t baud, bool *linked, stru
     return status == STATUS_NO_ANSWER ? STATUS_OK : status;
 }
 
+static void tell_gone(struct link *link)
+{
+    if (link->told_gone)
+        return;
+    link->told_gone = true;
+    char sentence[300];
+    (void)snprintf(sentence, sizeof sentence,
+                   "The adapter at %s has gone; waiting %g s for it to come back.",
+                   link->options.port, (double)link->options.timeout_ms / 1000);
+    note(link, sentence);
+}
+
+/* A port that has just come back may not be ours to open for a moment, until its permissions are
+ * set: only time ends the attempts. */
 static enum status reopen(struct link *link, int64_t deadline_us, struct error *error)
 {
-    note(link, "The adapter has gone; waiting for it to come back.");
+    tell_gone(link);
     enum status status = STATUS_NO_ANSWER;
-    while (status == STATUS_NO_ANSWER) {
+    while (status != STATUS_OK) {
         if (link_stopped(link))
             return link_stop_error(error);
         if (now_us() >= deadline_us)
-            return error_set(
-                error, STATUS_NO_ANSWER,
-                "The adapter at %s did not come back within %.0f s. Plug it in and run the "
-                "same command again.",
-                link->options.port, (double)link->options.timeout_ms / 1000);
+            break;
         sleep_until_us(now_us() + (int64_t)REOPEN_EVERY_MS * 1000);
         status = open_port(link, error);
     }
-    return status;
+    if (status == STATUS_NO_ANSWER)
+        return error_set(
+            error, status,
+            "The adapter at %s has gone, unplugged or without power, and did not come back "
+            "within %g s.",
+            link->options.port, (double)link->options.timeout_ms / 1000);
+    return status; /* it is there and will not open: the port's own words */
 }
 
 static int64_t deadline(const struct link *link)
@@ -901,6 +939,8 @@ enum status link_reconnect(struct link *link, struct error *error)
 {
     int64_t deadline_us = deadline(link);
     link->heard = (struct heard){0};
+    link->reconnecting = true;
+    link->told_gone = link->told_waiting = false;
     enum status status;
     do {
         if (link_stopped(link))
@@ -938,13 +978,13 @@ static enum status ask_baud(struct link *link, uint32_t baud, struct error *erro
     return status;
 }
 
-enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
+/* STATUS_OK: ended at link->baud, which is the old rate if the new one did not work; *linked is
+ * false if the chip answers at neither. */
+static enum status change_baud(struct link *link, uint32_t before, uint32_t baud, bool *linked,
+                               struct error *error)
 {
-    uint32_t before = link->baud;
-    if (baud == before)
-        return STATUS_OK;
-    link->round_trip_us = 0;
     struct error why = {""};
+    *linked = true;
     enum status status = ask_baud(link, baud, &why);
     if (status == STATUS_OK)
         status = confirm(link, &why);
@@ -954,14 +994,27 @@ enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
         return status;
     }
     /* Nobody knows where the chip is now: look at the new rate, then at the old one. */
-    bool linked = false;
-    status = try_rate(link, link->baud, &linked, error);
-    if (status == STATUS_OK && linked && link->baud == baud)
-        return STATUS_OK;
-    if (status == STATUS_OK)
-        status = try_rate(link, before, &linked, error);
-    if (status != STATUS_OK)
+    *linked = false;
+    status = try_rate(link, link->baud, linked, error);
+    if (status != STATUS_OK || (*linked && link->baud == baud))
         return status;
+    return try_rate(link, before, linked, error);
+}
+
+enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
+{
+    uint32_t before = link->baud;
+    if (baud == before)
+        return STATUS_OK;
+    link->round_trip_us = 0;
+    bool linked = true;
+    enum status status = STATUS_OK;
+    /* On the way down the old rate is the bad one, and may have lost the command. */
+    for (int i = 0; linked && i < (baud < before ? BAUD_TRIES : 1); i++) {
+        status = change_baud(link, before, baud, &linked, error);
+        if (status != STATUS_OK || link->baud == baud)
+            return status;
+    }
     if (linked)
         return error_set(error, STATUS_FAILED,
                          "The line does not work at %" PRIu32

@@ -53,7 +53,8 @@ void link_close(struct link *link);
 enum status link_connect(struct link *link, struct error *error);
 
 /** After trouble: the same, but starts with what is quickest for a chip that was linked just now,
- *  and reopens a port that has gone. */
+ *  and reopens a port that has gone. One time-out covers all of it; its sentences leave out what to
+ *  do about it, which only the caller knows. */
 enum status link_reconnect(struct link *link, struct error *error);
 
 /** What answer is waited for, and how. */
@@ -104,7 +105,9 @@ void link_set_restless(struct link *link, bool restless);
 void link_while(struct link *link, void (*work)(void *context), void *context);
 
 bool link_stopped(const struct link *link);
-/** The words and status for a stop that nobody else explains. */
+/** True while the adapter is away. */
+bool link_gone(const struct link *link);
+/** The words and status for a stop before anything was erased. */
 enum status link_stop_error(struct error *error);
 
 /** Adapter's and chip's own delay of a short exchange, measured; microseconds. */

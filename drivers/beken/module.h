@@ -24,10 +24,11 @@ enum beken_application {
 struct beken_module {
     enum beken_chip chip;
     enum beken_protocol protocol;
-    char bootloader[24]; /**< version, "" if unknown */
+    char bootloader[32]; /**< version, or what it is instead ("erased"); "" if unknown */
     bool has_flash_id;   /**< only boot ROMs tell it */
     struct flash_chip flash;
-    uint32_t flash_size; /**< told by the flash, else found by its wrap, else 2 MiB */
+    bool flash_is_silent; /**< it answers nothing: its id, and all that is read, is 00 or FF */
+    uint32_t flash_size;  /**< told by the flash, else found by its wrap, else 2 MiB */
     enum beken_answer is_protected;
     enum beken_key key;
     bool has_mac;

@@ -233,11 +233,6 @@ size_t plan_count_action(const struct plan *plan, enum plan_action action)
     return count;
 }
 
-bool plan_has_work(const struct plan *plan)
-{
-    return plan_count_action(plan, PLAN_WRITE) + plan_count_action(plan, PLAN_UNKNOWN) > 0;
-}
-
 struct plan_block plan_block_at(const struct plan *plan, size_t first)
 {
     uint32_t address = plan->sectors[first].address;
@@ -252,15 +247,13 @@ bool plan_erase_whole_block(const struct plan *plan, const struct plan_block *bl
     if (block->length != BEKEN_BLOCK_SIZE)
         return false;
     int64_t single_us = 0;
-    int64_t whole_us = costs->erase_64k_us;
     for (size_t i = block->first; i < block->end; i++) {
         const struct plan_sector *sector = &plan->sectors[i];
-        if (sector->action == PLAN_LEAVE)
+        bool equal = sector->action == PLAN_EQUAL;
+        if (sector->action == PLAN_LEAVE || (equal && !sector->wants_blank))
             return false;
-        int64_t send_us = sector->wants_blank ? 0 : costs->write_4k_us;
-        whole_us += send_us;
-        if (sector->action != PLAN_EQUAL)
-            single_us += send_us + (sector->is_blank ? 0 : costs->erase_4k_us);
+        if (!equal && !sector->is_blank)
+            single_us += costs->erase_4k_us;
     }
-    return single_us > whole_us;
+    return single_us > costs->erase_64k_us;
 }

@@ -58,6 +58,7 @@ struct plan_sector {
     const uint8_t *wanted; /**< 4096 bytes, owned by the plan */
     bool wants_blank;      /**< wanted is all FF: erase, do not send */
     bool is_blank;         /**< the flash is known to be all FF here */
+    bool is_done;          /**< written (or blanked) by now */
     enum plan_action action;
 };
 
@@ -79,9 +80,6 @@ struct plan_sector *plan_sector(struct plan *plan, size_t index);
  *  stands at another place than usual. */
 void plan_compare(struct plan *plan, const uint8_t *flash, size_t flash_size);
 size_t plan_count_action(const struct plan *plan, enum plan_action action);
-/** True if anything is to be written or erased. */
-bool plan_has_work(const struct plan *plan);
-
 /** Sectors of one 64 KiB block of flash: [first, end). */
 struct plan_block {
     size_t first, end;
@@ -93,10 +91,10 @@ struct plan_block plan_block_at(const struct plan *plan, size_t first);
 
 /** Typical costs, for choosing between one 64 KiB erase and several of 4 KiB. */
 struct plan_costs {
-    int64_t erase_4k_us, erase_64k_us, write_4k_us;
+    int64_t erase_4k_us, erase_64k_us;
 };
-/** True if the block is complete, nothing in it is guarded, and erasing it at once is cheaper, the
- *  rewriting of its equal sectors included. */
+/** True if the block is complete, nothing in it is guarded or right already (blank sectors may be),
+ *  and erasing it at once is cheaper. */
 bool plan_erase_whole_block(const struct plan *plan, const struct plan_block *block,
                             const struct plan_costs *costs);
 

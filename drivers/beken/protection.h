@@ -20,11 +20,12 @@
 #define BEKEN_SR_BUSY 0x01u
 
 enum protection_step {
-    PROTECTION_OPEN,   /**< nothing is protected: go on */
-    PROTECTION_WAIT,   /**< busy: read again in a moment */
-    PROTECTION_WRITE,  /**< write *value, then wait and read again */
-    PROTECTION_LOCKED, /**< the register is locked (SRP0 or SRP1): only power-off or WP# help */
-    PROTECTION_UNSURE, /**< an unknown flash with protection bits set: do not touch */
+    PROTECTION_OPEN,     /**< nothing is protected: go on */
+    PROTECTION_WAIT,     /**< busy: read again in a moment */
+    PROTECTION_WRITE,    /**< write *value, then wait and read again */
+    PROTECTION_LOCKED,   /**< the register is locked (SRP0 or SRP1): only power-off or WP# help */
+    PROTECTION_RESTORED, /**< as it was found */
+    PROTECTION_UNSURE,   /**< an unknown flash with protection bits set: do not touch */
 };
 
 struct protection_advice {
@@ -42,5 +43,9 @@ bool protection_is_on(const struct flash_chip *chip, uint32_t registers);
  */
 struct protection_advice protection_advise(const struct flash_chip *chip, uint32_t registers,
                                            unsigned writes_done, bool force);
+
+/** After the work: the way back to the protection bits of found. */
+struct protection_advice protection_advise_back(const struct flash_chip *chip, uint32_t registers,
+                                                uint32_t found, unsigned writes_done);
 
 #endif

@@ -17,8 +17,8 @@ struct rbl_header {
     int64_t time_s;     /**< when it was built, seconds since 1970 */
     char name[17];      /**< "app", "bootloader"; unprintable bytes cut it */
     char version[25];
-    uint32_t body_crc; /**< zlib CRC-32 of the packed body */
-    uint32_t hash;     /**< FNV-1a of the raw body */
+    uint32_t body_crc; /**< zlib CRC-32 of a package's body; in flash nobody knows of what */
+    uint32_t hash;     /**< FNV-1a of the raw body; in flash, of the code as stored, deframed */
     uint32_t raw_size, package_size;
 };
 

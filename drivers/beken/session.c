@@ -112,18 +112,31 @@ static enum status restore_baud(struct flasher *flasher, struct error *error)
     }
 }
 
-static enum status recover_once(struct flasher *flasher, struct error *error)
+/* The module answers again: make it what it was. */
+static enum status take_up(struct flasher *flasher, struct error *error)
 {
-    enum status status = link_reconnect(flasher->link, error);
-    if (status != STATUS_OK)
-        return status;
     flasher->erase_opened = false;
-    status = session_check_same(flasher, error);
+    enum status status = session_check_same(flasher, error);
     if (status == STATUS_OK)
         status = restore_baud(flasher, error);
     if (status == STATUS_OK && flasher->unprotected)
         status = session_protection(flasher, true, error);
     return status;
+}
+
+/* A write says what is left to do by itself, when it knows how far it has got. */
+static enum status lost_for_good(struct flasher *flasher, enum status status, struct error *error)
+{
+    if (flasher->writing || link_stopped(flasher->link))
+        return status;
+    return error_append(error, status, " %s and run the same command again.",
+                        session_way_back(flasher));
+}
+
+const char *session_way_back(const struct flasher *flasher)
+{
+    return link_gone(flasher->link) ? "Plug it in, switch the module off and on"
+                                    : "Switch the module off and on";
 }
 
 enum status session_recover(struct flasher *flasher, struct error *error)
@@ -138,17 +151,23 @@ enum status session_recover(struct flasher *flasher, struct error *error)
         if (link_stopped(flasher->link))
             return link_stop_error(error);
         if (++flasher->reconnects > RECONNECTS_MAX)
-            return error_set(
-                error, STATUS_FAILED,
-                "The module was lost %d times; give it a stronger 3.3 V supply than the "
-                "adapter's and shorter wires, then run the same command again: it goes on "
-                "where it stopped.",
-                RECONNECTS_MAX);
-        status = recover_once(flasher, error);
+            return error_set(error, STATUS_FAILED,
+                             "The module was lost %d times; give it a stronger 3.3 V supply than "
+                             "the adapter's and shorter wires.",
+                             RECONNECTS_MAX);
+        status = link_reconnect(flasher->link, error);
+        if (status != STATUS_OK)
+            return lost_for_good(flasher, status, error);
+        status = take_up(flasher, error);
     } while (status == STATUS_NO_ANSWER && ++tries < 3);
     if (status == STATUS_OK)
         session_note(flasher, "The module was lost and found again; going on at %" PRIu32 " baud.",
                      link_baud(flasher->link));
+    if (status == STATUS_NO_ANSWER)
+        return lost_for_good(
+            flasher,
+            error_set(error, status, "The module came back, but stopped answering again at once."),
+            error);
     return status;
 }
 

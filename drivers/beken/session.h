@@ -17,7 +17,10 @@ struct flasher {
     bool erase_opened;   /* T: LinkCheck + erase has opened the flash since the last CheckCRC */
     bool identified;     /* the module is known, and must still be the same after a reset */
     bool rebooted;       /* nobody listens any more */
-    unsigned doubts;     /* erases and writes that may have hit another place */
+    bool writing;        /* something was erased: the flash is neither old nor new */
+    bool has_registers_found;
+    uint32_t registers_found; /* N: as they were before the protection was lifted */
+    unsigned doubts;          /* erases and writes that may have hit another place */
     struct pace pace;
     int64_t slowest_tail_us; /* of a write that went well; 0 = none yet */
     uint64_t retries;
@@ -45,6 +48,8 @@ enum status session_ask(struct flasher *flasher, const struct beken_command *com
 /** After trouble: listens at the present rate, else reconnects, returns to the session's rate,
  * makes sure it is the same module and lifts the protection again. */
 enum status session_recover(struct flasher *flasher, struct error *error);
+/** What a person has to do before the command can be run again: the start of a sentence. */
+const char *session_way_back(const struct flasher *flasher);
 /** One rate lower, if the rate is the session's own choice; false at the lowest. */
 bool session_step_down(struct flasher *flasher);
 
@@ -66,6 +71,8 @@ enum status session_identify(struct flasher *flasher, struct error *error);
 enum status session_check_same(struct flasher *flasher, struct error *error);
 /** N: reads the status registers, and lifts the protection if lift is set. */
 enum status session_protection(struct flasher *flasher, bool lift, struct error *error);
+/** N: puts the protection back as it was before it was lifted; STATUS_OK too if it never was. */
+enum status session_protect_again(struct flasher *flasher, struct error *error);
 
 /** One rate of a line test, as thorough as volleys and sectors say. */
 struct line_effort {

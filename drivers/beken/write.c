@@ -19,7 +19,6 @@ enum {
     WRITE_REPLY_RESTLESS_MS = 45,
     TYPICAL_ERASE_4K_US = 60000,
     TYPICAL_ERASE_64K_US = 300000,
-    SECTOR_WIRE_BYTES = 4123,
 };
 
 static uint32_t block_end(uint32_t address, uint32_t end)
@@ -79,6 +78,8 @@ enum status flasher_read(struct flasher *flasher, uint32_t address, uint8_t *byt
             session_progress(flasher, "backup", sector - address, length, sector);
             enum status status =
                 session_read_sector(flasher, sector, bytes + (sector - address), error);
+            if (status != STATUS_OK && link_stopped(flasher->link))
+                return link_stop_error(error);
             if (status != STATUS_OK)
                 return error_prefix(error, status, "Reading 0x%" PRIX32 ": ", sector);
         }
@@ -92,6 +93,9 @@ enum status flasher_read(struct flasher *flasher, uint32_t address, uint8_t *byt
 }
 
 /* ------------------------------------------------------------------ comparing */
+
+/* A stage that is part of another one and shows no progress of its own. */
+static const char QUIETLY[] = "";
 
 /* The sector's state by its CRC: equal, blank, or something else. */
 static enum status compare_sector(struct flasher *flasher, struct plan_sector *sector, bool surely,
@@ -178,26 +182,33 @@ static enum status compare_block(struct flasher *flasher, struct plan *plan,
     return status;
 }
 
+static void compare_progress(struct flasher *flasher, struct plan *plan, const char *stage,
+                             size_t index, uint32_t address)
+{
+    if (strcmp(stage, QUIETLY) != 0)
+        session_progress(flasher, stage, index * (uint64_t)BEKEN_SECTOR_SIZE,
+                         plan_count(plan) * (uint64_t)BEKEN_SECTOR_SIZE, address);
+}
+
 /* Before a write a damaged answer only costs a needless write; afterwards it would be a false
  * alarm. */
 static enum status compare_plan(struct flasher *flasher, struct plan *plan, const char *stage,
-                                struct error *error)
+                                bool surely, struct error *error)
 {
-    bool surely = strcmp(stage, "verify") == 0;
     size_t count = plan_count(plan);
+    uint32_t end = 0;
     for (size_t first = 0; first < count;) {
         struct plan_block block = plan_block_at(plan, first);
         if (link_stopped(flasher->link))
             return link_stop_error(error);
-        session_progress(flasher, stage, first * (uint64_t)BEKEN_SECTOR_SIZE,
-                         count * (uint64_t)BEKEN_SECTOR_SIZE, block.address);
+        compare_progress(flasher, plan, stage, first, block.address);
+        end = block.address + block.length;
         enum status status = compare_block(flasher, plan, &block, surely, error);
         if (status != STATUS_OK)
             return status;
         first = block.end;
     }
-    session_progress(flasher, stage, count * (uint64_t)BEKEN_SECTOR_SIZE,
-                     count * (uint64_t)BEKEN_SECTOR_SIZE, 0);
+    compare_progress(flasher, plan, stage, count, end);
     return STATUS_OK;
 }
 
@@ -207,7 +218,7 @@ enum status flasher_verify(struct flasher *flasher, uint32_t address, const uint
 {
     struct plan *plan =
         plan_create(&flasher->module, address, bytes, length, everything, everything);
-    enum status status = compare_plan(flasher, plan, "verify", error);
+    enum status status = compare_plan(flasher, plan, "verify", true, error);
     *count = 0;
     for (size_t i = 0; status == STATUS_OK && i < plan_count(plan); i++) {
         differing[i] = plan_sector(plan, i)->action == PLAN_WRITE;
@@ -224,9 +235,14 @@ struct run {
     struct flasher *flasher;
     struct plan *plan;
     struct flasher_result *result;
-    uint64_t done, total; /* bytes, for progress */
-    bool proven;          /* a CRC has shown that this flash takes writes */
+    const char *stage; /* of progress: what the passes over the plan are called */
+    bool quiet;        /* part of something else: no progress of its own */
+    bool proven;       /* a CRC has shown that this flash takes writes */
+    size_t todo;       /* sectors that differed in the beginning */
+    size_t at;         /* index of the sector that is being erased or sent; NOWHERE */
 };
+
+#define NOWHERE SIZE_MAX
 
 /* A stuck T must be helped before its watchdog bites; elsewhere what was seen so far tells. */
 static int64_t write_patience_ms(const struct flasher *flasher)
@@ -310,9 +326,8 @@ static enum status sector_failed(const struct flasher *flasher, const struct pla
     return error_set(
         error, STATUS_FAILED,
         "The sector at 0x%" PRIX32 " could not be written in %d tries at %" PRIu32
-        " baud. Run the same command again: it goes on with what is missing. If it stops at "
-        "the same place, the flash is worn out there; if at another, the adapter's 3.3 V is "
-        "too weak or the wires are bad.",
+        " baud. If the next run stops at the same place, the flash is worn out there; if at "
+        "another, the adapter's 3.3 V is too weak or the wires are bad.",
         sector->address, SECTOR_TRIES, link_baud(flasher->link));
 }
 
@@ -331,8 +346,8 @@ static enum status protected_error(const struct plan_sector *sector, struct erro
     return error_set(
         error, STATUS_FAILED,
         "The module said yes to erasing and writing 0x%" PRIX32 ", but the flash does not hold "
-        "the data: it is write-protected, or worn out there. Switch the module off and on "
-        "and try again.",
+        "the data: it is write-protected, or worn out there. Switching the module off and on "
+        "may help.",
         sector->address);
 }
 
@@ -351,8 +366,10 @@ static enum status write_sector(struct run *run, struct plan_sector *sector, boo
         enum status status = STATUS_OK;
         if (!erased || closed)
             status = session_erase(flasher, BEKEN_ERASE_4K, sector->address, error);
+        if (status != STATUS_OK) /* it has done all it can by itself */
+            return status;
         erased = false; /* whatever happens next, it is not blank any more */
-        if (status == STATUS_OK && !sector->wants_blank)
+        if (!sector->wants_blank)
             status = send_sector(flasher, sector, error);
         if (status == STATUS_OK && run->proven && failures == 0)
             return STATUS_OK;
@@ -370,41 +387,47 @@ static enum status write_sector(struct run *run, struct plan_sector *sector, boo
 
 /* ------------------------------------------------------------------ blocks */
 
-static struct plan_costs costs(const struct flasher *flasher)
+static bool is_todo(const struct plan_sector *sector)
 {
-    return (struct plan_costs){
-        .erase_4k_us = TYPICAL_ERASE_4K_US,
-        .erase_64k_us = TYPICAL_ERASE_64K_US,
-        .write_4k_us = (int64_t)SECTOR_WIRE_BYTES * 10 * 1000000 / link_baud(flasher->link),
-    };
+    return sector->action == PLAN_WRITE || sector->action == PLAN_UNKNOWN;
 }
 
-static void count_sector(struct run *run, const struct plan_sector *sector)
+static size_t count_todo(const struct plan *plan)
 {
-    if (sector->wants_blank)
-        run->result->erased++;
-    else
-        run->result->written++;
+    return plan_count_action(plan, PLAN_WRITE) + plan_count_action(plan, PLAN_UNKNOWN);
 }
 
-static enum status write_block(struct run *run, const struct plan_block *block, struct error *error)
+/* One pass over the plan. */
+struct pass {
+    uint64_t done, total; /* bytes */
+};
+
+static void pass_progress(const struct run *run, const struct pass *pass, uint32_t address)
+{
+    if (!run->quiet)
+        session_progress(run->flasher, run->stage, pass->done, pass->total, address);
+}
+
+static enum status write_block(struct run *run, struct pass *pass, const struct plan_block *block,
+                               struct error *error)
 {
     struct flasher *flasher = run->flasher;
-    const struct plan_costs typical = costs(flasher);
+    static const struct plan_costs typical = {.erase_4k_us = TYPICAL_ERASE_4K_US,
+                                              .erase_64k_us = TYPICAL_ERASE_64K_US};
     bool whole = plan_erase_whole_block(run->plan, block, &typical);
     if (whole) {
-        session_progress(flasher, "erase", run->done, run->total, block->address);
+        pass_progress(run, pass, block->address);
+        run->at = block->first;
         enum status status = session_erase(flasher, BEKEN_ERASE_64K, block->address, error);
         if (status != STATUS_OK)
             return status;
     }
     for (size_t i = block->first; i < block->end; i++) {
         struct plan_sector *sector = plan_sector(run->plan, i);
-        bool todo = sector->action == PLAN_WRITE || sector->action == PLAN_UNKNOWN;
-        if (sector->action == PLAN_LEAVE || (!todo && !whole))
+        if (!is_todo(sector))
             continue;
-        session_progress(flasher, sector->wants_blank ? "erase" : "write", run->done, run->total,
-                         sector->address);
+        pass_progress(run, pass, sector->address);
+        run->at = i;
         /* A T must see an erase before it takes a write; elsewhere a blank sector needs none. */
         bool blank = whole || (sector->is_blank && !session_is_restless(flasher));
         if (!(whole && sector->wants_blank)) {
@@ -412,54 +435,62 @@ static enum status write_block(struct run *run, const struct plan_block *block, 
             if (status != STATUS_OK)
                 return status;
         }
-        if (todo) {
-            count_sector(run, sector);
-            run->done += BEKEN_SECTOR_SIZE;
-        }
+        run->at = NOWHERE;
+        pass->done += BEKEN_SECTOR_SIZE;
         sector->action = PLAN_EQUAL; /* until verification says otherwise */
         sector->is_blank = sector->wants_blank;
+        sector->is_done = true;
     }
     return STATUS_OK;
 }
 
 static enum status write_blocks(struct run *run, struct error *error)
 {
+    struct pass pass = {.total = count_todo(run->plan) * (uint64_t)BEKEN_SECTOR_SIZE};
+    uint32_t end = 0;
     for (size_t first = 0; first < plan_count(run->plan);) {
         struct plan_block block = plan_block_at(run->plan, first);
         first = block.end;
         if (!block_has(run->plan, &block, PLAN_WRITE) &&
             !block_has(run->plan, &block, PLAN_UNKNOWN))
             continue;
-        enum status status = write_block(run, &block, error);
+        run->flasher->writing = true;
+        enum status status = write_block(run, &pass, &block, error);
         if (status != STATUS_OK)
             return status;
+        end = block.address + block.length;
     }
+    if (pass.total > 0)
+        pass_progress(run, &pass, end);
     return STATUS_OK;
 }
 
 /* Everything is compared in the end; what differs is written again. */
 static enum status verify_and_mend(struct run *run, struct error *error)
 {
+    const char *stage = run->quiet ? QUIETLY : "verify";
     for (int round = 0; round < VERIFY_ROUNDS; round++) {
-        enum status status = compare_plan(run->flasher, run->plan, "verify", error);
+        enum status status = compare_plan(run->flasher, run->plan, stage, true, error);
         size_t wrong = plan_count_action(run->plan, PLAN_WRITE);
         if (status != STATUS_OK || wrong == 0)
             return status;
         session_note(run->flasher,
-                     "Verification found %zu sectors that differ; writing them again.", wrong);
+                     wrong == 1 ? "Verification found a sector that differs; writing it again."
+                                : "Verification found %zu sectors that differ; writing them again.",
+                     wrong);
         run->flasher->retries += wrong;
-        run->total += wrong * (uint64_t)BEKEN_SECTOR_SIZE;
+        run->stage = "rewrite";
         status = write_blocks(run, error);
         if (status != STATUS_OK)
             return status;
     }
     for (size_t i = 0; i < plan_count(run->plan); i++)
         if (plan_sector(run->plan, i)->action == PLAN_WRITE)
-            return error_set(
-                error, STATUS_MISMATCH,
-                "The sector at 0x%" PRIX32 " and %zu others do not keep what is written: the "
-                "flash is worn out or write-protected there.",
-                plan_sector(run->plan, i)->address, plan_count_action(run->plan, PLAN_WRITE) - 1);
+            return error_set(error, STATUS_MISMATCH,
+                             "What is written does not stay, from the sector at 0x%" PRIX32
+                             " on (%zu in all): the flash is worn out or write-protected there.",
+                             plan_sector(run->plan, i)->address,
+                             plan_count_action(run->plan, PLAN_WRITE));
     return STATUS_OK;
 }
 
@@ -515,12 +546,14 @@ static enum status note_surroundings(struct run *run, const struct flasher_job *
         }
         if (link_stopped(flasher->link))
             return link_stop_error(error);
-        session_progress(flasher, "check", piece->address, size, piece->address);
+        session_progress(flasher, "surroundings", piece->address, size, piece->address);
         enum status status =
             session_crc(flasher, piece->address, piece->length, true, &piece->crc, error);
         if (status != STATUS_OK)
             return status;
     }
+    if (job->current == NULL && around->count > 0)
+        session_progress(flasher, "surroundings", size, size, size);
     return STATUS_OK;
 }
 
@@ -534,12 +567,17 @@ static enum status mend_piece(struct run *run, const struct piece *piece, const 
                                     piece->length, with_rf, false);
     struct run repair = *run;
     repair.plan = plan;
-    enum status status = compare_plan(flasher, plan, "check", error);
+    repair.quiet = true;
+    session_progress(flasher, "repair", 0, piece->length, piece->address);
+    enum status status = compare_plan(flasher, plan, QUIETLY, false, error);
     run->result->repaired += (unsigned)plan_count_action(plan, PLAN_WRITE);
     if (status == STATUS_OK)
         status = write_blocks(&repair, error);
     if (status == STATUS_OK)
         status = verify_and_mend(&repair, error);
+    if (status == STATUS_OK)
+        session_progress(flasher, "repair", piece->length, piece->length,
+                         piece->address + piece->length);
     plan_free(plan);
     return status;
 }
@@ -570,11 +608,11 @@ static enum status check_surroundings(struct run *run, const struct flasher_job 
                                       const struct surroundings *around, struct error *error)
 {
     struct flasher *flasher = run->flasher;
+    uint32_t size = flasher->module.flash_size;
     for (size_t i = 0; i < around->count; i++) {
         const struct piece *piece = &around->pieces[i];
         uint32_t crc = 0;
-        session_progress(flasher, "check", piece->address, flasher->module.flash_size,
-                         piece->address);
+        session_progress(flasher, "surroundings", piece->address, size, piece->address);
         enum status status = session_crc(flasher, piece->address, piece->length, true, &crc, error);
         if (status == STATUS_OK && crc != piece->crc)
             status = session_crc(flasher, piece->address, piece->length, true, &crc, error);
@@ -592,6 +630,7 @@ static enum status check_surroundings(struct run *run, const struct flasher_job 
         if (crc != piece->crc)
             return damaged_error(flasher, piece, error);
     }
+    session_progress(flasher, "surroundings", size, size, size);
     return STATUS_OK;
 }
 
@@ -608,13 +647,10 @@ static enum status prepare(struct flasher *flasher, const struct flasher_job *jo
             "The flash chip does not answer (id 0x%06" PRIX32 "): something loads the module's "
             "flash pins. Hold P24 low during reset, or disconnect what is on P20 to P24.",
             module->flash.id);
-    enum status status = session_protection(flasher, true, error);
-    if (status == STATUS_OK && session_is_restless(flasher))
+    if (session_is_restless(flasher))
         return session_require_clean_line(flasher, error);
     /* A boot ROM survives everything, so a backup makes up for a bad line. */
-    if (status == STATUS_OK && job->reference == NULL)
-        status = session_require_fair_line(flasher, error);
-    return status;
+    return job->reference == NULL ? session_require_fair_line(flasher, error) : STATUS_OK;
 }
 
 static enum status do_job(struct run *run, const struct flasher_job *job,
@@ -626,19 +662,19 @@ static enum status do_job(struct run *run, const struct flasher_job *job,
     if (job->current != NULL)
         plan_compare(plan, job->current, flasher->module.flash_size);
     else
-        status = compare_plan(flasher, plan, "check", error);
+        status = compare_plan(flasher, plan, "check", false, error);
     if (status != STATUS_OK)
         return status;
-    run->result->equal = plan_count_action(plan, PLAN_EQUAL);
-    run->result->guarded = plan_count_action(plan, PLAN_LEAVE);
-    run->total = plan_count_action(plan, PLAN_WRITE) * (uint64_t)BEKEN_SECTOR_SIZE;
-    if (plan_has_work(plan)) {
+    run->todo = count_todo(plan);
+    if (run->todo > 0) {
         status = prepare(flasher, job, error);
         if (status == STATUS_OK)
             status = note_surroundings(run, job, around, error);
-        if (status != STATUS_OK)
-            return status;
-        status = write_blocks(run, error);
+        /* The last thing that may say no, and the first that changes anything. */
+        if (status == STATUS_OK)
+            status = session_protection(flasher, true, error);
+        if (status == STATUS_OK)
+            status = write_blocks(run, error);
     }
     /* Mending may itself lose a byte, so this goes on until nothing is in doubt. */
     for (unsigned judged = 0, round = 0; status == STATUS_OK && round < VERIFY_ROUNDS; round++) {
@@ -652,6 +688,59 @@ static enum status do_job(struct run *run, const struct flasher_job *job,
     return status;
 }
 
+/* Each sector once: what was right and stayed untouched, what is new, what was left alone. */
+static void count_sectors(struct plan *plan, struct flasher_result *result)
+{
+    for (size_t i = 0; i < plan_count(plan); i++) {
+        const struct plan_sector *sector = plan_sector(plan, i);
+        result->sectors++;
+        result->guarded += sector->action == PLAN_LEAVE;
+        result->equal += sector->action == PLAN_EQUAL && !sector->is_done;
+        result->blanked += sector->is_done && sector->wants_blank;
+        result->written += sector->is_done && !sector->wants_blank;
+    }
+}
+
+static enum flasher_protection protect_again(struct flasher *flasher)
+{
+    if (session_is_restless(flasher))
+        return FLASHER_PROTECTION_BOOTLOADER;
+    struct error why = {""};
+    if (session_protect_again(flasher, &why) == STATUS_OK)
+        return FLASHER_PROTECTION_AS_FOUND;
+    session_note(flasher,
+                 "The flash was write-protected and is so no more: %s. It works all the same.",
+                 why.text);
+    return FLASHER_PROTECTION_OPEN;
+}
+
+/* What a person must know after a write that was cut short: how far it got, and that nothing of it
+ * is lost. */
+static enum status interrupted(struct run *run, enum status status, struct error *error)
+{
+    struct flasher *flasher = run->flasher;
+    size_t done = run->result->written + run->result->blanked;
+    if (link_stopped(flasher->link))
+        status = error_set(error, STATUS_FAILED, "Stopped.");
+    if (status == STATUS_REFUSED) /* which promises that nothing was erased */
+        status = STATUS_FAILED;
+    if (done >= run->todo)
+        (void)error_append(error, status, " All that differed is written, but not verified.");
+    else
+        (void)error_append(error, status, " %zu of %zu %s written", done, run->todo,
+                           run->todo == 1 ? "sector is" : "sectors are");
+    if (done < run->todo && run->at != NOWHERE)
+        (void)error_append(error, status, ", the sector at 0x%" PRIX32 " is half written",
+                           plan_sector(run->plan, run->at)->address);
+    if (done < run->todo)
+        (void)error_append(error, status, "; the module may not start like this.");
+    if (status == STATUS_NO_ANSWER)
+        return error_append(error, status,
+                            " %s and run the same command again; it goes on where it stopped.",
+                            session_way_back(flasher));
+    return error_append(error, status, " Run the same command again; it goes on where it stopped.");
+}
+
 enum status flasher_write(struct flasher *flasher, const struct flasher_job *job,
                           struct flasher_result *result, struct error *error)
 {
@@ -663,11 +752,19 @@ enum status flasher_write(struct flasher *flasher, const struct flasher_job *job
         .plan = plan_create(&flasher->module, job->address, job->bytes, job->length, job->with_rf,
                             flasher->options.open_guards),
         .result = result,
+        .stage = job->bytes == NULL ? "erase" : "write",
+        .at = NOWHERE,
     };
-    result->sectors = plan_count(run.plan);
     flasher->doubts = 0;
+    flasher->writing = false;
     const struct flasher_times before = flasher->times;
     enum status status = do_job(&run, job, &around, error);
+    count_sectors(run.plan, result);
+    if (status == STATUS_OK)
+        result->protection = protect_again(flasher);
+    else if (flasher->writing && status != STATUS_MISMATCH)
+        status = interrupted(&run, status, error);
+    flasher->writing = false;
     result->retries = flasher->retries;
     result->reconnects = flasher->reconnects;
     result->baud = link_baud(flasher->link);

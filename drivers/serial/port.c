@@ -365,6 +365,12 @@ static enum status set_line(const struct serial_port *port, int line, enum seria
     return fail(port, error, line == TIOCM_DTR ? "setting DTR" : "setting RTS");
 }
 
+bool serial_has_lines(const struct serial_port *port)
+{
+    int lines = 0;
+    return ioctl(port->fd, TIOCMGET, &lines) == 0;
+}
+
 enum status serial_set_lines(struct serial_port *port, enum serial_line_level dtr,
                              enum serial_line_level rts, struct error *error)
 {

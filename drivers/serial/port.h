@@ -53,6 +53,8 @@ enum status serial_drain(struct serial_port *port, int64_t timeout_ms, struct er
 enum status serial_set_baud(struct serial_port *port, uint32_t baud, struct error *error);
 /** Break on or off (TIOCSBRK); ignored quietly where the port has no break (ptys). */
 enum status serial_set_break(struct serial_port *port, bool on, struct error *error);
+/** False for a port without modem lines (ptys, a few adapters). */
+bool serial_has_lines(const struct serial_port *port);
 /** KEEP leaves a line; ports without modem lines (ptys) ignore it. */
 enum status serial_set_lines(struct serial_port *port, enum serial_line_level dtr,
                              enum serial_line_level rts, struct error *error);

@@ -99,7 +99,7 @@ static struct database *open_or_exit(const char *path, struct channels *channels
 {
     struct database *database = NULL;
     struct error error = {""};
-    if (database_open(path, channels, NULL, &database, &error) != STATUS_OK) {
+    if (database_open(path, NULL, channels, NULL, &database, &error) != STATUS_OK) {
         (void)fprintf(stderr, "%s\n", error.text);
         exit(1);
     }
@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     (void)printf("one day, %d channels, a reading a second each, synchronous=FULL\n", CHANNELS);
     (void)printf("%10s %12s %14s %12s %14s\n", "commit", "MB written", "MB to device", "commits/s",
                  "bytes/reading");
-    static const int64_t intervals[] = {5, 10, 60};
+    static const int64_t intervals[] = {5, 10, 15, 20, 30, 60};
     for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++)
         bench_writing(path, intervals[i]);
     (void)printf("table of readings alone: %.1f bytes per channel reading\n",

@@ -6,7 +6,6 @@
 #include "bridge/provision/profile.h"
 #include "drivers/base/memory.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,19 +70,6 @@ static void fuzz_answers(const char *bytes, size_t length)
     (void)obk_parse_reboot(bytes, length, NULL);
 }
 
-/* Topic up to the first zero byte, then the payload. */
-static void fuzz_reading(const char *bytes, size_t length)
-{
-    char *topic memory_auto = memory_new(length + 1, 1);
-    memcpy(topic, bytes, length);
-    size_t used = strlen(topic) < length ? strlen(topic) + 1 : length;
-    enum obk_quantity quantity = OBK_VOLTAGE;
-    size_t channel = 0;
-    double value = 0;
-    if (obk_parse_reading("a/b", topic, bytes + used, length - used, &quantity, &channel, &value))
-        check(channel < 2 && quantity < OBK_QUANTITIES && isfinite(value));
-}
-
 static void fuzz_profile(const char *bytes, size_t length)
 {
     struct profile *profile = NULL;
@@ -112,9 +98,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 's':
         fuzz_status(bytes, length);
-        break;
-    case 'r':
-        fuzz_reading(bytes, length);
         break;
     case 'p':
         fuzz_profile(bytes, length);

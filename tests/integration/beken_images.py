@@ -71,7 +71,7 @@ def trailer(name, code, built=1785699515):
     return frame(head + struct.pack("<I", zlib.crc32(head)))
 
 
-def make_app(chip, length, seed=1, version="1.18.300"):
+def make_app(chip, length, seed=1, version="1.18.300", tells_length=True, filler=True):
     """Framed app of about `length` flash bytes, without a trailer; a UA file. Also its hash's input."""
     rng = random.Random(seed)
     keyed = chip != "BK7231M"
@@ -80,6 +80,12 @@ def make_app(chip, length, seed=1, version="1.18.300"):
     text = f"OpenBK7231{letter} {version} Aug  2\0".encode()
     logical[0x400:0x400 + len(text)] = text
     logical[0x100:0x108] = b"BK7231\0\0"
+    # What the start-up code copies into RAM ends the app; a block and a half of padding is behind it.
+    if tells_length:
+        end = 0x10000 + len(logical) - 39
+        logical[0x694:0x6A0] = struct.pack("<III", end - 0x55, 0x400100, 0x400155)
+    if filler:
+        logical[-16:] = crypt(b"\xff" * 16, 0x10000 + len(logical) - 16) if keyed else b"\xff" * 16
     code = bytearray(crypt(bytes(logical), 0x10000) if keyed else logical)
     code[:8] = APP_START[keyed]
     if chip == "BK7231T":
@@ -87,8 +93,8 @@ def make_app(chip, length, seed=1, version="1.18.300"):
     return frame(bytes(code)), bytes(code)
 
 
-def make_ua(chip, length=40000, seed=1):
-    return make_app(chip, length, seed)[0]
+def make_ua(chip, length=40000, seed=1, **options):
+    return make_app(chip, length, seed, **options)[0]
 
 
 def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True):

@@ -38,6 +38,9 @@ def walk(properties, path=""):
             channel = schema["additionalProperties"]["properties"]
             yield f"{where}.<name>", schema["description"], leaves(channel)
             yield from walk(channel, f"{where}.<name>.")
+        elif "items" in schema:
+            yield f"{where}[]", schema["description"], leaves(schema["items"]["properties"])
+            yield from walk(schema["items"]["properties"], f"{where}[].")
         elif "properties" in schema:
             yield where, schema["description"], leaves(schema["properties"])
             yield from walk(schema["properties"], f"{where}.")
@@ -45,7 +48,7 @@ def walk(properties, path=""):
 
 def leaves(properties):
     return [(key, schema) for key, schema in properties.items()
-            if "properties" not in schema and key not in ("devices", "channels", "sinks")]
+            if "properties" not in schema and "items" not in schema and key != "channels"]
 
 
 def plain(value):
@@ -89,6 +92,17 @@ def required_keys(schema):
             keys[f"devices.{key}"] = driver
         for key in channel["required"]:
             keys[f"devices[].channels.<name>.{key}"] = driver
+    keys.update(required_in_lists(schema["properties"]))
+    return keys
+
+
+def required_in_lists(properties, path=""):
+    """Those of the elements of lists other than devices."""
+    keys = {}
+    for key, schema in properties.items():
+        if "items" in schema and key != "devices":
+            keys.update({f"{path}{key}[].{name}": "" for name in schema["items"]["required"]})
+            keys.update(required_in_lists(schema["items"]["properties"], f"{path}{key}[]."))
     return keys
 
 

@@ -5,7 +5,9 @@ import tempfile
 
 import pytest
 
+import beken_module
 from harness import BINARY, Broker, Process
+from obk_module import ObkModule
 
 
 @pytest.fixture
@@ -31,6 +33,32 @@ def spawn():
 
 
 @pytest.fixture
+def module(folder):
+    """module(chip, **faults) starts a simulated BK7231 in its boot ROM; all are stopped at the end."""
+    started = []
+
+    def start(chip="BK7231N", **options):
+        options.setdefault("args", ("--power-cycle-on-open",))
+        options.setdefault("seed", len(started) + 1)
+        started.append(beken_module.Module(folder, chip, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bootloaders():
+    """Whatever the tests of this session did: nothing may have been erased or programmed below 0x11000 of
+    a BK7231T, by any of the simulated modules, those that were killed included."""
+    yield
+    census = beken_module.CENSUS
+    assert census.operations == 0, f"{census.operations} operations on a BK7231T's bootloader: {census.culprits}"
+    assert census.counted == census.started, f"{census.started - census.counted} BK7231T were not counted"
+
+
+@pytest.fixture
 def broker(folder):
     instance = Broker(folder)
     yield instance
@@ -44,3 +72,18 @@ def seed(request):
     value = int(os.environ.get("TEST_SEED", random.randrange(1 << 31)))
     print(f"seed {value} (repeat with TEST_SEED={value})")
     return value
+
+
+@pytest.fixture
+def module():
+    """module(**options): a simulated module that starts fast and whose chips answer 80 times a second."""
+    started = []
+
+    def start(**options):
+        options = {"speed": 80, "boot_s": 0.3, "restart_s": 0.2, **options}
+        started.append(ObkModule(**options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()

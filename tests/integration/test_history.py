@@ -2,10 +2,12 @@
 """`bl2mqtt history energy` from outside, on files that an independent hand made from
 schema/history.sql; and the libraries that make disks slow or full."""
 
+import csv
 import datetime
 import json
 import os
 import pathlib
+import re
 import sqlite3
 import subprocess
 import time
@@ -107,7 +109,7 @@ def test_empty_buckets_are_there(two_days):
     rows = energy(two_days, "--device", "house", "--channel", "b", "--from", "2026-10-26", "--to", "2026-10-28")
     assert len(rows) == 2
     assert rows[1] == {"start": "2026-10-27T00:00:00+01:00", "end": "2026-10-28T00:00:00+01:00",
-                       "energy_kwh": 0, "energy_produced_kwh": 0, "power_min_w": None,
+                       "energy_kwh": None, "energy_produced_kwh": None, "power_min_w": None,
                        "power_mean_w": None, "power_max_w": None, "coverage": 0}
 
 
@@ -124,7 +126,8 @@ def test_the_table(two_days):
             "--to", "2026-10-26")
     table = run(*span, env=BERLIN).stdout.splitlines()
     assert len(table) == 3
-    assert table[0].split() == ["from", "kWh", "produced", "mean", "W", "covered", "%"]
+    assert table[0].split()[:7] == ["from", "kWh", "produced", "mean", "W", "covered", "%"]
+    assert re.search(r"full bar: \d+\.\d+ kWh$", table[0])
     assert table[2].startswith("2026-10-25 Sun") and "█" in table[2]
     assert run(*span, env={**BERLIN, "LC_ALL": "C"}).stdout.isascii()
     hours = run(*span, "--channel", "a", "--bucket", "hour", env=BERLIN).stdout.splitlines()
@@ -134,11 +137,24 @@ def test_the_table(two_days):
     assert all(len(line) < 120 for line in table + hours)
 
 
+def test_csv_and_years(two_days):
+    span = ("history", "energy", "--database", two_days, "--device", "house", "--from", "2025-12-31",
+            "--to", "2027-01-01", "--bucket", "year")
+    rows = list(csv.DictReader(run(*span, "--csv", env=BERLIN).stdout.splitlines()))
+    assert [row["start"][:10] for row in rows] == ["2025-12-31", "2026-01-01"]
+    assert rows[0]["energy_kwh"] == "" and rows[0]["coverage"] == "0.000"  # nothing was measured then
+    whole = json.loads(run(*span, "--json", env=BERLIN).stdout)
+    assert whole[0]["energy_kwh"] is None
+    assert float(rows[1]["energy_kwh"]) == whole[1]["energy_kwh"] > 0
+    assert [line.split()[1] for line in run(*span, env=BERLIN).stdout.splitlines()[1:]][0] == "-"
+    assert "not both" in run(*span, "--csv", "--json").stderr
+
+
 @pytest.mark.parametrize("args, words", [
     ((), "--device"),
     (("--device", "garden"), "house a, house b"),
     (("--device", "house", "--channel", "c"), "house a, house b"),
-    (("--device", "house", "--bucket", "year"), "hour, day or month"),
+    (("--device", "house", "--bucket", "week"), "hour, day, month or year"),
     (("--device", "house", "--from", "yesteryear"), "--from"),
     (("--device", "house", "--from", "2026-10-02", "--to", "2026-10-01"), "ends before it begins"),
     (("--device", "house", "--nonsense",), "--help"),

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from harness import run, wait_for, write_config
+from harness import ROOT, run, wait_for, write_config
 from test_history import KP, make_history, ms
 
 BEGIN = ms("2026-10-24T22:00+00:00")
@@ -26,7 +26,7 @@ def file(folder):
 
 def put_total(path, number, imported, exported):
     with sqlite3.connect(path) as db:
-        db.execute("INSERT OR REPLACE INTO total VALUES (?, ?, 1, 0, ?, 0, 'boot', ?, ?, 0, 0)",
+        db.execute("INSERT OR REPLACE INTO total VALUES (?, ?, 1, 0, ?, 0, 'boot', ?, ?, 0, 0, 0, 0)",
                    (number, number, BEGIN + 4000000, imported, exported))
     db.close()
 
@@ -49,7 +49,7 @@ def contents(path):
 
 def test_a_sound_file(file):
     answer = verify(file)
-    assert answer["sound"] and answer["problems"] == [] and answer["version"] == 2
+    assert answer["sound"] and answer["problems"] == [] and answer["version"] == len(list((ROOT / "migrations").glob("*.sql")))
     a, b = answer["channels"]
     assert (a["device"], a["channel"], a["readings"]) == ("house", "a", 2000)
     assert a["first"] == "2026-10-24T22:00:00+00:00" and a["last"] == "2026-10-24T23:06:38+00:00"
@@ -144,6 +144,32 @@ def test_what_is_refused(file, folder):
     assert "not a history" in run("history", "verify", folder / "other.db").stderr
 
 
+def test_restore(file, folder):
+    copy = folder / "copy.db"
+    assert run("history", "backup", "--database", file, "--output", copy).returncode == 0
+    with sqlite3.connect(file) as db:
+        db.execute("DELETE FROM reading")
+    db.close()
+    before = contents(file)
+    for args, status, words in [((), 2, "Say which copy"), ((copy, "more"), 2, "one word too many"),
+                                ((folder / "none",), 2, "no copy"), ((folder,), 2, "not a file"),
+                                ((file,), 4, "history itself"), (("--nonsense",), 2, "--help")]:
+        result = run("history", "restore", *args, "--database", file)
+        assert result.returncode == status and words in result.stderr, result.stderr
+    assert contents(file) == before
+    broken = folder / "broken.db"
+    broken.write_bytes(copy.read_bytes()[:20000])
+    result = run("history", "restore", broken, "--database", file)
+    assert result.returncode == 5 and "damaged" in result.stderr
+    assert contents(file) == before and not list(folder.glob("*.restor*"))
+    result = run("history", "restore", copy, "--database", file)
+    assert result.returncode == 0 and "is kept as" in result.stdout, result.stderr
+    kept, = folder.glob("history.db.replaced-*Z")
+    assert contents(kept) == before
+    assert verify(file)["channels"][0]["readings"] == 2000
+    assert [row[1] for row in contents(file)["event"]] == ["history_restored"]
+
+
 def test_while_a_service_writes(folder, broker, spawn):
     config = write_config(folder, broker.url, [
         {"id": "house", "driver": "simulator", "interval": "50ms", "channels": {"a": {}, "b": {}}}],
@@ -168,12 +194,15 @@ def test_while_a_service_writes(folder, broker, spawn):
         last = now
         assert run("--config", config, "history", "verify").returncode == 0
     assert "retry" not in service.output and "error" not in service.output
+    result = run("--config", config, "history", "restore", folder / "copy3.db")
+    assert result.returncode == 4 and "in use" in result.stderr
     assert service.stop() == 0
 
     # restored, the service goes on from it
-    assert os.replace(folder / "copy3.db", path) is None
-    for suffix in ("-wal", "-shm"):
-        (folder / f"data/history.db{suffix}").unlink(missing_ok=True)
+    result = run("--config", config, "history", "restore", folder / "copy3.db", "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["file"] == str(path) and readings(answer["kept"]) > readings(path) == last
     service = spawn("--config", config, "run")
     service.wait_line("house b is online")
     wait_for(lambda: readings(path) > last, what="readings after the restored ones")

@@ -183,3 +183,30 @@ def test_while_a_service_writes(folder, broker, spawn):
         seen = rows
     assert len(seen) > 20
     assert service.stop() == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_resumed(two_days, folder, form):
+    whole, part = folder / "whole", folder / "part"
+    args = ("history", "export", "--database", two_days, "--device", "house", "--format", form)
+    assert run(*args, "--output", whole, *SPAN, env=BERLIN).returncode == 0
+    wanted = whole.read_bytes()
+    # what is new is added
+    for to in ("2026-10-24T07:00", "2026-10-25T12:00:00.250", "2026-10-25T12:00:00.250", "2026-10-26"):
+        result = run(*args, "--output", part, "--resume", "--from", "2026-10-24", "--to", to, env=BERLIN)
+        assert result.returncode == 0, result.stderr
+    assert part.read_bytes() == wanted
+    # an interruption anywhere, in the file itself or before it has its name
+    lines = wanted.splitlines(keepends=True)
+    for cut in (len(lines[0]), len(wanted) // 2, len(wanted) // 2 + 17, len(wanted) - 1, len(b"".join(lines[:4001])), 0):
+        for name in ("part", "part.new"):
+            part.unlink(missing_ok=True)
+            (folder / name).write_bytes(wanted[:cut])
+            result = run(*args, "--output", part, "--resume", *SPAN, env=BERLIN)
+            assert result.returncode == 0, result.stderr
+            assert part.read_bytes() == wanted, (cut, name)
+    part.write_text("something else\n")
+    result = run(*args, "--output", part, "--resume", *SPAN)
+    assert result.returncode == 2 and "gone on with" in result.stderr and part.read_text() == "something else\n"
+    for wrong in (("--resume",), ("--resume", "--output", part, "--format", "ha")):
+        assert "--resume" in run(*args, *wrong).stderr

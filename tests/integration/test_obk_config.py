@@ -8,6 +8,7 @@ import struct
 
 import pytest
 
+import obk_fields
 import tuya_vaults
 from beken_module import Module, operations
 from harness import run
@@ -210,6 +211,10 @@ def test_vendors_pins_go_in(folder, put):
     assert content[0x5E0:].startswith(b"backlog PWMFrequency 1000\0")
     result = config("build", "--output", folder / "x.bin", "--tuya", put("n.bin", tuya_vaults.dump()), check=False)
     assert result.returncode == 1 and "tells no pins" in result.stderr
+
+
+def test_documented_fields_are_the_programs():
+    assert obk_fields.documented() == obk_fields.table(), "python3 tests/integration/obk_fields.py --write mends it"
 
 
 def test_usage():

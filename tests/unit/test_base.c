@@ -186,7 +186,13 @@ static void test_error_prefix(void **unused)
     (void)error_set(&error, STATUS_FAILED, "%s", big);
     (void)error_prefix(&error, STATUS_FAILED, "P: ");
     assert_int_equal(strlen(error.text), ERROR_TEXT_SIZE - 1);
+    (void)error_append(&error, STATUS_FAILED, "S");
+    assert_int_equal(strlen(error.text), ERROR_TEXT_SIZE - 1);
     assert_int_equal(error_set(NULL, STATUS_USAGE, "x"), STATUS_USAGE);
+    assert_int_equal(error_append(NULL, STATUS_USAGE, "x"), STATUS_USAGE);
+    (void)error_set(&error, STATUS_FAILED, "Lost.");
+    assert_int_equal(error_append(&error, STATUS_NO_ANSWER, " %d of 3.", 2), STATUS_NO_ANSWER);
+    assert_string_equal(error.text, "Lost. 2 of 3.");
 }
 
 int main(void)

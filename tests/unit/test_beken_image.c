@@ -4,6 +4,7 @@
 #include "drivers/beken/code.h"
 #include "drivers/beken/crc.h"
 #include "drivers/beken/image.h"
+#include "drivers/beken/startup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +22,9 @@ enum {
     DUMP_SIZE = 0x200000,
     APP = 0x11000,
     APP_CODE = 0x4000, /* logical bytes of made-up code */
+    COPY_LITERALS = 0x694,
+    APP_END =
+        APP_CODE - 39, /* the last byte that means anything stands in the last block but one */
     BUILT = 1785699515,
 };
 
@@ -46,6 +50,15 @@ static void frame(uint8_t *flash, const uint8_t *logical, size_t count)
     }
 }
 
+/* The start-up code's three addresses of the initialised variables, which end the app. */
+static void put_copy_of_data(uint8_t *literals, uint32_t end)
+{
+    const uint32_t size = 0x55;
+    bytes_put_le32(literals, end - size);
+    bytes_put_le32(literals + 4, 0x400100);
+    bytes_put_le32(literals + 8, 0x400100 + size);
+}
+
 /* Code with text at a logical offset; start replaces the first bytes after encryption. */
 static void put_code(uint8_t *flash, uint32_t logical_base, bool keyed, const uint8_t start[8],
                      const char *version, size_t version_at, const uint8_t mark[8],
@@ -55,6 +68,8 @@ static void put_code(uint8_t *flash, uint32_t logical_base, bool keyed, const ui
         logical[i] = (uint8_t)(i * 31 + i / 256);
     memcpy(logical + version_at, version, strlen(version) + 1);
     memcpy(logical + 0x100, "BK7231\0", 8);
+    if (logical_base == CODE_APP_LOGICAL)
+        put_copy_of_data(logical + COPY_LITERALS, CODE_APP_LOGICAL + APP_END);
     if (keyed)
         code_crypt(logical, APP_CODE, logical_base);
     memcpy(logical, start, 8);
@@ -178,6 +193,7 @@ static void test_ua(void **unused)
         assert_int_equal(info.chip, flavour == FLAVOUR_N   ? BEKEN_CHIP_BK7231N
                                     : flavour == FLAVOUR_M ? BEKEN_CHIP_BK7231M
                                                            : BEKEN_CHIP_BK7231T);
+        assert_string_equal(info.warning, "");
         /* Cut short in mid block; then one flipped bit. */
         info = examine(file, size - 7);
         assert_false(info.valid);
@@ -186,6 +202,85 @@ static void test_ua(void **unused)
         assert_false(info.valid);
         assert_non_null(strstr(info.problems[0], "CRC"));
         free(file);
+    }
+}
+
+/* Cut off where a block ends, every block is good: only the app's own word tells. */
+static void test_ua_cut_at_a_block(void **unused)
+{
+    (void)unused;
+    const size_t size = APP_CODE / 32 * 34;
+    for (int flavour = FLAVOUR_N; flavour <= FLAVOUR_T; flavour++) {
+        uint8_t *file = calloc(1, size);
+        put_app(file, (enum flavour)flavour, 0);
+        for (size_t blocks = 100; blocks <= APP_CODE / 32; blocks++) {
+            struct image_info info = examine(file, blocks * 34);
+            bool whole = blocks * 32 >= APP_END;
+            if (info.valid != whole)
+                fail_msg("%zu of %d blocks: %s", blocks, APP_CODE / 32,
+                         info.valid ? "valid" : info.problems[0]);
+            if (!whole && strstr(info.problems[0], "cut short") == NULL)
+                fail_msg("%zu blocks: %s", blocks, info.problems[0]);
+        }
+        free(file);
+    }
+}
+
+/* Nothing tells the length: what ends in filler passes with a warning, the rest needs --force. */
+static void test_ua_that_does_not_tell_its_length(void **unused)
+{
+    (void)unused;
+    const size_t size = APP_CODE / 32 * 34;
+    uint8_t *file = calloc(1, size);
+    static uint8_t logical[APP_CODE];
+    put_app(file, FLAVOUR_M, 0);
+    (void)code_deframe(file, size, logical, sizeof logical);
+    memset(logical + COPY_LITERALS, 0, 12);
+    frame(file, logical, sizeof logical);
+    struct image_info info = examine(file, size);
+    assert_false(info.valid);
+    assert_non_null(strstr(info.problems[0], "may be cut short"));
+    memset(logical + sizeof logical - 16, 0xFF, 16);
+    frame(file, logical, sizeof logical);
+    info = examine(file, size);
+    assert_valid(&info);
+    assert_non_null(strstr(info.warning, "filler"));
+    /* The same with whole unused blocks behind it. */
+    memset(file + size - 34, 0xFF, 34);
+    info = examine(file, size);
+    assert_valid(&info);
+    assert_non_null(strstr(info.warning, "filler"));
+    free(file);
+}
+
+/* Literals that only look alike are no copy of data. */
+static void test_start_up_literals(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint32_t words[3];
+        uint32_t end; /* 0: none */
+    } table[] = {
+        {{0xCE06C, 0x400020, 0x403F0D}, 0xD1F59}, /* OpenBK7231T 1.18.300 */
+        {{0xD8664, 0x400100, 0x401E0D}, 0xDA371}, /* OpenBK7231N 1.18.300 */
+        {{0xC5188, 0x402110, 0x403878}, 0xC68F0}, /* OpenBK7238 1.18.300 */
+        {{0xCE06C, 0x403F0D, 0x400020}, 0},       /* wrong order */
+        {{0xCE06C, 0x400020, 0x400020}, 0},       /* nothing to copy */
+        {{0xCE06E, 0x400020, 0x403F0D}, 0},       /* not aligned */
+        {{0x0FFFC, 0x400020, 0x403F0D}, 0},       /* not in the app */
+        {{0x1E1000, 0x400020, 0x403F0D}, 0},      /* would end behind the flash */
+        {{0xCE06C, 0x3FFFFC, 0x403F0D}, 0},       /* no RAM there */
+        {{0xCE06C, 0x400020, 0x900000}, 0},       {{0xFFFFFFFC, 0xFFFFFFFC, 0xFFFFFFFF}, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        uint8_t code[0x100] = {0};
+        uint32_t end = 0;
+        for (size_t word = 0; word < 3; word++)
+            bytes_put_le32(code + sizeof code - 12 + 4 * word, table[i].words[word]);
+        bool found = startup_find_end(code, sizeof code, &end);
+        if (found != (table[i].end != 0) || (found && end != table[i].end))
+            fail_msg("row %zu: %s 0x%X", i, found ? "found" : "not found", end);
+        assert_false(startup_find_end(code, sizeof code - 1, &end));
     }
 }
 
@@ -423,6 +518,9 @@ int main(void)
         cmocka_unit_test(test_m_qio),
         cmocka_unit_test(test_t_qio_leaves_its_bootloader_out),
         cmocka_unit_test(test_ua),
+        cmocka_unit_test(test_ua_cut_at_a_block),
+        cmocka_unit_test(test_ua_that_does_not_tell_its_length),
+        cmocka_unit_test(test_start_up_literals),
         cmocka_unit_test(test_t_bootloader_with_n_app_is_a_problem),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_dumps),

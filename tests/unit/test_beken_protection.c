@@ -118,12 +118,28 @@ static void test_busy_locked_and_unsure(void **unused)
     assert_int_equal(protection_advise(&chip, 0x7C, 0, true).step, PROTECTION_WRITE);
 }
 
+static void test_the_way_back(void **unused)
+{
+    (void)unused;
+    struct flash_chip chip;
+    assert_true(flash_table_find(0x1560EB, &chip));
+    /* Found with 0x40FC; QE (bit 9) came on and SRP0 (bit 7) went off meanwhile: both stay so. */
+    struct protection_advice advice = protection_advise_back(&chip, 0x0200, 0x40FC, 0);
+    assert_int_equal(advice.step, PROTECTION_WRITE);
+    assert_int_equal(advice.value, 0x427C);
+    assert_int_equal(advice.value_size, 2);
+    assert_int_equal(protection_advise_back(&chip, 0x427C, 0x40FC, 1).step, PROTECTION_RESTORED);
+    assert_int_equal(protection_advise_back(&chip, 0x0201, 0x40FC, 1).step, PROTECTION_WAIT);
+    assert_int_equal(protection_advise_back(&chip, 0x0200, 0x40FC, 3).step, PROTECTION_LOCKED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_whole),      cmocka_unit_test(test_known_rows),
         cmocka_unit_test(test_unknown_and_silent),  cmocka_unit_test(test_worked_example),
         cmocka_unit_test(test_other_bits_are_kept), cmocka_unit_test(test_busy_locked_and_unsure),
+        cmocka_unit_test(test_the_way_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

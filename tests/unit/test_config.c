@@ -92,6 +92,8 @@ static void test_table(void **unused)
             struct config file;
             struct config_device device;
             struct config_channel channel;
+            struct config_tariff tariff;
+            struct config_tariff_window window;
         } target;
         memset(&target, 0, sizeof target);
         char reason[200];
@@ -126,6 +128,21 @@ static void test_table(void **unused)
 }
 
 /* What the table says in words about calibration's defaults is what the meter has. */
+/* A set of fields of one scope is a uint64_t; the fields of a scope stand together. */
+static void test_table_fits(void **unused)
+{
+    (void)unused;
+    uint64_t seen[SCOPE_COUNT] = {0};
+    for (size_t i = 0; i < field_count; i++) {
+        uint64_t bit = field_bit(&fields[i]);
+        assert_true(bit != 0);
+        assert_true((seen[fields[i].scope] & bit) == 0);
+        seen[fields[i].scope] |= bit;
+    }
+    for (int scope = 0; scope < SCOPE_COUNT; scope++) /* no wrap: the lowest ones, all of them */
+        assert_true(seen[scope] != 0 && (seen[scope] & (seen[scope] + 1)) == 0);
+}
+
 static void test_table_calibration(void **unused)
 {
     (void)unused;
@@ -370,6 +387,24 @@ static void test_listen(void **unused)
         if ((config != NULL) != (i < good_count))
             fail_msg("listen %s", text);
         config_free(config);
+    }
+}
+
+static void test_times_of_day(void **unused)
+{
+    (void)unused;
+    static const char *const good[] = {"off", "00:00", "03:30", "23:59", "\"03:30\""};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        char yaml[200];
+        (void)snprintf(yaml, sizeof yaml, "history:\n  backup: {time: %s}\n" DEVICE, good[i]);
+        config_free(must_parse(yaml, NULL, NULL));
+    }
+    static const char *const bad[] = {"24:00", "12:60", "3:30",  "03.30", "0330",
+                                      "on",    "-1:00", "03:-1", "+3:30", "03:30:00"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char yaml[200];
+        (void)snprintf(yaml, sizeof yaml, "history:\n  backup: {time: %s}\n" DEVICE, bad[i]);
+        must_refuse(yaml, NULL, NULL, 2, 18, "time of day");
     }
 }
 
@@ -967,6 +1002,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table_fits),
         cmocka_unit_test(test_table_calibration),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_value),
@@ -974,6 +1010,7 @@ int main(void)
         cmocka_unit_test(test_calibration_warning),
         cmocka_unit_test(test_servers),
         cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_times_of_day),
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_devices),

@@ -378,7 +378,8 @@ static void test_totals_go_on_when_another_kind_of_source_reads_the_channel(void
 
 /* ---- schema and migrations ---- */
 
-/* Without comments and with single blanks: what SQLite stores is the text of the statement. */
+/* Without comments, with single blanks and none before commas and brackets that close: what SQLite
+ * stores is the text of the statement, to which it appends columns that were added. */
 static char *normalised(const char *sql)
 {
     char *text = calloc(1, strlen(sql) + 1);
@@ -391,6 +392,8 @@ static char *normalised(const char *sql)
         bool blank = strchr(" \n\t", *at) != NULL;
         if (blank && (length == 0 || text[length - 1] == ' '))
             continue;
+        if ((*at == ',' || *at == ')') && length > 0 && text[length - 1] == ' ')
+            length--;
         text[length++] = blank ? ' ' : *at;
     }
     return text;
@@ -559,7 +562,9 @@ static void test_what_is_refused(void **state)
     change(folder->database, "PRAGMA user_version = 1000");
     expect_refusal(folder->database, STATUS_USAGE, "newer");
     assert_string_equal(ask(folder->database, "PRAGMA user_version"), "1000");
-    change(folder->database, "PRAGMA user_version = 5");
+    char newest[64];
+    (void)snprintf(newest, sizeof newest, "PRAGMA user_version = %d", migrations_newest());
+    change(folder->database, newest);
 
     struct history *history = open_history(folder->database, 0);
     expect_refusal(folder->database, STATUS_FAILED, "in use by another");

@@ -320,8 +320,8 @@ static void test_rows_that_cannot_be(void **state)
     change(folder->database,
            "PRAGMA ignore_check_constraints = 1; PRAGMA foreign_keys = 0;"
            "INSERT INTO channel VALUES (3, hex(randomblob(100)), 'a', 1), (40000, 'x', 'y', 1);"
-           "INSERT INTO total SELECT 3, 99, 1, -5, 0, 0, 'x', 1, 1, 1, 1;"
-           "INSERT INTO total SELECT 40000, 99, 1, 5, 0, 0, hex(randomblob(100)), 1, 1, 1, 1;"
+           "INSERT INTO total SELECT 3, 99, 1, -5, 0, 0, 'x', 1, 1, 1, 1, 0, 0;"
+           "INSERT INTO total SELECT 40000, 99, 1, 5, 0, 0, hex(randomblob(100)), 1, 1, 1, 1, 0, 0;"
            "INSERT INTO calibration VALUES (50, 77, 5, 1.0, 1.0, -1.0, 7, 9);");
     mark_unclean(folder->database);
     expect_totals(folder, &a, &b);

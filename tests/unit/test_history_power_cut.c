@@ -41,8 +41,8 @@ static void open_database(struct work *work)
 {
     struct error error = {""};
     channels_free(&work->channels);
-    if (database_open(work->folder.database, &work->channels, NULL, &work->database, &error) !=
-        STATUS_OK)
+    if (database_open(work->folder.database, NULL, &work->channels, NULL, &work->database,
+                      &error) != STATUS_OK)
         fail_msg("%s", error.text);
     for (unsigned i = 0; i < CHANNELS; i++) {
         const char *name = i == 0 ? "a" : "b";
@@ -170,7 +170,7 @@ static void cut_after(const struct work *work, size_t ops, double survives, uint
     struct channels channels = {0};
     struct database *database = NULL;
     struct error error = {""};
-    if (database_open(crashed->database, &channels, NULL, &database, &error) != STATUS_OK)
+    if (database_open(crashed->database, NULL, &channels, NULL, &database, &error) != STATUS_OK)
         fail_msg("%s: %s", what, error.text);
     if (database_set_aside(database)[0] != '\0')
         fail_msg("%s: the file was set aside", what);

@@ -271,50 +271,6 @@ static void test_file_answers(void **state)
     assert_int_equal(obk_parse_reboot(BYTES("{}"), &error), STATUS_FAILED);
 }
 
-static void test_readings(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *topic, *payload;
-        bool good;
-        enum obk_quantity quantity;
-        size_t channel;
-        double value;
-    } table[] = {
-        {"a/b/voltage/get", "230.3", true, OBK_VOLTAGE, 0, 230.3},
-        {"a/b/voltage", "230.3", true, OBK_VOLTAGE, 0, 230.3},
-        {"a/b/current_b/get", "6.570", true, OBK_CURRENT, 1, 6.57},
-        {"a/b/power_b", "-430.00", true, OBK_POWER, 1, -430},
-        {"a/b/power_apparent/get", "1", false, 0, 0, 0},
-        {"a/b/power_factor/get", "1", false, 0, 0, 0},
-        {"a/b/get", "1", false, 0, 0, 0},
-        {"a/b/_b/get", "1", false, 0, 0, 0},
-        {"a/b/voltage_c/get", "1", false, 0, 0, 0},
-        {"a/bb/voltage/get", "230", false, 0, 0, 0},
-        {"a/voltage/get", "230", false, 0, 0, 0},
-        {"a/b", "230", false, 0, 0, 0},
-        {"a/b/voltage/get", "", false, 0, 0, 0},
-        {"a/b/voltage/get", "nan", false, 0, 0, 0},
-        {"a/b/voltage/get", "inf", false, 0, 0, 0},
-        {"a/b/voltage/get", "0x10", false, 0, 0, 0},
-        {"a/b/voltage/get", "1e999", false, 0, 0, 0},
-        {"a/b/voltage/get", "-1", false, 0, 0, 0},
-        {"a/b/voltage/get", "230,3", false, 0, 0, 0},
-        {"a/b/voltage/get", "230 ", false, 0, 0, 0},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        enum obk_quantity quantity = OBK_VOLTAGE;
-        size_t channel = 9;
-        double value = 0;
-        bool good = obk_parse_reading("a/b", table[i].topic, table[i].payload,
-                                      strlen(table[i].payload), &quantity, &channel, &value);
-        if (good != table[i].good ||
-            (good && (quantity != table[i].quantity || channel != table[i].channel ||
-                      value != table[i].value)))
-            fail_msg("row %zu: %s %s", i, table[i].topic, table[i].payload);
-    }
-}
-
 static void test_scripts(void **state)
 {
     (void)state;
@@ -511,7 +467,6 @@ int main(void)
         cmocka_unit_test_setup(test_mending_grows, setup),
         cmocka_unit_test_setup(test_command_answers, setup),
         cmocka_unit_test_setup(test_file_answers, setup),
-        cmocka_unit_test_setup(test_readings, setup),
         cmocka_unit_test_setup(test_scripts, setup),
         cmocka_unit_test_setup(test_advice, setup),
         cmocka_unit_test_setup(test_built_in_profiles, setup),

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/restore.h"
+
+#include "bridge/history/backup.h"
+#include "bridge/history/database.h"
+#include "bridge/history/migrate.h"
+#include "bridge/history/rescue.h"
+#include "bridge/history/rows.h"
+#include "bridge/history/sql.h"
+#include "bridge/history/totals_file.h"
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what is known beside the copy ---- */
+
+/* By way of a database in memory that has the schema, so that a damaged file is read with the same
+ * care and the same checks as when it is rescued. */
+static void gather_from_file(const char *file, struct channels *channels)
+{
+    sqlite3 *memory = NULL;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    if (sql_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &memory) ==
+            SQLITE_OK &&
+        migrate(memory, file, 0, list, count, NULL, NULL) == STATUS_OK) {
+        (void)rescue_salvage(file, memory);
+        if (rows_load(memory, channels) != SQLITE_OK)
+            channels_free(channels);
+    }
+    (void)sqlite3_close(memory);
+}
+
+void restore_gather(const char *path, const char *file, struct channels *channels)
+{
+    unsigned taken;
+    char *totals memory_auto = totals_file_path(path);
+    if (file != NULL && access(file, F_OK) == 0)
+        gather_from_file(file, channels);
+    (void)totals_file_merge(totals, channels, &taken, NULL); /* what it has; a help, no condition */
+}
+
+/* ---- into the copy ---- */
+
+/* A later state: more energy, or as much and read later (after a reset of the chip's counter). */
+static bool is_later(const struct known_channel *found, const struct known_channel *known)
+{
+    if (!found->has_state)
+        return false;
+    int64_t found_uwh = channels_energy_uwh(found);
+    int64_t known_uwh = channels_energy_uwh(known);
+    if (!known->has_state || found_uwh > known_uwh)
+        return true;
+    return found_uwh == known_uwh && found->state.counter_wall_ms > known->state.counter_wall_ms;
+}
+
+static void merge_channel(struct channels *channels, const struct known_channel *found,
+                          unsigned *raised)
+{
+    struct known_channel *known =
+        channels_find_name(channels, found->device, found->channel, found->kind);
+    if (known == NULL)
+        known = channels_add(channels, found->number, found->device, found->channel, found->kind);
+    if (known == NULL)
+        return; /* 32767 channels, and one more */
+    if (is_later(found, known)) {
+        channels_take(channels, known, found);
+        (*raised)++;
+    }
+    if (found->recorded.id != 0 && found->recorded.valid_from_ms > known->recorded.valid_from_ms)
+        (void)channels_record(channels, known, &found->recorded.factors, found->recorded.invert,
+                              found->recorded.origin, found->recorded.valid_from_ms);
+}
+
+static void fill_event(struct queued_event *event, const char *sentence)
+{
+    *event = (struct queued_event){.wall_ms = clock_wall_ms(), .kind = "history_restored"};
+    (void)snprintf(event->message, sizeof event->message, "%.*s", (int)sizeof event->message - 1,
+                   sentence);
+}
+
+/* Two transactions at most, as a calibration that waits keeps its place until it is stored. */
+static int merge_known(sqlite3 *db, const struct channels *known, const char *sentence,
+                       unsigned *raised)
+{
+    struct channels channels = {0};
+    struct rows *rows = NULL;
+    struct queued_event event;
+    struct batch batch = {.events = {.items = &event, .count = 1, .capacity = 1}};
+    fill_event(&event, sentence);
+    int code = rows_load(db, &channels);
+    if (code == SQLITE_OK)
+        code = rows_open(db, &rows);
+    for (size_t i = 0; i < known->count && code == SQLITE_OK; i++)
+        merge_channel(&channels, &known->list[i], raised);
+    if (code == SQLITE_OK)
+        code = rows_write_known(rows, &channels, &batch);
+    rows_close(rows);
+    channels_free(&channels);
+    return code;
+}
+
+static int bring_up_to_date(sqlite3 *db, const char *path)
+{
+    int64_t version = 0;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    int code = sql_integer(db, "PRAGMA user_version", &version);
+    if (code == SQLITE_OK)
+        code = migrate_without_copy(db, (int)version, list, count, path, NULL) == STATUS_OK
+                   ? SQLITE_OK
+                   : SQLITE_ERROR;
+    return code;
+}
+
+static enum status prepare(const char *partial, const char *copy, const struct channels *known,
+                           const char *sentence, unsigned *raised, struct error *error)
+{
+    sqlite3 *db = NULL;
+    int code = sql_open(partial, SQLITE_OPEN_READWRITE, false, &db);
+    if (code == SQLITE_OK)
+        code = bring_up_to_date(db, partial);
+    if (code == SQLITE_OK)
+        code = merge_known(db, known, sentence, raised);
+    enum status status = STATUS_OK;
+    if (code != SQLITE_OK)
+        status = error_set(error, sql_is_damage(code) ? STATUS_MISMATCH : STATUS_FAILED,
+                           "The copy %s cannot be used: %s.", copy,
+                           db == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(db));
+    if (sqlite3_close(db) != SQLITE_OK && status == STATUS_OK)
+        status = error_set(error, STATUS_FAILED, "%s could not be closed.", partial);
+    return status;
+}
+
+static enum status put_in_place(const char *partial, const char *path, struct error *error)
+{
+    int fd = open(partial, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (good && access(path, F_OK) == 0) {
+        good = false;
+        reason = EEXIST;
+    } else if (good && rename(partial, path) != 0) {
+        good = false;
+        reason = errno;
+    }
+    if (good && sql_sync_folder(path))
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "The restored history %s could not be put on disk: %s.",
+                     path, good ? "its folder could not be synced" : strerror(reason));
+}
+
+static enum status check_usable(const char *copy, struct error *error)
+{
+    struct stat status;
+    if (stat(copy, &status) != 0)
+        return error_set(error, STATUS_USAGE, "There is no copy %s: %s.", copy, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, STATUS_USAGE, "%s is not a file.", copy);
+    return STATUS_OK;
+}
+
+enum status restore_copy(const char *path, const char *copy, const struct channels *known,
+                         const char *sentence, unsigned *raised, struct error *error)
+{
+    char partial[PATH_MAX];
+    unsigned unused;
+    unsigned *count = raised == NULL ? &unused : raised;
+    *count = 0;
+    int length = snprintf(partial, sizeof partial, "%s.restoring", path);
+    if (length < 0 || (size_t)length >= sizeof partial)
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    const struct history_backup_options options = {.path = copy, .output = partial, .older = true};
+    enum status status = check_usable(copy, error);
+    if (status == STATUS_OK)
+        status = history_backup(&options, NULL, error);
+    if (status == STATUS_OK)
+        status = prepare(partial, copy, known, sentence, count, error);
+    if (status == STATUS_OK)
+        status = put_in_place(partial, path, error);
+    if (status != STATUS_OK)
+        history_backup_remove(partial);
+    return status;
+}
+
+/* ---- the command ---- */
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one;
+    struct stat other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
+ * take its place after all. */
+static enum status replace(const char *path, const char *copy, struct history_restored *restored,
+                           struct error *error)
+{
+    struct channels known = {0};
+    char sentence[512];
+    char ready[PATH_MAX];
+    int length = snprintf(ready, sizeof ready, "%s.restored", path);
+    if (length < 0 || (size_t)length >= sizeof ready)
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
+    restore_gather(path, path, &known);
+    (void)unlink(ready); /* of an attempt that was interrupted */
+    enum status status = restore_copy(ready, copy, &known, sentence, &restored->raised, error);
+    channels_free(&known);
+    if (status != STATUS_OK)
+        return status;
+    if (access(path, F_OK) == 0)
+        status = rescue_rename(path, "replaced", restored->kept, sizeof restored->kept, error);
+    if (status == STATUS_OK)
+        status = put_in_place(ready, path, error);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    history_backup_remove(ready);
+    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
+        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
+    return status;
+}
+
+enum status history_restore(const char *path, const char *copy, struct history_restored *restored,
+                            struct error *error)
+{
+    *restored = (struct history_restored){{""}, 0};
+    int lock = -1;
+    enum status status = database_lock(path, &lock, error);
+    if (status == STATUS_FAILED)
+        status = STATUS_REFUSED;
+    if (status == STATUS_OK && is_same_file(path, copy))
+        status = error_set(error, STATUS_REFUSED, "%s is the history itself; name a copy.", copy);
+    if (status == STATUS_OK)
+        status = replace(path, copy, restored, error);
+    if (lock >= 0)
+        (void)close(lock);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Going on from a copy of the history. Totals never fall by that: each channel gets the greatest of
+ * those that the copy, the file before and the totals file (totals_file.h) have.
+ */
+#ifndef BRIDGE_HISTORY_RESTORE_H
+#define BRIDGE_HISTORY_RESTORE_H
+
+#include "bridge/history/channels.h"
+#include "drivers/base/status.h"
+
+#include <limits.h>
+#include <stdint.h>
+
+/** What is known of channels beside a copy: from the file at `file` as far as it can be read (it may
+ *  be damaged or missing) and from the totals file of the history at path. channels is empty before. */
+void restore_gather(const char *path, const char *file, struct channels *channels);
+
+/**
+ * Makes the history at path, where no file may be, from a copy, which stays as it is: copied beside
+ * the place, checked, brought to this program's version, totals and calibrations that `known` has
+ * later ones of put in (*raised counts the totals; may be NULL), an event with that sentence recorded,
+ * synced, renamed. The file is marked as one that was not closed in order.
+ *
+ * STATUS_USAGE: no such copy, not a history, of a newer version. STATUS_MISMATCH: it is damaged.
+ * STATUS_FAILED: the disk. Nothing is left behind unless it is STATUS_OK.
+ */
+enum status restore_copy(const char *path, const char *copy, const struct channels *known,
+                         const char *sentence, unsigned *raised, struct error *error);
+
+struct history_restored {
+    char kept[PATH_MAX]; /**< where the file before is now; "" if there was none */
+    unsigned raised;     /**< totals that are not the copy's, but later ones */
+};
+
+/**
+ * Puts a copy in the place of the history at path, which is kept as PATH.replaced-<UTC time> (with
+ * -wal and -shm). STATUS_REFUSED: a service has the history open, or the copy is the history. Else as
+ * restore_copy; then the history is as it was.
+ */
+enum status history_restore(const char *path, const char *copy, struct history_restored *restored,
+                            struct error *error);
+
+#endif

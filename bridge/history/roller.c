@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/roller.h"
+
+#include "bridge/history/buckets.h"
+#include "bridge/history/conversion.h"
+#include "bridge/history/minutes.h"
+#include "bridge/history/rows.h"
+#include "bridge/history/sql.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Channels are read one after the other: a minute is over when a reading is this much later. */
+#define GRACE_MS 2000
+/* How long a reading that comes late stands at most. */
+#define LATE_REACH_MS 10000
+
+/* A channel's row under way, and the last of its readings that came late. */
+struct pile {
+    struct converted converted;
+    bool begun;
+    struct rollup_row row;
+    int64_t late_ms;
+};
+
+struct roller {
+    sqlite3 *db;
+    sqlite3_stmt *put[ROLLUP_LEVELS];
+    sqlite3_stmt *range[ROLLUP_LEVELS];  /* rows from key ?1 to before ?2 */
+    sqlite3_stmt *before[ROLLUP_LEVELS]; /* the last row of channel ?3 in that range */
+    sqlite3_stmt *drop[ROLLUP_LEVELS];   /* the rows of channel ?3 in that range */
+    struct minutes *minutes;
+    struct conversion conversion;
+    struct pile *piles;
+    size_t count;
+    size_t capacity;
+    uint16_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into piles plus 1 */
+    bool loaded;
+    int64_t done_ms[ROLLUP_LEVELS];
+};
+
+/* ---- opening ---- */
+
+static int prepare(sqlite3 *db, const char *verb, enum rollup_level level, const char *rest,
+                   sqlite3_stmt **made)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof sql, "%s FROM %s WHERE key >= ?1 AND key < ?2 %s", verb,
+                   rollup_table(level), rest);
+    return sql_prepare(db, sql, made);
+}
+
+static int prepare_level(struct roller *roller, enum rollup_level level)
+{
+    static const char select[] = "SELECT " ROLLUP_COLUMNS;
+    sqlite3 *db = roller->db;
+    int code = rollup_prepare_put(db, level, &roller->put[level]);
+    if (code == SQLITE_OK)
+        code = prepare(db, select, level, "ORDER BY key", &roller->range[level]);
+    if (code == SQLITE_OK)
+        code = prepare(db, select, level, "AND key & 32767 = ?3 ORDER BY key DESC LIMIT 1",
+                       &roller->before[level]);
+    if (code == SQLITE_OK)
+        code = prepare(db, "DELETE", level, "AND key & 32767 = ?3", &roller->drop[level]);
+    return code;
+}
+
+int roller_open(sqlite3 *db, struct roller **roller)
+{
+    struct roller *made = memory_new(1, sizeof *made);
+    made->db = db;
+    int code = minutes_open(db, &made->minutes);
+    if (code == SQLITE_OK)
+        code = conversion_open(db, &made->conversion);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++)
+        code = prepare_level(made, (enum rollup_level)level);
+    *roller = code == SQLITE_OK ? made : NULL;
+    if (code != SQLITE_OK)
+        roller_close(made);
+    return code;
+}
+
+void roller_close(struct roller *roller)
+{
+    if (roller == NULL)
+        return;
+    for (int level = 0; level < ROLLUP_LEVELS; level++) {
+        (void)sqlite3_finalize(roller->put[level]);
+        (void)sqlite3_finalize(roller->range[level]);
+        (void)sqlite3_finalize(roller->before[level]);
+        (void)sqlite3_finalize(roller->drop[level]);
+    }
+    minutes_close(roller->minutes);
+    conversion_close(&roller->conversion);
+    free(roller->piles);
+    free(roller);
+}
+
+void roller_forget(struct roller *roller)
+{
+    minutes_forget(roller->minutes);
+    for (size_t i = 0; i < roller->count; i++)
+        roller->by_number[roller->piles[i].converted.number] = 0;
+    roller->count = 0;
+    roller->loaded = false;
+}
+
+static struct pile *pile_of(struct roller *roller, unsigned number)
+{
+    if (roller->by_number[number] != 0)
+        return &roller->piles[roller->by_number[number] - 1];
+    roller->piles =
+        memory_grow(roller->piles, roller->count, &roller->capacity, sizeof *roller->piles);
+    struct pile *pile = &roller->piles[roller->count++];
+    roller->by_number[number] = (uint16_t)roller->count;
+    *pile = (struct pile){.converted = {.number = number, .kind = READING_BL0942}};
+    return pile;
+}
+
+/* ---- buckets ---- */
+
+static int64_t floor_to(int64_t wall_ms, int64_t length_ms)
+{
+    return wall_ms / length_ms * length_ms;
+}
+
+static int64_t start_of(enum rollup_level level, int64_t wall_ms)
+{
+    if (level == ROLLUP_DAY)
+        return bucket_start(BUCKET_DAY, wall_ms);
+    return floor_to(wall_ms, level == ROLLUP_MINUTE ? ROLLUP_MINUTE_MS : ROLLUP_QUARTER_MS);
+}
+
+static int64_t end_of(enum rollup_level level, int64_t wall_ms)
+{
+    if (level == ROLLUP_DAY)
+        return bucket_next(BUCKET_DAY, wall_ms);
+    return start_of(level, wall_ms) +
+           (level == ROLLUP_MINUTE ? ROLLUP_MINUTE_MS : ROLLUP_QUARTER_MS);
+}
+
+static void bind_range(sqlite3_stmt *statement, int64_t from_ms, int64_t to_ms)
+{
+    (void)sqlite3_bind_int64(statement, 1, rows_key(from_ms, 0));
+    (void)sqlite3_bind_int64(statement, 2, rows_key(to_ms, 0));
+}
+
+/* Begin of the first or last row of a table, -1 without rows. */
+static int end_row_ms(sqlite3 *db, const char *table, bool last, int64_t *ms)
+{
+    char sql[96];
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce(%s(key), -1) FROM %s", last ? "max" : "min",
+                   table);
+    int64_t key = -1;
+    int code = sql_integer(db, sql, &key);
+    *ms = key < 0 ? -1 : rows_key_ms(key);
+    return code;
+}
+
+/* ---- the zone of days ---- */
+
+static int file_zone(sqlite3 *db, char name[BUCKET_ZONE_SIZE], bool *known)
+{
+    *known = false;
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'time_zone'", -1,
+                                  &statement, NULL);
+    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", text == NULL ? "" : text);
+        *known = true;
+        code = SQLITE_DONE;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int write_zone(sqlite3 *db, const char *name)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO meta VALUES ('time_zone', ?1)", -1,
+                                  &statement, NULL);
+    if (code == SQLITE_OK) {
+        (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+        code = sqlite3_step(statement);
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Days whose quarters are still there are made again; *done_ms is where. Those before stay as they
+ * are: nothing is left that they could be made of. The first new one may begin within a day. */
+static int drop_days(sqlite3 *db, int64_t *done_ms)
+{
+    int64_t first_day_ms;
+    int64_t first_quarter_ms;
+    int code = end_row_ms(db, "rollup_day", false, &first_day_ms);
+    if (code == SQLITE_OK)
+        code = end_row_ms(db, "rollup_quarter", false, &first_quarter_ms);
+    *done_ms = 0;
+    if (code != SQLITE_OK || first_day_ms < 0)
+        return code;
+    char sql[160];
+    int64_t cut = 0;
+    if (first_quarter_ms < 0 || first_day_ms + 2 * ROLLUP_QUARTER_MS * 96 < first_quarter_ms) {
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT coalesce(min(key), %lld) FROM rollup_day WHERE key >= %lld",
+                       (long long)INT64_MAX, (long long)rows_key(first_quarter_ms, 0));
+        code = sql_integer(db, sql, &cut);
+        cut = cut / (CHANNEL_NUMBER_MAX + 1) * (CHANNEL_NUMBER_MAX + 1);
+        *done_ms = rows_key_ms(cut);
+    }
+    (void)snprintf(sql, sizeof sql, "DELETE FROM rollup_day WHERE key >= %lld", (long long)cut);
+    return code == SQLITE_OK ? sql_run(db, sql) : code;
+}
+
+static int follow_zone(struct roller *roller)
+{
+    char wanted[BUCKET_ZONE_SIZE];
+    char found[BUCKET_ZONE_SIZE];
+    bool known;
+    bucket_zone(wanted);
+    int code = file_zone(roller->db, found, &known);
+    if (code != SQLITE_OK || (known && strcmp(wanted, found) == 0))
+        return code;
+    code = write_zone(roller->db, wanted);
+    if (code == SQLITE_OK && known)
+        code = drop_days(roller->db, &roller->done_ms[ROLLUP_DAY]);
+    return code;
+}
+
+/* ---- how far ---- */
+
+static int load(struct roller *roller)
+{
+    if (roller->loaded)
+        return SQLITE_OK;
+    int code = SQLITE_OK;
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        int64_t last_ms = -1;
+        code = end_row_ms(roller->db, rollup_table((enum rollup_level)level), true, &last_ms);
+        roller->done_ms[level] = last_ms < 0 ? 0 : end_of((enum rollup_level)level, last_ms);
+    }
+    if (code == SQLITE_OK)
+        code = follow_zone(roller);
+    roller->loaded = code == SQLITE_OK;
+    return code;
+}
+
+int roller_done_ms(struct roller *roller, enum rollup_level level, int64_t *done_ms)
+{
+    int code = load(roller);
+    *done_ms = roller->done_ms[level];
+    return code;
+}
+
+/* ---- making rows ---- */
+
+struct target {
+    struct roller *roller;
+    unsigned number; /* 0: every channel */
+};
+
+static int put_minute(void *context, const struct rollup_row *row)
+{
+    const struct target *target = context;
+    if (target->number != 0 && row->number != target->number)
+        return SQLITE_OK;
+    return rollup_put(target->roller->put[ROLLUP_MINUTE], row);
+}
+
+static int make_minutes(struct roller *roller, int64_t limit_ms, int64_t readings)
+{
+    struct target target = {.roller = roller};
+    return minutes_run(roller->minutes, roller->done_ms[ROLLUP_MINUTE], limit_ms, readings,
+                       put_minute, &target, &roller->done_ms[ROLLUP_MINUTE]);
+}
+
+static int put_pile(struct roller *roller, enum rollup_level level, struct pile *pile)
+{
+    if (!pile->begun)
+        return SQLITE_OK;
+    pile->begun = false;
+    return rollup_put(roller->put[level], &pile->row);
+}
+
+/* Adds a row of the level below to the one it belongs to in the bucket that begins at start_ms. */
+static int pile_up(struct roller *roller, enum rollup_level level, int64_t start_ms,
+                   const struct rollup_row *part)
+{
+    struct pile *pile = pile_of(roller, part->number);
+    int code = conversion_at(&roller->conversion, &pile->converted, part->start_ms);
+    int64_t since_ms = pile->converted.since_ms;
+    int64_t row_ms = since_ms > start_ms ? since_ms : start_ms;
+    if (code == SQLITE_OK && pile->begun && pile->row.start_ms != row_ms)
+        code = put_pile(roller, level, pile);
+    if (!pile->begun)
+        pile->row = (struct rollup_row){.start_ms = row_ms, .number = part->number};
+    pile->begun = true;
+    rollup_merge(&pile->row, part);
+    return code;
+}
+
+/* Makes one bucket's rows, of one channel or (0) of all. */
+static int make_bucket(struct roller *roller, enum rollup_level level, int64_t start_ms,
+                       int64_t end_ms, unsigned number, int64_t *rows)
+{
+    sqlite3_stmt *parts = roller->range[level - 1];
+    bind_range(parts, start_ms, end_ms);
+    int code = SQLITE_OK;
+    int step = SQLITE_DONE;
+    while (code == SQLITE_OK && (step = sqlite3_step(parts)) == SQLITE_ROW) {
+        struct rollup_row part;
+        rollup_read(parts, true, &part);
+        (*rows)++;
+        if (number == 0 || part.number == number)
+            code = pile_up(roller, level, start_ms, &part);
+    }
+    (void)sqlite3_reset(parts);
+    if (code == SQLITE_OK && step != SQLITE_DONE)
+        code = step;
+    for (size_t i = 0; i < roller->count && code == SQLITE_OK; i++)
+        code = put_pile(roller, level, &roller->piles[i]);
+    return code;
+}
+
+/* The first row of the level below from from_ms on, -1 if there is none before to_ms. */
+static int next_part(struct roller *roller, enum rollup_level level, int64_t from_ms, int64_t to_ms,
+                     int64_t *found_ms)
+{
+    sqlite3_stmt *parts = roller->range[level - 1];
+    bind_range(parts, from_ms, to_ms);
+    int code = sqlite3_step(parts);
+    *found_ms = code == SQLITE_ROW ? rows_key_ms(sqlite3_column_int64(parts, 0)) : -1;
+    (void)sqlite3_reset(parts);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int combine(struct roller *roller, enum rollup_level level, int64_t limit_ms, int64_t *rows)
+{
+    int64_t *done_ms = &roller->done_ms[level];
+    int code = SQLITE_OK;
+    while (code == SQLITE_OK && *done_ms<limit_ms && * rows> 0) {
+        int64_t found_ms;
+        code = next_part(roller, level, *done_ms, limit_ms, &found_ms);
+        if (code != SQLITE_OK || found_ms < 0) {
+            *done_ms = limit_ms;
+            break;
+        }
+        int64_t start_ms = start_of(level, found_ms);
+        int64_t end_ms = end_of(level, found_ms);
+        int64_t used = 0;
+        code =
+            make_bucket(roller, level, start_ms > *done_ms ? start_ms : *done_ms, end_ms, 0, &used);
+        *done_ms = end_ms;
+        *rows -= used;
+    }
+    return code;
+}
+
+static int newest_ms(struct roller *roller, int64_t *ms)
+{
+    return end_row_ms(roller->db, "reading", true, ms);
+}
+
+int roller_advance(struct roller *roller, int64_t rows, bool *more)
+{
+    *more = false;
+    int64_t last_ms;
+    int code = load(roller);
+    if (code == SQLITE_OK)
+        code = newest_ms(roller, &last_ms);
+    if (code != SQLITE_OK || last_ms < GRACE_MS)
+        return code;
+    int64_t *done_ms = roller->done_ms;
+    int64_t limit_ms = floor_to(last_ms - GRACE_MS, ROLLUP_MINUTE_MS);
+    if (done_ms[ROLLUP_MINUTE] < limit_ms)
+        code = make_minutes(roller, limit_ms, rows);
+    int64_t quarter_ms = floor_to(done_ms[ROLLUP_MINUTE], ROLLUP_QUARTER_MS);
+    if (code == SQLITE_OK && done_ms[ROLLUP_QUARTER] < quarter_ms)
+        code = combine(roller, ROLLUP_QUARTER, quarter_ms, &rows);
+    /* A day has 96 quarters: only at a quarter that was just made can one be over. */
+    int64_t day_ms = done_ms[ROLLUP_QUARTER] > done_ms[ROLLUP_DAY]
+                         ? bucket_start(BUCKET_DAY, done_ms[ROLLUP_QUARTER])
+                         : 0;
+    if (code == SQLITE_OK && done_ms[ROLLUP_DAY] < day_ms)
+        code = combine(roller, ROLLUP_DAY, day_ms, &rows);
+    *more = done_ms[ROLLUP_MINUTE] < limit_ms || done_ms[ROLLUP_QUARTER] < quarter_ms ||
+            done_ms[ROLLUP_DAY] < day_ms;
+    return code;
+}
+
+/* ---- what comes late ---- */
+
+static void set_quantity(struct rollup_quantity *quantity, bool present, int64_t value)
+{
+    if (present)
+        *quantity = (struct rollup_quantity){.count = 1, .sum = value, .min = value, .max = value};
+}
+
+/* How long a reading that came late stood is only known from the late ones before it. */
+static struct rollup_row row_of(struct pile *pile, int64_t at_ms, const struct reading *reading,
+                                int64_t imported, int64_t exported)
+{
+    struct rollup_row row = {
+        .number = pile->converted.number, .imported = imported, .exported = exported, .samples = 1};
+    int64_t time_ms = at_ms - pile->late_ms;
+    pile->late_ms = at_ms;
+    row.covered_ms = time_ms > 0 && time_ms <= LATE_REACH_MS ? time_ms : 1;
+    if ((reading->present & READING_POWER) != 0) {
+        row.power_covered_ms = row.covered_ms;
+        row.power_min = row.power_max = reading->power;
+        if (__builtin_mul_overflow(reading->power, row.covered_ms, &row.power_ms))
+            row.power_ms = reading->power < 0 ? INT64_MIN : INT64_MAX;
+    }
+    set_quantity(&row.voltage, (reading->present & READING_VOLTAGE) != 0, reading->voltage);
+    set_quantity(&row.current, (reading->present & READING_CURRENT) != 0, reading->current);
+    set_quantity(&row.frequency, (reading->present & READING_FREQUENCY) != 0, reading->frequency);
+    return row;
+}
+
+static int add_late(struct roller *roller, enum rollup_level level, int64_t at_ms, int64_t since_ms,
+                    int64_t until_ms, const struct rollup_row *more)
+{
+    int64_t start_ms = start_of(level, at_ms);
+    int64_t end_ms = end_of(level, at_ms);
+    start_ms = since_ms > start_ms ? since_ms : start_ms;
+    end_ms = until_ms < end_ms ? until_ms : end_ms;
+    sqlite3_stmt *before = roller->before[level];
+    bind_range(before, start_ms, at_ms + 1);
+    (void)sqlite3_bind_int64(before, 3, more->number);
+    struct rollup_row row = {.start_ms = start_ms, .number = more->number};
+    int code = sqlite3_step(before);
+    if (code == SQLITE_ROW)
+        rollup_read(before, true, &row);
+    (void)sqlite3_reset(before);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return code;
+    rollup_merge(&row, more);
+    if (row.covered_ms > end_ms - row.start_ms) /* the clock showed this time before */
+        row.covered_ms = end_ms - row.start_ms;
+    return rollup_put(roller->put[level], &row);
+}
+
+int roller_note(struct roller *roller, unsigned number, int64_t at_ms,
+                const struct reading *reading, int64_t imported, int64_t exported)
+{
+    int code = load(roller);
+    if (code != SQLITE_OK || at_ms >= roller->done_ms[ROLLUP_MINUTE])
+        return code;
+    struct pile *pile = pile_of(roller, number);
+    struct converted at = {.number = number, .kind = READING_BL0942};
+    code = conversion_at(&roller->conversion, &at, at_ms);
+    const struct rollup_row more = row_of(pile, at_ms, reading, imported, exported);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++)
+        if (at_ms < roller->done_ms[level])
+            code = add_late(roller, (enum rollup_level)level, at_ms, at.since_ms,
+                            at.recalibrated_ms, &more);
+    return code;
+}
+
+/* ---- cutting ---- */
+
+int roller_round(struct roller *roller, int64_t wall_ms, int64_t *rounded_ms)
+{
+    static const char *const finer[ROLLUP_LEVELS] = {"reading", "rollup_minute", "rollup_quarter"};
+    *rounded_ms = wall_ms;
+    int code = load(roller);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        int64_t start_ms = start_of((enum rollup_level)level, *rounded_ms);
+        int64_t kept_ms = -1;
+        if (start_ms == *rounded_ms || *rounded_ms >= roller->done_ms[level])
+            continue;
+        code = end_row_ms(roller->db, finer[level], false, &kept_ms);
+        if (kept_ms < 0 || start_ms < kept_ms)
+            *rounded_ms = start_ms;
+    }
+    return code;
+}
+
+static int remake_minute(struct roller *roller, unsigned number, int64_t start_ms)
+{
+    struct target target = {.roller = roller, .number = number};
+    int64_t reached_ms;
+    return minutes_run(roller->minutes, start_ms, start_ms + ROLLUP_MINUTE_MS, INT64_MAX,
+                       put_minute, &target, &reached_ms);
+}
+
+int roller_cut(struct roller *roller, unsigned number, int64_t wall_ms)
+{
+    roller_forget(roller);
+    int code = load(roller);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        enum rollup_level which = (enum rollup_level)level;
+        int64_t start_ms = start_of(which, wall_ms);
+        int64_t end_ms = end_of(which, wall_ms);
+        if (start_ms == wall_ms || wall_ms >= roller->done_ms[level])
+            continue;
+        sqlite3_stmt *drop = roller->drop[level];
+        bind_range(drop, start_ms, end_ms);
+        (void)sqlite3_bind_int64(drop, 3, number);
+        code = sqlite3_step(drop);
+        code = code == SQLITE_DONE ? SQLITE_OK : code;
+        (void)sqlite3_reset(drop);
+        int64_t rows = 0;
+        if (code == SQLITE_OK && which == ROLLUP_MINUTE)
+            code = remake_minute(roller, number, start_ms);
+        else if (code == SQLITE_OK)
+            code = make_bucket(roller, which, start_ms, end_ms, number, &rows);
+    }
+    roller_forget(roller);
+    return code;
+}

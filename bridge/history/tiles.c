@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/tiles.h"
+
+#include "bridge/history/buckets.h"
+#include "bridge/history/conversion.h"
+#include "bridge/history/rows.h"
+#include "bridge/history/sql.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Beyond every level: readings. */
+#define TABLES (ROLLUP_LEVELS + 1)
+#define READINGS ROLLUP_LEVELS
+
+struct tiles {
+    sqlite3 *db;
+    struct minutes *minutes;
+    sqlite3_stmt *rows[ROLLUP_LEVELS];
+    sqlite3_stmt *whole_rows;
+    sqlite3_stmt *sums[TABLES];
+    /* What the tables hold, as of the walk. */
+    int64_t first_ms[ROLLUP_LEVELS]; /* begin of the first row; INT64_MAX without rows */
+    int64_t done_ms[ROLLUP_LEVELS];  /* end of the last row's bucket; 0 without rows */
+    bool days_fit;                   /* their zone is the process's */
+};
+
+/* A walk, or a sum. */
+struct walk {
+    struct tiles *tiles;
+    enum rollup_level coarsest;
+    minutes_emit emit;
+    void *context;
+    unsigned number; /* of a sum; 0: a walk */
+    int64_t imported, exported;
+};
+
+static const char *table_name(int table)
+{
+    return table == READINGS ? "reading" : rollup_table((enum rollup_level)table);
+}
+
+static int prepare(struct tiles *tiles, const char *columns, int table, const char *more,
+                   sqlite3_stmt **made)
+{
+    char sql[600];
+    (void)snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE key >= ?1 AND key < ?2 %s", columns,
+                   table_name(table), more);
+    return sql_prepare(tiles->db, sql, made);
+}
+
+int tiles_open(sqlite3 *db, struct tiles **tiles)
+{
+    struct tiles *made = memory_new(1, sizeof *made);
+    made->db = db;
+    *tiles = made;
+    int code = minutes_open(db, &made->minutes);
+    for (int i = 0; i < ROLLUP_LEVELS && code == SQLITE_OK; i++)
+        code = prepare(made, ROLLUP_ENERGY_COLUMNS, i, "ORDER BY key", &made->rows[i]);
+    if (code == SQLITE_OK)
+        code = prepare(made, ROLLUP_COLUMNS, ROLLUP_MINUTE, "ORDER BY key", &made->whole_rows);
+    for (int i = 0; i < TABLES && code == SQLITE_OK; i++)
+        code = prepare(made, "sum(imported), sum(exported)", i, "AND key & 32767 = ?3",
+                       &made->sums[i]);
+    return code;
+}
+
+void tiles_close(struct tiles *tiles)
+{
+    if (tiles == NULL)
+        return;
+    minutes_close(tiles->minutes);
+    for (int i = 0; i < ROLLUP_LEVELS; i++)
+        (void)sqlite3_finalize(tiles->rows[i]);
+    (void)sqlite3_finalize(tiles->whole_rows);
+    for (int i = 0; i < TABLES; i++)
+        (void)sqlite3_finalize(tiles->sums[i]);
+    free(tiles);
+}
+
+/* ---- what there is ---- */
+
+static int64_t floor_to(int64_t wall_ms, int64_t length_ms)
+{
+    return wall_ms / length_ms * length_ms;
+}
+
+static int load_level(struct tiles *tiles, int level)
+{
+    char sql[160];
+    int64_t first = -1;
+    int64_t last = -1;
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce(min(key), -1) FROM %s", table_name(level));
+    int code = sql_integer(tiles->db, sql, &first);
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce(max(key), -1) FROM %s", table_name(level));
+    if (code == SQLITE_OK)
+        code = sql_integer(tiles->db, sql, &last);
+    tiles->first_ms[level] = first < 0 ? INT64_MAX : rows_key_ms(first);
+    tiles->done_ms[level] = 0;
+    if (last < 0)
+        return code;
+    int64_t last_ms = rows_key_ms(last);
+    if (level == ROLLUP_DAY)
+        tiles->done_ms[level] = bucket_next(BUCKET_DAY, last_ms);
+    else
+        tiles->done_ms[level] = level == ROLLUP_MINUTE
+                                    ? floor_to(last_ms, ROLLUP_MINUTE_MS) + ROLLUP_MINUTE_MS
+                                    : floor_to(last_ms, ROLLUP_QUARTER_MS) + ROLLUP_QUARTER_MS;
+    return code;
+}
+
+static int load(struct tiles *tiles)
+{
+    int code = SQLITE_OK;
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++)
+        code = load_level(tiles, level);
+    if (code != SQLITE_OK)
+        return code;
+    char zone[BUCKET_ZONE_SIZE];
+    bucket_zone(zone);
+    sqlite3_stmt *statement = NULL;
+    code = sqlite3_prepare_v2(tiles->db, "SELECT value FROM meta WHERE name = 'time_zone'", -1,
+                              &statement, NULL);
+    tiles->days_fit = false;
+    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *found = (const char *)sqlite3_column_text(statement, 0);
+        tiles->days_fit = found != NULL && strcmp(found, zone) == 0;
+        code = SQLITE_DONE;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* ---- runs of one table ---- */
+
+static void bind_range(sqlite3_stmt *statement, int64_t from_ms, int64_t to_ms)
+{
+    (void)sqlite3_bind_int64(statement, 1, rows_key(from_ms, 0));
+    (void)sqlite3_bind_int64(statement, 2, rows_key(to_ms, 0));
+}
+
+static int sum_run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
+{
+    sqlite3_stmt *statement = walk->tiles->sums[table];
+    bind_range(statement, from_ms, to_ms);
+    (void)sqlite3_bind_int64(statement, 3, walk->number);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        conversion_add(&walk->imported, sqlite3_column_int64(statement, 0));
+        conversion_add(&walk->exported, sqlite3_column_int64(statement, 1));
+        code = SQLITE_DONE;
+    }
+    (void)sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
+{
+    struct tiles *tiles = walk->tiles;
+    if (walk->number != 0)
+        return sum_run(walk, table, from_ms, to_ms);
+    if (table == READINGS) {
+        int64_t reached_ms;
+        return minutes_run(tiles->minutes, from_ms, to_ms, INT64_MAX, walk->emit, walk->context,
+                           &reached_ms);
+    }
+    bool whole = walk->coarsest == ROLLUP_MINUTE;
+    sqlite3_stmt *statement = whole ? tiles->whole_rows : tiles->rows[table];
+    bind_range(statement, from_ms, to_ms);
+    struct rollup_row row = {0};
+    int code = SQLITE_OK;
+    int step = SQLITE_DONE;
+    while (code == SQLITE_OK && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+        rollup_read(statement, whole, &row);
+        code = walk->emit(walk->context, &row);
+    }
+    (void)sqlite3_reset(statement);
+    return code == SQLITE_OK && step != SQLITE_DONE ? step : code;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Where a run of days that begins at from_ms ends; from_ms if none does. */
+static int64_t days_until(const struct walk *walk, int64_t from_ms, int64_t to_ms)
+{
+    const struct tiles *tiles = walk->tiles;
+    if (walk->coarsest != ROLLUP_DAY || !tiles->days_fit || from_ms >= tiles->done_ms[ROLLUP_DAY] ||
+        (from_ms != 0 && bucket_start(BUCKET_DAY, from_ms) != from_ms))
+        return from_ms;
+    return bucket_start(BUCKET_DAY, least(to_ms, tiles->done_ms[ROLLUP_DAY]));
+}
+
+/* The same of quarters, up to a day that could be taken as a whole. */
+static int64_t quarters_until(const struct walk *walk, int64_t from_ms, int64_t to_ms)
+{
+    const struct tiles *tiles = walk->tiles;
+    if (walk->coarsest < ROLLUP_QUARTER || from_ms % ROLLUP_QUARTER_MS != 0 ||
+        from_ms >= tiles->done_ms[ROLLUP_QUARTER])
+        return from_ms;
+    int64_t end_ms = floor_to(least(to_ms, tiles->done_ms[ROLLUP_QUARTER]), ROLLUP_QUARTER_MS);
+    if (walk->coarsest == ROLLUP_DAY && tiles->days_fit && from_ms < tiles->done_ms[ROLLUP_DAY])
+        end_ms = least(end_ms, bucket_next(BUCKET_DAY, from_ms));
+    return end_ms;
+}
+
+/* The same of minutes, up to a quarter that could be taken as a whole. */
+static int64_t minutes_until(const struct walk *walk, int64_t from_ms, int64_t to_ms)
+{
+    const struct tiles *tiles = walk->tiles;
+    if (from_ms % ROLLUP_MINUTE_MS != 0 || from_ms >= tiles->done_ms[ROLLUP_MINUTE] ||
+        from_ms < floor_to(tiles->first_ms[ROLLUP_MINUTE], ROLLUP_MINUTE_MS))
+        return from_ms;
+    int64_t end_ms = floor_to(least(to_ms, tiles->done_ms[ROLLUP_MINUTE]), ROLLUP_MINUTE_MS);
+    int64_t quarter_ms = floor_to(from_ms, ROLLUP_QUARTER_MS) + ROLLUP_QUARTER_MS;
+    bool quarters = walk->coarsest >= ROLLUP_QUARTER && quarter_ms < tiles->done_ms[ROLLUP_QUARTER];
+    return quarters ? least(end_ms, quarter_ms) : end_ms;
+}
+
+static int64_t readings_until(const struct walk *walk, int64_t from_ms, int64_t to_ms)
+{
+    const struct tiles *tiles = walk->tiles;
+    if (from_ms >= tiles->done_ms[ROLLUP_MINUTE])
+        return to_ms;
+    if (from_ms % ROLLUP_MINUTE_MS != 0)
+        return least(to_ms, floor_to(from_ms, ROLLUP_MINUTE_MS) + ROLLUP_MINUTE_MS);
+    return least(to_ms, floor_to(from_ms, ROLLUP_QUARTER_MS) + ROLLUP_QUARTER_MS);
+}
+
+/* Days of another zone are better than nothing where no quarters are left. They go on to where the
+ * last of them ends. */
+static int old_days(struct walk *walk, int64_t *from_ms, int64_t to_ms)
+{
+    const struct tiles *tiles = walk->tiles;
+    int64_t first_ms = tiles->first_ms[ROLLUP_QUARTER];
+    if (walk->coarsest != ROLLUP_DAY || tiles->days_fit || *from_ms >= first_ms ||
+        tiles->first_ms[ROLLUP_DAY] >= first_ms || tiles->done_ms[ROLLUP_DAY] <= *from_ms)
+        return SQLITE_OK;
+    char sql[128];
+    int64_t key = 0;
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT coalesce(min(key), 0) FROM rollup_day WHERE key >= %lld",
+                   (long long)rows_key(first_ms, 0));
+    int code = sql_integer(tiles->db, sql, &key);
+    int64_t end_ms = least(to_ms, key > 0 ? rows_key_ms(key) : tiles->done_ms[ROLLUP_DAY]);
+    if (code == SQLITE_OK)
+        code = run(walk, ROLLUP_DAY, *from_ms, end_ms);
+    *from_ms = end_ms;
+    return code;
+}
+
+static int walk_all(struct walk *walk, int64_t from_ms, int64_t to_ms)
+{
+    int code = load(walk->tiles);
+    minutes_forget(walk->tiles->minutes);
+    if (code == SQLITE_OK)
+        code = old_days(walk, &from_ms, to_ms);
+    while (code == SQLITE_OK && from_ms < to_ms) {
+        int table = ROLLUP_DAY;
+        int64_t end_ms = days_until(walk, from_ms, to_ms);
+        if (end_ms <= from_ms) {
+            table = ROLLUP_QUARTER;
+            end_ms = quarters_until(walk, from_ms, to_ms);
+        }
+        if (end_ms <= from_ms) {
+            table = ROLLUP_MINUTE;
+            end_ms = minutes_until(walk, from_ms, to_ms);
+        }
+        if (end_ms <= from_ms) {
+            table = READINGS;
+            end_ms = readings_until(walk, from_ms, to_ms);
+        }
+        code = run(walk, table, from_ms, end_ms);
+        from_ms = end_ms;
+    }
+    return code;
+}
+
+int tiles_walk(struct tiles *tiles, int64_t from_ms, int64_t to_ms, enum rollup_level coarsest,
+               minutes_emit emit, void *context)
+{
+    struct walk walk = {.tiles = tiles, .coarsest = coarsest, .emit = emit, .context = context};
+    return walk_all(&walk, from_ms, to_ms);
+}
+
+int tiles_sum(struct tiles *tiles, unsigned number, int64_t from_ms, int64_t to_ms,
+              int64_t *imported, int64_t *exported)
+{
+    struct walk walk = {.tiles = tiles, .coarsest = ROLLUP_DAY, .number = number};
+    int code = walk_all(&walk, from_ms, to_ms);
+    *imported = walk.imported;
+    *exported = walk.exported;
+    return code;
+}

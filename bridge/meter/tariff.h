@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * What electricity costs, and when. Pure: times come as fields of the local clock. Money is a whole
+ * number of millionths of the currency's unit, prices are that per kilowatt hour.
+ */
+#ifndef BRIDGE_METER_TARIFF_H
+#define BRIDGE_METER_TARIFF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define TARIFF_CURRENCY_SIZE 4
+#define TARIFF_DAY_MINUTES 1440
+#define TARIFF_ABSENT INT64_MIN /**< a window's price that is the tariff's own */
+
+/** A time of day with prices of its own, on some days and in some months. */
+struct tariff_window {
+    int from_minute, to_minute; /**< after midnight, multiples of 15; from may be greater than to:
+                                     over midnight, then it is the end and the beginning of a day */
+    unsigned days;              /**< bit 0: Monday */
+    unsigned months;            /**< bit 0: January */
+    int64_t price_micro;        /**< per kWh drawn; may be TARIFF_ABSENT */
+    int64_t feed_in_micro;      /**< per kWh fed back; may be TARIFF_ABSENT */
+};
+
+struct tariff {
+    int valid_from; /**< 20260101: from that day on; 0: always */
+    char currency[TARIFF_CURRENCY_SIZE];
+    int64_t price_micro;
+    int64_t feed_in_micro;
+    int64_t standing_charge_micro; /**< per day */
+    struct tariff_window *windows; /**< the first that fits counts */
+    size_t window_count;
+};
+
+/** The tariff that holds on the day of `local`: the one with the latest valid_from. NULL: none does. */
+const struct tariff *tariff_at(const struct tariff *tariffs, size_t count, const struct tm *local);
+
+/** Its prices at that moment. */
+void tariff_prices(const struct tariff *tariff, const struct tm *local, int64_t *price_micro,
+                   int64_t *feed_in_micro);
+
+/* ---- as people write them; false if it is none ---- */
+
+/** "00:00" to "24:00", a quarter of an hour: the smallest piece that history is kept in for ever. */
+bool tariff_parse_minute(const char *text, int *minute);
+/** "mon-fri", "sat,sun", "fri-mon" (over the end of the week). */
+bool tariff_parse_days(const char *text, unsigned *days);
+/** "oct-mar", "jul". */
+bool tariff_parse_months(const char *text, unsigned *months);
+/** "2026-01-01", a day that exists. */
+bool tariff_parse_date(const char *text, int *date);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What publisher.c, which callers see, and publisher_thread.c, which talks to the broker, have in common.
+ * What is shared with callers and with Paho's threads is guarded by `lock`.
+ */
+#ifndef BRIDGE_MQTT_PUBLISHER_STATE_H
+#define BRIDGE_MQTT_PUBLISHER_STATE_H
+
+#include "bridge/mqtt/connection.h"
+#include "bridge/mqtt/inbox.h"
+#include "bridge/mqtt/latest.h"
+#include "bridge/mqtt/publisher.h"
+#include "bridge/mqtt/server_address.h"
+
+#include <pthread.h>
+
+#define RETRY_FIRST_MS 1000
+#define EVENT_BYTES_MAX (4U << 20)
+
+struct event {
+    struct event *next;
+    char *topic;
+    struct payload *payload;
+    int qos;
+};
+
+struct event_queue {
+    struct event *first, *last;
+    size_t count;
+    size_t bytes;
+};
+
+struct filter {
+    char *text;
+    int qos;
+};
+
+enum slot_kind { SLOT_FREE, SLOT_BIRTH, SLOT_FILTER, SLOT_VALUE, SLOT_EVENT, SLOT_GOODBYE };
+
+struct slot {
+    enum slot_kind kind;
+    struct latest_message value; /* SLOT_VALUE */
+    struct event *event;         /* SLOT_EVENT */
+    size_t filter;               /* SLOT_FILTER: index */
+};
+
+enum phase { PHASE_OFFLINE, PHASE_CONNECTING, PHASE_ONLINE };
+
+/* Copies of the options. */
+struct settings_copy {
+    char *client_id, *user, *password;
+    char *ca, *cert, *key;
+    char *will_topic, *will_payload, *birth_payload;
+    int64_t retry_ms;
+    int keepalive_s;
+    int version;
+    bool insecure;
+};
+
+struct publisher {
+    struct server_address address;
+    struct settings_copy settings;
+    struct log *log;
+    void (*wake)(void *context);
+    void *wake_context;
+
+    pthread_mutex_t log_guard; /* held while logging; taken before lock, never after it */
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* for the thread */
+    pthread_cond_t over;    /* for publisher_close */
+    pthread_t thread;
+    bool started;
+    bool abandoned; /* publisher_close gave up waiting; written with both mutexes held */
+    bool finished;  /* the thread is past everything */
+
+    /* Guarded by lock. */
+    struct latest *latest;
+    struct event_queue events;
+    struct filter *filters;
+    size_t filter_count, filter_room;
+    struct inbox inbox;
+    struct slot slots[CONNECTION_SLOTS];
+    unsigned on_the_way;  /* slots in use */
+    bool connected_event; /* noted by callbacks, consumed by the thread */
+    bool ended_event;
+    struct connection_end end;
+    bool is_online;
+    bool closing;
+    int64_t close_by_ms;
+    struct publisher_health health;
+    uint64_t complaints_dropped; /* messages lost since last said */
+    uint64_t denied;             /* messages or subscriptions refused since last said */
+    char denied_name[128];
+
+    /* The thread's own. */
+    struct connection *connection;
+    enum phase phase;
+    int64_t phase_since_ms;
+    int64_t retry_at_ms;
+    unsigned failures; /* attempts without success in a row */
+    bool ever_connected;
+    bool said_trying;
+    bool birth_sent;
+    bool goodbye_sent, goodbye_done, disconnect_sent;
+    bool event_turn;
+    size_t filters_sent;
+    int64_t progress_ms;             /* last acknowledgement or connect; written under lock */
+    char complaint[ERROR_TEXT_SIZE]; /* last one logged */
+    int64_t complained_ms;
+    int64_t drops_said_ms;
+};
+
+/** The thread; takes the publisher. */
+void *publisher_run(void *context);
+
+/* ---- with lock held ---- */
+
+/** Waits at most ms for a condition. */
+void publisher_wait(struct publisher *publisher, pthread_cond_t *condition, int64_t ms);
+/** Drops the oldest for a new one when there is no room. */
+void publisher_push_event(struct publisher *publisher, const char *topic, const char *payload,
+                          size_t length, int qos);
+struct event *publisher_pop_event(struct event_queue *queue);
+void publisher_drop_oldest_event(struct publisher *publisher);
+
+/* ---- without ---- */
+
+void publisher_free_event(struct event *event);
+/** By whoever is the last: the thread if it was abandoned, or else publisher_close. */
+void publisher_free(struct publisher *publisher);
+
+#endif

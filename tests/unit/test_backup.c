@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Copies of the history: their names, how many are kept, and when the daily one is due. */
+#include "history_helper.h"
+
+#include "bridge/history/backup.h"
+#include "bridge/service/backups.h"
+
+static int64_t at(const char *zone, const char *text)
+{
+    assert_int_equal(setenv("TZ", zone, 1), 0);
+    tzset();
+    struct tm tm = {.tm_isdst = -1};
+    assert_non_null(strptime(text, "%Y-%m-%d %H:%M:%S", &tm));
+    return (int64_t)mktime(&tm) * 1000;
+}
+
+static void test_when_it_is_due(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *zone;
+        int minutes;
+        const char *now;
+        const char *due;
+    } rows[] = {
+        {"UTC", 210, "2026-11-24 12:00:00", "2026-11-24 03:30:00"},
+        {"UTC", 210, "2026-11-24 03:30:00", "2026-11-24 03:30:00"},
+        {"UTC", 210, "2026-11-24 03:29:59", "2026-11-23 03:30:00"},
+        {"UTC", 0, "2026-03-01 00:00:00", "2026-03-01 00:00:00"},
+        {"UTC", 1439, "2026-03-01 00:00:00", "2026-02-28 23:59:00"},
+        {"UTC", 1439, "2026-01-01 00:00:00", "2025-12-31 23:59:00"},
+        /* 02:30 does not exist on the 29th: an hour later; the day before it does */
+        {"Europe/Berlin", 150, "2026-03-29 12:00:00", "2026-03-29 03:30:00"},
+        {"Europe/Berlin", 150, "2026-03-29 01:59:00", "2026-03-28 02:30:00"},
+        {"Europe/Berlin", 210, "2026-10-25 12:00:00", "2026-10-25 03:30:00"},
+        {"America/Santiago", 0, "2024-09-08 12:00:00", "2024-09-08 01:00:00"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t now_ms = at(rows[i].zone, rows[i].now);
+        int64_t due_ms = at(rows[i].zone, rows[i].due);
+        if (backups_scheduled_ms(rows[i].minutes, now_ms) != due_ms)
+            fail_msg("row %zu: %lld", i,
+                     (long long)backups_scheduled_ms(rows[i].minutes, now_ms) - due_ms);
+    }
+}
+
+/* At any moment of years, in steps that hit no pattern: not in the future, not older than 25 hours. */
+static void test_it_is_due_once_a_day(void **state)
+{
+    (void)state;
+    static const char *const zones[] = {"Europe/Berlin", "America/Santiago", "Australia/Lord_Howe",
+                                        "Asia/Kathmandu", "Pacific/Apia"};
+    for (size_t zone = 0; zone < sizeof zones / sizeof zones[0]; zone++) {
+        int64_t ms = at(zones[zone], "2024-01-01 00:00:00");
+        int64_t last = 0;
+        for (int step = 0; step < 9000; step++, ms += 7247000) {
+            int64_t due = backups_scheduled_ms(150, ms);
+            assert_true(due <= ms && ms - due <= 25 * HOUR);
+            assert_true(due >= last);
+            last = due;
+        }
+    }
+}
+
+static void touch(const struct folder *folder, const char *name)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/%s", folder->path, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs("x", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_names(void **state)
+{
+    const struct folder *folder = *state;
+    char name[PATH_MAX];
+    char *base = history_backup_base("/var/lib/h.db", folder->path);
+    assert_non_null(strstr(base, "/h.db"));
+    assert_int_equal(strncmp(base, folder->path, strlen(folder->path)), 0);
+    char *same = history_backup_base("h.db", "");
+    assert_string_equal(same, "h.db");
+    free(same);
+    static const char *const others[] = {
+        "h.db.backup-20260101T000000Z.new", "h.db.backup-2026010T0000000Z", "h.db.backup-",
+        "h.db.backup-20260101T000000Z-x",   "i.db.backup-20260101T000000Z", "h.db"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        touch(folder, others[i]);
+    touch(folder, "h.db.backup-20260301T000000Z");
+    touch(folder, "h.db.backup-20260301T000000Z-2");
+    touch(folder, "h.db.backup-20251231T235959Z");
+
+    struct history_backups backups;
+    assert_int_equal(history_backups(base, &backups, NULL), STATUS_OK);
+    assert_int_equal(backups.count, 3);
+    assert_non_null(strstr(backups.list[0].path, "20251231T235959Z"));
+    assert_int_equal(backups.list[0].made_ms, 1767225599000);
+    assert_int_equal(backups.list[1].made_ms, BEGIN_MS);
+    assert_non_null(strstr(backups.list[2].path, "-2"));
+    assert_int_equal(backups.list[2].bytes, 1);
+    history_backups_free(&backups);
+
+    assert_int_equal(history_backup_name(base, name, sizeof name, NULL), STATUS_OK);
+    assert_int_not_equal(access(name, F_OK), 0);
+    unsigned deleted;
+    assert_int_equal(history_backup_prune(base, 1, &deleted, NULL), STATUS_OK);
+    assert_int_equal(deleted, 2);
+    assert_int_equal(count_files(folder, "h.db.backup-20260301T000000Z-2", NULL), 1);
+    assert_int_equal(count_files(folder, "*", NULL), 2 + 6 + 1); /* . and .. */
+    free(base);
+    struct error error = {""};
+    assert_int_equal(history_backups("/nowhere/at/all/h.db", &backups, &error), STATUS_FAILED);
+    history_backups_free(&backups);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_when_it_is_due),
+        cmocka_unit_test(test_it_is_due_once_a_day),
+        TEST(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

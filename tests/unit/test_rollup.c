@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/* bridge/history/rollup: minutes, quarters and days agree with the readings, whatever happens. */
+#include "history_helper.h"
+#include "random_helper.h"
+
+#include "bridge/history/buckets.h"
+#include "bridge/history/database.h"
+#include "bridge/history/query.h"
+#include "bridge/history/rollup.h"
+#include "bridge/history/rows.h"
+#include "bridge/history/time_text.h"
+
+#define CHANNELS 2
+
+static void use_zone(const char *zone)
+{
+    (void)setenv("TZ", zone, 1);
+    tzset();
+}
+
+static int64_t at(const char *text)
+{
+    int64_t ms = -1;
+    assert_int_equal(time_text_parse(text, 0, &ms, NULL), STATUS_OK);
+    return ms;
+}
+
+/* What the writer's thread does, without its waiting. */
+struct station {
+    const char *path;
+    struct database *database;
+    struct channels channels;
+    struct queue queue;
+    struct batch batch;
+    struct total_row totals[CHANNELS];
+};
+
+static void station_open(struct station *station, const char *path)
+{
+    struct error error = {""};
+    *station = (struct station){.path = path};
+    queue_init(&station->queue, 65536);
+    if (database_open(path, NULL, &station->channels, NULL, &station->database, &error) !=
+        STATUS_OK)
+        fail_msg("%s", error.text);
+    for (unsigned i = 0; i < CHANNELS; i++) {
+        const char *name = i == 0 ? "a" : "b";
+        struct known_channel *channel =
+            channels_find_name(&station->channels, "house", name, READING_BL0942);
+        if (channel == NULL)
+            channel = channels_add(&station->channels, i + 1, "house", name, READING_BL0942);
+        if (channel->recorded.id == 0)
+            (void)channels_record(&station->channels, channel, &factors_one, false,
+                                  CALIBRATION_CONFIGURED, BEGIN_MS - 1000 * DAY);
+        station->totals[i].number = channel->number;
+        station->totals[i].state = channel->state;
+    }
+}
+
+static void station_close(struct station *station)
+{
+    database_close(station->database, true);
+    channels_free(&station->channels);
+    queue_free(&station->queue);
+    free(station->batch.readings.items);
+    free(station->batch.events.items);
+    free(station->batch.calibrations);
+}
+
+static void station_commit(struct station *station)
+{
+    struct error error = {""};
+    struct batch *batch = &station->batch;
+    queue_take(&station->queue, &batch->readings, &batch->events);
+    batch_take_calibrations(batch, &station->channels);
+    batch->totals = station->totals;
+    batch->total_count = CHANNELS;
+    for (unsigned i = 0; i < CHANNELS; i++)
+        station->totals[i].counted = station->channels.list[i].recorded;
+    if (database_write(station->database, &station->channels, batch, &error) != DATABASE_DONE)
+        fail_msg("%s", error.text);
+    batch_calibrations_stored(batch, &station->channels);
+    ring_clear(&batch->readings);
+}
+
+/* As the meter does: what was counted until now becomes energy with the factors it was counted with. */
+static void station_calibrate(struct station *station, unsigned index,
+                              const struct calibration *factors, bool invert, int64_t wall_ms)
+{
+    struct known_channel *channel = &station->channels.list[index];
+    station_commit(station);
+    energy_fold(&station->totals[index].state, &channel->recorded.factors, READING_BL0942);
+    (void)channels_record(&station->channels, channel, factors, invert, CALIBRATION_CONFIGURED,
+                          wall_ms);
+    station_commit(station);
+}
+
+static void station_put(struct station *station, unsigned index, int64_t wall_ms, int64_t power,
+                        int64_t imported, int64_t exported)
+{
+    const struct queued_reading item = {
+        .reading = {.wall_ms = wall_ms,
+                    .present = power % 7 == 0 ? READING_ALL & ~READING_POWER : READING_ALL,
+                    .voltage = 3653159 + power % 1000,
+                    .current = power * 3,
+                    .power = power,
+                    .energy = 5,
+                    .frequency = 20000 + power % 5},
+        .imported = imported,
+        .exported = exported,
+        .number = station->totals[index].number,
+    };
+    queue_put_reading(&station->queue, &item);
+    struct energy_state *state = &station->totals[index].state;
+    state->known = true;
+    state->imported += imported;
+    state->exported += exported;
+    state->counter_wall_ms = wall_ms;
+}
+
+static int64_t total_uwh(const struct station *station, unsigned index)
+{
+    int64_t imported = 0;
+    int64_t exported = 0;
+    energy_totals_uwh(&station->totals[index].state,
+                      &station->channels.list[index].recorded.factors, READING_BL0942, &imported,
+                      &exported);
+    return imported;
+}
+
+/* ---- what must agree ---- */
+
+/* Bucket by bucket; quantities only where `whole`. Up to what is made. */
+static void check_table(const char *path, const char *table, int64_t length_ms)
+{
+    char sql[2200];
+    static const char readings[] =
+        "SELECT (key >> 15) / %lld, key & 32767, count(*), sum(imported), sum(exported), "
+        "count(voltage), sum(voltage), min(voltage), max(voltage), sum(current), sum(frequency), "
+        "count(frequency) FROM reading WHERE (key >> 15) / %lld <= (SELECT max(key >> 15) / %lld "
+        "FROM %s) GROUP BY 1, 2";
+    static const char rows[] =
+        "SELECT (key >> 15) / %lld, key & 32767, sum(samples), sum(imported), sum(exported), "
+        "sum(coalesce(voltage_count, samples)), sum(voltage_sum), min(voltage_min), "
+        "max(voltage_max), sum(current_sum), sum(frequency_sum), "
+        "sum(coalesce(frequency_count, samples)) FROM %s GROUP BY 1, 2 HAVING sum(samples) > 0";
+    char first[1000];
+    char second[1000];
+    (void)snprintf(first, sizeof first, readings, (long long)length_ms, (long long)length_ms,
+                   (long long)length_ms, table);
+    (void)snprintf(second, sizeof second, rows, (long long)length_ms, table);
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM (%s)", first);
+    assert_true(ask_number(path, sql) > 0);
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM (%s EXCEPT %s)", first, second);
+    assert_int_equal(ask_number(path, sql), 0);
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM (%s EXCEPT %s)", second, first);
+    assert_int_equal(ask_number(path, sql), 0);
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT count(*) FROM %s WHERE covered_ms > %lld OR power_min > power_max OR "
+                   "covered_ms < 0",
+                   table, (long long)length_ms);
+    assert_int_equal(ask_number(path, sql), 0);
+}
+
+/* No row stands for times on both sides of a change of factors. */
+static void check_cuts(const char *path, const char *table, int64_t length_ms)
+{
+    char sql[600];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT count(*) FROM calibration JOIN reading ON key & 32767 = channel AND key "
+                   ">> 15 >= valid_from_ms AND (key >> 15) / %lld = valid_from_ms / %lld "
+                   "WHERE valid_from_ms > (SELECT min(valid_from_ms) FROM calibration AS c WHERE "
+                   "c.channel = calibration.channel) AND NOT EXISTS (SELECT 1 FROM %s AS r WHERE "
+                   "r.key = valid_from_ms << 15 | channel) AND valid_from_ms / %lld <= (SELECT "
+                   "max(key >> 15) / %lld FROM %s)",
+                   (long long)length_ms, (long long)length_ms, table, (long long)length_ms,
+                   (long long)length_ms, table);
+    assert_int_equal(ask_number(path, sql), 0);
+}
+
+struct sum {
+    int64_t imported_uwh;
+    size_t rows;
+    int64_t last_end_ms;
+};
+
+static bool add(void *context, const struct history_energy_row *row)
+{
+    struct sum *sum = context;
+    sum->imported_uwh += row->imported_uwh;
+    sum->rows++;
+    sum->last_end_ms = row->end_ms;
+    return true;
+}
+
+static int64_t energy(const char *path, const char *channel, int64_t from_ms, int64_t to_ms,
+                      enum history_bucket bucket)
+{
+    struct history_query *query = NULL;
+    struct error error = {""};
+    struct sum sum = {0};
+    if (history_query_open(path, &query, &error) != STATUS_OK ||
+        history_query_energy(query, "house", channel, from_ms, to_ms, bucket, add, &sum, &error) !=
+            STATUS_OK)
+        fail_msg("%s", error.text);
+    history_query_close(query);
+    assert_int_equal(sum.last_end_ms, to_ms);
+    return sum.imported_uwh;
+}
+
+static int64_t imported_within(sqlite3_stmt *sum, int64_t from_ms, int64_t to_ms)
+{
+    (void)sqlite3_bind_int64(sum, 1, rows_key(from_ms, 0));
+    (void)sqlite3_bind_int64(sum, 2, rows_key(to_ms, 0));
+    assert_int_equal(sqlite3_step(sum), SQLITE_ROW);
+    int64_t imported = sqlite3_column_int64(sum, 0);
+    (void)sqlite3_reset(sum);
+    return imported;
+}
+
+static sqlite3_stmt *prepared(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    return statement;
+}
+
+static void check_days(const char *path)
+{
+    sqlite3 *db = look(path);
+    sqlite3_stmt *days = prepared(db, "SELECT DISTINCT key >> 15 FROM rollup_day ORDER BY 1");
+    sqlite3_stmt *readings =
+        prepared(db, "SELECT sum(imported) FROM reading WHERE key >= ?1 AND key < ?2");
+    sqlite3_stmt *rows =
+        prepared(db, "SELECT sum(imported) FROM rollup_day WHERE key >= ?1 AND key < ?2");
+    int64_t count = 0;
+    for (; sqlite3_step(days) == SQLITE_ROW; count++) {
+        int64_t ms = sqlite3_column_int64(days, 0);
+        int64_t start_ms = bucket_start(BUCKET_DAY, ms);
+        int64_t end_ms = bucket_next(BUCKET_DAY, ms);
+        assert_int_equal(imported_within(readings, start_ms, end_ms),
+                         imported_within(rows, start_ms, end_ms));
+    }
+    (void)sqlite3_finalize(days);
+    (void)sqlite3_finalize(readings);
+    (void)sqlite3_finalize(rows);
+    (void)sqlite3_close(db);
+    assert_true(count > 0);
+}
+
+static void check_all(const char *path)
+{
+    check_table(path, "rollup_minute", ROLLUP_MINUTE_MS);
+    check_table(path, "rollup_quarter", ROLLUP_QUARTER_MS);
+    check_cuts(path, "rollup_minute", ROLLUP_MINUTE_MS);
+    check_cuts(path, "rollup_quarter", ROLLUP_QUARTER_MS);
+    check_days(path);
+}
+
+/* ---- the tests ---- */
+
+/* Readings every few seconds with gaps, a clock that is set back now and then, stops in order and
+ * not, and changes of factors. */
+static void test_rows_agree_with_readings_whatever_happens(void **state)
+{
+    const struct folder *folder = *state;
+    uint64_t seed = test_seed();
+    use_zone("Europe/Berlin");
+    struct station station;
+    station_open(&station, folder->database);
+    int64_t ms = BEGIN_MS;
+    for (int64_t i = 0; i < 12000; i++) {
+        ms += 1000 + below(&seed, 20000);
+        if (below(&seed, 2000) == 0)
+            ms += below(&seed, 20 * HOUR);
+        if (below(&seed, 1500) == 0)
+            ms -= below(&seed, 5 * HOUR);
+        for (unsigned c = 0; c < CHANNELS; c++)
+            station_put(&station, c, ms + 20 * c, below(&seed, 1000000) - 300000, below(&seed, 9),
+                        below(&seed, 2));
+        if (below(&seed, 10) == 0)
+            station_commit(&station);
+        if (below(&seed, 1000) == 0) {
+            const struct calibration factors = {15000.0 + (double)below(&seed, 900), 128000.0,
+                                                300.0 + (double)below(&seed, 40)};
+            station_calibrate(&station, (unsigned)below(&seed, CHANNELS), &factors,
+                              below(&seed, 2) == 0, ms + 500);
+        }
+        if (below(&seed, 800) == 0) {
+            station_commit(&station);
+            struct station again;
+            station_close(&station);
+            station_open(&again, folder->database);
+            station = again;
+        }
+    }
+    station_commit(&station);
+    station_close(&station);
+    check_all(folder->database);
+}
+
+/* An older file, and what a crash left: rows are made of whatever readings there are. */
+static void test_a_file_without_rows_is_caught_up_with(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("UTC");
+    struct station station;
+    station_open(&station, folder->database);
+    for (int64_t i = 0; i < 60000; i++) {
+        station_put(&station, 0, BEGIN_MS + i * 3000, 1000 + i % 50, i % 2, 0);
+        if (i % 500 == 0)
+            station_commit(&station);
+    }
+    station_commit(&station);
+    station_close(&station);
+    change(folder->database, "CREATE TABLE m AS SELECT * FROM rollup_minute; "
+                             "CREATE TABLE q AS SELECT * FROM rollup_quarter; "
+                             "CREATE TABLE d AS SELECT * FROM rollup_day; "
+                             "DELETE FROM rollup_minute; DELETE FROM rollup_quarter; "
+                             "DELETE FROM rollup_day");
+    station_open(&station, folder->database);
+    bool more = true;
+    int steps = 0;
+    for (; more && steps < 100; steps++)
+        assert_true(database_tend(station.database, NULL, &more));
+    assert_true(steps > 3 && steps < 100); /* not all at once */
+    station_close(&station);
+    static const char *const same[] = {
+        "SELECT count(*) FROM (SELECT * FROM m EXCEPT SELECT * FROM rollup_minute)",
+        "SELECT count(*) FROM (SELECT * FROM rollup_minute EXCEPT SELECT * FROM m)",
+        "SELECT count(*) FROM (SELECT * FROM q EXCEPT SELECT * FROM rollup_quarter)",
+        "SELECT count(*) FROM (SELECT * FROM d EXCEPT SELECT * FROM rollup_day)",
+        "SELECT 2 - count(*) FROM rollup_day",
+    };
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        assert_int_equal(ask_number(folder->database, same[i]), 0);
+}
+
+struct zone_case {
+    const char *zone;
+    const char *from;
+    const char *to;
+};
+
+/* Years with every change of clock, factors that change, and then another zone. */
+static void test_days_quarters_and_totals_agree_in_every_zone(void **state)
+{
+    struct folder *folder = *state;
+    static const struct zone_case zones[] = {
+        {"Europe/Berlin", "2025-01-01", "2026-12-20"},
+        {"America/Santiago", "2026-02-01", "2026-12-20"},
+        {"Australia/Lord_Howe", "2026-01-15", "2026-12-20"},
+        {"Asia/Kathmandu", "2026-01-01", "2026-06-01"},
+    };
+    uint64_t seed = test_seed();
+    for (size_t z = 0; z < sizeof zones / sizeof zones[0]; z++) {
+        use_zone(zones[z].zone);
+        (void)snprintf(folder->database, sizeof folder->database, "%s/%zu.db", folder->path, z);
+        const char *path = folder->database;
+        struct station station;
+        station_open(&station, path);
+        int64_t begin_ms = at(zones[z].from);
+        int64_t end_ms = at(zones[z].to);
+        int64_t middle_ms = begin_ms + below(&seed, end_ms - begin_ms);
+        int64_t middle_uwh = -1;
+        for (int64_t ms = begin_ms; ms < end_ms; ms += 1000 * (1200 + below(&seed, 7200))) {
+            if (middle_uwh < 0 && ms >= middle_ms)
+                middle_uwh = total_uwh(&station, 0);
+            station_put(&station, 0, ms, below(&seed, 100000), below(&seed, 3000), 0);
+            station_put(&station, 1, ms + 20, below(&seed, 100000), below(&seed, 3000), 0);
+            if (below(&seed, 50) == 0)
+                station_commit(&station);
+            if (below(&seed, 3000) == 0) {
+                const struct calibration factors = {15000.0, 128000.0,
+                                                    300.0 + (double)below(&seed, 40)};
+                station_calibrate(&station, 0, &factors, false, ms + 500);
+            }
+        }
+        station_commit(&station);
+        int64_t last_uwh = total_uwh(&station, 0);
+        station_close(&station);
+        for (int round = 0; round < 2; round++) {
+            check_days(path);
+            assert_int_equal(energy(path, "a", begin_ms, end_ms, BUCKET_DAY), last_uwh);
+            assert_int_equal(energy(path, "a", begin_ms, end_ms, BUCKET_HOUR), last_uwh);
+            assert_int_equal(energy(path, "a", begin_ms, end_ms, BUCKET_YEAR), last_uwh);
+            assert_int_equal(energy(path, "a", middle_ms, end_ms, BUCKET_DAY),
+                             last_uwh - middle_uwh);
+            assert_int_equal(energy(path, "a", begin_ms, middle_ms, BUCKET_MONTH), middle_uwh);
+            use_zone("Pacific/Chatham"); /* +12:45 */
+            station_open(&station, path);
+            bool more = true;
+            while (more)
+                assert_true(database_tend(station.database, NULL, &more));
+            station_close(&station);
+            assert_string_equal(ask(path, "SELECT value FROM meta WHERE name = 'time_zone'"),
+                                "Pacific/Chatham");
+        }
+    }
+}
+
+static void test_old_rows_go_in_steps_and_energy_stays(void **state)
+{
+    const struct folder *folder = *state;
+    const char *path = folder->database;
+    use_zone("UTC");
+    struct station station;
+    station_open(&station, path);
+    int64_t end_ms = BEGIN_MS + 10 * DAY;
+    for (int64_t ms = BEGIN_MS; ms < end_ms; ms += 15000) {
+        station_put(&station, 0, ms, 31790, 3, 0);
+        if (ms % HOUR == 0)
+            station_commit(&station);
+    }
+    station_put(&station, 0, end_ms + HOUR, 31790, 3, 0);
+    station_commit(&station);
+    int64_t whole = energy(path, "a", BEGIN_MS, end_ms, BUCKET_DAY);
+    int64_t part = energy(path, "a", BEGIN_MS + DAY, BEGIN_MS + 3 * DAY, BUCKET_DAY);
+    int64_t hours = energy(path, "a", BEGIN_MS + 8 * DAY, end_ms, BUCKET_HOUR);
+    const struct rows_limits limits = {
+        {end_ms - 2 * DAY, end_ms - 4 * DAY, end_ms - 5 * DAY - HOUR}};
+    bool more = true;
+    int steps = 0;
+    for (; more && steps < 100; steps++)
+        assert_true(database_tend(station.database, &limits, &more));
+    assert_true(steps > 2 && steps < 100);
+    assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM reading"), end_ms - 2 * DAY);
+    assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_minute"),
+                     end_ms - 4 * DAY);
+    assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_quarter"),
+                     end_ms - 5 * DAY - HOUR);
+    assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_day"), BEGIN_MS);
+    assert_int_equal(energy(path, "a", BEGIN_MS, end_ms, BUCKET_DAY), whole);
+    assert_int_equal(energy(path, "a", BEGIN_MS + DAY, BEGIN_MS + 3 * DAY, BUCKET_DAY), part);
+    assert_int_equal(energy(path, "a", BEGIN_MS + 8 * DAY, end_ms, BUCKET_HOUR), hours);
+
+    /* nothing is deleted that is not in the level above yet, nor the last row */
+    const struct rows_limits all = {{end_ms + DAY, end_ms + DAY, end_ms + DAY}};
+    more = true;
+    while (more)
+        assert_true(database_tend(station.database, &all, &more));
+    assert_int_equal(ask_number(path, "SELECT count(*) FROM reading"), 1);
+    assert_int_equal(energy(path, "a", BEGIN_MS, end_ms, BUCKET_MONTH), whole);
+    station_close(&station);
+    station_open(&station, path);
+    station_put(&station, 0, end_ms + 2 * DAY, 31790, 3, 0);
+    station_commit(&station);
+    station_close(&station);
+    assert_int_equal(energy(path, "a", BEGIN_MS, end_ms, BUCKET_MONTH), whole);
+    assert_int_equal(
+        energy(path, "a", BEGIN_MS, end_ms + 3 * DAY, BUCKET_YEAR),
+        calibration_energy_uwh(&factors_one, READING_BL0942, 3 * (10 * DAY / 15000 + 2)));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_rows_agree_with_readings_whatever_happens),
+        TEST(test_a_file_without_rows_is_caught_up_with),
+        TEST(test_days_quarters_and_totals_agree_in_every_zone),
+        TEST(test_old_rows_go_in_steps_and_energy_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
