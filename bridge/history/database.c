@@ -582,6 +582,22 @@ const char *database_set_aside(const struct database *database)
     return database->set_aside;
 }
 
+int64_t database_newest_ms(struct database *database)
+{
+    int64_t key = 0;
+    if (database->db == NULL ||
+        sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
+        return 0; /* whatever is wrong shows when it is written */
+    return rows_key_ms(key);
+}
+
+void database_outboxes(struct database *database, struct outboxes *outboxes)
+{
+    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    if (database->db != NULL && rows_load_outboxes(database->db, outboxes) != SQLITE_OK)
+        *outboxes = (struct outboxes){.writing = INT64_MAX};
+}
+
 const char *database_restored_from(const struct database *database)
 {
     return database->restored_from;

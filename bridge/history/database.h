@@ -62,6 +62,11 @@ bool database_behind(const struct database *database);
 /** The damaged file that was set aside last, "" if none was. Borrowed. */
 const char *database_set_aside(const struct database *database);
 
+/** The stamp of the newest reading, 0 if there is none. */
+int64_t database_newest_ms(struct database *database);
+
+/** How far the sinks have got; none of it if that cannot be read. */
+void database_outboxes(struct database *database, struct outboxes *outboxes);
 /** The copy that it goes on from since, "" if from none. Borrowed. */
 const char *database_restored_from(const struct database *database);
 

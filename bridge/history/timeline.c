@@ -173,6 +173,9 @@ static const char *reason_of_kind(const char *kind)
         {"started", "service_stopped"},
         {"history_resumed", "history_not_written"},
         {"history_renewed", "history_not_written"},
+        {"clock_stepped", "clock_set"},
+        {"clock_set", "clock_set"},
+        {"suspended", "suspended"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (strcmp(reasons[i].kind, kind) == 0)
