@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import obk_boot
+from beken_images import make_ua
 from beken_module import operations
 from harness import BINARY, ROOT, run, wait_for, write_config
 from provision_bench import CLIENT, PROFILE, arguments, bench, image, provision, secrets, steps, whole  # noqa: F401
@@ -205,6 +206,16 @@ def test_json_before_anything_is_opened(folder, secrets):
     result = run("flash", "provision", "--firmware", image(folder), "--progress", "json", "--port", "/dev/not-there")
     (line,) = result.stderr.splitlines()
     assert json.loads(line)["exit_status"] == result.returncode == 2 and "--profile" in json.loads(line)["message"]
+
+
+def test_what_a_file_leaves_open_is_said(folder, secrets):
+    """As `flash write` says it."""
+    firmware = folder / "ua.bin"
+    firmware.write_bytes(make_ua("BK7231N", 8000, tells_length=False))
+    result = run("flash", "provision", "--port", "/dev/not-there", "--firmware", firmware, "--profile", "bl0942-single",
+                 "--client-id", "x", "--wifi-ssid", "n", "--wifi-open", "--mqtt-host", "192.0.2.1", "--yes", "--json")
+    (warning,) = json.loads(result.stdout)["warnings"]
+    assert "filler" in warning and warning in result.stderr
 
 
 def test_terminal_shows_again_what_is_typed(folder):
