@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 4;            -- number of the last migration
+PRAGMA user_version = 5;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -224,4 +224,14 @@ CREATE TABLE foreign_quarter (
     exported_uwh INTEGER NOT NULL CHECK (exported_uwh >= 0),
     file INTEGER NOT NULL REFERENCES foreign_file (id),
     PRIMARY KEY (series, quarter)
+) STRICT, WITHOUT ROWID;
+
+-- How far each time-series engine has got (sinks of bridge.yaml, by id): cursor is the key of the last
+-- reading it took, so the readings behind it are the outbox. A reading that is stored before the cursor
+-- (the clock was set back) moves it back in the same transaction; what was sent already is then sent
+-- again, which changes nothing there: same series, same time. refused: readings it would not take.
+CREATE TABLE sink (
+    id TEXT PRIMARY KEY,
+    cursor INTEGER NOT NULL CHECK (cursor >= 0),
+    refused INTEGER NOT NULL CHECK (refused >= 0)
 ) STRICT, WITHOUT ROWID;

@@ -141,11 +141,15 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
         if (status != STATUS_OK)
             return status;
     }
-    if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
-    if (wishes->device == NULL || wishes->channel == NULL)
-        return error_set(error, STATUS_USAGE,
-                         "Say which circuit with --device and --channel, as in bridge.yaml.");
+    if (optind < argc) {
+        (void)error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
+        return STATUS_USAGE;
+    }
+    if (wishes->device == NULL || wishes->channel == NULL) {
+        (void)error_set(error, STATUS_USAGE,
+                        "Say which circuit with --device and --channel, as in bridge.yaml.");
+        return STATUS_USAGE;
+    }
     return reference_check(&wishes->reference, error);
 }
 
@@ -155,9 +159,11 @@ static enum status find_channel(struct work *work, struct error *error)
     for (size_t i = 0; i < config->device_count; i++)
         if (strcmp(config->devices[i].id, work->wishes->device) == 0)
             work->device = &config->devices[i];
-    if (work->device == NULL)
-        return error_set(error, STATUS_USAGE, "The configuration has no device \"%.60s\".",
-                         work->wishes->device);
+    if (work->device == NULL) {
+        (void)error_set(error, STATUS_USAGE, "The configuration has no device \"%.60s\".",
+                        work->wishes->device);
+        return STATUS_USAGE;
+    }
     for (size_t i = 0; i < work->device->channel_count; i++) {
         if (strcmp(work->device->channels[i].name, work->wishes->channel) != 0)
             continue;
@@ -165,8 +171,9 @@ static enum status find_channel(struct work *work, struct error *error)
         work->channel_index = i;
         return STATUS_OK;
     }
-    return error_set(error, STATUS_USAGE, "Device %s has no channel \"%.20s\".", work->device->id,
-                     work->wishes->channel);
+    (void)error_set(error, STATUS_USAGE, "Device %s has no channel \"%.20s\".", work->device->id,
+                    work->wishes->channel);
+    return STATUS_USAGE;
 }
 
 static enum reading_kind kind_of(const struct work *work)

@@ -60,6 +60,8 @@ enum status command_history_import(const struct command_context *context, int ar
 enum status command_history_power(const struct command_context *context, int argc, char **argv);
 enum status command_history_restore(const struct command_context *context, int argc, char **argv);
 enum status command_history_verify(const struct command_context *context, int argc, char **argv);
+enum status command_history_recalibrate(const struct command_context *context, int argc,
+                                        char **argv);
 enum status command_flash_backup(const struct command_context *context, int argc, char **argv);
 enum status command_flash_erase(const struct command_context *context, int argc, char **argv);
 enum status command_flash_image(const struct command_context *context, int argc, char **argv);

@@ -15,6 +15,7 @@ struct checker {
     const struct config *config;
     const struct notes *file;
     const struct device_notes *devices;
+    const struct notes *sinks;
     struct config_problems *problems;
 };
 
@@ -451,10 +452,50 @@ static void check_tariffs(const struct checker *checker)
     }
 }
 
-void checks_run(const struct config *config, const struct notes *file,
-                const struct device_notes *devices, struct config_problems *problems)
+/* ---- sinks ---- */
+
+static void check_sink(const struct checker *checker, const struct config_sink *sink,
+                       const struct notes *notes)
 {
-    const struct checker checker = {config, file, devices, problems};
+    if (sink->password[0] != '\0' && sink->user[0] == '\0' &&
+        !notes_has(notes->failed, SCOPE_SINK, "user"))
+        problems_add(checker->problems, CONFIG_ERROR, place_of(notes, "password"),
+                     "There is a password but no user.");
+    if (sink->token[0] != '\0' && sink->user[0] != '\0')
+        problems_add(checker->problems, CONFIG_ERROR, place_of(notes, "token"),
+                     "Give either token or user and password; the engine reads one of them.");
+    if (sink->bucket[0] != '\0' && sink->database[0] != '\0')
+        problems_add(checker->problems, CONFIG_ERROR, place_of(notes, "bucket"),
+                     "Give either database (InfluxDB 1) or bucket (InfluxDB 2).");
+    if (sink->org[0] != '\0' && sink->bucket[0] == '\0' &&
+        !notes_has(notes->failed, SCOPE_SINK, "bucket"))
+        problems_add(checker->problems, CONFIG_ERROR, place_of(notes, "org"),
+                     "org needs bucket: InfluxDB 2 has both.");
+    bool secret = sink->token[0] != '\0' || sink->password[0] != '\0';
+    if (secret && strncmp(sink->url, "http://", 7) == 0)
+        problems_add(
+            checker->problems, CONFIG_WARNING, place_of(notes, "url"),
+            "http:// is not encrypted: anybody on the way can read the token or password.");
+}
+
+static void check_sinks(const struct checker *checker)
+{
+    const struct config *config = checker->config;
+    for (size_t i = 0; i < config->sink_count; i++) {
+        check_sink(checker, &config->sinks[i], &checker->sinks[i]);
+        for (size_t j = 0; j < i; j++)
+            if (config->sinks[i].id[0] != '\0' &&
+                strcmp(config->sinks[i].id, config->sinks[j].id) == 0)
+                problems_add(checker->problems, CONFIG_ERROR, place_of(&checker->sinks[i], "id"),
+                             "Another sink has the same id.");
+    }
+}
+
+void checks_run(const struct config *config, const struct notes *file,
+                const struct device_notes *devices, const struct notes *sinks,
+                struct config_problems *problems)
+{
+    const struct checker checker = {config, file, devices, sinks, problems};
     check_device_count(&checker);
     check_ids(&checker);
     check_module_topics(&checker);
@@ -463,5 +504,6 @@ void checks_run(const struct config *config, const struct notes *file,
     check_calibrations(&checker);
     check_mqtt(&checker);
     check_history(&checker);
+    check_sinks(&checker);
     check_tariffs(&checker);
 }

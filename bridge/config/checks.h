@@ -7,6 +7,7 @@
 
 /** Values that were reported already (notes: failed) are left out. devices: one for each device. */
 void checks_run(const struct config *config, const struct notes *file,
-                const struct device_notes *devices, struct config_problems *problems);
+                const struct device_notes *devices, const struct notes *sinks,
+                struct config_problems *problems);
 
 #endif

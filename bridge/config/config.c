@@ -31,7 +31,7 @@ static struct config *load_tree(struct yaml_tree *tree, const struct secrets_sou
     struct yaml_tree *secret_values = secrets_resolve(tree, secrets, problems);
     reader_read(&reader, root);
     if (root->kind == YAML_MAPPING || root->kind == YAML_NOTHING)
-        checks_run(reader.config, &reader.file, reader.devices, problems);
+        checks_run(reader.config, &reader.file, reader.devices, reader.sinks, problems);
     reader_release(&reader);
     yaml_tree_free(secret_values);
     if (adopted != NULL)
@@ -135,6 +135,9 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->device_count; i++)
         release_device(&config->devices[i]);
     free(config->devices);
+    for (size_t i = 0; i < config->sink_count; i++)
+        fields_release(SCOPE_SINK, &config->sinks[i]);
+    free(config->sinks);
     fields_release(SCOPE_FILE, config);
     free(config);
 }

@@ -53,7 +53,8 @@ struct config_homeassistant {
 struct config_history {
     char *path; /**< in data_dir unless absolute */
     int64_t commit_interval_ms;
-    char *time_zone; /**< "system", or an IANA name that this machine knows */
+    int64_t clock_wait_ms; /**< after boot */
+    char *time_zone;       /**< "system", or an IANA name that this machine knows */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
     char *backup_time;                                 /**< "off" or "03:30" of the local clock */
     int64_t backup_keep;                               /**< copies, at least 1 */
@@ -125,6 +126,23 @@ struct config_device {
     uint64_t from_secret; /**< as in struct config */
 };
 
+/** A time-series engine that gets the readings; at most so many. */
+#define CONFIG_SINKS_MAX 8
+struct config_sink {
+    char *id;       /**< [a-z0-9_-]{1,32} */
+    char *url;      /**< http:// or https://, with a path if the engine has one; no / at its end */
+    char *database; /**< InfluxDB 1: ?db= */
+    char *org;      /**< InfluxDB 2 */
+    char *bucket;   /**< InfluxDB 2; "": the API of version 1 */
+    char *token;
+    char *user, *password;
+    int64_t interval_ms;  /**< how often what is new is sent */
+    int64_t batch;        /**< readings in one request at most */
+    bool gzip;            /**< requests are compressed */
+    bool from_now;        /**< what was stored before the sink was first configured is not sent */
+    uint64_t from_secret; /**< as in struct config */
+};
+
 struct config {
     struct config_bridge bridge;
     struct config_mqtt mqtt;
@@ -136,6 +154,8 @@ struct config {
     struct config_openbeken openbeken;
     struct config_device *devices; /**< with room for CONFIG_DEVICES_MAX: none ever moves */
     size_t device_count;
+    struct config_sink *sinks;
+    size_t sink_count;
     uint64_t from_secret; /**< field_bit of those whose value came from secrets.yaml */
 };
 

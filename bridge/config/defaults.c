@@ -156,8 +156,9 @@ static void print_scope(FILE *out, enum field_scope scope, int indent,
     bool first = scope == SCOPE_DEVICE;
     for (size_t i = 0; i < field_count; i++) {
         const struct field *field = &fields[i];
-        if (field->scope != scope || field->type == FIELD_DEVICES ||
-            field->type == FIELD_CHANNELS || !is_shown(field, example))
+        bool list = field->type == FIELD_DEVICES || field->type == FIELD_CHANNELS ||
+                    field->type == FIELD_SINKS;
+        if (field->scope != scope || list || !is_shown(field, example))
             continue;
         int column = indent + 2 * depth_of(field);
         if (scope == SCOPE_FILE && column == 0)
@@ -180,6 +181,24 @@ static void print_example(FILE *out, const struct example *example)
     print_scope(out, SCOPE_CHANNEL, 8, example);
 }
 
+/* None by default, so all of it is a comment. */
+static void print_sinks(FILE *out)
+{
+    (void)fprintf(out, "\n");
+    print_comment(out, 0, field_by_path(SCOPE_FILE, "sinks")->meaning);
+    (void)fprintf(out, "#sinks:\n");
+    const char *dash = "- ";
+    for (size_t i = 0; i < field_count; i++) {
+        const struct field *field = &fields[i];
+        if (field->scope != SCOPE_SINK)
+            continue;
+        print_explanation(out, 4, field);
+        (void)fprintf(out, "#%s%s: %s\n", dash[0] == '-' ? "  - " : "    ", field_key(field),
+                      field->initial != NULL ? field->initial : field->example);
+        dash = "";
+    }
+}
+
 void config_print_defaults(FILE *out)
 {
     print_comment(
@@ -187,6 +206,7 @@ void config_print_defaults(FILE *out)
         "Every key of bridge.yaml with its default and its meaning. Keep what you want to "
         "change, delete the rest: what is not there has its default.");
     print_scope(out, SCOPE_FILE, 0, NULL);
+    print_sinks(out);
     (void)fprintf(out, "\n");
     print_comment(out, 0, field_by_path(SCOPE_FILE, "devices")->meaning);
     print_comment(out, 0, "One example for each driver follows; delete what you do not have.");

@@ -75,15 +75,16 @@ static void match_offer(struct match *match, struct yaml_node *node, const char 
     match->length = length;
 }
 
-static struct match match_device(const struct yaml_node *devices, const char *variable)
+/* An element of a list, by its id. */
+static struct match match_element(const struct yaml_node *list, const char *variable)
 {
     struct match match = {0};
-    if (devices == NULL || devices->kind != YAML_SEQUENCE)
+    if (list == NULL || list->kind != YAML_SEQUENCE)
         return match;
-    for (struct yaml_node *device = devices->first; device != NULL; device = device->next) {
-        const struct yaml_node *id = yaml_node_child(device, "id");
+    for (struct yaml_node *element = list->first; element != NULL; element = element->next) {
+        const struct yaml_node *id = yaml_node_child(element, "id");
         if (id != NULL && id->kind == YAML_SCALAR)
-            match_offer(&match, device, id->text, variable);
+            match_offer(&match, element, id->text, variable);
     }
     return match;
 }
@@ -170,7 +171,7 @@ static void override_device(const struct overrides *overrides, const char *varia
                             const char *value, struct place place)
 {
     struct yaml_node *root = yaml_tree_root(overrides->tree);
-    struct match device = match_device(yaml_node_child(root, "devices"), variable);
+    struct match device = match_element(yaml_node_child(root, "devices"), variable);
     if (device.node == NULL) {
         problems_add(
             overrides->problems, CONFIG_ERROR, place,
@@ -202,6 +203,23 @@ static void override_device(const struct overrides *overrides, const char *varia
         override(overrides, SCOPE_DEVICE, device.node, rest, value, place);
 }
 
+static void override_sink(const struct overrides *overrides, const char *variable,
+                          const char *value, struct place place)
+{
+    struct yaml_node *root = yaml_tree_root(overrides->tree);
+    struct match sink = match_element(yaml_node_child(root, "sinks"), variable);
+    if (sink.node == NULL)
+        problems_add(overrides->problems, CONFIG_ERROR, place,
+                     "This variable names no sink of the configuration. Behind BL2MQTT_SINKS__ "
+                     "comes the id in capitals, with _ for -, then __ and a key.");
+    else if (sink.ambiguous)
+        problems_add(overrides->problems, CONFIG_ERROR, place,
+                     "This variable could mean two different sinks, as - and _ look the same in "
+                     "it; set the key in the file.");
+    else
+        override(overrides, SCOPE_SINK, sink.node, variable + sink.length, value, place);
+}
+
 void environment_apply(struct yaml_tree *tree, char *const *environment,
                        struct config_problems *problems)
 {
@@ -215,8 +233,11 @@ void environment_apply(struct yaml_tree *tree, char *const *environment,
         struct place place = {name, 0, 0};
         const char *variable = name + strlen(PREFIX);
         size_t devices = match_name(variable, "devices");
+        size_t sinks = match_name(variable, "sinks");
         if (devices > 0)
             override_device(&overrides, variable + devices, equals + 1, place);
+        else if (sinks > 0)
+            override_sink(&overrides, variable + sinks, equals + 1, place);
         else
             override(&overrides, SCOPE_FILE, root, variable, equals + 1, place);
     }

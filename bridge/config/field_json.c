@@ -55,6 +55,7 @@ json_t *field_to_json(const struct field *field, const void *target)
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
     case FIELD_LIST:
+    case FIELD_SINKS:
         break;
     }
     return json_null();

@@ -234,6 +234,7 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
     case FIELD_LIST:
+    case FIELD_SINKS:
         break;
     }
     return false;

@@ -63,6 +63,9 @@ void field_append_kind(const struct field *field, struct text *out)
     case FIELD_DEVICES:
         text_append(out, "a list: each device begins with `- id:`");
         break;
+    case FIELD_SINKS:
+        text_append(out, "a list: each sink begins with `- id:`");
+        break;
     case FIELD_CHANNELS:
         text_append(out, "a group of channels by name, such as {a: {...}, b: {...}}");
         break;

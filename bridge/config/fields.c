@@ -21,6 +21,9 @@
 #define IN_CHANNEL(member)                                                                         \
     .scope = SCOPE_CHANNEL, .offset = offsetof(struct config_channel, member),                     \
     .size = sizeof(((struct config_channel *)NULL)->member)
+#define IN_SINK(member)                                                                            \
+    .scope = SCOPE_SINK, .offset = offsetof(struct config_sink, member),                           \
+    .size = sizeof(((struct config_sink *)NULL)->member), .drivers = FOR_ALL
 #define IN_TARIFF(member)                                                                          \
     .scope = SCOPE_TARIFF, .offset = offsetof(struct config_tariff, member),                       \
     .size = sizeof(((struct config_tariff *)NULL)->member), .drivers = FOR_ALL
@@ -52,6 +55,7 @@ static const struct field_choice energy_units[] = {
 static const struct field_choice bauds[] = {
     {"4800", 4800}, {"9600", 9600}, {"19200", 19200}, {"38400", 38400}, {NULL, 0},
 };
+static const struct field_choice sink_starts[] = {{"beginning", false}, {"now", true}, {NULL, 0}};
 static const struct field_choice loads[] = {
     {"household", 0}, {"solar", 0}, {"idle", 0}, {"constant", 0}, {NULL, 0},
 };
@@ -127,9 +131,14 @@ const struct field fields[] = {
      .path = "history.path", .initial = "history.db",
      .meaning = "The database's file; in bridge.data_dir unless it begins with /."},
     {IN_FILE(history.commit_interval_ms), .type = FIELD_DURATION, .low = 200, .high = 60 * SECOND,
-     .path = "history.commit_interval", .initial = "5s",
+     .path = "history.commit_interval", .initial = "20s",
      .meaning = "How often what was measured is written to disk; a power cut loses this much at "
                 "most."},
+    {IN_FILE(history.clock_wait_ms), .type = FIELD_DURATION, .low = 0, .high = 24 * HOUR,
+     .path = "history.clock_wait", .initial = "10m",
+     .meaning =
+         "How long after the start of this machine readings wait in memory for a clock that the "
+         "network has not set yet. 0s: they are stamped with it as it stands."},
     {IN_FILE(history.time_zone), .type = FIELD_TEXT, .rule = TEXT_ZONE, .high = 100,
      .path = "history.time_zone", .initial = "system",
      .meaning = "The zone that days, months and years follow: an IANA name such as Europe/Berlin. "
@@ -192,6 +201,13 @@ const struct field fields[] = {
      .otherwise = "no password", .secret = true,
      .meaning = "Password of the modules' web pages, if they have one; needed for updates."},
 
+    {.scope = SCOPE_FILE,
+     .type = FIELD_SINKS,
+     .path = "sinks",
+     .drivers = FOR_ALL,
+     .meaning = "Time-series engines that get every reading: InfluxDB, VictoriaMetrics, QuestDB "
+                "and others "
+                "that take Influx line protocol over HTTP. A list."},
     {.scope = SCOPE_FILE,
      .type = FIELD_DEVICES,
      .path = "devices",
@@ -298,6 +314,41 @@ const struct field fields[] = {
      .otherwise = "follows from the other two (openbeken: 1000)",
      .meaning = "Counts per watt; energy follows from it."},
 
+    {IN_SINK(id), .type = FIELD_TEXT, .rule = TEXT_ID, .high = 32, .path = "id",
+     .required = FOR_ALL, .example = "influx",
+     .meaning = "Names the sink; how far it has got hangs on it. Another id begins anew."},
+    {IN_SINK(url), .type = FIELD_TEXT, .rule = TEXT_URL, .high = 500, .path = "url",
+     .required = FOR_ALL, .example = "http://192.168.1.5:8086",
+     .meaning = "The engine, with the path below which it has its /write: "
+                "http://vminsert:8480/insert/0/influx for a VictoriaMetrics cluster."},
+    {IN_SINK(database), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 200, .path = "database",
+     .example = "meters", .otherwise = "none",
+     .meaning = "InfluxDB 1: the database, which must be there. Other engines need none."},
+    {IN_SINK(bucket), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 200, .path = "bucket",
+     .example = "meters", .otherwise = "none; the API of version 1",
+     .meaning = "InfluxDB 2: the bucket. Its API (/api/v2/write) is then used."},
+    {IN_SINK(org), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 200, .path = "org",
+     .example = "home", .otherwise = "none", .meaning = "InfluxDB 2: the organisation."},
+    {IN_SINK(token), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024, .path = "token",
+     .example = "!secret influx_token", .otherwise = "none", .secret = true,
+     .meaning = "Sent as `Authorization: Token`; best kept in secrets.yaml."},
+    {IN_SINK(user), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024, .path = "user",
+     .example = "!secret influx_user", .otherwise = "no user", .secret = true,
+     .meaning = "User name, where the engine asks for one (HTTP basic)."},
+    {IN_SINK(password), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024, .path = "password",
+     .example = "!secret influx_password", .otherwise = "no password", .secret = true,
+     .meaning = "Its password; best kept in secrets.yaml."},
+    {IN_SINK(interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = HOUR, .path = "interval",
+     .initial = "10s", .meaning = "How often what is new is sent."},
+    {IN_SINK(batch), .type = FIELD_INTEGER, .low = 1, .high = 2000, .path = "batch",
+     .initial = "2000", .meaning = "Readings in one request at most."},
+    {IN_SINK(gzip), .type = FIELD_BOOL, .path = "gzip", .initial = "true",
+     .meaning =
+         "Compress what is sent, to about a seventh. false for engines that cannot read it."},
+    {IN_SINK(from_now), .type = FIELD_CHOICE, .choices = sink_starts, .path = "start",
+     .initial = "beginning",
+     .meaning = "What a new sink gets first: all that is in the history, or only what is measured "
+                "from now on."},
     {IN_TARIFF(valid_from), .type = FIELD_TEXT, .rule = TEXT_DATE, .high = 10, .path = "valid_from",
      .example = "2026-01-01", .otherwise = "it has always held",
      .meaning = "The first day on which it holds."},
@@ -385,7 +436,7 @@ const struct field *field_by_path(enum field_scope scope, const char *path)
 bool field_has_value(const struct field *field)
 {
     return field->type != FIELD_GROUP && field->type != FIELD_DEVICES &&
-           field->type != FIELD_CHANNELS && field->type != FIELD_LIST;
+           field->type != FIELD_CHANNELS && field->type != FIELD_SINKS && field->type != FIELD_LIST;
 }
 
 const struct field_choice *field_choice_of(const struct field *field, int64_t value)

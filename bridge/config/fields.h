@@ -20,13 +20,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum field_scope { SCOPE_FILE, SCOPE_DEVICE, SCOPE_CHANNEL, SCOPE_TARIFF, SCOPE_WINDOW };
-#define SCOPE_COUNT 5
+enum field_scope {
+    SCOPE_FILE,
+    SCOPE_DEVICE,
+    SCOPE_CHANNEL,
+    SCOPE_TARIFF,
+    SCOPE_WINDOW,
+    SCOPE_SINK
+};
+#define SCOPE_COUNT 6
 
 enum field_type {
     FIELD_GROUP,    /**< keys below it; no value of its own */
     FIELD_DEVICES,  /**< the list of devices */
     FIELD_CHANNELS, /**< the channels of a device, by name */
+    FIELD_SINKS,    /**< the list of sinks */
     FIELD_LIST,     /**< a list of groups, each of the scope item_scope */
     FIELD_TEXT,     /**< char * */
     FIELD_BOOL,     /**< bool: true, false */
@@ -105,7 +113,7 @@ void *field_items(const struct field *field, const void *target, size_t *count);
 /** Gives the list that many elements with their defaults; it must have none. */
 void field_make_items(const struct field *field, void *target, size_t count);
 
-/** False for groups, lists, the list of devices and the channels. */
+/** False for groups, lists, the lists of devices and sinks, and the channels. */
 bool field_has_value(const struct field *field);
 
 /** The choice with that value, NULL if there is none. */

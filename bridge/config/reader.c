@@ -9,6 +9,7 @@
 
 static void read_devices(struct target *target, const struct field *field, struct yaml_node *node);
 static void read_channels(struct target *target, const struct field *field, struct yaml_node *node);
+static void read_sinks(struct target *target, const struct field *field, struct yaml_node *node);
 
 static void read_list(struct target *target, const struct field *field, struct yaml_node *node);
 
@@ -48,6 +49,9 @@ static void read_field(struct target *target, const struct field *field, struct 
         break;
     case FIELD_CHANNELS:
         read_channels(target, field, node);
+        break;
+    case FIELD_SINKS:
+        read_sinks(target, field, node);
         break;
     case FIELD_LIST:
         read_list(target, field, node);
@@ -328,6 +332,66 @@ static void read_devices(struct target *target, const struct field *field, struc
         read_device(reader, number++, child);
 }
 
+/* ---- sinks ---- */
+
+static void label_sink(struct target *target, const struct yaml_node *node, size_t number)
+{
+    struct text label;
+    text_init(&label, target->label, sizeof target->label);
+    const struct yaml_node *id = yaml_node_child(node, "id");
+    if (id != NULL && id->kind == YAML_SCALAR && !id->secret && id->text[0] != '\0')
+        text_append(&label, "sinks.%.32s.", id->text);
+    else
+        text_append(&label, "sinks[%zu].", number + 1);
+}
+
+static void read_sink(struct reader *reader, size_t number, struct yaml_node *node)
+{
+    struct config_sink *sink = &reader->config->sinks[number];
+    struct target target = {
+        .reader = reader,
+        .scope = SCOPE_SINK,
+        .memory = sink,
+        .from_secret = &sink->from_secret,
+        .notes = &reader->sinks[number],
+        .drivers = FOR_ALL,
+    };
+    label_sink(&target, node, number);
+    target.notes->node = node;
+    if (node->kind == YAML_MAPPING)
+        read_scope(&target, node);
+    else if (node->kind != YAML_BROKEN)
+        problems_add(reader->problems, CONFIG_ERROR, node->place,
+                     "A sink is a group of keys: `- id: influx`, and below, indented like id, its "
+                     "other keys.");
+}
+
+static void read_sinks(struct target *target, const struct field *field, struct yaml_node *node)
+{
+    struct reader *reader = target->reader;
+    if (node->kind == YAML_NOTHING) /* all may be commented out */
+        return;
+    if (node->kind != YAML_SEQUENCE) {
+        report_value(target, field, node, "");
+        return;
+    }
+    if (node->count > CONFIG_SINKS_MAX) {
+        target->notes->failed |= field_bit(field);
+        problems_add(reader->problems, CONFIG_ERROR, node->place,
+                     "There are %zu sinks; one bridge can have at most %d.", node->count,
+                     CONFIG_SINKS_MAX);
+        return;
+    }
+    reader->config->sinks = memory_new(node->count, sizeof *reader->config->sinks);
+    reader->sinks = memory_new(node->count, sizeof *reader->sinks);
+    reader->config->sink_count = node->count;
+    for (size_t i = 0; i < node->count; i++)
+        fields_initialise(SCOPE_SINK, &reader->config->sinks[i]);
+    size_t number = 0;
+    for (struct yaml_node *child = node->first; child != NULL; child = child->next)
+        read_sink(reader, number++, child);
+}
+
 /* ---- the whole ---- */
 
 void reader_read(struct reader *reader, struct yaml_node *root)
@@ -354,4 +418,5 @@ void reader_release(struct reader *reader)
     for (size_t i = 0; reader->devices != NULL && i < reader->config->device_count; i++)
         free(reader->devices[i].channels);
     free(reader->devices);
+    free(reader->sinks);
 }

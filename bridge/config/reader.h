@@ -10,7 +10,8 @@ struct reader {
     struct config *config;
     struct notes file;
     struct device_notes *devices;
-    size_t adopted; /**< so many devices at the end of the list have files of their own */
+    struct notes *sinks; /**< beside config->sinks */
+    size_t adopted;      /**< so many devices at the end of the list have files of their own */
 };
 
 /** What is being read into. */
@@ -26,8 +27,8 @@ struct target {
 
 /**
  * Fills reader->config (its own fields initialised by the caller) from the tree and reports
- * whatever is not in the table or not as it must be. Leaves reader->file and reader->devices (may
- * be NULL) for the checks; reader_release frees the latter.
+ * whatever is not in the table or not as it must be. Leaves reader->file, reader->devices and
+ * reader->sinks (both may be NULL) for the checks; reader_release frees the latter two.
  */
 void reader_read(struct reader *reader, struct yaml_node *root);
 void reader_release(struct reader *reader);

@@ -8,8 +8,8 @@
 /* An address may have a password in it where none belongs. */
 static bool is_confidential(const struct field *field, const struct yaml_node *node)
 {
-    return field->secret || node->secret ||
-           (field->rule == TEXT_SERVER && strchr(node->text, '@') != NULL);
+    bool address = field->rule == TEXT_SERVER || field->rule == TEXT_URL;
+    return field->secret || node->secret || (address && strchr(node->text, '@') != NULL);
 }
 
 static void append_found(struct text *out, const struct field *field, const struct yaml_node *node)
@@ -43,6 +43,8 @@ static const char *hint_at_kind(const struct field *field, const struct yaml_nod
         return " If it begins with a '#', put it in quotes; if none is wanted, remove the key.";
     if (field->type == FIELD_DEVICES && node->kind == YAML_MAPPING)
         return " Write `- id: name` and indent the device's other keys like id.";
+    if (field->type == FIELD_SINKS && node->kind == YAML_MAPPING)
+        return " Write `- id: name` and indent the sink's other keys like id.";
     if (field->type == FIELD_CHANNELS && node->kind == YAML_SEQUENCE)
         return " Write `a:` where the list has `-`.";
     return "";
@@ -97,6 +99,8 @@ static void append_scope(struct text *out, const struct field *field)
         text_append(out, "the top level of the file");
     if (field->scope == SCOPE_DEVICE)
         text_append(out, length > 0 ? " of a device" : "a device");
+    if (field->scope == SCOPE_SINK)
+        text_append(out, length > 0 ? " of a sink" : "a sink");
     if (field->scope == SCOPE_CHANNEL)
         text_append(out, length > 0 ? " of a channel" : "a channel");
     if (field->scope == SCOPE_TARIFF)

@@ -14,6 +14,7 @@ static json_t *initial_json(const struct field *field)
         struct config_channel channel;
         struct config_tariff tariff;
         struct config_tariff_window window;
+        struct config_sink sink;
     } target;
     char unused[200];
     struct text hint;
@@ -99,6 +100,7 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_DEVICES:
     case FIELD_CHANNELS:
     case FIELD_LIST:
+    case FIELD_SINKS:
         break;
     }
 }
@@ -216,6 +218,14 @@ static json_t *list_schema(const struct field *field)
                      (json_int_t)field->item_limit, "items", item);
 }
 
+static json_t *sinks_schema(void)
+{
+    json_t *item = scope_schema(SCOPE_SINK);
+    json_object_set_new(item, "required", required_json(SCOPE_SINK, FOR_ALL));
+    return json_pack("{s:[s,s],s:i,s:o}", "type", "array", "null", "maxItems", CONFIG_SINKS_MAX,
+                     "items", item);
+}
+
 /* The schema of one field, without what stands below it if it is a group. */
 static json_t *field_schema(const struct field *field)
 {
@@ -226,6 +236,8 @@ static json_t *field_schema(const struct field *field)
         result = channels_schema();
     } else if (field->type == FIELD_LIST) {
         result = list_schema(field);
+    } else if (field->type == FIELD_SINKS) {
+        result = sinks_schema();
     } else if (field->type == FIELD_GROUP) {
         result = json_pack("{s:[s,s],s:b,s:{}}", "type", "object", "null", "additionalProperties",
                            0, "properties");

@@ -26,6 +26,8 @@ static const struct {
     [TEXT_LISTEN] = {"host:port, or off",
                      "^(off|([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5})$"},
     [TEXT_PATH] = {"the name of a file or folder", NULL},
+    [TEXT_URL] = {"http://host or https://host, with :port and path where there are such",
+                  "^https?://[^\\s@?#/][^\\s@?#]*$"},
     [TEXT_ZONE] = {"a time zone such as Europe/Berlin, or system", "^[A-Za-z][A-Za-z0-9_+/-]*$"},
     [TEXT_DEVICE] = {"the path of a serial port", "^/."},
     [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
@@ -249,6 +251,34 @@ static bool check_server(const char *text, struct text *normal, struct text *rea
     return check_host_and_port(rest, tls ? 8883 : 1883, normal, reason);
 }
 
+static bool check_url(const char *text, struct text *normal, struct text *reason)
+{
+    bool tls = strncmp(text, "https://", 8) == 0;
+    const char *host = text + (tls ? 8 : 7);
+    if (!tls && strncmp(text, "http://", 7) != 0) {
+        text_append(reason, "%s",
+                    strstr(text, "://") == NULL ? "Put http:// in front."
+                                                : "Only http:// and https:// are supported.");
+        return false;
+    }
+    if (strchr(host, '@') != NULL) {
+        text_append(reason, "User and password have keys of their own.");
+        return false;
+    }
+    if (strpbrk(host, "?#") != NULL) {
+        text_append(reason, "Database, bucket and org have keys of their own; nothing follows the "
+                            "path.");
+        return false;
+    }
+    if (host[0] == '\0' || host[0] == '/' || strchr(host, ' ') != NULL)
+        return false;
+    size_t length = strlen(text);
+    while (text[length - 1] == '/')
+        length--;
+    text_append(normal, "%.*s", (int)length, text);
+    return true;
+}
+
 static bool check_listen(const char *text, struct text *normal, struct text *reason)
 {
     char copy[HOST_MAX + 16];
@@ -337,6 +367,8 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
     }
     if (rule == TEXT_SERVER)
         return check_server(text, &out, reason);
+    if (rule == TEXT_URL)
+        return check_url(text, &out, reason);
     if (rule == TEXT_LISTEN)
         return check_listen(text, &out, reason);
     if (!check_tariff_text(rule, text))

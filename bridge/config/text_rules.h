@@ -16,6 +16,7 @@ enum text_rule {
     TEXT_SERVER, /**< mqtt://host[:port] or mqtts://host[:port] */
     TEXT_LISTEN, /**< "off" or host:port */
     TEXT_PATH,   /**< a file or folder; not empty */
+    TEXT_URL,    /**< http:// or https://; the / at its end is taken away */
     TEXT_ZONE,   /**< "system", or a time zone that this machine knows */
     TEXT_DEVICE, /**< an absolute path: /dev/... */
     TEXT_CLOCK_OR_OFF, /**< a time of day, "03:30", or "off" */

@@ -84,5 +84,10 @@ json_t *config_to_json(const struct config *config, bool redact)
     for (size_t i = 0; i < config->device_count; i++)
         json_array_append_new(devices, device_json(&config->devices[i], redact));
     json_object_set_new(result, "devices", devices);
+    json_t *sinks = json_array();
+    for (size_t i = 0; i < config->sink_count; i++)
+        json_array_append_new(sinks, scope_json(SCOPE_SINK, &config->sinks[i], FOR_ALL,
+                                                config->sinks[i].from_secret, redact));
+    json_object_set_new(result, "sinks", sinks);
     return result;
 }

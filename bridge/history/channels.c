@@ -175,6 +175,8 @@ bool channels_record_waits(const struct known_channel *channel)
 void channels_put_state(struct known_channel *channel, const struct energy_state *state)
 {
     channel->state = *state;
+    if (channel->adjusted)
+        energy_adjust(&channel->state, &channel->adjustment);
     channel->has_state = true;
     channel->counted = channel->recorded;
     channel->dirty = true;
@@ -187,6 +189,20 @@ void channels_take(struct channels *channels, struct known_channel *channel,
         (void)channels_record(channels, channel, &found->counted.factors, found->counted.invert,
                               found->counted.origin, found->counted.valid_from_ms);
     channels_put_state(channel, &found->state);
+}
+
+void channels_adjust(struct known_channel *channel, const struct energy_adjustment *adjustment)
+{
+    energy_adjust(&channel->state, adjustment);
+    channel->stored_imported_uwh += adjustment->total_imported_uwh;
+    channel->stored_exported_uwh += adjustment->total_exported_uwh;
+    channel->adjustment = *adjustment;
+    channel->adjusted = true;
+}
+
+void channels_adjusted(struct known_channel *channel)
+{
+    channel->adjusted = false;
 }
 
 void channels_forget_stored(struct channels *channels)

@@ -50,7 +50,9 @@ struct known_channel {
     struct energy_state state;
     struct known_calibration counted; /**< under which state's counts were counted */
     bool dirty;                       /**< state is newer than the file */
-    int64_t stored_imported_uwh;      /**< totals as of the last transaction */
+    bool adjusted;                    /**< states that are put do not know of adjustment yet */
+    struct energy_adjustment adjustment;
+    int64_t stored_imported_uwh; /**< totals as of the last transaction */
     int64_t stored_exported_uwh;
 };
 
@@ -100,6 +102,11 @@ void channels_put_state(struct known_channel *channel, const struct energy_state
 /** Gives a channel the state of a found one, counted with the calibration that was counted with. */
 void channels_take(struct channels *channels, struct known_channel *channel,
                    const struct known_channel *found);
+
+/** The past was recalibrated, as is stored already: states that are put get the difference until
+ *  channels_adjusted says that their owner has it. */
+void channels_adjust(struct known_channel *channel, const struct energy_adjustment *adjustment);
+void channels_adjusted(struct known_channel *channel);
 
 /** Imported and exported total of a state; without factors (id 0) counts mean nothing, and only the
  *  base is known. */

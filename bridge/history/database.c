@@ -3,6 +3,7 @@
 
 #include "bridge/history/backup.h"
 #include "bridge/history/migrate.h"
+#include "bridge/history/recalibrate.h"
 #include "bridge/history/rescue.h"
 #include "bridge/history/restore.h"
 #include "bridge/history/sql.h"
@@ -163,10 +164,13 @@ static int set_modes(sqlite3 *db)
     (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. */
-    int code = sql_run(db, "PRAGMA journal_mode = WAL");
+    /* A transaction writes the page at the table's right edge and that of the totals, whatever is new
+     * in them: with pages of half the usual size a day's writing was measured at 65 MB instead of 85
+     * (two channels, a commit every 20 s). A file that exists keeps its size. */
+    int code = sql_run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL");
     if (code == SQLITE_OK)
         code = sql_run(db, "PRAGMA synchronous = FULL;"
-                           "PRAGMA wal_autocheckpoint = 1000;"
+                           "PRAGMA wal_autocheckpoint = 2000;"
                            "PRAGMA journal_size_limit = 4194304;");
     return code;
 }
@@ -557,6 +561,17 @@ bool database_tend(struct database *database, const struct rows_limits *limits, 
     return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
 }
 
+enum status database_recalibrate(struct database *database,
+                                 const struct history_recalibration *wish,
+                                 struct history_recalibrated *done, struct error *error)
+{
+    if (database->db == NULL)
+        return error_set(error, STATUS_FAILED,
+                         "The history cannot be written at the moment; try again when it can.");
+    return recalibrate(database->db, rows_roller(database->rows), database->path, wish, done,
+                       error);
+}
+
 bool database_behind(const struct database *database)
 {
     return database->db != NULL && rows_behind(database->rows);
@@ -565,6 +580,22 @@ bool database_behind(const struct database *database)
 const char *database_set_aside(const struct database *database)
 {
     return database->set_aside;
+}
+
+int64_t database_newest_ms(struct database *database)
+{
+    int64_t key = 0;
+    if (database->db == NULL ||
+        sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
+        return 0; /* whatever is wrong shows when it is written */
+    return rows_key_ms(key);
+}
+
+void database_outboxes(struct database *database, struct outboxes *outboxes)
+{
+    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    if (database->db != NULL && rows_load_outboxes(database->db, outboxes) != SQLITE_OK)
+        *outboxes = (struct outboxes){.writing = INT64_MAX};
 }
 
 const char *database_restored_from(const struct database *database)

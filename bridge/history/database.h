@@ -7,6 +7,7 @@
 #define BRIDGE_HISTORY_DATABASE_H
 
 #include "bridge/history/channels.h"
+#include "bridge/history/recalibration.h"
 #include "bridge/history/rows.h"
 #include "drivers/base/log.h"
 #include "drivers/base/status.h"
@@ -50,12 +51,22 @@ enum database_result database_write(struct database *database, struct channels *
  *  will fail as well, and tell. */
 bool database_tend(struct database *database, const struct rows_limits *limits, bool *more);
 
+/** As recalibrate.h; STATUS_FAILED also while the disk refuses. */
+enum status database_recalibrate(struct database *database,
+                                 const struct history_recalibration *wish,
+                                 struct history_recalibrated *done, struct error *error);
+
 /** Whether database_tend is wanted beside the daily deleting. */
 bool database_behind(const struct database *database);
 
 /** The damaged file that was set aside last, "" if none was. Borrowed. */
 const char *database_set_aside(const struct database *database);
 
+/** The stamp of the newest reading, 0 if there is none. */
+int64_t database_newest_ms(struct database *database);
+
+/** How far the sinks have got; none of it if that cannot be read. */
+void database_outboxes(struct database *database, struct outboxes *outboxes);
 /** The copy that it goes on from since, "" if from none. Borrowed. */
 const char *database_restored_from(const struct database *database);
 

@@ -5,6 +5,7 @@
 #include "bridge/history/database.h"
 #include "bridge/history/queue.h"
 #include "bridge/history/writer.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
 #include <string.h>
@@ -99,6 +100,23 @@ enum status history_measured(struct history *history, unsigned number,
                      "the history is written again.");
 }
 
+enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
+                                struct history_recalibrated *done, struct error *error)
+{
+    return writer_recalibrate(history->writer, wish, done, error);
+}
+
+bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish)
+{
+    return writer_recalibration_begin(history->writer, wish);
+}
+
+bool history_recalibration_end(struct history *history, enum status *status,
+                               struct history_recalibrated *done, struct error *error)
+{
+    return writer_recalibration_end(history->writer, status, done, error);
+}
+
 bool history_in_use(const char *path)
 {
     return database_in_use(path);
@@ -142,10 +160,32 @@ static void copy_cut(char *target, size_t size, const char *text)
 void history_put_event(struct history *history, unsigned number, int64_t wall_ms, const char *kind,
                        const char *message)
 {
-    struct queued_event event = {.wall_ms = wall_ms, .number = number};
+    struct queued_event event = {.wall_ms = wall_ms, .boot_ms = clock_boot_ms(), .number = number};
     copy_cut(event.kind, sizeof event.kind, kind);
     copy_cut(event.message, sizeof event.message, message);
     writer_put_event(history->writer, &event);
+}
+
+enum status history_outbox(struct history *history, const char *id, bool from_now, unsigned *number,
+                           struct error *error)
+{
+    if (writer_outbox(history->writer, id, from_now, number))
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_FAILED,
+        "The history knows too many sinks to add %s. Those that are no longer "
+        "configured can be deleted from its table `sink` while the service is stopped.",
+        id);
+}
+
+int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file)
+{
+    return writer_outbox_begin(history->writer, number, file);
+}
+
+void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused)
+{
+    writer_outbox_done(history->writer, number, cursor, refused);
 }
 
 void history_stored_totals(struct history *history, unsigned number, int64_t *imported_uwh,

@@ -7,11 +7,12 @@
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
  * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
  * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
- * itself.
+ * itself. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
 
+#include "bridge/history/recalibration.h"
 #include "bridge/meter/calibration.h"
 #include "bridge/meter/energy.h"
 #include "drivers/base/log.h"
@@ -25,7 +26,9 @@ struct history_options {
     const char *path;           /**< the database file; its folder must exist */
     const char *backup_folder;  /**< where copies of it are looked for after damage; NULL or "":
                                      beside it */
-    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
+    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 20000 */
+    int64_t clock_wait_ms;      /**< so long after boot, readings wait for a clock that is not set
+                                     (stamping.h); 0: never */
     size_t queue_limit;         /**< readings held in memory at most, 0: the default, 65536; while a
                                      transaction is under way as many again may arrive. When
                                      they do not fit the oldest go, and the energy they had
@@ -91,6 +94,19 @@ enum status history_measured(struct history *history, unsigned number,
                              const struct calibration *calibration, int64_t wall_ms,
                              struct error *error);
 
+/** Corrects the past at once; only before history_start. */
+enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
+                                struct history_recalibrated *done, struct error *error);
+
+/** The same while the writer runs: it does it after what was put so far, and wakes the owner. False if
+ *  another one has not ended yet. */
+bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish);
+
+/** True once when it is done. Then give done->adjustment to the meter of channel done->number before
+ *  anything else is put (unless it was a dry run or failed). */
+bool history_recalibration_end(struct history *history, enum status *status,
+                               struct history_recalibrated *done, struct error *error);
+
 /** Whether a service is writing the history at path. */
 bool history_in_use(const char *path);
 
@@ -109,6 +125,21 @@ void history_put_state(struct history *history, unsigned number, const struct en
 void history_put_event(struct history *history, unsigned number, int64_t wall_ms, const char *kind,
                        const char *message);
 
+/**
+ * The outbox of a sink: what stands behind its cursor. Made on first sight, before history_start, with
+ * the cursor at the beginning, or behind the newest reading. STATUS_FAILED: there are too many.
+ */
+enum status history_outbox(struct history *history, const char *id, bool from_now, unsigned *number,
+                           struct error *error);
+
+/** On any thread, before reading on (history_stream_read): the key after which to read. *file changes
+ *  when a fresh file was begun, which is to be opened then. */
+int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file);
+
+/** The sink has everything up to this key, but for `refused` readings that it will never take. Stored
+ *  with the next transaction; a crash before it only makes the sink get something twice. */
+void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused);
+
 /** Totals as of the last transaction, in microwatt hours: what a power cut at this moment would
  * leave. A bridge that publishes these, not the meter's, never has to take a published total back.
  */
@@ -125,9 +156,14 @@ struct history_health {
                                 the disk holds it up: the watchdog's witness */
     bool may_lag;          /**< totals may have been known, and published, that are later than those
                                 loaded at open: the stop was not clean, or the file is a fresh one */
-    char problem[256];     /**< a sentence, "" when healthy */
-    char set_aside[256];   /**< path of a damaged file that was set aside at open, or "" */
-    char restored[256];    /**< path of the copy that the history goes on from since then, or "" */
+    /** What was last found about the wall clock: a stable word (also an event's kind) and a sentence,
+     *  "" while nothing was. clock_awaited: readings are held until it is set. */
+    char clock_event[32];
+    char clock_message[256];
+    bool clock_awaited;
+    char problem[256];   /**< a sentence, "" when healthy */
+    char set_aside[256]; /**< path of a damaged file that was set aside at open, or "" */
+    char restored[256];  /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 

@@ -13,6 +13,7 @@ extern const unsigned char migration_0001_first[];
 extern const unsigned char migration_0002_calibration_origin[];
 extern const unsigned char migration_0003_rollups[];
 extern const unsigned char migration_0004_foreign_energy[];
+extern const unsigned char migration_0005_sinks[];
 
 const struct migration *migrations(size_t *count)
 {
@@ -21,6 +22,7 @@ const struct migration *migrations(size_t *count)
         {2, "0002_calibration_origin", (const char *)migration_0002_calibration_origin},
         {3, "0003_rollups", (const char *)migration_0003_rollups},
         {4, "0004_foreign_energy", (const char *)migration_0004_foreign_energy},
+        {5, "0005_sinks", (const char *)migration_0005_sinks},
     };
     *count = sizeof list / sizeof list[0];
     return list;

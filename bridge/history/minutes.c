@@ -34,6 +34,7 @@ struct minutes {
     uint16_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into lanes plus 1 */
     bool positioned;                            /* the lanes stand at at_ms */
     int64_t at_ms;
+    int64_t emitted; /* rows of this run */
     minutes_emit emit;
     void *context;
 };
@@ -106,6 +107,7 @@ static int emit_row(struct minutes *minutes, struct lane *lane)
     const struct rollup_row *row = &lane->row;
     if (row->samples == 0 && row->covered_ms == 0)
         return SQLITE_OK;
+    minutes->emitted++;
     return minutes->emit(minutes->context, row);
 }
 
@@ -277,7 +279,7 @@ static int advance(struct minutes *minutes, int64_t wall_ms, int64_t to_ms)
     return code;
 }
 
-static int read_on(struct minutes *minutes, int64_t to_ms, int64_t readings)
+static int read_on(struct minutes *minutes, int64_t to_ms, int64_t most)
 {
     ask(minutes, minutes->at_ms, to_ms);
     int code = SQLITE_OK;
@@ -288,7 +290,7 @@ static int read_on(struct minutes *minutes, int64_t to_ms, int64_t readings)
             break;
         int64_t before_ms = minutes->at_ms;
         code = advance(minutes, rows_key_ms(sqlite3_column_int64(minutes->readings, KEY)), to_ms);
-        if (code == SQLITE_OK && count >= readings && minutes->at_ms > before_ms)
+        if (code == SQLITE_OK && count >= most - minutes->emitted && minutes->at_ms > before_ms)
             break; /* this reading is for next time */
         if (code == SQLITE_OK)
             code = feed(minutes, minutes->at_ms);
@@ -299,14 +301,15 @@ static int read_on(struct minutes *minutes, int64_t to_ms, int64_t readings)
     return code == SQLITE_OK && step != SQLITE_ROW ? step : code;
 }
 
-int minutes_run(struct minutes *minutes, int64_t from_ms, int64_t to_ms, int64_t readings,
+int minutes_run(struct minutes *minutes, int64_t from_ms, int64_t to_ms, int64_t most,
                 minutes_emit emit, void *context, int64_t *reached_ms)
 {
     minutes->emit = emit;
+    minutes->emitted = 0;
     minutes->context = context;
     int code = begin_at(minutes, from_ms);
     if (code == SQLITE_OK)
-        code = read_on(minutes, to_ms, readings);
+        code = read_on(minutes, to_ms, most);
     *reached_ms = minutes->at_ms;
     if (code != SQLITE_OK)
         minutes_forget(minutes);

@@ -22,11 +22,11 @@ typedef int (*minutes_emit)(void *context, const struct rollup_row *row);
 
 /**
  * Makes the rows of from_ms..to_ms, in order of time: of whole minutes but at both ends. Ends at the
- * first end of a minute after that many readings; *reached_ms says where. To go on there is cheaper
+ * first end of a minute after `most` readings and rows; *reached_ms says where. To go on there is cheaper
  * than to begin elsewhere, when the readings of up to 15 minutes before are looked at for what
  * reaches into the time. SQLite's code.
  */
-int minutes_run(struct minutes *minutes, int64_t from_ms, int64_t to_ms, int64_t readings,
+int minutes_run(struct minutes *minutes, int64_t from_ms, int64_t to_ms, int64_t most,
                 minutes_emit emit, void *context, int64_t *reached_ms);
 
 /** Calibrations have changed, or what was made is not stored after all. */

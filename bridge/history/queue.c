@@ -30,7 +30,7 @@ static struct queued_reading *slot(const struct reading_ring *ring, size_t index
     return &ring->items[at >= ring->capacity ? at - ring->capacity : at];
 }
 
-const struct queued_reading *ring_at(const struct reading_ring *ring, size_t index)
+struct queued_reading *ring_at(const struct reading_ring *ring, size_t index)
 {
     return slot(ring, index);
 }

@@ -36,6 +36,7 @@ struct reading_ring {
 
 struct queued_event {
     int64_t wall_ms;
+    int64_t boot_ms; /**< when it was queued */
     unsigned number;
     char kind[EVENT_KIND_SIZE];
     char message[EVENT_MESSAGE_SIZE];
@@ -74,7 +75,7 @@ void queue_take(struct queue *queue, struct reading_ring *readings, struct event
 /** Puts what was taken back before what came since; both are empty afterwards. */
 void queue_return(struct queue *queue, struct reading_ring *readings, struct event_list *events);
 
-const struct queued_reading *ring_at(const struct reading_ring *ring, size_t index);
+struct queued_reading *ring_at(const struct reading_ring *ring, size_t index);
 
 /** Empties, and gives memory back that only a long outage needs. */
 void ring_clear(struct reading_ring *ring);

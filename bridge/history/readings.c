@@ -11,9 +11,10 @@
 #include <string.h>
 
 /* Rows read in one short transaction; what is done with them is done after it. */
-#define CHUNK_ROWS 2048
+#define CHUNK_ROWS HISTORY_STREAM_MAX
 
 struct stored {
+    int64_t key;
     unsigned number;
     struct reading reading;
     int64_t imported;
@@ -48,6 +49,7 @@ static void take_row(struct stream *stream, sqlite3_stmt *row)
         return;
     struct stored *stored = &stream->chunk[stream->count++];
     struct reading *reading = &stored->reading;
+    stored->key = key;
     stored->number = number;
     *reading = (struct reading){.wall_ms = rows_key_ms(key)};
     reading->voltage = field(row, 1, READING_VOLTAGE, &reading->present);
@@ -61,20 +63,20 @@ static void take_row(struct stream *stream, sqlite3_stmt *row)
 }
 
 /* *more: there may be rows after those of this chunk. */
-static int read_chunk(struct stream *stream, int64_t end, bool *more)
+static int read_chunk(struct stream *stream, int64_t end, int most, bool *more)
 {
     sqlite3_stmt *statement = stream->rows;
     stream->count = 0;
     (void)sqlite3_bind_int64(statement, 1, stream->next_key);
     (void)sqlite3_bind_int64(statement, 2, end);
-    (void)sqlite3_bind_int(statement, 3, CHUNK_ROWS);
+    (void)sqlite3_bind_int(statement, 3, most);
     int code;
     int rows = 0;
-    while (rows < CHUNK_ROWS && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (rows < most && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         take_row(stream, statement);
         rows++;
     }
-    *more = rows == CHUNK_ROWS;
+    *more = rows == most;
     if (*more)
         code = SQLITE_DONE;
     (void)sqlite3_reset(statement);
@@ -139,11 +141,36 @@ static int run(struct stream *stream, int64_t from_ms, int64_t to_ms,
     bool wanted = true;
     int code = begin_sums(stream, from_ms);
     while (more && wanted && code == SQLITE_OK) {
-        code = read_chunk(stream, end, &more);
+        code = read_chunk(stream, end, CHUNK_ROWS, &more);
         for (size_t i = 0; i < stream->count && wanted && code == SQLITE_OK; i++)
             code = hand_out(stream, &stream->chunk[i], callback, context, &wanted);
     }
     return code;
+}
+
+/* What is in memory about channels, from the file. */
+static enum status load_channels(struct stream *stream, const char *device, const char *channel,
+                                 struct error *error)
+{
+    free(stream->channels.list);
+    free(stream->converted);
+    stream->converted = NULL;
+    enum status status =
+        reader_channels(stream->db, stream->path, device, channel, &stream->channels, error);
+    if (status != STATUS_OK)
+        return status;
+    stream->converted = memory_new(stream->channels.count, sizeof *stream->converted);
+    return STATUS_OK;
+}
+
+/* Times begin anew. */
+static void begin_conversion(struct stream *stream)
+{
+    for (size_t i = 0; i < stream->channels.count; i++)
+        stream->converted[i] = (struct converted){
+            .number = stream->channels.list[i].number,
+            .kind = stream->channels.list[i].kind,
+        };
 }
 
 static enum status open_stream(struct stream *stream, const char *device, const char *channel,
@@ -151,15 +178,10 @@ static enum status open_stream(struct stream *stream, const char *device, const 
 {
     enum status status = reader_open(stream->path, &stream->db, error);
     if (status == STATUS_OK)
-        status =
-            reader_channels(stream->db, stream->path, device, channel, &stream->channels, error);
+        status = load_channels(stream, device, channel, error);
     if (status != STATUS_OK)
         return status;
-    stream->converted = memory_new(stream->channels.count, sizeof *stream->converted);
-    for (size_t i = 0; i < stream->channels.count; i++) {
-        stream->converted[i].number = stream->channels.list[i].number;
-        stream->converted[i].kind = stream->channels.list[i].kind;
-    }
+    begin_conversion(stream);
     int code = conversion_open(stream->db, &stream->conversion);
     if (code == SQLITE_OK)
         code = sql_prepare(stream->db,
@@ -170,13 +192,18 @@ static enum status open_stream(struct stream *stream, const char *device, const 
     return code == SQLITE_OK ? STATUS_OK : sql_explain(code, stream->db, stream->path, error);
 }
 
-static void close_stream(struct stream *stream)
+static void free_stream(struct stream *stream)
 {
     (void)sqlite3_finalize(stream->rows);
     conversion_close(&stream->conversion);
     (void)sqlite3_close(stream->db);
     free(stream->channels.list);
     free(stream->converted);
+}
+
+static void close_stream(struct stream *stream)
+{
+    free_stream(stream);
     free(stream);
 }
 
@@ -199,6 +226,82 @@ enum status history_readings(const char *path, const char *device, const char *c
     close_stream(stream);
     return status;
 }
+
+/* ---- reading on ---- */
+
+struct history_stream {
+    struct stream stream;
+    char *path;
+};
+
+enum status history_stream_open(const char *path, struct history_stream **stream,
+                                struct error *error)
+{
+    struct history_stream *opened = memory_new(1, sizeof *opened);
+    opened->path = memory_copy_text(path);
+    opened->stream.path = opened->path;
+    enum status status = open_stream(&opened->stream, NULL, NULL, error);
+    if (status == STATUS_OK)
+        *stream = opened;
+    else
+        history_stream_close(opened);
+    return status;
+}
+
+void history_stream_close(struct history_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    free_stream(&stream->stream);
+    free(stream->path);
+    free(stream);
+}
+
+/* A channel may have been added. */
+static enum status refresh_channels(struct stream *stream, struct error *error)
+{
+    int64_t count = 0;
+    int code = sql_integer(stream->db, "SELECT count(*) FROM channel", &count);
+    if (code != SQLITE_OK)
+        return sql_explain(code, stream->db, stream->path, error);
+    return (size_t)count == stream->channels.count ? STATUS_OK
+                                                   : load_channels(stream, NULL, NULL, error);
+}
+
+enum status history_stream_read(struct history_stream *opened, int64_t after, size_t most,
+                                history_reading_callback callback, void *context, int64_t *last,
+                                bool *more, struct error *error)
+{
+    struct stream *stream = &opened->stream;
+    *last = after;
+    *more = false;
+    enum status status = refresh_channels(stream, error);
+    if (status != STATUS_OK)
+        return status;
+    begin_conversion(stream);
+    stream->next_key = after + 1;
+    int code = read_chunk(stream, INT64_MAX, (int)(most < CHUNK_ROWS ? most : CHUNK_ROWS), more);
+    bool wanted = true;
+    for (size_t i = 0; i < stream->count && code == SQLITE_OK; i++) {
+        struct converted *converted =
+            &stream->converted[stream->channels.by_number[stream->chunk[i].number] - 1];
+        converted->imported = converted->exported = 0;
+        code = hand_out(stream, &stream->chunk[i], callback, context, &wanted);
+        if (!wanted) {
+            *more = true;
+            break;
+        }
+        if (code == SQLITE_OK)
+            *last = stream->chunk[i].key;
+    }
+    if (code != SQLITE_OK)
+        return sql_explain(code, stream->db, stream->path, error);
+    if (wanted && stream->next_key > after + 1)
+        *last = stream->next_key - 1; /* past rows that belong to no channel */
+    return STATUS_OK;
+}
+
+/* ---- names ---- */
 
 static bool came_before(const struct reader_channels *channels, size_t at)
 {

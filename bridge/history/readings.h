@@ -12,6 +12,7 @@
 #include "drivers/reading.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct history_reading {
@@ -35,6 +36,26 @@ typedef bool (*history_reading_callback)(void *context, const struct history_rea
 enum status history_readings(const char *path, const char *device, const char *channel,
                              int64_t from_ms, int64_t to_ms, history_reading_callback callback,
                              void *context, struct error *error);
+
+/** Reading on where one has left off, by the keys of the table. For one thread at a time. */
+struct history_stream;
+
+/** STATUS_USAGE: no such file, not a history, or of another version. */
+enum status history_stream_open(const char *path, struct history_stream **stream,
+                                struct error *error);
+void history_stream_close(struct history_stream *stream);
+
+#define HISTORY_STREAM_MAX 2048 /**< rows read at once */
+
+/**
+ * At most `most` (up to HISTORY_STREAM_MAX) readings of all channels in order of key, those after
+ * `after`, in one short transaction. Each is converted by itself, so it is the same whenever it is
+ * read: energies are rounded down to the microwatt hour. *last: the key of the last reading that the
+ * callback took (returned true for), `after` if there was none. *more: there may be further ones.
+ */
+enum status history_stream_read(struct history_stream *stream, int64_t after, size_t most,
+                                history_reading_callback callback, void *context, int64_t *last,
+                                bool *more, struct error *error);
 
 /** Return false to stop. The names are borrowed while the callback runs. */
 typedef bool (*history_channel_callback)(void *context, const char *device, const char *channel);

@@ -25,6 +25,7 @@ enum statement {
     PUT_READING,
     PUT_EVENT,
     PUT_TOTAL,
+    PUT_OUTBOX,
     STATEMENTS,
 };
 
@@ -46,6 +47,7 @@ static const char *const texts[STATEMENTS] = {
                   "ON CONFLICT (channel) DO UPDATE SET calibration = ?2, known = ?3, counter = ?4, "
                   "counter_wall_ms = ?5, counter_boot_ms = ?6, boot_id = ?7, imported = ?8, "
                   "exported = ?9, base_imported_uwh = ?10, base_exported_uwh = ?11",
+    [PUT_OUTBOX] = "INSERT OR REPLACE INTO sink (id, cursor, refused) VALUES (?1, ?2, ?3)",
 };
 
 struct rows {
@@ -260,6 +262,15 @@ static int put_total(struct rows *rows, const struct total_row *total)
     return run(rows, PUT_TOTAL);
 }
 
+static int put_outbox(struct rows *rows, const struct outbox *outbox)
+{
+    sqlite3_stmt *statement = rows->statements[PUT_OUTBOX];
+    bind_text(statement, 1, outbox->id);
+    bind_integer(statement, 2, true, outbox->cursor < 0 ? 0 : outbox->cursor);
+    bind_integer(statement, 3, true, outbox->refused);
+    return run(rows, PUT_OUTBOX);
+}
+
 static int put_all(struct rows *rows, struct channels *channels, const struct batch *batch)
 {
     int code = SQLITE_OK;
@@ -277,6 +288,8 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
         code = put_event(rows, &batch->events.items[i]);
     for (size_t i = 0; i < batch->total_count && code == SQLITE_OK; i++)
         code = put_total(rows, &batch->totals[i]);
+    for (size_t i = 0; i < batch->outbox_count && code == SQLITE_OK; i++)
+        code = put_outbox(rows, &batch->outboxes[i]);
     return code;
 }
 
@@ -308,6 +321,10 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
     code = end(rows, code);
     if (code != SQLITE_OK)
         return code;
+    /* The mark must not be in the log alone: a log that is damaged or lost would take it along, and the
+     * next opening would believe the old totals that are left. If this fails there is only the log. */
+    if (!rows->marked)
+        (void)sqlite3_wal_checkpoint_v2(rows->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     rows->marked = true;
     for (size_t i = 0; i < channels->count; i++)
         channels->list[i].stored = true;
@@ -373,6 +390,11 @@ int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more)
     rows->behind = code == SQLITE_OK && behind;
     *more = code == SQLITE_OK && (*more || behind);
     return code;
+}
+
+struct roller *rows_roller(struct rows *rows)
+{
+    return rows->roller;
 }
 
 bool rows_behind(const struct rows *rows)
@@ -530,4 +552,36 @@ int rows_load(sqlite3 *db, struct channels *channels)
     if (code == SQLITE_OK)
         code = load_totals(db, channels);
     return code;
+}
+
+int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes)
+{
+    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "SELECT id, cursor, refused FROM sink", -1, &statement, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        char id[OUTBOX_ID_SIZE];
+        code = SQLITE_OK;
+        struct outbox *outbox =
+            copy_text(statement, 0, id, sizeof id)
+                ? outboxes_open(outboxes, id, sqlite3_column_int64(statement, 1))
+                : NULL;
+        if (outbox == NULL)
+            continue; /* more than can be configured: long forgotten ones */
+        outbox->refused = sqlite3_column_int64(statement, 2);
+        outbox->dirty = false;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int64_t batch_least_key(const struct batch *batch)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < batch->readings.count; i++) {
+        const struct queued_reading *item = ring_at(&batch->readings, i);
+        int64_t key = rows_key(item->reading.wall_ms, item->number);
+        least = key < least ? key : least;
+    }
+    return least;
 }

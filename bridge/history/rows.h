@@ -7,6 +7,7 @@
 #define BRIDGE_HISTORY_ROWS_H
 
 #include "bridge/history/channels.h"
+#include "bridge/history/outbox.h"
 #include "bridge/history/queue.h"
 
 #include <sqlite3.h>
@@ -47,6 +48,8 @@ struct batch {
     struct event_list events;
     struct total_row *totals;
     size_t total_count;
+    struct outbox outboxes[OUTBOX_MAX * 2]; /**< those that have moved */
+    size_t outbox_count;
 };
 
 /** Puts the calibrations that are not stored yet into the batch, in place of those in it. */
@@ -81,6 +84,9 @@ struct rows_limits {
  *  is older than limits (NULL: nothing is to be deleted). *more: another step is wanted. */
 int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more);
 
+/** What makes the rollups; borrowed. */
+struct roller *rows_roller(struct rows *rows);
+
 /** Whether there was more to put together than the last transaction did. */
 bool rows_behind(const struct rows *rows);
 
@@ -93,5 +99,11 @@ int rows_was_used(sqlite3 *db, bool *used);
 
 /** Loads channels, last calibrations and totals into channels (empty before). */
 int rows_load(sqlite3 *db, struct channels *channels);
+
+/** Loads how far the sinks have got. */
+int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes);
+
+/** The least key that the batch's readings can get; INT64_MAX without readings. */
+int64_t batch_least_key(const struct batch *batch);
 
 #endif

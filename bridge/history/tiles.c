@@ -32,7 +32,7 @@ struct walk {
     enum rollup_level coarsest;
     minutes_emit emit;
     void *context;
-    unsigned number; /* of a sum; 0: a walk */
+    unsigned number; /* of a sum, which has no emit */
     int64_t imported, exported;
 };
 
@@ -158,7 +158,7 @@ static int sum_run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
 static int run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
 {
     struct tiles *tiles = walk->tiles;
-    if (walk->number != 0)
+    if (walk->emit == NULL)
         return sum_run(walk, table, from_ms, to_ms);
     if (table == READINGS) {
         int64_t reached_ms;

@@ -14,7 +14,7 @@
 #define CHUNK_KEYS 4096
 #define CHUNK_EVENTS 256
 /* How far before the span readings are looked at, to learn how often the channel is read. */
-#define LOOK_BACK_MS (15 * 60 * 1000LL)
+#define LOOK_BACK_MS (15LL * 60 * 1000)
 /* A pulled adapter is told right after (or before) its chips are. */
 #define TOGETHER_MS 2000
 /* Events looked through for the reason of a gap that began before the span. */
@@ -173,6 +173,9 @@ static const char *reason_of_kind(const char *kind)
         {"started", "service_stopped"},
         {"history_resumed", "history_not_written"},
         {"history_renewed", "history_not_written"},
+        {"clock_stepped", "clock_set"},
+        {"clock_set", "clock_set"},
+        {"suspended", "suspended"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (strcmp(reasons[i].kind, kind) == 0)

@@ -35,8 +35,8 @@ struct history_gap {
     int64_t end_ms;   /**< the first reading after it, or the end of the span */
     const char *device;
     const char *channel;
-    const char *reason; /**< port_gone, offline, service_stopped, history_not_written or unknown, as
-                             the events tell */
+    const char *reason; /**< port_gone, offline, service_stopped, history_not_written, clock_set,
+                             suspended or unknown, as the events tell */
 };
 
 typedef bool (*history_gap_callback)(void *context, const struct history_gap *gap);

@@ -101,6 +101,66 @@ static enum status check_identity(struct verification *verification, int *versio
     return STATUS_OK;
 }
 
+/* ---- rollups ---- */
+
+/* Counts of energy, readings and the sum of voltage per bucket and channel: of the level below, over
+ * the time for which its rows are complete, and not in the other table likewise. */
+static int compare_level(struct verification *verification, const char *below, const char *samples,
+                         const char *level, const char *what, int64_t length_ms)
+{
+    char sql[1500];
+    const char *voltage = strcmp(below, "reading") == 0 ? "voltage" : "voltage_sum";
+    (void)snprintf(
+        sql, sizeof sql,
+        "WITH span (first, end) AS (SELECT ((SELECT min(key) FROM %1$s) >> 15) / %5$lld + 1, "
+        "((SELECT max(key) FROM %3$s) >> 15) / %5$lld + 1), "
+        "fine AS (SELECT (key >> 15) / %5$lld AS bucket, key & 32767 AS number, sum(%2$s) AS n, "
+        "sum(imported) AS i, sum(exported) AS e, sum(%4$s) AS v FROM %1$s, span "
+        "WHERE key >= (first * %5$lld) << 15 AND key < (end * %5$lld) << 15 GROUP BY 1, 2), "
+        "coarse AS (SELECT (key >> 15) / %5$lld AS bucket, key & 32767 AS number, sum(samples) AS "
+        "n, sum(imported) AS i, sum(exported) AS e, sum(voltage_sum) AS v FROM %3$s, span "
+        "WHERE key >= (first * %5$lld) << 15 AND key < (end * %5$lld) << 15 GROUP BY 1, 2) "
+        "SELECT count(*) FROM (SELECT * FROM fine WHERE n > 0 EXCEPT SELECT * FROM coarse)",
+        below, samples, level, voltage, (long long)length_ms);
+    int64_t differing = 0;
+    int code = sql_integer(verification->db, sql, &differing);
+    if (code != SQLITE_OK || differing == 0)
+        return code;
+    char sentence[160];
+    (void)snprintf(sentence, sizeof sentence, "%lld %s do not agree with what they were made of.",
+                   (long long)differing, what);
+    tell(verification, sentence);
+    return code;
+}
+
+/* Days in another zone than the process's have other bounds: only their sum is compared. */
+static int compare_days(struct verification *verification)
+{
+    int64_t difference = 0;
+    int code = sql_integer(
+        verification->db,
+        "WITH span (first, end) AS (SELECT (SELECT min(key) FROM rollup_day WHERE key >= (SELECT "
+        "min(key) FROM rollup_quarter)), (SELECT max(key) >> 15 << 15 FROM rollup_day)) "
+        "SELECT coalesce((SELECT sum(imported) + sum(exported) FROM rollup_day, span WHERE key >= "
+        "first >> 15 << 15 AND key < end), 0) - coalesce((SELECT sum(imported) + sum(exported) "
+        "FROM rollup_quarter, span WHERE key >= first >> 15 << 15 AND key < end), 0)",
+        &difference);
+    if (code == SQLITE_OK && difference != 0)
+        tell(verification, "Days do not agree with the quarters of an hour they were made of.");
+    return code;
+}
+
+static int check_rollups(struct verification *verification)
+{
+    int code = compare_level(verification, "reading", "1", "rollup_minute", "minutes", 60000);
+    if (code == SQLITE_OK)
+        code = compare_level(verification, "rollup_minute", "samples", "rollup_quarter",
+                             "quarters of an hour", 900000);
+    if (code == SQLITE_OK)
+        code = compare_days(verification);
+    return code;
+}
+
 /* ---- the sums ---- */
 
 static struct sum *sum_of(struct verification *verification, const char *device,
@@ -237,6 +297,9 @@ static enum status verify(struct verification *verification, int *version, struc
         return sql_explain(code, verification->db, verification->path, error);
     if (verification->problems > 0 || *version != migrations_newest())
         return STATUS_OK;
+    code = check_rollups(verification);
+    if (code != SQLITE_OK)
+        return sql_explain(code, verification->db, verification->path, error);
     return check_sums(verification, error);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/writer.h"
 
+#include "bridge/history/stamping.h"
 #include "bridge/history/totals_file.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -12,11 +13,12 @@
 #include <string.h>
 #include <time.h>
 
-#define COMMIT_INTERVAL_MS 5000
+#define COMMIT_INTERVAL_MS 20000
 #define COMMIT_INTERVAL_MIN_MS 200
 #define COMMIT_INTERVAL_MAX_MS 60000
 #define QUEUE_LIMIT 65536
 #define TURN_MS 5000
+#define HELD_TURN_MS 1000 /* how often the clock is looked at until it is set */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 30000
 #define TOTALS_FILE_INTERVAL_MS 600000
@@ -25,8 +27,20 @@
 #define DELETE_AGAIN_MS 600000  /* after a failure */
 #define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
 
+/* A recalibration that is asked for. */
+struct job {
+    enum { NO_JOB, WANTED, DONE } stage;
+    struct history_recalibration wish;
+    struct history_recalibrated done;
+    enum status status;
+    struct error error;
+};
+
 struct writer {
     int64_t commit_interval_ms;
+    int64_t clock_wait_ms;
+    int64_t newest_ms; /* the newest reading when the file was opened */
+    struct moment opened;
     char *totals_path;
     pthread_t thread;
     bool started;
@@ -41,11 +55,15 @@ struct writer {
     pthread_mutex_t mutex; /* guards what follows, up to the thread's own */
     pthread_cond_t changed;
     struct queue queue;
+    struct outboxes outboxes;
+    unsigned files;           /* fresh ones begun since the start */
     struct channels channels; /* one may be added at any time; a name once there never moves */
     struct history_health health;
     size_t in_flight; /* readings the thread has taken and not yet settled */
     int64_t due_ms;   /* boot clock: next commit, or next try */
     bool urgent;
+    struct job job;
+    bool held;       /* the wall clock is not set: everything waits for its stamp */
     bool totals_due; /* the user has set some: the file must not keep the old */
     bool stopping;
     int64_t stop_deadline_ms;
@@ -74,6 +92,7 @@ struct report {
     bool wake;
     char fault[ERROR_TEXT_SIZE];
     char recovery[300];
+    bool clock; /* health.clock_message is new */
     const char *drops;
 };
 
@@ -87,7 +106,7 @@ static int64_t bounded(int64_t value, int64_t standard, int64_t low, int64_t hig
 /* With the mutex held. */
 static void queue_event(struct writer *writer, const char *kind, const char *message)
 {
-    struct queued_event event = {.wall_ms = clock_wall_ms()};
+    struct queued_event event = {.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
     (void)snprintf(event.kind, sizeof event.kind, "%s", kind);
     (void)snprintf(event.message, sizeof event.message, "%.*s", (int)sizeof event.message - 1,
                    message);
@@ -100,6 +119,11 @@ struct writer *writer_create(const struct history_options *options, struct datab
     struct writer *writer = memory_new(1, sizeof *writer);
     writer->commit_interval_ms = bounded(options->commit_interval_ms, COMMIT_INTERVAL_MS,
                                          COMMIT_INTERVAL_MIN_MS, COMMIT_INTERVAL_MAX_MS);
+    writer->clock_wait_ms = options->clock_wait_ms;
+    writer->newest_ms = database_newest_ms(database);
+    database_outboxes(database, &writer->outboxes);
+    writer->opened = (struct moment){.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+    writer->held = options->clock_wait_ms > 0;
     writer->totals_path = totals_file_path(options->path);
     writer->keep_ms[0] = options->keep_raw_ms;
     writer->keep_ms[1] = options->keep_minute_ms;
@@ -200,13 +224,92 @@ static bool wait_until_due(struct writer *writer)
     for (;;) {
         writer->health.progress++;
         int64_t left = writer->due_ms - clock_boot_ms();
-        if (writer->stopping || left <= 0 || (writer->urgent && writer->retry_delay_ms == 0))
+        bool hurry = writer->urgent && writer->retry_delay_ms == 0 && !writer->held;
+        if (writer->stopping || left <= 0 || hurry)
             return true;
         if (writer->tending) {
             wait_for(writer, STEP_PAUSE_MS);
             return false;
         }
         wait_for(writer, left < TURN_MS ? left : TURN_MS);
+    }
+}
+
+/* ---- the clock ---- */
+
+/* With the mutex held. */
+static void note_clock(struct writer *writer, struct report *report, const char *kind,
+                       const char *message)
+{
+    struct history_health *health = &writer->health;
+    (void)snprintf(health->clock_event, sizeof health->clock_event, "%s", kind);
+    (void)snprintf(health->clock_message, sizeof health->clock_message, "%s", message);
+    queue_event(writer, kind, message);
+    report->clock = true;
+}
+
+/* With the mutex held. */
+static void release(struct writer *writer, enum stamping stamping, const struct moment *now,
+                    struct report *report)
+{
+    struct history_health *health = &writer->health;
+    char message[EVENT_MESSAGE_SIZE];
+    size_t waiting = writer->queue.readings.count;
+    double seconds = (double)(now->boot_ms - writer->opened.boot_ms) / 1000;
+    if (health->clock_awaited) {
+        int64_t wall_ms = now->wall_ms - (now->boot_ms - writer->opened.boot_ms);
+        double shift_s = (double)(wall_ms - writer->opened.wall_ms) / 1000;
+        stamping_apply(&writer->queue, &writer->channels, &writer->opened, now);
+        (void)snprintf(message, sizeof message,
+                       "%s; %zu readings of the last %.0f s are stamped by it. It was corrected by "
+                       "%.3f s.",
+                       stamping == STAMPING_SURE ? "The clock of this machine is set"
+                                                 : "The clock of this machine was not set in time",
+                       waiting, seconds, shift_s);
+        note_clock(writer, report, stamping == STAMPING_SURE ? "clock_set" : "clock_unsynchronised",
+                   message);
+    } else if (stamping == STAMPING_GUESS) {
+        note_clock(writer, report, "clock_unsynchronised",
+                   "The clock of this machine is not synchronised; readings are stamped with it as "
+                   "it stands.");
+    }
+    writer->held = health->clock_awaited = false;
+}
+
+/* Whether the readings must wait for their stamps; a stop, or memory that is half full, ends the
+ * waiting. With the mutex held. */
+static void consider_clock(struct writer *writer, struct report *report)
+{
+    if (!writer->held)
+        return;
+    const struct moment now = {.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+    enum stamping stamping = stamping_judge(writer->clock_wait_ms, writer->newest_ms, now.wall_ms,
+                                            now.boot_ms, clock_sync());
+    bool must = writer->stopping || writer->queue.readings.count >= writer->queue.limit / 2;
+    if (stamping == STAMPING_WAITS && must)
+        stamping = STAMPING_GUESS;
+    if (stamping != STAMPING_WAITS) {
+        release(writer, stamping, &now, report);
+    } else if (!writer->health.clock_awaited) {
+        writer->health.clock_awaited = true;
+        note_clock(writer, report, "clock_awaited",
+                   "The clock of this machine is not set yet; readings wait in memory for their "
+                   "stamps.");
+    }
+}
+
+/* With the mutex held, after the readings were taken. */
+static void take_outboxes(struct writer *writer)
+{
+    struct batch *batch = &writer->batch;
+    struct outboxes *outboxes = &writer->outboxes;
+    outboxes_writing(outboxes, batch_least_key(batch));
+    batch->outbox_count = 0;
+    for (size_t i = 0; i < outboxes->count; i++) {
+        if (!outboxes->list[i].dirty)
+            continue;
+        outboxes->list[i].dirty = false;
+        batch->outboxes[batch->outbox_count++] = outboxes->list[i];
     }
 }
 
@@ -233,6 +336,7 @@ static void take(struct writer *writer)
     writer->in_flight = batch->readings.count;
     writer->urgent = false;
     batch_take_calibrations(batch, &writer->channels);
+    take_outboxes(writer);
     batch->total_count = 0;
     free(batch->totals);
     batch->totals = memory_new(writer->channels.count, sizeof *batch->totals);
@@ -253,7 +357,7 @@ static bool nothing_to_write(const struct writer *writer)
 {
     const struct batch *batch = &writer->batch;
     if (batch->readings.count > 0 || batch->events.count > 0 || batch->total_count > 0 ||
-        batch->calibration_count > 0)
+        batch->calibration_count > 0 || batch->outbox_count > 0)
         return false;
     return writer->unstored.count == 0;
 }
@@ -289,6 +393,8 @@ static void settle_kept(struct writer *writer, enum database_result result,
 {
     struct batch *batch = &writer->batch;
     queue_return(&writer->queue, &batch->readings, &batch->events);
+    for (size_t i = 0; i < batch->outbox_count; i++)
+        outboxes_open(&writer->outboxes, batch->outboxes[i].id, 0)->dirty = true;
     for (size_t i = 0; i < batch->total_count; i++)
         channels_find(&writer->channels, batch->totals[i].number)->dirty = true;
     writer->health.writing = false;
@@ -300,8 +406,11 @@ static void settle_kept(struct writer *writer, enum database_result result,
         /* The fresh file is written at once. If it is damaged too, the disk is broken: then not one
          * file after another is set aside, but ever fewer. */
         channels_forget_stored(&writer->channels);
+        for (size_t i = 0; i < writer->outboxes.count; i++)
+            writer->outboxes.list[i].dirty = true;
         queue_event(writer, "history_renewed", error->text);
         writer->renewals++;
+        writer->files++;
         delay_ms = writer->renewals == 1 ? 0 : bounded(writer->renewals, 1, 1, 60) * 60000;
     }
     writer->retry_delay_ms = delay_ms;
@@ -325,6 +434,7 @@ static void settle(struct writer *writer, enum database_result result, const str
     bool was_writing = writer->health.writing;
     size_t rows = writer->batch.readings.count;
     writer->in_flight = 0;
+    outboxes_written(&writer->outboxes);
     if (result == DATABASE_DONE)
         settle_done(writer, began_ms);
     else
@@ -350,13 +460,16 @@ static void settle(struct writer *writer, enum database_result result, const str
 
 static void tell(struct writer *writer, const struct report *report)
 {
+    if (report->clock) /* only this thread writes it */
+        say(writer, writer->health.clock_awaited ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+            writer->health.clock_message);
     if (report->fault[0] != '\0')
         say(writer, LOG_LEVEL_ERROR, report->fault);
     if (report->drops != NULL)
         say(writer, LOG_LEVEL_WARNING, report->drops);
     if (report->recovery[0] != '\0')
         say(writer, LOG_LEVEL_INFO, report->recovery);
-    if (report->wake)
+    if (report->wake || report->clock)
         wake_owner(writer);
 }
 
@@ -388,6 +501,8 @@ static bool wants_turn(struct writer *writer, enum database_result result, bool 
     bool empty = writer->queue.readings.count == 0 && writer->queue.events.count == 0;
     for (size_t i = 0; i < writer->channels.count; i++)
         empty = empty && !writer->channels.list[i].dirty;
+    for (size_t i = 0; i < writer->outboxes.count; i++)
+        empty = empty && !writer->outboxes.list[i].dirty;
     *clean = empty && result == DATABASE_DONE;
     if (!writer->stopping)
         return true;
@@ -426,6 +541,35 @@ static void tend(struct writer *writer)
     writer->deleting = writer->deleting && more;
 }
 
+/* Everything that was put before it is written. With the disk refusing, it is refused. */
+static void do_job(struct writer *writer, enum database_result result)
+{
+    struct history_recalibrated done = {0};
+    struct error error = {""};
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool wanted = writer->job.stage == WANTED && !writer->urgent;
+    struct history_recalibration wish = writer->job.wish;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    if (!wanted)
+        return;
+    enum status status = STATUS_FAILED;
+    if (result == DATABASE_DONE)
+        status = database_recalibrate(writer->database, &wish, &done, &error);
+    else
+        (void)error_set(&error, status,
+                        "The history cannot be written at the moment; try again when it can.");
+    (void)pthread_mutex_lock(&writer->mutex);
+    struct known_channel *channel = channels_find(&writer->channels, done.number);
+    if (status == STATUS_OK && !wish.dry_run && channel != NULL)
+        channels_adjust(channel, &done.adjustment);
+    writer->job.stage = DONE;
+    writer->job.status = status;
+    writer->job.done = done;
+    writer->job.error = error;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    wake_owner(writer);
+}
+
 /* Waits, writes, settles. False when the thread is to end; *clean: nothing is left unwritten. */
 static bool turn(struct writer *writer, bool *clean)
 {
@@ -434,6 +578,8 @@ static bool turn(struct writer *writer, bool *clean)
     (void)pthread_mutex_lock(&writer->mutex);
     bool due = wait_until_due(writer);
     if (due)
+        consider_clock(writer, &report);
+    if (due && !writer->held)
         take(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
     if (!due) {
@@ -442,14 +588,14 @@ static bool turn(struct writer *writer, bool *clean)
     }
 
     int64_t began_ms = clock_boot_ms();
-    bool idle = writer->retry_delay_ms == 0 && nothing_to_write(writer);
+    bool idle = writer->held || (writer->retry_delay_ms == 0 && nothing_to_write(writer));
     enum database_result result = DATABASE_DONE;
     if (!idle)
         result = database_write(writer->database, &writer->unstored, &writer->batch, &error);
 
     (void)pthread_mutex_lock(&writer->mutex);
     if (idle)
-        writer->due_ms = began_ms + writer->commit_interval_ms;
+        writer->due_ms = began_ms + (writer->held ? HELD_TURN_MS : writer->commit_interval_ms);
     else
         settle(writer, result, &error, began_ms, &report);
     bool totals_due = result == DATABASE_DONE && writer->totals_due;
@@ -457,7 +603,9 @@ static bool turn(struct writer *writer, bool *clean)
     (void)pthread_mutex_unlock(&writer->mutex);
 
     tell(writer, &report);
-    if (more && result == DATABASE_DONE && writer->retry_delay_ms == 0)
+    do_job(writer, result);
+    /* Not by a clock that is not set: what is old enough to be deleted is not known then. */
+    if (more && result == DATABASE_DONE && writer->retry_delay_ms == 0 && !writer->held)
         tend(writer);
     else
         writer->tending = false;
@@ -538,10 +686,75 @@ bool writer_put_calibration(struct writer *writer, unsigned number,
     return can;
 }
 
+enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
+                               struct history_recalibrated *done, struct error *error)
+{
+    return database_recalibrate(writer->database, wish, done, error);
+}
+
+bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool can = writer->job.stage == NO_JOB;
+    if (can) {
+        writer->job.stage = WANTED;
+        writer->job.wish = *wish;
+        writer->urgent = true;
+        (void)pthread_cond_broadcast(&writer->changed);
+    }
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return can;
+}
+
+bool writer_recalibration_end(struct writer *writer, enum status *status,
+                              struct history_recalibrated *done, struct error *error)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    bool ended = writer->job.stage == DONE;
+    if (ended) {
+        *status = writer->job.status;
+        *done = writer->job.done;
+        *error = writer->job.error;
+        writer->job.stage = NO_JOB;
+        struct known_channel *channel = channels_find(&writer->channels, done->number);
+        if (channel != NULL)
+            channels_adjusted(channel);
+    }
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return ended;
+}
+
 void writer_put_event(struct writer *writer, const struct queued_event *event)
 {
     (void)pthread_mutex_lock(&writer->mutex);
     queue_put_event(&writer->queue, event);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+bool writer_outbox(struct writer *writer, const char *id, bool from_now, unsigned *number)
+{
+    /* A key of the newest reading's millisecond and the greatest number. */
+    int64_t newest = rows_key(writer->newest_ms, CHANNEL_NUMBER_MAX);
+    const struct outbox *outbox = outboxes_open(&writer->outboxes, id, from_now ? newest : 0);
+    if (outbox == NULL)
+        return false;
+    *number = (unsigned)(outbox - writer->outboxes.list);
+    return true;
+}
+
+int64_t writer_outbox_begin(struct writer *writer, unsigned number, unsigned *file)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    int64_t cursor = outbox_begin(&writer->outboxes, &writer->outboxes.list[number]);
+    *file = writer->files;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return cursor;
+}
+
+void writer_outbox_done(struct writer *writer, unsigned number, int64_t cursor, int64_t refused)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    outbox_done(&writer->outboxes.list[number], cursor, refused);
     (void)pthread_mutex_unlock(&writer->mutex);
 }
 

@@ -31,7 +31,17 @@ void writer_put_state(struct writer *writer, unsigned number, const struct energ
 /** False if the former one is not stored yet. */
 bool writer_put_calibration(struct writer *writer, unsigned number,
                             const struct calibration *factors, int64_t wall_ms);
+/** Before writer_start: at once. After it: by the thread, see history.h. */
+enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
+                               struct history_recalibrated *done, struct error *error);
+bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish);
+bool writer_recalibration_end(struct writer *writer, enum status *status,
+                              struct history_recalibrated *done, struct error *error);
 void writer_put_event(struct writer *writer, const struct queued_event *event);
+/** False if there is no room for another. To be used only before writer_start. */
+bool writer_outbox(struct writer *writer, const char *id, bool from_now, unsigned *number);
+int64_t writer_outbox_begin(struct writer *writer, unsigned number, unsigned *file);
+void writer_outbox_done(struct writer *writer, unsigned number, int64_t cursor, int64_t refused);
 void writer_stored_totals(struct writer *writer, unsigned number, int64_t *imported_uwh,
                           int64_t *exported_uwh);
 void writer_health(struct writer *writer, struct history_health *health);

@@ -95,6 +95,22 @@ void energy_fold(struct energy_state *state, const struct calibration *calibrati
     state->exported = 0;
 }
 
+static void adjust_direction(int64_t *counts, int64_t *base_uwh, int64_t more_counts,
+                             int64_t more_base_uwh, int64_t more_total_uwh)
+{
+    bool folded = *counts + more_counts < 0 || *base_uwh + more_base_uwh < 0;
+    *counts += folded ? 0 : more_counts;
+    *base_uwh = add_saturating(*base_uwh, folded ? more_total_uwh : more_base_uwh);
+}
+
+void energy_adjust(struct energy_state *state, const struct energy_adjustment *adjustment)
+{
+    adjust_direction(&state->imported, &state->base_imported_uwh, adjustment->imported,
+                     adjustment->base_imported_uwh, adjustment->total_imported_uwh);
+    adjust_direction(&state->exported, &state->base_exported_uwh, adjustment->exported,
+                     adjustment->base_exported_uwh, adjustment->total_exported_uwh);
+}
+
 static bool counter_possible(enum reading_kind kind, int64_t counter)
 {
     return counter >= 0 && counter < (kind == READING_BL0942 ? bl0942_size : openbeken_size);

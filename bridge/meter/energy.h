@@ -91,6 +91,16 @@ void energy_totals_uwh(const struct energy_state *state, const struct calibratio
 void energy_fold(struct energy_state *state, const struct calibration *calibration,
                  enum reading_kind kind);
 
+/** What a correction of the past changes in a state. */
+struct energy_adjustment {
+    int64_t imported, exported;                     /**< counts, usually fewer */
+    int64_t base_imported_uwh, base_exported_uwh;   /**< together with these counts */
+    int64_t total_imported_uwh, total_exported_uwh; /**< both together make this; not negative */
+};
+
+/** Adds an adjustment; if the counts were folded since, only what it makes of the totals. */
+void energy_adjust(struct energy_state *state, const struct energy_adjustment *adjustment);
+
 /** What a reading says about energy; the clamp's direction is already applied. */
 struct energy_sample {
     int64_t wall_ms;

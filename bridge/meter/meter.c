@@ -332,6 +332,8 @@ const struct calibration *meter_calibration(const struct meter *meter)
 
 void meter_set_calibration(struct meter *meter, const struct calibration *calibration)
 {
+    if (calibration_equal(&meter->options.calibration, calibration))
+        return; /* the history knows of no change either, and counts on */
     energy_fold(energy_counter_state(meter->energy), &meter->options.calibration,
                 meter->options.kind);
     meter->options.calibration = *calibration;
@@ -346,4 +348,9 @@ void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exporte
         state->base_imported_uwh = imported_uwh;
     if (exported_uwh >= 0)
         state->base_exported_uwh = exported_uwh;
+}
+
+void meter_adjust_totals(struct meter *meter, const struct energy_adjustment *adjustment)
+{
+    energy_adjust(energy_counter_state(meter->energy), adjustment);
 }

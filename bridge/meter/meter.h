@@ -130,6 +130,9 @@ void meter_set_calibration(struct meter *meter, const struct calibration *calibr
 /** The user's explicit act: the only way a total can go down. Negative: leave that one alone. */
 void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exported_uwh);
 
+/** The past was recalibrated. */
+void meter_adjust_totals(struct meter *meter, const struct energy_adjustment *adjustment);
+
 /** A sentence for one problem bit: what it means and what to do. */
 const char *meter_problem_text(enum meter_problem problem);
 /** A stable word for machines: "clamp_reversed". */

@@ -207,7 +207,14 @@ static enum status back_up(const struct service_requests *requests, const struct
     return requests->backup(requests->context, request, error);
 }
 
-#define HANDLER_KEYS_MAX 8
+static enum status recalibrate(const struct service_requests *requests,
+                               const struct request *request, json_t **data, struct error *error)
+{
+    (void)data;
+    return requests->recalibrate(requests->context, request, error);
+}
+
+#define HANDLER_KEYS_MAX 12
 
 struct row {
     const char *name;
@@ -230,6 +237,11 @@ static const struct row rows[] = {
     {"device/adopt", adopt, {"topic", "id", "name", "channels", "energy_unit"}, true},
     {"device/remove", remove_device, {"id"}, true},
     {"device/update", update_device, {"id"}, true},
+    {"history/recalibrate",
+     recalibrate,
+     {"id", "channel", "since", "until", "voltage", "current", "power", "calibration", "undo",
+      "dry_run"},
+     true},
     {"openbeken/clear_announcements", clear_announcements, {"topic"}, true},
 };
 

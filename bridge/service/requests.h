@@ -31,6 +31,9 @@ struct service_requests {
     /** Copies the history, and answers the request when that is done; takes the request over if
      *  STATUS_OK. */
     enum status (*backup)(void *context, const struct request *request, struct error *error);
+    /** Corrects the history of a channel, and answers the request when it is done; takes the request
+     *  over if STATUS_OK. */
+    enum status (*recalibrate)(void *context, const struct request *request, struct error *error);
     void *context;
 };
 

@@ -4,7 +4,9 @@
 #include "bridge/mqtt/announcer.h"
 #include "bridge/service/adoption.h"
 #include "bridge/service/backups.h"
+#include "bridge/service/clock_watch.h"
 #include "bridge/service/log_relay.h"
+#include "bridge/service/recalibration.h"
 #include "bridge/service/requests.h"
 #include "bridge/service/roster.h"
 #include "bridge/service/search.h"
@@ -12,6 +14,7 @@
 #include "bridge/service/sources.h"
 #include "bridge/service/updates.h"
 #include "bridge/service/watchdog.h"
+#include "bridge/sinks/sinks.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
@@ -46,6 +49,10 @@ struct service {
 
     struct preferences *preferences;
     struct history *history;
+    struct recalibration *recalibration; /* under way; NULL: none */
+    struct sinks *sinks;
+    bool sink_failing[CONFIG_SINKS_MAX];     /* as last reported */
+    uint64_t sink_refused[CONFIG_SINKS_MAX]; /* as last reported */
     struct publisher *publisher;
     struct announcer *announcer;
     struct sources *sources;
@@ -64,8 +71,10 @@ struct service {
     size_t device_count;
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
-    char set_aside[256];       /* the damaged history that was last reported */
-    bool health_due;           /* something in bridge/health has changed */
+    char clock_message[256];   /* as last reported */
+    struct clock_watch clocks;
+    char set_aside[256]; /* the damaged history that was last reported */
+    bool health_due;     /* something in bridge/health has changed */
     const char *config_path;
 };
 
@@ -137,13 +146,21 @@ static void publish_health(struct service *service)
     struct backups_last backup = {.file = ""};
     if (service->backups != NULL)
         backups_last(service->backups, &backup);
-    const char *problems[3];
+    const char *problems[4 + CONFIG_SINKS_MAX];
+    struct sink_health sinks[CONFIG_SINKS_MAX];
     char set_aside[640];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
     if (history.set_aside[0] != '\0')
         problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
+    if (history.clock_awaited)
+        problems[problem_count++] = history.clock_message;
+    for (size_t i = 0; i < sinks_count(service->sinks); i++) {
+        sinks_health(service->sinks, i, &sinks[i]);
+        if (sinks[i].problem[0] != '\0')
+            problems[problem_count++] = sinks[i].problem;
+    }
     if (backup.problem != NULL && backup.problem[0] != '\0')
         problems[problem_count++] = backup.problem;
     const struct message_health health = {
@@ -194,11 +211,44 @@ static void publish_devices(void *context)
         service_device_publish(service->devices[i]);
 }
 
+/* ---- the clock ---- */
+
+/* The event gets the first moment at which it can have happened: what explains a gap must not stand
+ * behind the reading that ends it. */
+static void watch_clocks(struct service *service)
+{
+    const struct clocks now = {clock_wall_ms(), clock_boot_ms(), clock_awake_ms()};
+    int64_t since_ms = now.awake_ms - service->clocks.last.awake_ms;
+    int64_t by_ms;
+    enum clock_change change = clock_watch_note(&service->clocks, &now, &by_ms);
+    if (change == CLOCK_UNCHANGED)
+        return;
+    struct history_health history;
+    history_health(service->history, &history);
+    if (change == CLOCK_STEPPED && history.clock_awaited)
+        return; /* it is told when the readings get their stamps */
+    char message[200];
+    struct text text;
+    text_init(&text, message, sizeof message);
+    if (change == CLOCK_STEPPED)
+        text_append(&text, "The clock of this machine was set %s by ",
+                    by_ms < 0 ? "back" : "forward");
+    else
+        text_append(&text, "The machine was suspended for ");
+    clock_watch_append_span(&text, by_ms);
+    text_append(&text, ".");
+    const char *kind = change == CLOCK_STEPPED ? "clock_stepped" : "suspended";
+    log_warning(service->log, "%s", message);
+    history_put_event(service->history, 0, now.wall_ms - since_ms, kind, message);
+    publish_event(service, kind, NULL, NULL, message);
+}
+
 /* ---- what comes from the drivers ---- */
 
 static void on_reading(void *context, size_t device, size_t channel, const struct reading *reading)
 {
     struct service *service = context;
+    watch_clocks(service);
     service_device_reading(service->devices[device], channel, reading);
 }
 
@@ -247,6 +297,15 @@ static void report_problem(struct service *service, const char *problem)
         publish_event(service, "history_recovered", NULL, NULL, "The history is written again.");
 }
 
+static void report_clock(struct service *service, const struct history_health *history)
+{
+    if (strcmp(history->clock_message, service->clock_message) == 0)
+        return;
+    (void)snprintf(service->clock_message, sizeof service->clock_message, "%s",
+                   history->clock_message);
+    publish_event(service, history->clock_event, NULL, NULL, history->clock_message);
+}
+
 /* As soon as there is somebody to hear it: events are not kept until there is a connection. */
 static void report_history(struct service *service)
 {
@@ -258,8 +317,54 @@ static void report_history(struct service *service)
     history_health(service->history, &history);
     report_set_aside(service, &history);
     report_problem(service, history.problem);
+    report_clock(service, &history);
     if (service->health_due) /* a fault must not wait for the minute */
         publish_health(service);
+}
+
+/* ---- sinks ---- */
+
+/* An event of the bridge: logged, published, on record. */
+static void tell(struct service *service, enum log_level level, const char *kind,
+                 const char *message)
+{
+    if (level == LOG_LEVEL_WARNING)
+        log_warning(service->log, "%s", message);
+    else
+        log_info(service->log, "%s", message);
+    history_put_event(service->history, 0, clock_wall_ms(), kind, message);
+    publish_event(service, kind, NULL, NULL, message);
+}
+
+static void report_sink(struct service *service, size_t number)
+{
+    struct sink_health sink;
+    sinks_health(service->sinks, number, &sink);
+    char message[256];
+    bool failing = sink.problem[0] != '\0';
+    if (failing != service->sink_failing[number]) {
+        service->sink_failing[number] = failing;
+        (void)snprintf(message, sizeof message,
+                       "Sink %s takes the readings again; %llu since the start.", sink.id,
+                       (unsigned long long)sink.delivered);
+        if (failing)
+            tell(service, LOG_LEVEL_WARNING, "sink_problem", sink.problem);
+        else
+            tell(service, LOG_LEVEL_INFO, "sink_recovered", message);
+    }
+    if (sink.refused != service->sink_refused[number]) {
+        (void)snprintf(message, sizeof message, "Sink %s refused %llu readings, the last: %.180s",
+                       sink.id, (unsigned long long)(sink.refused - service->sink_refused[number]),
+                       sink.refusal);
+        service->sink_refused[number] = sink.refused;
+        tell(service, LOG_LEVEL_WARNING, "sink_refused", message);
+    }
+}
+
+static void report_sinks(struct service *service)
+{
+    for (size_t i = 0; i < sinks_count(service->sinks); i++)
+        report_sink(service, i);
 }
 
 static void stop(struct service *service, enum service_end end)
@@ -311,6 +416,35 @@ static void search_done(void *context)
                     STATUS_OK, result, NULL);
     json_decref(result);
     end_search(service);
+}
+
+/* ---- correcting the past ---- */
+
+static enum status start_recalibration(void *context, const struct request *request,
+                                       struct error *error)
+{
+    struct service *service = context;
+    return recalibration_begin(service->history, request, &service->recalibration, error);
+}
+
+static void finish_recalibration(struct service *service)
+{
+    enum status status = STATUS_OK;
+    struct error error = {""};
+    json_t *answer = NULL;
+    struct history_recalibrated done = {0};
+    struct recalibration *recalibration = service->recalibration;
+    if (recalibration == NULL || !recalibration_end(recalibration, &status, &error, &answer, &done))
+        return;
+    const struct history_recalibration *wish = recalibration_wish(recalibration);
+    for (size_t i = 0; status == STATUS_OK && !wish->dry_run && i < service->device_count; i++)
+        if (service_device_recalibrated(service->devices[i], &done, wish->undo))
+            break;
+    service_respond(service->config->mqtt.base_topic, service->publisher,
+                    recalibration_request_of(recalibration), status, answer, &error);
+    json_decref(answer);
+    recalibration_free(recalibration);
+    service->recalibration = NULL;
 }
 
 static enum status start_search(void *context, const struct request *request, int64_t duration_ms,
@@ -524,6 +658,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         .changed = on_info_changed,
         .search = start_search,
         .backup = start_backup,
+        .recalibrate = start_recalibration,
         .context = service,
     };
     service_request(&requests, incoming);
@@ -540,6 +675,7 @@ static void on_wake(uv_async_t *async)
     struct service *service = async->data;
     publisher_poll(service->publisher, on_incoming, service);
     log_relay_take(service->relay, publish_log_line, service);
+    finish_recalibration(service);
     report_history(service);
 }
 
@@ -548,6 +684,8 @@ static void on_wake(uv_async_t *async)
 static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
+    watch_clocks(service);
+    report_sinks(service);
     report_history(service);
     backups_tick(service->backups, clock_boot_ms());
     for (size_t i = 0; i < service->device_count; i++)
@@ -677,6 +815,7 @@ static enum status open_history(struct service *service, struct error *error)
         .path = path,
         .backup_folder = folder,
         .commit_interval_ms = service->config->history.commit_interval_ms,
+        .clock_wait_ms = service->config->history.clock_wait_ms,
         .queue_limit = QUEUE_LIMIT,
         .keep_raw_ms = keep_ms(service->config->history.keep_raw_ms),
         .keep_minute_ms = keep_ms(service->config->history.keep_minute_ms),
@@ -685,7 +824,15 @@ static enum status open_history(struct service *service, struct error *error)
         .wake = wake_up,
         .wake_context = service,
     };
-    return history_open(&options, &service->history, error);
+    status = history_open(&options, &service->history, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct sinks_options sinks = {
+        .config = service->config,
+        .history_path = path,
+        .history = service->history,
+    };
+    return sinks_create(&sinks, &service->sinks, error);
 }
 
 static enum status create_backups(struct service *service, struct error *error)
@@ -856,7 +1003,7 @@ static enum status begin_history(struct service *service, struct error *error)
     service->history_started = true;
     history_put_event(service->history, 0, clock_wall_ms(), "started",
                       "bl2mqtt " BL2MQTT_VERSION " started.");
-    return STATUS_OK;
+    return sinks_start(service->sinks, error);
 }
 
 static enum status start(struct service *service, struct error *error)
@@ -926,8 +1073,10 @@ static void finish(struct service *service)
     updates_close(service->updates);
     end_backups(service);
     announcer_close(service->announcer);
+    sinks_close(service->sinks);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");
+    recalibration_free(service->recalibration); /* it may be done, but nobody is told any more */
     if (service->history != NULL)
         history_close(service->history, HISTORY_CLOSE_MS);
     if (service->publisher != NULL)

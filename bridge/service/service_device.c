@@ -607,6 +607,46 @@ void service_device_set_update(struct service_device *device, const struct devic
         publish_state(device, clock_boot_ms());
 }
 
+/* Kilowatt hours before and after, and what of them is held. */
+static void report_recalibrated(const struct service_device *device,
+                                const struct service_channel *channel,
+                                const struct history_recalibrated *done, bool undone)
+{
+    char buffer[256];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    text_append(&text, undone ? "A recalibration was undone: total " : "Recalibrated: total ");
+    text_append_decimal(&text, done->total_imported_before_uwh, 9, 3, true);
+    text_append(&text, " -> ");
+    text_append_decimal(&text, done->total_imported_after_uwh, 9, 3, true);
+    text_append(&text, " kWh");
+    if (done->held_imported_uwh > 0) {
+        text_append(&text, ", of which ");
+        text_append_decimal(&text, done->held_imported_uwh, 9, 3, true);
+        text_append(&text, " kWh are too much and held, as a published total does not go down");
+    }
+    text_append(&text, ".");
+    log_info(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name, buffer);
+    device->outlets->event(device->outlets->context, "recalibrated", device->config->id,
+                           channel->config->name, buffer);
+}
+
+bool service_device_recalibrated(struct service_device *device,
+                                 const struct history_recalibrated *done, bool undone)
+{
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        struct service_channel *channel = &device->channels[i];
+        if (channel->history_number != done->number)
+            continue;
+        meter_adjust_totals(channel->meter, &done->adjustment);
+        meter_values(channel->meter, !channel->online, &device->values[i]);
+        report_recalibrated(device, channel, done, undone);
+        publish_state(device, clock_boot_ms());
+        return true;
+    }
+    return false;
+}
+
 void service_device_health(const struct service_device *device,
                            struct message_device_health *health)
 {

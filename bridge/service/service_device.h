@@ -74,6 +74,10 @@ enum status service_device_set_calibration(struct service_device *device, const 
 /** What is known of its firmware has changed: published with the next state, at once if urgent. */
 void service_device_set_update(struct service_device *device, const struct device_update *update,
                                bool urgent);
+/** The past of one of its channels was recalibrated, or (undone) that was taken back. False if the
+ *  history's number is none of them. */
+bool service_device_recalibrated(struct service_device *device,
+                                 const struct history_recalibrated *done, bool undone);
 
 /** The device's line in bridge/health. */
 void service_device_health(const struct service_device *device,

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/base/clock.h"
 
+#include <stdbool.h>
+#include <sys/timex.h>
 #include <time.h>
+
+/* From here on the kernel itself gives the clock up (NTP_PHASE_LIMIT). */
+#define MAX_ERROR_US 16000000
 
 static int64_t read_ms(clockid_t clock)
 {
@@ -18,4 +23,18 @@ int64_t clock_boot_ms(void)
 int64_t clock_wall_ms(void)
 {
     return read_ms(CLOCK_REALTIME);
+}
+
+int64_t clock_awake_ms(void)
+{
+    return read_ms(CLOCK_MONOTONIC);
+}
+
+enum clock_sync clock_sync(void)
+{
+    struct timex clock = {.modes = 0}; /* only asks */
+    if (adjtimex(&clock) < 0)
+        return CLOCK_SYNC_UNKNOWN;
+    bool lost = (clock.status & STA_UNSYNC) != 0 || clock.maxerror >= MAX_ERROR_US;
+    return lost ? CLOCK_UNSYNCHRONISED : CLOCK_SYNCHRONISED;
 }

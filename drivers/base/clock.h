@@ -14,4 +14,16 @@ int64_t clock_boot_ms(void);
 /** Milliseconds since 1970 (CLOCK_REALTIME); may step at any time. */
 int64_t clock_wall_ms(void);
 
+/** Milliseconds awake (CLOCK_MONOTONIC): stands still while the machine is suspended. Only to be
+ *  compared with the boot clock, which does not. */
+int64_t clock_awake_ms(void);
+
+/** What the kernel knows of the wall clock. */
+enum clock_sync {
+    CLOCK_SYNCHRONISED,
+    CLOCK_UNSYNCHRONISED, /**< nobody has set it since boot, or not for long (maxerror >= 16 s) */
+    CLOCK_SYNC_UNKNOWN,   /**< the kernel does not tell (a sandbox forbids to ask) */
+};
+enum clock_sync clock_sync(void);
+
 #endif

@@ -117,7 +117,7 @@ static void remove_files(const char *path)
 }
 
 /* What the writer's thread does, without its waiting. */
-static int64_t write_days(const char *path, int64_t days, int64_t commit_s)
+static int64_t write_days(const char *path, int64_t days, int64_t commit_s, bool sparse)
 {
     struct channels channels = {0};
     struct database *database = open_or_exit(path, &channels);
@@ -135,6 +135,8 @@ static int64_t write_days(const char *path, int64_t days, int64_t commit_s)
     queue_init(&queue, 65536);
     int64_t commits = 0;
     for (int64_t second = 0; second < days * DAY_S; second++) {
+        if (sparse && second % 900 == 3) /* three readings per quarter of an hour */
+            second += 896;
         for (unsigned i = 0; i < CHANNELS; i++) {
             struct queued_reading item = measure(&loads[i], i + 1, second);
             queue_put_reading(&queue, &item);
@@ -173,7 +175,7 @@ static void bench_writing(const char *path, int64_t commit_s)
     double handed = written_bytes("wchar");
     double device = written_bytes("write_bytes");
     double began = now_s();
-    int64_t commits = write_days(path, 1, commit_s);
+    int64_t commits = write_days(path, 1, commit_s, false);
     double took = now_s() - began;
     (void)printf("%8lld s %12.1f %14.1f %12.0f %14.1f\n", (long long)commit_s,
                  (written_bytes("wchar") - handed) / 1e6,
@@ -222,7 +224,7 @@ int main(int argc, char **argv)
     (void)printf("one day, %d channels, a reading a second each, synchronous=FULL\n", CHANNELS);
     (void)printf("%10s %12s %14s %12s %14s\n", "commit", "MB written", "MB to device", "commits/s",
                  "bytes/reading");
-    static const int64_t intervals[] = {5, 10, 15, 20, 30, 60};
+    static const int64_t intervals[] = {5, 10, 20, 30, 60};
     for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++)
         bench_writing(path, intervals[i]);
     (void)printf("table of readings alone: %.1f bytes per channel reading\n",
@@ -230,11 +232,20 @@ int main(int argc, char **argv)
                      ask_number(path, "SELECT count(*) FROM reading"));
 
     remove_files(path);
-    (void)write_days(path, 7, 600);
+    (void)write_days(path, 7, 600, false);
     (void)printf("questions to 7 days (%.0f MB)\n", file_bytes(path) / 1e6);
     bench_question(path, "a day of one channel by hour", "a", 1, BUCKET_HOUR);
     bench_question(path, "a week of one channel by hour", "a", 7, BUCKET_HOUR);
     bench_question(path, "a week of the device by day", NULL, 7, BUCKET_DAY);
+    remove_files(path);
+    (void)write_days(path, 3653, DAY_S, true);
+    (void)printf("questions to ten years of rollups (quarters and days complete)\n");
+    for (int round = 0; round < 2; round++) {
+        bench_question(path, "a year of one channel by hour", "a", 365, BUCKET_HOUR);
+        bench_question(path, "a year of one channel by day", "a", 365, BUCKET_DAY);
+        bench_question(path, "ten years of one channel by month", "a", 3652, BUCKET_MONTH);
+        bench_question(path, "ten years of the device by year", NULL, 3652, BUCKET_YEAR);
+    }
     remove_files(path);
     return 0;
 }

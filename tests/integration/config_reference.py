@@ -29,7 +29,9 @@ def walk(properties, path=""):
     """(title, description, [(key, schema)]) of each group, in the order of the table."""
     for key, schema in properties.items():
         where = f"{path}{key}"
-        if key == "devices":
+        if key == "sinks":
+            yield where, schema["description"], leaves(schema["items"]["properties"])
+        elif key == "devices":
             yield f"{where}", schema["description"], leaves(schema["items"]["properties"])
             yield from walk(schema["items"]["properties"], "devices[].")
         elif key == "channels":
@@ -82,6 +84,7 @@ def required_keys(schema):
     """Keys that must be given: always, or with some driver."""
     device = schema["properties"]["devices"]["items"]
     keys = {f"devices.{key}": "" for key in device["required"]}
+    keys |= {f"sinks.{key}": "" for key in schema["properties"]["sinks"]["items"]["required"]}
     for rule in device["allOf"]:
         driver = rule["if"]["properties"]["driver"]["const"]
         channel = rule["then"]["properties"]["channels"]["additionalProperties"]

@@ -4,8 +4,9 @@ shared by the tests that break the running service on purpose."""
 
 import json
 import sqlite3
+import time
 
-from harness import SimulatedMeter, decode, wait_for
+from harness import SimulatedMeter, decode, preloaded, wait_for
 
 # Factors of the 80 A example board; the simulated chips are given the same.
 VOLTAGE, CURRENT, POWER = 15883.34, 128118.87, 317.931
@@ -43,6 +44,49 @@ def house(folder, interval="250ms", channels="ab", **more):
 def counted(chip):
     truth = chip.truth()
     return truth["counts_imported"] + truth["counts_exported"]
+
+
+def count_on(chip, more, before=0):
+    """The chip's counter jumps, as if it had counted some while nobody looked; before: what it jumped already.
+    Returns by how much it really did, as it goes on counting while it is told to."""
+    chip.tell(f"count {(chip.truth()['counter'] + more) % (1 << 24)}")
+    truth = chip.truth()
+    return (truth["counter"] - truth["counts_imported"] - truth["counts_exported"] - before) % (1 << 24)
+
+
+class Clock:
+    """The clocks of the machine as the service sees them."""
+
+    def __init__(self, folder):
+        self.files = {name: folder / name for name in ("offset", "boot", "unsynchronised")}
+        self.environment = preloaded("shift_clock", SHIFT_CLOCK_FILE=self.files["offset"],
+                                     SHIFT_CLOCK_BOOT_FILE=self.files["boot"],
+                                     SHIFT_CLOCK_UNSYNC_FILE=self.files["unsynchronised"])
+
+    def _write(self, name, seconds):
+        new = self.files[name].with_suffix(".new")
+        new.write_text(str(int(seconds)))
+        new.rename(self.files[name])
+
+    def __call__(self, seconds):
+        """The wall clock is wrong by so much."""
+        self._write("offset", seconds)
+
+    def up_for(self, seconds):
+        """The machine was started so long ago."""
+        self._write("boot", seconds - time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def suspend(self, seconds):
+        """So much time has passed without the machine."""
+        for name in ("boot", "offset"):
+            before = int(self.files[name].read_text()) if self.files[name].exists() else 0
+            self._write(name, before + seconds)
+
+    def synchronised(self, yes):
+        if yes:
+            self.files["unsynchronised"].unlink(missing_ok=True)
+        else:
+            self.files["unsynchronised"].touch()
 
 
 class Stored:

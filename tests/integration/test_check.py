@@ -391,7 +391,7 @@ def test_example_shows_defaults(schema):
         for key, _, initial, literal, _ in rows:
             for value in re.findall(rf"^ *# *{key}: (.*?)(?: +#.*)?$", text, flags=re.M):
                 same = not value or value.strip('"') == initial
-                assert title.startswith(("devices", "tariffs")) or not literal or same, f"{title}.{key}"
+                assert title.startswith(("devices", "sinks", "tariffs")) or not literal or same, f"{title}.{key}"
 
 
 def test_example_uncommented(folder):

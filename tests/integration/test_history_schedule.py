@@ -95,10 +95,11 @@ def test_damage_is_mended_from_the_copy(folder, broker, service):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         page = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'reading'").fetchone()[0]
+        size = db.execute("PRAGMA page_size").fetchone()[0]
     db.close()
     with open(path, "r+b") as raw:
-        raw.seek((page - 1) * 4096)
-        raw.write(os.urandom(4096))
+        raw.seek((page - 1) * size)
+        raw.write(os.urandom(size))
     watch, process = service(time="off", folder="copies")
     event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed")
     assert "set aside as" in event["message"] and f"goes on from the copy {copy}" in event["message"]

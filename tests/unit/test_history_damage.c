@@ -329,6 +329,32 @@ static void test_rows_that_cannot_be(void **state)
     assert_string_equal(ask(folder->database, "SELECT group_concat(number) FROM channel"), "1,2");
 }
 
+/* The log is lost with the power: what is left is old, and that must not be taken for the last word. */
+static void test_a_lost_log(void **state)
+{
+    const struct folder *folder = *state;
+    struct circuit a, b;
+    make_history(folder, &a, &b); /* stopped clean */
+    struct history *history = open_history(folder->database, 0);
+    assert_false(health_of(history).may_lag);
+    a = add_circuit(history, "house", "a");
+    start(history);
+    put(history, &a, 5, 0);
+    wait_until(health_of(history).committed_rows == 1);
+    put(history, &a, 5, 0);
+    wait_until(health_of(history).committed_rows == 2);
+
+    struct folder other = *folder;
+    char command[2 * PATH_MAX];
+    (void)snprintf(other.database, sizeof other.database, "%s/other.db", folder->path);
+    (void)snprintf(command, sizeof command, "cp '%s' '%s'", folder->database, other.database);
+    assert_int_equal(system(command), 0);
+    history_close(history, 5000);
+    history = open_history(other.database, 0);
+    assert_true(health_of(history).may_lag);
+    history_close(history, 100);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -346,6 +372,7 @@ int main(void)
         TEST(test_a_file_deleted_while_running),
         TEST(test_another_file_in_its_place),
         TEST(test_rows_that_cannot_be),
+        TEST(test_a_lost_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,8 @@ static void damage_readings(const char *path)
     mark_unclean(path);
     int64_t page = ask_number(path, "SELECT max(pageno) FROM dbstat WHERE name = 'reading' "
                                     "AND pagetype = 'leaf'");
-    overwrite(path, (page - 1) * 4096, nonsense, sizeof nonsense);
+    int64_t size = ask_number(path, "PRAGMA page_size");
+    overwrite(path, (page - 1) * size, nonsense, (size_t)size);
 }
 
 static void test_damage_goes_on_from_the_newest_sound_copy(void **state)

@@ -11,6 +11,7 @@
 #include "bridge/history/time_text.h"
 
 #define CHANNELS 2
+#define MINUTE (60 * SECOND)
 
 static void use_zone(const char *zone)
 {
@@ -89,6 +90,8 @@ static void station_calibrate(struct station *station, unsigned index,
 {
     struct known_channel *channel = &station->channels.list[index];
     station_commit(station);
+    if (calibration_equal(factors, &channel->recorded.factors))
+        return; /* then nothing is folded */
     energy_fold(&station->totals[index].state, &channel->recorded.factors, READING_BL0942);
     (void)channels_record(&station->channels, channel, factors, invert, CALIBRATION_CONFIGURED,
                           wall_ms);
@@ -116,6 +119,23 @@ static void station_put(struct station *station, unsigned index, int64_t wall_ms
     state->imported += imported;
     state->exported += exported;
     state->counter_wall_ms = wall_ms;
+}
+
+/* Some together, so that none stands for long: a row for every minute of years is not the point. */
+static void put_some(struct station *station, int64_t wall_ms, uint64_t *seed)
+{
+    for (int i = 0; i < 3; i++) {
+        station_put(station, 0, wall_ms + i * SECOND, below(seed, 100000), below(seed, 1000), 0);
+        station_put(station, 1, wall_ms + i * SECOND + 20, below(seed, 100000), below(seed, 1000),
+                    0);
+    }
+}
+
+static void catch_up(struct station *station)
+{
+    bool more = true;
+    while (more)
+        assert_true(database_tend(station->database, NULL, &more));
 }
 
 static int64_t total_uwh(const struct station *station, unsigned index)
@@ -269,8 +289,8 @@ static void test_rows_agree_with_readings_whatever_happens(void **state)
     struct station station;
     station_open(&station, folder->database);
     int64_t ms = BEGIN_MS;
-    for (int64_t i = 0; i < 12000; i++) {
-        ms += 1000 + below(&seed, 20000);
+    for (int64_t i = 0; i < 6000; i++) {
+        ms += 1000 + below(&seed, 40000);
         if (below(&seed, 2000) == 0)
             ms += below(&seed, 20 * HOUR);
         if (below(&seed, 1500) == 0)
@@ -295,6 +315,7 @@ static void test_rows_agree_with_readings_whatever_happens(void **state)
         }
     }
     station_commit(&station);
+    catch_up(&station);
     station_close(&station);
     check_all(folder->database);
 }
@@ -306,8 +327,8 @@ static void test_a_file_without_rows_is_caught_up_with(void **state)
     use_zone("UTC");
     struct station station;
     station_open(&station, folder->database);
-    for (int64_t i = 0; i < 60000; i++) {
-        station_put(&station, 0, BEGIN_MS + i * 3000, 1000 + i % 50, i % 2, 0);
+    for (int64_t i = 0; i < 40000; i++) {
+        station_put(&station, 0, BEGIN_MS + i * 4500, 1000 + i % 50, i % 2, 0);
         if (i % 500 == 0)
             station_commit(&station);
     }
@@ -363,20 +384,20 @@ static void test_days_quarters_and_totals_agree_in_every_zone(void **state)
         int64_t end_ms = at(zones[z].to);
         int64_t middle_ms = begin_ms + below(&seed, end_ms - begin_ms);
         int64_t middle_uwh = -1;
-        for (int64_t ms = begin_ms; ms < end_ms; ms += 1000 * (1200 + below(&seed, 7200))) {
+        for (int64_t ms = begin_ms; ms < end_ms; ms += 1000 * (3600 + below(&seed, 14400))) {
             if (middle_uwh < 0 && ms >= middle_ms)
                 middle_uwh = total_uwh(&station, 0);
-            station_put(&station, 0, ms, below(&seed, 100000), below(&seed, 3000), 0);
-            station_put(&station, 1, ms + 20, below(&seed, 100000), below(&seed, 3000), 0);
+            put_some(&station, ms, &seed);
             if (below(&seed, 50) == 0)
                 station_commit(&station);
-            if (below(&seed, 3000) == 0) {
+            if (below(&seed, 800) == 0) {
                 const struct calibration factors = {15000.0, 128000.0,
                                                     300.0 + (double)below(&seed, 40)};
-                station_calibrate(&station, 0, &factors, false, ms + 500);
+                station_calibrate(&station, 0, &factors, false, ms + 3 * SECOND);
             }
         }
         station_commit(&station);
+        catch_up(&station);
         int64_t last_uwh = total_uwh(&station, 0);
         station_close(&station);
         for (int round = 0; round < 2; round++) {
@@ -389,9 +410,7 @@ static void test_days_quarters_and_totals_agree_in_every_zone(void **state)
             assert_int_equal(energy(path, "a", begin_ms, middle_ms, BUCKET_MONTH), middle_uwh);
             use_zone("Pacific/Chatham"); /* +12:45 */
             station_open(&station, path);
-            bool more = true;
-            while (more)
-                assert_true(database_tend(station.database, NULL, &more));
+            catch_up(&station);
             station_close(&station);
             assert_string_equal(ask(path, "SELECT value FROM meta WHERE name = 'time_zone'"),
                                 "Pacific/Chatham");
@@ -452,6 +471,123 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
         calibration_energy_uwh(&factors_one, READING_BL0942, 3 * (10 * DAY / 15000 + 2)));
 }
 
+/* ---- recalibration ---- */
+
+/* Energy over the span is what its counts are with these factors, as if it had been measured with
+ * them; days, quarters and the total agree; undone, everything is as before. */
+static void test_random_recalibrations(void **state)
+{
+    const struct folder *folder = *state;
+    const char *path = folder->database;
+    uint64_t seed = test_seed();
+    use_zone("Europe/Berlin");
+    struct station station;
+    station_open(&station, path);
+    int64_t begin_ms = BEGIN_MS;
+    int64_t end_ms = begin_ms + 60 * DAY;
+    for (int64_t ms = begin_ms; ms < end_ms; ms += 1000 * (600 + below(&seed, 1800))) {
+        put_some(&station, ms, &seed);
+        if (below(&seed, 30) == 0)
+            station_commit(&station);
+    }
+    station_commit(&station);
+    const struct rows_limits limits = {{end_ms - 20 * DAY, end_ms - 40 * DAY, 0}};
+    bool more = true;
+    while (more)
+        assert_true(database_tend(station.database, &limits, &more));
+    int64_t original = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
+    int64_t other = energy(path, "b", begin_ms, end_ms, BUCKET_DAY);
+    int64_t published = total_uwh(&station, 0);
+    assert_int_equal(original, published);
+    int done_count = 0;
+    for (int i = 0; i < 16; i++) {
+        struct history_recalibration wish = {.device = "house", .channel = "a"};
+        struct history_recalibrated done;
+        struct error error = {""};
+        wish.undo = done_count > 0 && below(&seed, 4) == 0;
+        wish.dry_run = below(&seed, 5) == 0;
+        wish.since_ms = begin_ms + below(&seed, 55 * DAY);
+        wish.until_ms =
+            below(&seed, 4) == 0 ? INT64_MAX : wish.since_ms + 2 * DAY + below(&seed, 20 * DAY);
+        wish.factors.power = 250.0 + (double)below(&seed, 150);
+        int64_t before = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
+        if (database_recalibrate(station.database, &wish, &done, &error) != STATUS_OK)
+            fail_msg("%s", error.text);
+        int64_t change_uwh = done.imported_after_uwh - done.imported_before_uwh;
+        int64_t after = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
+        if (wish.dry_run) {
+            assert_int_equal(after, before);
+            continue;
+        }
+        done_count += wish.undo ? -1 : 1;
+        /* beside the span sums may end elsewhere within a microwatt hour */
+        assert_in_range(after - before - change_uwh + 3, 0, 6);
+        assert_int_equal(energy(path, "a", begin_ms, end_ms, BUCKET_HOUR), after);
+        assert_int_equal(energy(path, "a", begin_ms, end_ms, BUCKET_MONTH), after);
+        assert_int_equal(energy(path, "b", begin_ms, end_ms, BUCKET_DAY), other);
+        assert_true(done.total_imported_before_uwh == published);
+        assert_true(done.total_imported_after_uwh >= published);
+        assert_int_equal(done.total_imported_after_uwh - done.held_imported_uwh, after);
+        published = done.total_imported_after_uwh;
+        assert_true(!done.rounded || wish.since_ms < end_ms - 19 * DAY);
+
+        /* and the total goes on as energy does */
+        energy_adjust(&station.totals[0].state, &done.adjustment);
+        assert_int_equal(total_uwh(&station, 0), published);
+        end_ms += 1000 * (600 + below(&seed, 1800));
+        station_put(&station, 0, end_ms - 100, 1000, below(&seed, 3000), 0);
+        station_commit(&station);
+        int64_t now = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
+        assert_int_equal(total_uwh(&station, 0) - done.held_imported_uwh, now);
+        published = total_uwh(&station, 0);
+    }
+    while (done_count-- > 0) {
+        const struct history_recalibration undo = {.device = "house", .channel = "a", .undo = true};
+        struct history_recalibrated done;
+        assert_int_equal(database_recalibrate(station.database, &undo, &done, NULL), STATUS_OK);
+        energy_adjust(&station.totals[0].state, &done.adjustment);
+    }
+    assert_int_equal(energy(path, "a", begin_ms, BEGIN_MS + 60 * DAY, BUCKET_DAY), original);
+    station_close(&station);
+}
+
+static void test_what_cannot_be_recalibrated(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("UTC");
+    struct station station;
+    station_open(&station, folder->database);
+    for (int64_t i = 0; i < 100; i++)
+        station_put(&station, 0, BEGIN_MS + i * MINUTE, 31790, 3, 0);
+    station_commit(&station);
+    static const struct {
+        struct history_recalibration wish;
+        const char *words;
+    } cases[] = {
+        {{.device = "house", .channel = "z", .until_ms = INT64_MAX, .factors = {.power = 300}},
+         "no readings of channel z"},
+        {{.device = "house", .channel = "b", .until_ms = INT64_MAX, .factors = {.power = 300}},
+         "no readings of channel b"},
+        {{.device = "house", .channel = "a", .since_ms = BEGIN_MS + DAY, .until_ms = INT64_MAX},
+         "begins after the last reading"},
+        {{.device = "house", .channel = "a", .since_ms = BEGIN_MS + 5, .until_ms = BEGIN_MS},
+         "ends before it begins"},
+        {{.device = "house", .channel = "a", .until_ms = INT64_MAX, .calibration_id = 77},
+         "no calibration number 77"},
+        {{.device = "house", .channel = "a", .undo = true}, "to undo"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct history_recalibrated done;
+        struct error error = {""};
+        assert_int_equal(database_recalibrate(station.database, &cases[i].wish, &done, &error),
+                         STATUS_USAGE);
+        if (strstr(error.text, cases[i].words) == NULL)
+            fail_msg("%s", error.text);
+    }
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM recalibration"), 0);
+    station_close(&station);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -460,6 +596,8 @@ int main(void)
         TEST(test_a_file_without_rows_is_caught_up_with),
         TEST(test_days_quarters_and_totals_agree_in_every_zone),
         TEST(test_old_rows_go_in_steps_and_energy_stays),
+        TEST(test_random_recalibrations),
+        TEST(test_what_cannot_be_recalibrated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

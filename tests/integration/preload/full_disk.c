@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* LD_PRELOAD: a disk without room. While FULL_DISK_FILE exists, writing to a file whose path begins
- * with FULL_DISK_PREFIX fails with ENOSPC; without the prefix, writing to any regular file does. */
+ * with FULL_DISK_PREFIX fails with ENOSPC; without the prefix, writing to any regular file does.
+ * FULL_DISK_ERRNO: another error, 30 (EROFS) for a disk that the kernel has made read-only. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -31,7 +32,8 @@ static bool is_full(int fd)
     int before = errno;
     bool full = file != NULL && access(file, F_OK) == 0 && fstat(fd, &status) == 0 &&
                 S_ISREG(status.st_mode) && (prefix == NULL || has_prefix(fd, prefix));
-    errno = full ? ENOSPC : before;
+    const char *other = getenv("FULL_DISK_ERRNO");
+    errno = !full ? before : other == NULL ? ENOSPC : (int)strtol(other, NULL, 10);
     return full;
 }
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* LD_PRELOAD: a wall clock that is wrong by as many seconds as SHIFT_CLOCK_FILE says (a whole number;
- * no file: right). The clocks that count from boot are left alone. */
+ * no file: right). The boot clock is shifted by SHIFT_CLOCK_BOOT_FILE in the same way; a machine that
+ * was suspended has both shifted. What the kernel says of the clock: unsynchronised while the file
+ * SHIFT_CLOCK_UNSYNC_FILE is there, synchronised otherwise. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
-static long offset_s(void)
+static long offset_s(const char *variable)
 {
-    const char *file = getenv("SHIFT_CLOCK_FILE");
+    const char *file = getenv(variable);
     char text[32] = "";
     int before = errno;
     int fd = file == NULL ? -1 : open(file, O_RDONLY | O_CLOEXEC);
@@ -30,7 +34,9 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     if (syscall(SYS_clock_gettime, clock, now) != 0)
         return -1;
     if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
-        now->tv_sec += offset_s();
+        now->tv_sec += offset_s("SHIFT_CLOCK_FILE");
+    else if (clock == CLOCK_BOOTTIME)
+        now->tv_sec += offset_s("SHIFT_CLOCK_BOOT_FILE");
     return 0;
 }
 
@@ -52,4 +58,14 @@ time_t time(time_t *result)
     if (result != NULL)
         *result = now.tv_sec;
     return now.tv_sec;
+}
+
+int adjtimex(struct timex *clock)
+{
+    const char *file = getenv("SHIFT_CLOCK_UNSYNC_FILE");
+    int before = errno;
+    bool lost = file != NULL && access(file, F_OK) == 0;
+    errno = before;
+    *clock = (struct timex){.status = lost ? STA_UNSYNC : 0, .maxerror = lost ? 16000000 : 1000};
+    return lost ? TIME_ERROR : TIME_OK;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/** Carries out what recalibration.h describes, on the writer's connection. */
+#ifndef BRIDGE_HISTORY_RECALIBRATE_H
+#define BRIDGE_HISTORY_RECALIBRATE_H
+
+#include "bridge/history/recalibration.h"
+#include "bridge/history/roller.h"
+#include "drivers/base/status.h"
+
+#include <sqlite3.h>
+
+/** One transaction on the writer's connection, with the event `recalibrated`. STATUS_USAGE: no such
+ *  channel, span, calibration, nothing to undo; STATUS_FAILED: disk. */
+enum status recalibrate(sqlite3 *db, struct roller *roller, const char *path,
+                        const struct history_recalibration *wish, struct history_recalibrated *done,
+                        struct error *error);
+
+#endif
