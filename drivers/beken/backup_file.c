@@ -6,12 +6,14 @@
 #include "drivers/beken/bytes.h"
 #include "drivers/beken/image.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { SHA256_SIZE = 32, SHA256_TEXT = 2 * SHA256_SIZE + 1, FACTS_SIZE_MAX = 65536 };
@@ -41,10 +43,37 @@ static enum status facts_path(const char *path, char *text, size_t size, struct 
     return STATUS_OK;
 }
 
+/* Of what a flash has at least, and what stands beside it. */
+static const uint64_t room_needed = (2u << 20) + FACTS_SIZE_MAX;
+
+/* Reading a flash takes minutes; that its file cannot be made must not come out behind them. */
+static enum status check_folder(const char *path, struct error *error)
+{
+    char folder[PATH_MAX];
+    int length = snprintf(folder, sizeof folder, "%s", path);
+    if (length < 0 || (size_t)length >= sizeof folder)
+        return error_set(error, STATUS_USAGE, "The file name %s is too long.", path);
+    char *slash = strrchr(folder, '/');
+    if (path[0] == '\0' || (slash != NULL && slash[1] == '\0'))
+        return error_set(error, STATUS_USAGE, "\"%s\" is no name of a file.", path);
+    if (slash == NULL)
+        (void)snprintf(folder, sizeof folder, ".");
+    else
+        slash[slash == folder ? 1 : 0] = '\0';
+    if (access(folder, W_OK | X_OK) != 0)
+        return error_set(error, STATUS_FAILED, "The file %s could not be created: %s.", path,
+                         strerror(errno));
+    struct statvfs room;
+    if (statvfs(folder, &room) == 0 && (uint64_t)room.f_bavail * room.f_frsize < room_needed)
+        return error_set(error, STATUS_FAILED,
+                         "There is no room for %s: a backup takes 2 MiB or more.", path);
+    return STATUS_OK;
+}
+
 enum status backup_file_check(const char *path, struct error *error)
 {
     if (access(path, F_OK) != 0)
-        return STATUS_OK;
+        return check_folder(path, error);
     return error_set(error, STATUS_REFUSED,
                      "%s is already there, and a backup is never written over; name another file.",
                      path);

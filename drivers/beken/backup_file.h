@@ -13,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** STATUS_REFUSED if there is a FILE already; to be asked before the work of reading begins. */
+/**
+ * To be asked before the work of reading begins. STATUS_REFUSED if there is a FILE already;
+ * STATUS_FAILED if its folder is missing, read-only or without room; STATUS_USAGE if it is no name.
+ */
 enum status backup_file_check(const char *path, struct error *error);
 /**
  * Keeps a flash's length bytes. wall_ms: the time of the backup. STATUS_REFUSED if there is a FILE

@@ -5,6 +5,7 @@
 #include "drivers/beken/bytes.h"
 #include "drivers/beken/code.h"
 #include "drivers/beken/crc.h"
+#include "drivers/beken/obk_config.h"
 #include "drivers/beken/rbl.h"
 #include "drivers/beken/startup.h"
 
@@ -21,8 +22,6 @@ enum {
     FRAMED_BYTES_NEEDED = FRAMED_BLOCKS_NEEDED * (int)CODE_BLOCK_FLASH,
     ROTATED_BY = 0x1EF000,
     UG_HEADER_SIZE = 32,
-    CONFIG_VERSION_MAX = 1000,
-    CONFIG_V3_SIZE = 2016,
 };
 
 struct mark {
@@ -114,13 +113,8 @@ bool image_rf_mac(const uint8_t *sector, size_t length, uint8_t mac[6])
 
 bool image_is_obk_config(const uint8_t *bytes, size_t length)
 {
-    if (length < IMAGE_OBK_CONFIG_SIZE || memcmp(bytes, "CFG", 3) != 0)
-        return false;
-    uint32_t version = bytes_get_le32(bytes + 4);
-    if (version > CONFIG_VERSION_MAX)
-        return false;
-    size_t covered = version <= 3 ? CONFIG_V3_SIZE : IMAGE_OBK_CONFIG_SIZE;
-    return beken_crc8_config(bytes + 4, covered - 4) == bytes[3];
+    struct obk_config config;
+    return obk_config_read(bytes, length, &config) == OBK_CONFIG_GOOD;
 }
 
 bool image_is_tuya_key_block(const uint8_t *sector, size_t length)
@@ -540,9 +534,9 @@ static void examine_config(struct image_info *info, const uint8_t *bytes, size_t
 {
     info->kind = IMAGE_OBK_CONFIG;
     info->encryption = IMAGE_PLAIN;
-    if (length < IMAGE_OBK_CONFIG_SIZE) {
+    if (length < OBK_CONFIG_SIZE) {
         add_problem(info, "The configuration is cut short: %zu of %u bytes are there.", length,
-                    IMAGE_OBK_CONFIG_SIZE);
+                    OBK_CONFIG_SIZE);
         return;
     }
     (void)snprintf(info->version, sizeof info->version, "%" PRIu32, bytes_get_le32(bytes + 4));
@@ -551,7 +545,7 @@ static void examine_config(struct image_info *info, const uint8_t *bytes, size_t
                     "The configuration's checksum is wrong: OpenBeken would ignore it and start "
                     "with factory settings.");
     else if (length > 4096 ||
-             !bytes_are_all(bytes + IMAGE_OBK_CONFIG_SIZE, length - IMAGE_OBK_CONFIG_SIZE, 0xFF))
+             !bytes_are_all(bytes + OBK_CONFIG_SIZE, length - OBK_CONFIG_SIZE, 0xFF))
         add_problem(info, "Something else follows the configuration's 3584 bytes.");
 }
 

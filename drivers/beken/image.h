@@ -69,7 +69,6 @@ bool image_rf_mac(const uint8_t *sector, size_t length, uint8_t mac[6]);
 
 /** Whether these bytes (3584 or more) are an OpenBeken configuration with a good checksum. */
 bool image_is_obk_config(const uint8_t *bytes, size_t length);
-#define IMAGE_OBK_CONFIG_SIZE 3584u
 
 /** Whether a vendor (Tuya) key block stands here, 4 KiB. */
 bool image_is_tuya_key_block(const uint8_t *sector, size_t length);

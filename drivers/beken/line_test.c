@@ -71,7 +71,8 @@ static enum status test_one_sector(struct flasher *flasher, uint32_t address,
                                    .has_address = true,
                                    .address = address,
                                    .timeout_ms = READ_MS,
-                                   .chip_busy = true};
+                                   .chip_busy = true,
+                                   .patient = true}; /* what is late is not lost */
     rate->bytes += READ_FRAME + BEKEN_REPLY_MAX;
     enum status status = link_ask(flasher->link, &command, &want, &reply, error);
     if (status == STATUS_NO_ANSWER) {

@@ -19,8 +19,10 @@ enum {
     CONFIRM_MS = 500,
     FEED_AFTER_MS = 35, /* a T's watchdog bites after 60 ms at the earliest */
     FEED_EVERY_MS = 15,
-    REPLY_GAP_MS = 40, /* a reply that pauses this long has lost bytes */
-    BAUD_DELAY = 20,   /* the chip answers (20 + 1) x 2 ms after it switched */
+    REPLY_GAP_MS = 40,    /* a reply that pauses this long has lost bytes, or is late */
+    REPLY_LATE_MS = 1000, /* the longest that an adapter or a busy machine holds the rest back */
+    REPLY_PROBES = 8,
+    BAUD_DELAY = 20, /* the chip answers (20 + 1) x 2 ms after it switched */
     BAUD_SWITCH_MS = 10,
     BAUD_REPLY_MS = 540,
     BAUD_TRIES = 4,
@@ -34,6 +36,7 @@ enum {
     FILL_PIECE_MS = 3,
     FILL_EXTRA_MS = 200,
     VOLLEY_MAX = 32,
+    LINK_ANSWER = 8, /* bytes of a LinkCheck's answer */
 };
 
 /* A half-received write can still want all of its 4101 bytes. */
@@ -421,7 +424,9 @@ static enum status feed(struct link *link, bool first, struct error *error)
 struct wait {
     int64_t sent_us; /* when the command's last byte was out */
     int64_t deadline_us;
-    int64_t fed_us; /* 0 = not yet */
+    int64_t fed_us;  /* 0 = not yet */
+    unsigned probes; /* of a cut reply, see is_only_late() */
+    uint64_t heard;  /* bytes before the latest of them */
 };
 
 static bool is_cut(const struct link *link)
@@ -457,11 +462,34 @@ static int64_t next_wake_us(const struct link *link, const struct link_want *wan
     return wake;
 }
 
+/* A reply has stopped half way: are its bytes lost, or held back? The chip answers in order, so one
+ * LinkCheck tells: if nothing but its own answer comes, the rest was lost before it. If that answer
+ * fills the reply up instead, its bytes are wrong, which the caller finds out by CRC. */
+static enum status is_only_late(struct link *link, const struct link_want *want, struct wait *wait,
+                                bool *late, struct error *error)
+{
+    bool told = wait->probes > 0 && link->heard.bytes - wait->heard <= LINK_ANSWER;
+    *late = want->patient && !link->restless && beken_parser_pending(link->parser) > 0 && !told &&
+            wait->probes < REPLY_PROBES;
+    if (!*late)
+        return STATUS_OK;
+    wait->probes++;
+    wait->heard = link->heard.bytes;
+    wait->fed_us = now_us();
+    enum status status = feed(link, false, error);
+    if (status == STATUS_OK)
+        wait_port(link, POLLIN, now_us() + (int64_t)REPLY_LATE_MS * 1000);
+    link->last_byte_us = now_us();
+    wait->deadline_us = link->last_byte_us + (int64_t)REPLY_GAP_MS * 1000;
+    return status;
+}
+
 /* One answer within wait->deadline_us. */
 static enum status await_reply(struct link *link, const struct link_want *want, struct wait *wait,
                                struct beken_reply *reply, struct error *error)
 {
     bool passed = false; /* the chip has got to what was sent behind the command */
+    bool looked = false; /* since the time was up: this process may have been held up meanwhile */
     for (;;) {
         while (beken_parser_next(link->parser, reply)) {
             if (matches(want, reply)) {
@@ -474,12 +502,22 @@ static enum status await_reply(struct link *link, const struct link_want *want, 
             }
             passed = passed || (wait->fed_us != 0 && is_link_answer(reply));
         }
-        if (passed || now_us() >= wait->deadline_us || is_cut(link))
-            break;
-        enum status status = feed_if_due(link, want, wait, error);
+        bool over = now_us() >= wait->deadline_us || is_cut(link);
+        bool late = false;
+        enum status status = STATUS_OK;
+        if (!passed && over && looked)
+            status = is_only_late(link, want, wait, &late, error);
         if (status != STATUS_OK)
             return status;
-        wait_port(link, POLLIN, next_wake_us(link, want, wait));
+        if (passed || (over && looked && !late))
+            break;
+        if (!over)
+            status = feed_if_due(link, want, wait, error);
+        if (status != STATUS_OK)
+            return status;
+        if (!over)
+            wait_port(link, POLLIN, next_wake_us(link, want, wait));
+        looked = over && !late;
         size_t count = 0;
         status = receive(link, &count, error);
         if (status != STATUS_OK)
@@ -489,7 +527,9 @@ static enum status await_reply(struct link *link, const struct link_want *want, 
             wait->deadline_us < now_us() + (int64_t)REPLY_GAP_MS * 1000)
             wait->deadline_us = now_us() + (int64_t)REPLY_GAP_MS * 1000;
     }
-    link->partial = beken_parser_pending(link->parser);
+    size_t filler = wait->probes > 0 ? (size_t)(link->heard.bytes - wait->heard) : 0;
+    size_t pending = beken_parser_pending(link->parser);
+    link->partial = pending > filler ? pending - filler : 0;
     link->listens = passed || link->partial > 0;
     beken_parser_reset(link->parser);
     if (link->partial > 0)
@@ -569,14 +609,17 @@ static enum status count_answers(struct link *link, unsigned sent, unsigned *ans
     int64_t deadline_us = link->line_free_us + gap_us;
     enum status status = STATUS_OK;
     struct beken_reply reply;
-    while (status == STATUS_OK && *answers < sent && now_us() < deadline_us) {
+    /* Time alone does not end it: this process may have been held up with answers waiting. */
+    for (bool over = false; status == STATUS_OK && *answers < sent && !over;) {
         wait_port(link, POLLIN, deadline_us);
+        over = now_us() >= deadline_us;
         size_t got = 0;
         status = receive(link, &got, error);
         while (beken_parser_next(link->parser, &reply))
             *answers += is_link_answer(&reply);
         if (got > 0) {
             *any = true;
+            over = false;
             deadline_us = now_us() + gap_us;
         }
     }
@@ -600,13 +643,17 @@ enum status link_volley(struct link *link, unsigned count, unsigned *lost, struc
         status = send_now(link, bytes, count * check.length, error);
     if (status == STATUS_OK)
         status = count_answers(link, sent, &answers, &any, error);
-    /* Late is not lost: one more at a time, until something comes or hope is gone. */
+    /* Late is not lost: one more at a time, until nothing but its own answer comes or hope is gone.
+     */
     int64_t give_up_us = now_us() + (int64_t)CONFIRM_MS * 1000;
-    for (any = false; status == STATUS_OK && answers < sent && !any && now_us() < give_up_us;
-         sent++) {
+    bool told = false;
+    for (; status == STATUS_OK && answers < sent && !told && now_us() < give_up_us; sent++) {
+        unsigned before = answers;
+        any = false;
         status = send_now(link, check.bytes, check.length, error);
         if (status == STATUS_OK)
             status = count_answers(link, sent + 1, &answers, &any, error);
+        told = any && answers - before <= 1;
     }
     beken_parser_reset(link->parser);
     *lost = answers < sent ? sent - answers : 0;

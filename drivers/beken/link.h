@@ -65,6 +65,7 @@ struct link_want {
     uint32_t address;
     int64_t timeout_ms; /**< after the last byte is out */
     bool chip_busy;     /**< a long operation: feed a T while waiting */
+    bool patient;       /**< a boot ROM's reply may pause for a second: late is not lost */
     int64_t piece_us;   /**< send 256-byte pieces this far apart; 0 = at line speed */
 };
 

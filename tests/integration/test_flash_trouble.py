@@ -13,8 +13,11 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import tty
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from beken_images import APP, SECTOR, make_ua
 from beken_module import answer, attended, put
@@ -39,6 +42,31 @@ def test_slow_flash_is_not_overrun(module, folder):
 
     # At true speed a busy machine can make the bytes come in a burst.
     assert 0 in (overruns() for _ in range(4))
+
+
+def held_up(process, number):
+    """Stops a process for a moment, again and again, until the flasher has ended."""
+    def go(flasher):
+        while flasher.poll() is None:
+            time.sleep(0.1)
+            os.kill(process(flasher), signal.SIGSTOP)
+            time.sleep(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process(flasher), signal.SIGCONT)
+    return go
+
+
+@pytest.mark.parametrize("who", ["module", "flasher"])
+def test_late_is_not_lost(module, who):
+    """Answers that a busy machine holds back for 80 ms are no reason to call the line bad and to refuse to erase."""
+    sim = module(speed=4)
+    hold_up = held_up(lambda flasher: sim.process.pid if who == "module" else flasher.pid, 0.08)
+    flasher = subprocess.Popen([BINARY, "flash", "erase", "--address", "0x20000", "--length", "0x3000", "--port",
+                                str(sim.port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    hold_up(flasher)
+    output, words = flasher.communicate()
+    assert flasher.returncode == 0, words
+    assert output.startswith("Verified 3 sectors: 0 written, 3 blanked"), output
 
 
 MISHAPS = [

@@ -291,6 +291,14 @@ def test_temporary_names_are_not_told(module, folder):
     assert f"The file {saved} could not be created" in result.stderr and ".new" not in result.stderr
 
 
+def test_a_backup_that_cannot_be_kept_is_told_before_the_flash_is_read(folder):
+    saved = folder / "no-such-folder" / "saved.bin"
+    result = run("flash", "backup", "--output", saved, "--port", "/dev/not-there")
+    assert (result.returncode, f"{saved} could not be created: No such" in result.stderr) == (1, True), result.stderr
+    result = run("flash", "backup", "--output", "", "--port", "/dev/not-there")
+    assert (result.returncode, "no name of a file" in result.stderr) == (2, True), result.stderr
+
+
 def test_a_file_that_nobody_knows_is_told_before_the_module_is_looked_for(folder):
     path = put(folder, "garbage.bin", b"no firmware" * 999)
     result = run("flash", "verify", path, "--port", "/dev/not-there")

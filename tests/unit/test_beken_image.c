@@ -4,6 +4,7 @@
 #include "drivers/beken/code.h"
 #include "drivers/beken/crc.h"
 #include "drivers/beken/image.h"
+#include "drivers/beken/obk_config.h"
 #include "drivers/beken/startup.h"
 
 #include <setjmp.h>
@@ -450,9 +451,9 @@ static void test_configuration(void **unused)
     memset(config, 0xFF, sizeof config);
     FILE *file = fopen(SOURCE_DIR "/tests/data/obk_config_example.bin", "rb");
     assert_non_null(file);
-    assert_int_equal(fread(config, 1, IMAGE_OBK_CONFIG_SIZE, file), IMAGE_OBK_CONFIG_SIZE);
+    assert_int_equal(fread(config, 1, OBK_CONFIG_SIZE, file), OBK_CONFIG_SIZE);
     (void)fclose(file);
-    struct image_info info = examine(config, IMAGE_OBK_CONFIG_SIZE);
+    struct image_info info = examine(config, OBK_CONFIG_SIZE);
     assert_valid(&info);
     assert_int_equal(info.kind, IMAGE_OBK_CONFIG);
     assert_false(info.has_write_at);
@@ -461,7 +462,7 @@ static void test_configuration(void **unused)
     assert_false(examine(config, 3000).valid);
     assert_int_equal(beken_crc32_wire(config, 4096), 0xB1A5ADD6);
     config[0x14] ^= 0x20;
-    assert_false(examine(config, IMAGE_OBK_CONFIG_SIZE).valid);
+    assert_false(examine(config, OBK_CONFIG_SIZE).valid);
 }
 
 static void test_what_is_no_firmware(void **unused)
