@@ -32,6 +32,8 @@
  *  - A restart in a gap after which the counter is already past the baseline is not seen, unless
  *    the driver flags it: the baseline's own value is missing. (A flag is forgotten when the
  *    service is killed before the baseline moves.)
+ *  - If the service is killed soon after the chip restarted, what was credited since the last commit
+ *    before the restart is gone with the chip's counter.
  *  - A clock that stood still while the machine was off and is never set makes a gap look shorter
  *    than it was: the step over it may be rejected.
  *  - A restart in a gap that finds the baseline within rate * gap of 2^24 is taken for a wrap,

@@ -73,6 +73,8 @@ struct host_byte {
 struct chip_byte {
     int64_t at_us;
     uint8_t byte;
+    uint64_t counts; /* as things stood when this answer was put together */
+    uint32_t counter;
 };
 
 struct chip {
@@ -99,6 +101,8 @@ struct chip {
     struct chip_byte transmit[TRANSMIT_QUEUE];
     size_t transmit_first, transmit_count;
     int64_t chip_busy_us;
+    uint64_t answer_counts; /* of the last byte that left */
+    uint32_t answer_counter;
 };
 
 /* ---- settings ---- */
@@ -321,6 +325,8 @@ static size_t put_junk(struct chip *chip, uint8_t *bytes)
 
 static void send(struct chip *chip, int64_t start_us, const uint8_t *bytes, size_t length)
 {
+    const struct converter *converter = &chip->converter;
+    uint64_t counts = converter->counts_imported + converter->counts_exported;
     if (chip->transmit_count + length > TRANSMIT_QUEUE)
         return; /* asked faster than it can speak */
     if (start_us < chip->chip_busy_us)
@@ -329,7 +335,8 @@ static void send(struct chip *chip, int64_t start_us, const uint8_t *bytes, size
         int64_t bits = (int64_t)(i + 1) * BITS_PER_BYTE;
         size_t at = (chip->transmit_first + chip->transmit_count++) % TRANSMIT_QUEUE;
         chip->chip_busy_us = start_us + bits * 1000000 / chip->baud;
-        chip->transmit[at] = (struct chip_byte){chip->chip_busy_us, bytes[i]};
+        chip->transmit[at] =
+            (struct chip_byte){chip->chip_busy_us, bytes[i], counts, converter->counter};
     }
 }
 
@@ -589,7 +596,10 @@ size_t chip_transmit(struct chip *chip, int64_t now_us, uint8_t *bytes, size_t s
     size_t count = 0;
     while (count < size && chip->transmit_count > 0 &&
            chip->transmit[chip->transmit_first].at_us <= now_us) {
-        bytes[count++] = chip->transmit[chip->transmit_first].byte;
+        const struct chip_byte *byte = &chip->transmit[chip->transmit_first];
+        bytes[count++] = byte->byte;
+        chip->answer_counts = byte->counts;
+        chip->answer_counter = byte->counter;
         chip->transmit_first = (chip->transmit_first + 1) % TRANSMIT_QUEUE;
         chip->transmit_count--;
     }
@@ -632,6 +642,8 @@ void chip_truth(struct chip *chip, int64_t now_us, struct chip_truth *truth)
         .counts_imported = converter->counts_imported,
         .counts_exported = converter->counts_exported,
         .counter = converter->counter,
+        .answer_counts = chip->answer_counts,
+        .answer_counter = chip->answer_counter,
         .resets = chip->resets,
         .answers = chip->answers,
         .faults = chip->faulty,

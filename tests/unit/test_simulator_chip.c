@@ -841,6 +841,32 @@ static void test_faults_come_as_often_as_asked(void **unused)
     check_fault(&(struct chip_faults){.late = CHANCE}, LATE_GOOD);
 }
 
+/* The truth about an answer is that of when it was put together, however late it leaves and however
+ * damaged it is. */
+static void test_truth_of_an_answer(void **unused)
+{
+    (void)unused;
+    struct bench bench = power_on(&reference);
+    load(&bench, 230, 10, 230000);
+    chip_set_faults(bench.chip, &(struct chip_faults){.late = 1, .double_flip = 1});
+    unsigned misread = 0;
+    for (int i = 0; i < 200; i++) {
+        bench.length = 0;
+        chip_receive(bench.chip, bench.now_us, 4800, BYTES(0x58, 0xAA));
+        wait_us(&bench, 4200); /* the request is there */
+        struct chip_truth then = truth_of(&bench);
+        wait_us(&bench, 400000);
+        struct chip_truth now = truth_of(&bench);
+        assert_int_equal(bench.length, 23);
+        assert_int_equal(now.answer_counts, then.counts_imported);
+        assert_int_equal(now.answer_counter, then.counter);
+        assert_true(now.counts_imported > now.answer_counts);
+        misread += u24(bench.answer + 13) != now.answer_counter;
+    }
+    assert_true(misread > 0 && misread < 200);
+    chip_free(bench.chip);
+}
+
 static void test_reset_fault(void **unused)
 {
     (void)unused;
@@ -929,6 +955,7 @@ int main(void)
         cmocka_unit_test(test_gap_and_frame_rules),
         cmocka_unit_test(test_survives_rubbish),
         cmocka_unit_test(test_faults_come_as_often_as_asked),
+        cmocka_unit_test(test_truth_of_an_answer),
         cmocka_unit_test(test_reset_fault),
         cmocka_unit_test(test_wrong_address_fault),
         cmocka_unit_test(test_same_seed_same_faults),

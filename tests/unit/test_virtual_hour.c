@@ -6,9 +6,12 @@
  * service killed and started again from what was committed. Seeded; the seed is printed.
  *
  * Judged against what the chips really counted:
- *   - no phantom energy: a total never exceeds the truth, at no moment;
+ *   - no phantom energy: a total never exceeds the truth, at no moment (but two misread counters in a
+ *     row that fit each other, the load and the checksum: energy.h promises for one);
  *   - no published total (of committed states, in the published resolution) ever goes down;
- *   - at the end it equals the truth to the count, except what was counted around a chip reset.
+ *   - at the end it equals the truth to the count, except what was counted around a chip reset: from
+ *     the last reading that is credited in the total the service goes on from, up to the reset. A reset
+ *     that a kill made forgotten has the limits that energy.h states (excuse_forgotten below).
  *
  * TEST_SEED repeats one history, TEST_HOURS runs more of them.
  */
@@ -35,6 +38,8 @@
 #define WALL_MS INT64_C(1795000000000)
 #define COMMIT_MS 5000
 #define LINES 2
+#define POWER_ON_MODE 0x087
+#define HEARD_MS 4096 /* a packet is reported within this time */
 
 static const struct calibration board = {15883.34, 128118.87, 317.931};
 
@@ -42,8 +47,20 @@ static const struct calibration board = {15883.34, 128118.87, 317.931};
 
 struct tally {
     unsigned kills, unplugs, resets, wraps, glitches, rejected, restarts_seen, readings, answers,
-        faults;
+        faults, misread_pairs, forgotten;
     int64_t truth, counted, lost, allowed, unread;
+};
+
+/* What the chip had really counted when it put an answer together that was heard at at_ms. */
+struct heard {
+    int64_t at_ms, counts, counter;
+};
+
+/* A reading, on the scale of the true counts. */
+struct told {
+    int64_t boot_ms;
+    int64_t truth;      /* what the chip had counted when it took this reading */
+    int64_t by_counter; /* ... by the counter as it arrived; something else if that is misread */
 };
 
 struct line {
@@ -57,10 +74,16 @@ struct line {
     int64_t published_mwh[2]; /* greatest so far, as the three decimals of a kWh */
     int64_t base_truth;       /* the chip's true count when the channel was first seen */
     bool seen;
-    int64_t truth_at_reading; /* when the last reading was handed over */
-    int64_t truth_credited;   /* ... and the last that its total contains */
-    int64_t truth_committed;  /* ... and the last that its committed total contains */
-    int64_t allowed_loss;
+    struct told last;       /* the last reading handed over */
+    int64_t truth_credited; /* up to where its total contains what the chip counted */
+    int64_t truth_reset;    /* true count at the last chip reset */
+    int64_t allowed_loss;   /* each count around a reset once */
+    int64_t allowed_phantom;
+    bool unsettled;    /* the baseline is from before the last chip reset */
+    int64_t forgotten; /* ... it is this, and nobody remembers that reset; -1: somebody does */
+    int64_t committed_until; /* truth up to which the last commit contains it or has it excused */
+    int64_t committed_credited, committed_allowed;
+    struct heard heard[HEARD_MS];
     int64_t now_ms;
     struct tally *tally;
 };
@@ -72,19 +95,55 @@ static int64_t true_count(struct line *line)
     return (int64_t)(truth.counts_imported + truth.counts_exported);
 }
 
-/* The true count when the chip took this reading, some 50 ms ago; a damaged counter tells nothing. */
-static int64_t true_count_at(struct line *line, const struct reading *reading)
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void note_heard(struct line *line)
 {
     struct chip_truth truth;
     chip_truth(line->chip, line->now_ms * 1000, &truth);
-    int64_t since = ((int64_t)truth.counter - reading->energy) & 0xFFFFFF;
-    return (int64_t)(truth.counts_imported + truth.counts_exported) - (since <= 8 ? since : 0);
+    line->heard[line->now_ms % HEARD_MS] =
+        (struct heard){line->now_ms, (int64_t)truth.answer_counts, truth.answer_counter};
+}
+
+/* The counter of a reading may be misread by so little that it looks true; so the chip is asked. */
+static struct told told_by(const struct line *line, const struct reading *reading)
+{
+    const struct heard *heard = &line->heard[reading->boot_ms % HEARD_MS];
+    assert_true(heard->at_ms == reading->boot_ms);
+    return (struct told){reading->boot_ms, heard->counts,
+                         heard->counts + reading->energy - heard->counter};
+}
+
+/*
+ * A limit that energy.h states: a flag is forgotten when the service is killed before the baseline
+ * moves. MODE, the witness, is written again by then. If the step then looks like one forward, the
+ * baseline's own value is missing, or all up to the wrap too much; precisely that is excused, once.
+ */
+static void excuse_forgotten(struct line *line, bool seen_as_restart, bool seen_as_wrap)
+{
+    if (line->forgotten >= 0 && line->unsettled && !seen_as_restart) {
+        line->allowed_loss += seen_as_wrap ? 0 : line->forgotten;
+        line->allowed_phantom += seen_as_wrap ? 0x1000000 - line->forgotten : 0;
+        line->tally->forgotten++;
+    }
+    line->forgotten = -1;
+    line->unsettled = line->truth_credited < line->truth_reset;
+}
+
+static bool misread(const struct told *told)
+{
+    return told->by_counter != told->truth;
 }
 
 static int64_t counted(const struct energy_state *state)
 {
     return state->imported + state->exported;
 }
+
+static void commit(struct line *line);
 
 static void on_reading(void *context, unsigned channel, const struct reading *reading)
 {
@@ -95,25 +154,36 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
     meter_accept(line->meter, reading, &result);
     int64_t total = counted(meter_state(line->meter));
     line->tally->readings++;
+    bool restart = false, wrap = false;
     for (size_t i = 0; i < result.event_count; i++) {
+        restart = restart || result.events[i].kind == METER_EVENT_COUNTER_RESET;
+        wrap = wrap || result.events[i].kind == METER_EVENT_COUNTER_WRAPPED;
         line->tally->wraps += result.events[i].kind == METER_EVENT_COUNTER_WRAPPED;
         line->tally->glitches += result.events[i].kind == METER_EVENT_GLITCH_DROPPED;
         line->tally->rejected += result.events[i].kind == METER_EVENT_STEP_REJECTED;
         line->tally->restarts_seen += result.events[i].kind == METER_EVENT_COUNTER_RESET;
     }
-    int64_t truth = true_count_at(line, reading);
-    if (!line->seen) {
-        line->seen = meter_state(line->meter)->known;
-        line->base_truth =
-            line->seen ? line->truth_at_reading : 0; /* the reading before is the base */
-    }
     assert_true(total >= before);
-    if (line->seen && total > truth - line->base_truth)
-        fail_msg("phantom energy: %" PRId64 " counted, %" PRId64 " true", total,
-                 truth - line->base_truth);
-    if (total != before || total == truth - line->base_truth)
-        line->truth_credited = line->truth_at_reading;
-    line->truth_at_reading = truth;
+    struct told told = told_by(line, reading);
+    const struct energy_state *state = meter_state(line->meter);
+    if (state->known && !line->seen)
+        line->base_truth = line->last.by_counter; /* the reading before is the base */
+    line->seen = state->known;
+    if (state->known && state->counter_boot_ms == line->last.boot_ms) { /* it became the baseline */
+        line->truth_credited = line->last.by_counter;
+        excuse_forgotten(line, restart, wrap);
+    }
+    int64_t phantom = line->seen ? total - (told.truth - line->base_truth) : 0;
+    if (total != before && misread(&line->last) && misread(&told) &&
+        phantom > line->allowed_phantom) {
+        line->allowed_phantom = phantom;
+        line->tally->misread_pairs++;
+    }
+    if (phantom > line->allowed_phantom)
+        fail_msg("phantom energy: %" PRId64 " counted, %" PRId64 " true", total, total - phantom);
+    line->last = told;
+    if (restart)
+        commit(line); /* as the service does: a kill must not find a baseline from before it */
 }
 
 static void on_availability(void *context, unsigned channel, bool online, const char *reason)
@@ -153,7 +223,6 @@ static void start_service(struct line *line)
     meter_free(line->meter);
     line->session = bl0942_session_create(&options, &sink);
     line->meter = meter_create(&meter, line->ever_committed ? &line->committed : NULL);
-    line->truth_credited = line->truth_committed;
     line->host_baud = 4800;
     bl0942_session_open(line->session, line->now_ms);
 }
@@ -162,7 +231,9 @@ static void commit(struct line *line)
 {
     line->committed = *meter_state(line->meter);
     line->ever_committed = line->committed.known;
-    line->truth_committed = line->truth_credited;
+    line->committed_credited = line->truth_credited;
+    line->committed_until = greater(line->truth_credited, line->truth_reset);
+    line->committed_allowed = line->allowed_loss;
     int64_t uwh[2];
     energy_totals_uwh(&line->committed, &board, READING_BL0942, &uwh[0], &uwh[1]);
     for (int i = 0; i < 2; i++) {
@@ -177,11 +248,36 @@ static void commit(struct line *line)
 /* A restart of the chip may cost what it counted since the last reading that was credited. */
 static void reset_chip(struct line *line)
 {
-    int64_t since = true_count(line) - (line->seen ? line->truth_credited : true_count(line));
-    line->allowed_loss += since;
-    line->tally->unread += line->seen ? true_count(line) - line->truth_at_reading : 0;
+    int64_t truth = true_count(line);
+    if (line->seen) {
+        int64_t from = greater(line->truth_credited, line->truth_reset);
+        line->allowed_loss += greater(truth - from, 0);
+        line->tally->unread += truth - greater(line->last.truth, line->truth_reset);
+    }
+    line->truth_reset = truth;
+    line->unsettled = true;
+    line->forgotten = -1;
     chip_reset(line->chip, line->now_ms * 1000);
     line->tally->resets++;
+}
+
+/*
+ * kill -9: what was not committed is gone. The chip tells it again, unless it was reset since the
+ * commit: then the readings credited between commit and reset are lost to memory and to the chip. No
+ * accounting can bring them back; that is the one case in which a kill costs energy.
+ */
+static void kill_service(struct line *line)
+{
+    line->tally->kills++;
+    struct chip_truth truth;
+    chip_truth(line->chip, line->now_ms * 1000, &truth);
+    line->truth_credited = line->committed_credited;
+    line->unsettled = line->unsettled || line->truth_credited < line->truth_reset;
+    if (line->unsettled && truth.mode != POWER_ON_MODE)
+        line->forgotten = line->committed.counter;
+    line->allowed_loss =
+        line->committed_allowed + greater(line->truth_reset - line->committed_until, 0);
+    start_service(line);
 }
 
 static void do_action(struct line *line, const struct bl0942_action *action)
@@ -213,8 +309,10 @@ static int64_t step(struct line *line, int64_t now_ms)
         return INT64_MAX;
     uint8_t bytes[64];
     size_t length = chip_transmit(line->chip, now_ms * 1000, bytes, sizeof bytes);
-    if (length > 0)
+    if (length > 0) {
+        note_heard(line);
         bl0942_session_receive(line->session, now_ms, WALL_MS + now_ms, bytes, length);
+    }
     struct bl0942_action action;
     do {
         bl0942_session_next(line->session, now_ms, &action);
@@ -262,9 +360,8 @@ static void disturb(struct line *line, uint64_t *dice, int64_t *plug_at)
         reset_chip(line);
         break;
     case 1:
-    case 2: /* kill -9: what was not committed is gone */
-        line->tally->kills++;
-        start_service(line);
+    case 2:
+        kill_service(line);
         break;
     case 3: /* the adapter is pulled for up to two minutes; the chip goes on counting */
         line->tally->unplugs++;
@@ -296,6 +393,7 @@ static void run_hour(uint64_t seed, struct tally *tally)
         lines[i].chip = chip_create(&options, 0);
         lines[i].plugged = true;
         lines[i].tally = tally;
+        lines[i].forgotten = -1;
         new_load(&lines[i], &dice, i == 1);
         start_service(&lines[i]);
         disturb_at[i] = 20000;
@@ -348,7 +446,7 @@ static void run_hour(uint64_t seed, struct tally *tally)
         tally->allowed += line->allowed_loss;
         tally->answers += truth.answers;
         tally->faults += truth.faults;
-        if (is > should || should - is > line->allowed_loss)
+        if (is > should + line->allowed_phantom || should - is > line->allowed_loss)
             fail_msg("line %d of seed %" PRIu64 ": %" PRId64 " counted of %" PRId64
                      "; a loss of %" PRId64 " could be excused by chip resets",
                      i, seed, is, should, line->allowed_loss);
@@ -368,9 +466,11 @@ static void test_virtual_hours(void **unused)
         run_hour(seed + (uint64_t)i, &tally);
     printf(
         "figure: virtual hours: %u readings, %u answers, %u of them faulty; %u kills, %u unplugs, "
-        "%u chip resets (%u seen), %u wraps, %u glitches dropped, %u steps rejected\n",
+        "%u chip resets (%u seen), %u wraps, %u glitches dropped, %u steps rejected, %u pairs of "
+        "counters misread alike, %u chip resets forgotten\n",
         tally.readings, tally.answers, tally.faults, tally.kills, tally.unplugs, tally.resets,
-        tally.restarts_seen, tally.wraps, tally.glitches, tally.rejected);
+        tally.restarts_seen, tally.wraps, tally.glitches, tally.rejected, tally.misread_pairs,
+        tally.forgotten);
     printf("figure: virtual hours: %" PRId64 " counts true, %" PRId64 " counted, %" PRId64
            " lost around chip resets (%" PRId64 " since the last credited reading, %" PRId64
            " since the last one read), 0 phantom\n",
