@@ -568,6 +568,14 @@ static enum status write_file(struct export *export, struct error *error)
     return status;
 }
 
+static bool any_channel(void *context, const char *device, const char *channel)
+{
+    (void)context;
+    (void)device;
+    (void)channel;
+    return false;
+}
+
 static enum status run_export(const char *path, const struct options *options, struct error *error)
 {
     struct export export = {.path = path, .options = options, .out = stdout};
@@ -583,6 +591,10 @@ static enum status run_export(const char *path, const struct options *options, s
         return error_set(error, STATUS_USAGE,
                          "The time asked for ends before it begins, or where it begins. A date "
                          "means the beginning of that day.");
+    /* Before the first byte: a program that reads it must not take a head alone for an empty answer. */
+    status = history_channels(path, options->device, options->channel, any_channel, NULL, error);
+    if (status != STATUS_OK)
+        return status;
     return options->output == NULL ? write_all(&export, error) : write_file(&export, error);
 }
 

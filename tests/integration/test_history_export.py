@@ -178,6 +178,13 @@ def test_wrong_words(two_days, args, words):
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "ha"])
+def test_nothing_is_written_of_what_is_not_there(two_days, folder, form):
+    for path, device in [(two_days, "garden"), (folder / "none.db", "house")]:
+        result = run("history", "export", "--database", path, "--device", device, "--format", form)
+        assert result.returncode == 2 and result.stderr and result.stdout == ""
+
+
 def test_memory_is_bounded(folder):
     sizes = {}
     for count in (1000, 150000):
