@@ -198,8 +198,8 @@ def test_what_engines_answer(folder, broker, spawn, pretender):
     insert(stored)
     problem = watch.wait("bl2mqtt/bridge/event", lambda e: "authorization failed" in e["message"], 20)
     assert problem["type"] == "sink_problem" and "check token" in problem["message"]
-    watch.clear()
     watch.wait("bl2mqtt/bridge/health", lambda h: any("Sink out" in p for p in h["problems"]), 10)
+    watch.clear()
     pretender.judge = lambda lines: (204, b"")
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "sink_recovered", 20)
     watch.wait("bl2mqtt/bridge/health", lambda h: h["problems"] == [], 10)
