@@ -407,7 +407,7 @@ static enum status answer(const struct task *task, const struct writing *writing
 
 static enum status write_module(struct task *task, struct error *error)
 {
-    struct writing writing = {.session = NULL};
+    struct writing writing = {.session = flash_session_create(task->command, &task->options)};
     enum status status = task->backup != NULL ? refuse_existing(task->backup, error) : STATUS_OK;
     if (status == STATUS_OK)
         status = obk_edits_prepare(task->edits, error);

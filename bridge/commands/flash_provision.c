@@ -84,18 +84,7 @@ struct task {
 static void say_sentence(void *context, const char *sentence)
 {
     struct task *task = context;
-    if (task->session != NULL) {
-        flash_session_say(task->session, "%s", sentence);
-        return;
-    }
-    if (task->inputs.flash.progress != FLASH_PROGRESS_JSON) {
-        (void)fprintf(stderr, "%s\n", sentence);
-        return;
-    }
-    json_t *line = json_pack("{s:s}", "message", sentence);
-    if (line != NULL && json_dumpf(line, stderr, JSON_COMPACT) == 0)
-        (void)fputc('\n', stderr);
-    json_decref(line);
+    flash_session_say(task->session, "%s", sentence);
 }
 
 __attribute__((format(printf, 2, 3))) static void say(struct task *task, const char *format, ...)
@@ -306,14 +295,15 @@ static enum status set_texts(const struct task *task, struct obk_config *config,
 {
     const struct provision_inputs *inputs = &task->inputs;
     const struct provision_options *own = &inputs->options;
-    bool fresh = task->sector.state != OBK_CONFIG_GOOD;
     char port[8], short_name[OBK_SHORT_NAME_MAX + 1], startup[OBK_CONFIG_TEXT_SIZE];
     struct text text;
     text_init(&text, startup, sizeof startup);
     profile_append_startup(inputs->profile, &text);
     obk_short_name(own->client_id, short_name, sizeof short_name);
     (void)snprintf(port, sizeof port, "%d", inputs->broker.port);
-    const char *none = fresh ? "" : NULL; /* NULL: as it is */
+    /* NULL: as it is. Without a user the module logs in as nobody, which is what the broker was asked
+     * for, too: the firmware's factory user is known to no broker, and the one of an earlier broker is
+     * none of this one's business. */
     const struct {
         const char *field, *value;
     } fields[] = {
@@ -322,8 +312,8 @@ static enum status set_texts(const struct task *task, struct obk_config *config,
         {"mqtt_host", inputs->broker.host},
         {"mqtt_port", port},
         {"mqtt_client_id", own->client_id},
-        {"mqtt_user", own->mqtt_user != NULL ? own->mqtt_user : none},
-        {"mqtt_password", own->mqtt_user != NULL ? inputs->mqtt_password : none},
+        {"mqtt_user", own->mqtt_user != NULL ? own->mqtt_user : ""},
+        {"mqtt_password", own->mqtt_user != NULL ? inputs->mqtt_password : ""},
         {"short_name", own->name != NULL ? short_name : NULL},
         {"name", own->name},
         {"startup_command", startup},
@@ -347,6 +337,19 @@ static void set_flags_and_pins(const struct profile *profile, struct obk_config 
     }
 }
 
+/* Not that somebody wonders why the broker does not let it in any more. */
+static void say_lost_user(struct task *task)
+{
+    char user[OBK_CONFIG_TEXT_SIZE];
+    obk_config_get(&task->sector.config, "mqtt_user", user);
+    if (task->sector.state == OBK_CONFIG_GOOD && user[0] != '\0' &&
+        task->inputs.options.mqtt_user == NULL)
+        say(task,
+            "The module had the user \"%s\" for its broker; it has none now, because there is no "
+            "--mqtt-user.",
+            user);
+}
+
 static enum status configure(struct task *task, struct error *error)
 {
     struct flasher_result result;
@@ -355,6 +358,7 @@ static enum status configure(struct task *task, struct error *error)
         return status;
     struct obk_config *before memory_auto = memory_new(1, sizeof *before);
     *before = task->sector.config;
+    say_lost_user(task);
     status = set_texts(task, &task->sector.config, error);
     if (status != STATUS_OK)
         return status;
@@ -374,9 +378,8 @@ static void end_session(struct task *task)
 {
     if (task->flasher != NULL)
         task->module = *flasher_module(task->flasher);
-    flash_session_close(task->session);
-    task->session = NULL;
     task->flasher = NULL;
+    flash_session_disconnect(task->session);
 }
 
 static enum status restart(struct task *task, struct error *error)
@@ -488,12 +491,10 @@ static enum status see_readings(struct task *task, struct error *error)
         proof_wait(&proof, task->watch, task->deadline_boot_ms, &task->waited, &task->sight, error);
     for (size_t i = 0; i < 2 && status == STATUS_OK; i++)
         if (proof_channel_seen(&task->sight, i) && task->sight.value[i][OPENBEKEN_POWER] < 0)
-            (void)json_array_append_new(
-                task->warnings,
-                json_sprintf(
-                    "Channel %c has negative power. If nothing feeds in there, its clamp is "
-                    "the wrong way round: turn it, or set invert: true in bridge.yaml.",
-                    'a' + (int)i));
+            warn(task,
+                 "Channel %c has negative power. If nothing feeds in there, its clamp is the "
+                 "wrong way round: turn it, or set invert: true in bridge.yaml.",
+                 'a' + (int)i);
     return status;
 }
 
@@ -709,8 +710,10 @@ static enum status run(struct task *task, struct error *error)
         status = confirm(&task->inputs, error);
     if (status != STATUS_OK)
         return status;
+    if (task->inputs.info.warning[0] != '\0')
+        warn(task, "%s", task->inputs.info.warning);
     status = walk(task, error);
-    if (status != STATUS_OK && task->session != NULL && flash_session_stopped(task->session))
+    if (status != STATUS_OK && flash_session_stopped(task->session))
         (void)error_prefix(error, status, "Stopped. ");
     /* What was only looked at may go on. */
     if (task->flasher != NULL && json_array_size(task->steps) > 0 && task->result.sectors == 0)
@@ -732,7 +735,7 @@ static enum status answer(struct task *task, enum status status, struct error *e
 {
     bool asked = json_array_size(task->steps) > 0; /* before that there is only a sentence */
     if (status != STATUS_OK)
-        (void)command_fail(self.name, status, error);
+        (void)flash_fail(&self, task->session, status, error);
     if (task->inputs.flash.json && asked) {
         enum status printed =
             command_print_json(self.name, describe(task, status, error), JSON_INDENT(2));
@@ -752,8 +755,11 @@ enum status command_flash_provision(const struct command_context *context, int a
     task->steps = json_array();
     task->warnings = json_array();
     enum status status = provision_inputs_parse(&self, argc, argv, &task->inputs, &done);
-    if (status == STATUS_OK && !done)
+    if (status == STATUS_OK && !done) {
+        task->session = flash_session_create(&self, &task->inputs.flash);
         status = answer(task, run(task, &error), &error);
+    }
+    flash_session_close(task->session);
     broker_watch_close(task->watch);
     tuya_report_free(&task->vendor);
     json_decref(task->adopted);

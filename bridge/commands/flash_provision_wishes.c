@@ -6,9 +6,11 @@
 #include "bridge/commands/own_options.h"
 #include "bridge/provision/proof.h"
 #include "drivers/base/number.h"
+#include "drivers/beken/obk_config.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* ------------------------------------------------------------------ options */
 
@@ -121,10 +123,13 @@ static enum status check_given(const struct provision_options *own, struct error
     return STATUS_OK;
 }
 
+/* host: with or without a port. */
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "localhost", 9) == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "::1") == 0;
+    size_t name = strcspn(host, ":");
+    bool numbers = strspn(host, "0123456789.") >= name;
+    return (name == 9 && strncasecmp(host, "localhost", name) == 0) ||
+           (numbers && strncmp(host, "127.", 4) == 0) || strcmp(host, "::1") == 0;
 }
 
 static enum status check_broker(struct provision_inputs *inputs, struct error *error)
@@ -153,6 +158,16 @@ static enum status check_broker(struct provision_inputs *inputs, struct error *e
     return STATUS_OK;
 }
 
+/* What the configuration cannot take is said before anything is written. */
+static enum status try_field(const char *field, const char *value, struct error *error)
+{
+    struct obk_config trial;
+    obk_config_init(&trial, BEKEN_CHIP_BK7231N, NULL);
+    enum status status = obk_config_set(&trial, field, value, error);
+    explicit_bzero(&trial, sizeof trial);
+    return status;
+}
+
 static enum status check_texts(const struct provision_options *own, struct error *error)
 {
     enum status status = openbeken_check_client_id("--client-id", own->client_id, error);
@@ -162,7 +177,7 @@ static enum status check_texts(const struct provision_options *own, struct error
         status = obk_check_text("user", own->mqtt_user, OBK_USER_MAX, error);
     if (status == STATUS_OK && (own->wifi_ssid[0] == '\0' || strlen(own->wifi_ssid) > 32))
         return error_set(error, STATUS_USAGE, "A Wi-Fi network's name has 1 to 32 bytes.");
-    return status;
+    return status == STATUS_OK ? try_field("wifi_ssid", own->wifi_ssid, error) : status;
 }
 
 static enum status check_profile(struct provision_inputs *inputs, struct error *error)
@@ -212,6 +227,20 @@ static enum status check_firmware(struct provision_inputs *inputs, struct error 
     return STATUS_OK;
 }
 
+/* 64: the key itself, in hexadecimal. Fewer than 8 are none for WPA, 5 are one for WEP. */
+static enum status check_wifi_password(const char *password, struct error *error)
+{
+    size_t length = strlen(password);
+    if (length < 8 && length != 5)
+        return error_set(error, STATUS_USAGE,
+                         "The Wi-Fi password is %zu bytes long, but one has at least 8: is it the "
+                         "right one?",
+                         length);
+    if (length > 64)
+        return error_set(error, STATUS_USAGE, "A Wi-Fi password has at most 64 bytes.");
+    return try_field("wifi_password", password, error);
+}
+
 /* Passwords come last, so that nobody types one in vain. In a dry run none is needed. */
 static enum status check_passwords(struct provision_inputs *inputs, struct error *error)
 {
@@ -220,8 +249,8 @@ static enum status check_passwords(struct provision_inputs *inputs, struct error
     if (!own->wifi_open)
         status = openbeken_secret("Wi-Fi password", own->wifi_password_file, "OBK_WIFI_PASSWORD",
                                   !own->dry_run, inputs->wifi_password, error);
-    if (status == STATUS_OK && strlen(inputs->wifi_password) > 64)
-        return error_set(error, STATUS_USAGE, "A Wi-Fi password has at most 64 bytes.");
+    if (status == STATUS_OK && inputs->wifi_password[0] != '\0')
+        status = check_wifi_password(inputs->wifi_password, error);
     if (status == STATUS_OK && own->mqtt_user != NULL)
         status = openbeken_secret("MQTT password", own->mqtt_password_file, "OBK_MQTT_PASSWORD",
                                   !own->dry_run, inputs->mqtt_password, error);

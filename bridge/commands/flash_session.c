@@ -8,11 +8,13 @@
 #include "drivers/beken/bytes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BAR_WIDTH = 24, BAR_EVERY_MS = 100, SETTLE_MS = 200, ASK_EVERY_MS = 100 };
@@ -160,7 +162,11 @@ static enum status open_trace(const char *path, FILE **trace, struct error *erro
 {
     if (path == NULL)
         return STATUS_OK;
-    *trace = fopen(path, "we");
+    /* What goes over the line may be passwords, so it is nobody else's to read. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        (void)fchmod(fd, 0600); /* it may have been there */
+    *trace = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (*trace == NULL)
         return error_set(error, STATUS_USAGE, "%s cannot be written: %s.", path, strerror(errno));
     return STATUS_OK;
@@ -173,6 +179,7 @@ static void close_trace(struct flash_session *session)
     bool failed = ferror(session->trace) != 0;
     if (fclose(session->trace) != 0 || failed)
         flash_session_say(session, "The trace could not be written to its end.");
+    session->trace = NULL;
 }
 
 struct flash_session *flash_session_create(const struct flash_command *command,
@@ -208,14 +215,21 @@ enum status flash_session_open(const struct flash_command *command, struct flash
     return flasher_open(&options->flasher, &session->flasher, error);
 }
 
+void flash_session_disconnect(struct flash_session *session)
+{
+    if (session->bar_shown)
+        (void)fputc('\n', stderr);
+    session->bar_shown = false;
+    flasher_close(session->flasher);
+    session->flasher = NULL;
+    close_trace(session);
+}
+
 void flash_session_close(struct flash_session *session)
 {
     if (session == NULL)
         return;
-    if (session->bar_shown)
-        (void)fputc('\n', stderr);
-    flasher_close(session->flasher);
-    close_trace(session);
+    flash_session_disconnect(session);
     free(session);
 }
 

@@ -23,6 +23,8 @@ struct flash_session *flash_session_create(const struct flash_command *command,
  */
 enum status flash_session_open(const struct flash_command *command, struct flash_options *options,
                                struct flash_session **session, struct error *error);
+/** Lets go of port, trace and module; what is said after that is said in the same way. */
+void flash_session_disconnect(struct flash_session *session);
 /** Ends the progress display and closes; NULL is allowed. */
 void flash_session_close(struct flash_session *session);
 struct flasher *flash_session_flasher(struct flash_session *session);

@@ -305,9 +305,19 @@ static bool names_short_name(const struct obk_edits *edits)
            json_object_get(edits->fields, "short_name") != NULL;
 }
 
+/* The firmware's factory user is known to no broker, and would keep the module out of one that lets
+ * everybody in. */
+static void forget_factory_user(struct obk_config *config)
+{
+    (void)obk_config_set(config, "mqtt_user", "", NULL);
+    (void)obk_config_set(config, "mqtt_password", "", NULL);
+}
+
 enum status obk_edits_apply(const struct obk_edits *edits, bool is_new, struct obk_config *config,
                             struct error *error)
 {
+    if (is_new && value_of(edits, "mqtt-host") != NULL)
+        forget_factory_user(config);
     enum status status =
         edits->fields != NULL ? obk_config_set_json(config, edits->fields, error) : STATUS_OK;
     if (status == STATUS_OK && edits->has_tuya)

@@ -256,8 +256,10 @@ static void print_report(const struct provision_report *report, const char *snip
     openbeken_print_advice(&report->advice);
     if (report->kept_old_script)
         (void)fprintf(stderr, "The script that was there before is now autoexec.old.\n");
-    if (report->waited)
+    if (report->waited) {
         openbeken_print_channels(&report->sight);
+        openbeken_warn_of_power(&report->sight);
+    }
     if (snippet[0] != '\0')
         (void)printf("\nFor bridge.yaml:\n\n%s", snippet);
 }

@@ -9,12 +9,15 @@
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define TIMEOUT_DEFAULT_MS 10000
+#define LOOK_EVERY_MS 100
 
 static enum status read_timeout(const char *text, int64_t *timeout_ms, struct error *error)
 {
@@ -71,23 +74,46 @@ static enum status from_file(const char *what, const char *path, char secret[SEC
         take_line(what, bytes, end != NULL ? (size_t)(end - bytes) : length, secret, error);
     explicit_bzero(bytes, length);
     free(bytes);
-    return status;
+    return status == STATUS_OK ? status : error_prefix(error, status, "%s: ", path);
 }
 
-/* What is typed must not show; the terminal gets its ways back whatever happens to the reading. */
+/* Until a line is typed; false if one of the signals that are held came first. */
+static bool wait_for_line(const sigset_t *held)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    for (;;) {
+        sigset_t pending;
+        if (sigpending(&pending) == 0)
+            for (int number = 1; number < NSIG; number++)
+                if (sigismember(held, number) == 1 && sigismember(&pending, number) == 1)
+                    return false;
+        if (poll(&input, 1, LOOK_EVERY_MS) > 0)
+            return true;
+    }
+}
+
+/* What is typed must not show, and the terminal gets its ways back whatever happens to the reading: a
+ * signal, as by Ctrl-C, waits until then. */
 static enum status from_terminal(const char *what, char secret[SECRET_SIZE], struct error *error)
 {
     struct termios before, quiet;
+    sigset_t held, old;
     if (tcgetattr(STDIN_FILENO, &before) != 0)
         return error_set(error, STATUS_USAGE, "The terminal does not do (%s).", strerror(errno));
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGINT);
+    (void)sigaddset(&held, SIGTERM);
+    (void)sigaddset(&held, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &held, &old);
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     char line[SECRET_SIZE + 2];
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     (void)fprintf(stderr, "Please type the %s: ", what); /* now that it does not show any more */
-    bool got = fgets(line, sizeof line, stdin) != NULL;
+    bool got = wait_for_line(&held) && fgets(line, sizeof line, stdin) != NULL;
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     (void)fputc('\n', stderr);
+    (void)sigprocmask(SIG_SETMASK, &old, NULL); /* what waited ends the program now */
     size_t length = got ? strcspn(line, "\n") : 0;
     enum status status = take_line(what, line, length, secret, error);
     explicit_bzero(line, sizeof line);
@@ -177,13 +203,18 @@ void openbeken_print_channels(const struct broker_sight *sight)
             continue;
         (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OPENBEKEN_VOLTAGE],
                      value[OPENBEKEN_CURRENT], value[OPENBEKEN_POWER]);
-        if (value[OPENBEKEN_POWER] < 0)
+    }
+}
+
+void openbeken_warn_of_power(const struct broker_sight *sight)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (proof_channel_seen(sight, i) && sight->value[i][OPENBEKEN_POWER] < 0)
             (void)fprintf(
                 stderr,
                 "warning: Channel %c has negative power. If nothing feeds in there, its clamp "
                 "is the wrong way round: turn it, or set invert: true in bridge.yaml.\n",
-                name);
-    }
+                (char)('a' + (int)i));
 }
 
 enum status openbeken_check_client_id(const char *option, const char *id, struct error *error)

@@ -49,8 +49,10 @@ void openbeken_print_advice(const struct obk_advice *advice);
 
 /** An object with voltage_v, current_a and power_w of each channel that was seen; sight may be NULL. */
 json_t *openbeken_channels_json(const struct broker_sight *sight);
-/** One line each on stdout; on stderr what a negative power means. */
+/** One line each on stdout. */
 void openbeken_print_channels(const struct broker_sight *sight);
+/** What a negative power means, on stderr. */
+void openbeken_warn_of_power(const struct broker_sight *sight);
 
 /**
  * A module's client id, as the beginning of its topics (STATUS_USAGE). option is its name for messages.

@@ -13,16 +13,35 @@
 #define POLL_MS 20
 #define CONNECT_MS 5000
 #define CLOSE_MS 1500
+#define STATE_MS 3000 /* a broker sends what is retained at once */
 
 struct asking {
     struct publisher *publisher;
     const char *request_topic;
     const char *response_topic;
+    const char *state_topic; /* retained by every bridge */
     const char *transaction;
     char *payload;
-    bool connected;
+    bool connected, online, offline; /* what the state says; neither: it was not told */
+    int64_t connected_boot_ms;
     json_t *answer; /* the whole response */
 };
+
+static void take_state(struct asking *asking, const struct publisher_incoming *incoming)
+{
+    json_t *told = json_loadb(incoming->payload, incoming->payload_length, 0, NULL);
+    const char *state = json_string_value(json_object_get(told, "state"));
+    asking->online = state != NULL && strcmp(state, "online") == 0;
+    asking->offline = state != NULL && strcmp(state, "offline") == 0;
+    json_decref(told);
+}
+
+/* Nobody is there who could answer. */
+static bool is_alone(const struct asking *asking)
+{
+    return asking->connected && !asking->online &&
+           (asking->offline || clock_boot_ms() - asking->connected_boot_ms >= STATE_MS);
+}
 
 /* The publisher sends its subscriptions before any event of the same connection. */
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
@@ -30,9 +49,12 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
     struct asking *asking = context;
     if (incoming->kind == PUBLISHER_CONNECTED && !asking->connected) {
         asking->connected = true;
+        asking->connected_boot_ms = clock_boot_ms();
         publisher_event(asking->publisher, asking->request_topic, asking->payload,
                         strlen(asking->payload), 1);
     }
+    if (incoming->kind == PUBLISHER_MESSAGE && strcmp(incoming->topic, asking->state_topic) == 0)
+        take_state(asking, incoming);
     if (incoming->kind != PUBLISHER_MESSAGE || asking->answer != NULL ||
         strcmp(incoming->topic, asking->response_topic) != 0)
         return;
@@ -48,7 +70,7 @@ static void wait_for_answer(struct asking *asking, int64_t timeout_ms)
 {
     int64_t until_ms = clock_boot_ms() + timeout_ms;
     int64_t connect_by_ms = clock_boot_ms() + CONNECT_MS;
-    while (asking->answer == NULL && clock_boot_ms() < until_ms &&
+    while (asking->answer == NULL && clock_boot_ms() < until_ms && !is_alone(asking) &&
            (asking->connected || clock_boot_ms() < connect_by_ms)) {
         const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
         (void)nanosleep(&pause, NULL);
@@ -61,6 +83,11 @@ static enum status judge(const struct asking *asking, const char *server, json_t
 {
     if (asking->answer == NULL && !asking->connected)
         return error_set(error, STATUS_NO_ANSWER, "The broker %s could not be reached.", server);
+    if (asking->answer == NULL && !asking->online)
+        return error_set(error, STATUS_NO_ANSWER,
+                         "No bridge runs on the broker %s: %s says %s. Start the service, or check "
+                         "mqtt.base_topic.",
+                         server, asking->state_topic, asking->offline ? "offline" : "nothing");
     if (asking->answer == NULL)
         return error_set(error, STATUS_NO_ANSWER,
                          "The bridge did not answer on %s; it may have lost the broker %s.",
@@ -79,12 +106,14 @@ enum status bridge_ask(const struct publisher_options *connection, const char *b
                        struct error *error)
 {
     char client_id[64], transaction[48], request_topic[256], response_topic[256];
+    char state_topic[256];
     (void)snprintf(transaction, sizeof transaction, "%d-%" PRId64, (int)getpid(), clock_boot_ms());
     (void)snprintf(client_id, sizeof client_id, "bl2mqtt_ask_%s", transaction);
     (void)snprintf(request_topic, sizeof request_topic, "%s/bridge/request/%s", base_topic,
                    request);
     (void)snprintf(response_topic, sizeof response_topic, "%s/bridge/response/%s", base_topic,
                    request);
+    (void)snprintf(state_topic, sizeof state_topic, "%s/bridge/state", base_topic);
     struct publisher_options options = *connection;
     options.client_id = client_id;
     options.will_topic = options.will_payload = options.birth_payload = NULL;
@@ -93,6 +122,7 @@ enum status bridge_ask(const struct publisher_options *connection, const char *b
 
     struct asking asking = {.request_topic = request_topic,
                             .response_topic = response_topic,
+                            .state_topic = state_topic,
                             .transaction = transaction};
     (void)json_object_set_new(body, "transaction", json_string(transaction));
     asking.payload = json_dumps(body, JSON_COMPACT);
@@ -101,6 +131,7 @@ enum status bridge_ask(const struct publisher_options *connection, const char *b
     enum status status = publisher_create(&options, &asking.publisher, error);
     if (status == STATUS_OK) {
         publisher_subscribe(asking.publisher, response_topic, 1);
+        publisher_subscribe(asking.publisher, state_topic, 1);
         status = publisher_start(asking.publisher, error);
         if (status == STATUS_OK)
             wait_for_answer(&asking, timeout_ms);

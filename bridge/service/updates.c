@@ -15,7 +15,7 @@
 
 #define IMAGES_MAX 64
 #define SCAN_MS 60000
-#define ASK_AFTER_MS 10000 /* by then, a module that just connected has told its version */
+#define ASK_AFTER_MS 3000 /* by then, a module that just connected has told its version */
 #define ASK_PER_TICK 20
 #define HTTP_TIMEOUT_MS 10000
 

@@ -101,7 +101,8 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
         return status;
     if (!hash(bytes, length, sha256))
         return error_set(error, STATUS_FAILED, "The backup's SHA-256 cannot be computed.");
-    status = file_replace(path, bytes, length, 0644, error);
+    /* It holds the owner's Wi-Fi password and the keys of the vendor's cloud. */
+    status = file_replace(path, bytes, length, 0600, error);
     if (status != STATUS_OK)
         return status;
     json_t *facts = make_facts(module, length, sha256, wall_ms);

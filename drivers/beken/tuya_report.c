@@ -241,6 +241,12 @@ static void explain_no_pins(const struct tuya_report *report, struct text *reaso
         text_append(reason, "The settings have a rate for the serial line but no list of pins: "
                             "relays and buttons belong to a second controller (TuyaMCU), or a "
                             "meter chip like the BL0942 is on that line.");
+    else if (report->pins_source == TUYA_PINS_VAULT)
+        text_append(reason,
+                    "The vendor's list (%s) names no pins: the board has no relay, button or lamp "
+                    "that the module switches. A meter chip like the BL0942 needs none, it is on "
+                    "the serial line.",
+                    pins_key);
     else if (json_object_get(report->keys, pins_key) != NULL)
         text_append(reason, "The list of pins (%s) is there but cannot be understood.", pins_key);
     else

@@ -252,6 +252,12 @@ class Campaign:
         self.damage("while running")
         self.metering(self.dice.uniform(0.5, 1.5))
         self.written_again()
+        # A page that nobody reads stays damaged without a word until the file is checked: at the start
+        # after an unclean stop.
+        self.kill()
+        self.judge()
+        self.start()
+        self.written_again()
 
     def damaged_killed(self):
         self.kill()

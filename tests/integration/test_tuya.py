@@ -284,6 +284,16 @@ def test_second_controller(tuya):
     assert answer["found"] and "TuyaMCU" in answer["reason"] and answer["openbeken"]["template"] is None
 
 
+def test_list_that_names_no_pins(tuya):
+    """As of a meter: the list is good, there is nothing in it to switch."""
+    answer = tuya(dump(usual_vault({"module": "CBU", "crc": 12}).bytes()))
+    assert answer["found"] and answer["module"] == "CBU"
+    assert "names no pins" in answer["reason"] and "BL0942" in answer["reason"]
+    assert "cannot be understood" not in answer["reason"]
+    answer = tuya(dump(Vault().put("user_param_key", b"{{{").put("gw_bi", b"{}").bytes()))
+    assert "cannot be understood" in answer["reason"]
+
+
 def test_facts_beside_the_dump(folder):
     from beken_module import write_backup
     flash = dump(usual_vault().bytes())
