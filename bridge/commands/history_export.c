@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME "history export"
@@ -516,6 +517,26 @@ static enum status resume_file(struct export *export, const char *partial, struc
     return status;
 }
 
+/* The name is given to a new file at the end: what has it must be one that may go. */
+static enum status check_output(const struct export *export, struct error *error)
+{
+    const char *output = export->options->output;
+    struct stat target;
+    struct stat source;
+    if (stat(output, &target) != 0)
+        return STATUS_OK; /* what is in the way of making it is told by the opening */
+    if (!S_ISREG(target.st_mode))
+        return error_set(error, STATUS_USAGE,
+                         "%s is not a file that could be replaced. Name one, or leave out "
+                         "--output and send the standard output there.",
+                         output);
+    if (stat(export->path, &source) == 0 && source.st_dev == target.st_dev &&
+        source.st_ino == target.st_ino)
+        return error_set(error, STATUS_REFUSED,
+                         "%s is the history itself; name another file for the export.", output);
+    return STATUS_OK;
+}
+
 /* Under another name until it is complete. */
 static enum status write_file(struct export *export, struct error *error)
 {
@@ -524,13 +545,16 @@ static enum status write_file(struct export *export, struct error *error)
     int length = snprintf(partial, sizeof partial, "%s.new", output);
     if (length < 0 || (size_t)length >= sizeof partial)
         return error_set(error, STATUS_USAGE, "The path of the output is too long.");
+    enum status status = check_output(export, error);
+    if (status != STATUS_OK)
+        return status;
     if (export->options->resume)
         return resume_file(export, partial, error);
     export->out = fopen(partial, "we");
     if (export->out == NULL)
         return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", partial,
                          strerror(errno));
-    enum status status = write_all(export, error);
+    status = write_all(export, error);
     if (status == STATUS_OK && fsync(fileno(export->out)) != 0 && errno != EINVAL)
         status = error_set(error, STATUS_FAILED, "%s could not be put on disk: %s.", partial,
                            strerror(errno));
@@ -542,6 +566,14 @@ static enum status write_file(struct export *export, struct error *error)
     if (status != STATUS_OK)
         (void)unlink(partial);
     return status;
+}
+
+static bool any_channel(void *context, const char *device, const char *channel)
+{
+    (void)context;
+    (void)device;
+    (void)channel;
+    return false;
 }
 
 static enum status run_export(const char *path, const struct options *options, struct error *error)
@@ -559,6 +591,10 @@ static enum status run_export(const char *path, const struct options *options, s
         return error_set(error, STATUS_USAGE,
                          "The time asked for ends before it begins, or where it begins. A date "
                          "means the beginning of that day.");
+    /* Before the first byte: a program that reads it must not take a head alone for an empty answer. */
+    status = history_channels(path, options->device, options->channel, any_channel, NULL, error);
+    if (status != STATUS_OK)
+        return status;
     return options->output == NULL ? write_all(&export, error) : write_file(&export, error);
 }
 

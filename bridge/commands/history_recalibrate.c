@@ -223,6 +223,10 @@ static enum status carry_out(const struct command_context *context, struct optio
                              json_t **answer, struct error *error)
 {
     if (options->database != NULL) {
+        char
+            zone[BUCKET_ZONE_SIZE]; /* in another than its own the file's days would be made anew */
+        if (history_file_zone(options->database, zone, sizeof zone))
+            bucket_use_zone(zone, NULL);
         enum status status = parse_times(options, error);
         return status == STATUS_OK ? by_itself(options->database, options, answer, error) : status;
     }

@@ -561,6 +561,13 @@ bool database_tend(struct database *database, const struct rows_limits *limits, 
     return database->db != NULL && rows_tend(database->rows, limits, more) == SQLITE_OK;
 }
 
+bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep_ms)
+{
+    bool may = false;
+    return database->db != NULL &&
+           rows_may_delete(database->rows, now_ms, keep_ms, &may) == SQLITE_OK && may;
+}
+
 enum status database_recalibrate(struct database *database,
                                  const struct history_recalibration *wish,
                                  struct history_recalibrated *done, struct error *error)

@@ -51,6 +51,9 @@ enum database_result database_write(struct database *database, struct channels *
  *  will fail as well, and tell. */
 bool database_tend(struct database *database, const struct rows_limits *limits, bool *more);
 
+/** As rows_may_delete; false also while the file cannot be read. */
+bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep_ms);
+
 /** As recalibrate.h; STATUS_FAILED also while the disk refuses. */
 enum status database_recalibrate(struct database *database,
                                  const struct history_recalibration *wish,

@@ -10,6 +10,7 @@
 #include "drivers/base/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* No installation has more; keeps nonsense in a damaged file from overflowing. */
@@ -413,4 +414,22 @@ enum status history_query_energy(struct history_query *query, const char *device
     free(answer->lanes);
     free(answer);
     return status;
+}
+
+bool history_file_zone(const char *path, char *name, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool found = false;
+    if (reader_open_older(path, &db, NULL) == STATUS_OK &&
+        sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'time_zone'", -1, &statement,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        int length = snprintf(name, size, "%s", text == NULL ? "" : text);
+        found = length > 0 && (size_t)length < size;
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    return found;
 }

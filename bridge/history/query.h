@@ -25,6 +25,7 @@
 #include "drivers/base/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR, BUCKET_QUARTER };
@@ -69,5 +70,9 @@ enum status history_query_energy(struct history_query *query, const char *device
                                  const char *channel, int64_t from_ms, int64_t to_ms,
                                  enum history_bucket bucket, history_energy_callback callback,
                                  void *context, struct error *error);
+
+/** The zone that the file's days are made in: an IANA name, or whatever TZ said. False if there is no
+ *  such file, or no service has written to it. */
+bool history_file_zone(const char *path, char *name, size_t size);
 
 #endif

@@ -14,6 +14,7 @@
 
 /* What is put together, and what is deleted, in one transaction: some hundredths of a second. */
 #define ROLL_ROWS 10000
+#define DAY_MS INT64_C(86400000)
 #define DROP_ROWS 10000
 
 enum statement {
@@ -389,6 +390,20 @@ int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more)
     code = end(rows, code);
     rows->behind = code == SQLITE_OK && behind;
     *more = code == SQLITE_OK && (*more || behind);
+    return code;
+}
+
+int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *may)
+{
+    int64_t age_ms = keep_ms > 0 && keep_ms < 2 * DAY_MS ? keep_ms / 2 : DAY_MS;
+    char sql[160];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT EXISTS (SELECT 1 FROM rollup_quarter WHERE key >= %lld AND key < %lld)",
+                   (long long)rows_key(now_ms - 2 * age_ms, 0),
+                   (long long)rows_key(now_ms - age_ms, 0));
+    int64_t found = 0;
+    int code = sql_integer(rows->db, sql, &found);
+    *may = code == SQLITE_OK && found != 0;
     return code;
 }
 

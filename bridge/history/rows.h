@@ -84,6 +84,12 @@ struct rows_limits {
  *  is older than limits (NULL: nothing is to be deleted). *more: another step is wanted. */
 int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more);
 
+/** Whether what is old may be deleted by a clock that shows now_ms. A clock that has jumped ahead would
+ *  have all of it deleted, so the file must show that it was about this time a day ago as well: there is
+ *  a quarter from one to two days before now_ms. keep_ms: of quarters, 0 for ever; where that is less
+ *  than two days, half of it stands for the day. */
+int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *may);
+
 /** What makes the rollups; borrowed. */
 struct roller *rows_roller(struct rows *rows);
 

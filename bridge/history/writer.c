@@ -25,6 +25,7 @@
 #define DELETE_INTERVAL_MS 86400000
 #define DELETE_FIRST_MS 3600000 /* by then a clock that was wrong at boot is right */
 #define DELETE_AGAIN_MS 600000  /* after a failure */
+#define DELETE_WAIT_MS 3600000  /* until the clock is looked at again */
 #define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
 
 /* A recalibration that is asked for. */
@@ -517,8 +518,12 @@ static bool wants_turn(struct writer *writer, enum database_result result, bool 
 static void begin_deleting(struct writer *writer)
 {
     int64_t now_ms = clock_wall_ms();
-    writer->delete_due_ms = clock_boot_ms() + DELETE_INTERVAL_MS;
     writer->deleting = false;
+    if (!database_may_delete(writer->database, now_ms, writer->keep_ms[2])) {
+        writer->delete_due_ms = clock_boot_ms() + DELETE_WAIT_MS;
+        return;
+    }
+    writer->delete_due_ms = clock_boot_ms() + DELETE_INTERVAL_MS;
     for (size_t i = 0; i < 3; i++) {
         int64_t keep_ms = writer->keep_ms[i];
         writer->limits.before_ms[i] = keep_ms > 0 && keep_ms < now_ms ? now_ms - keep_ms : 0;

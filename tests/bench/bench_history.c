@@ -4,10 +4,15 @@
  * disk per day at several commit intervals, and how long questions take. Two channels, one reading a
  * second each, of a household that is never quite the same. Prints; never passes or fails.
  *
- *     bench_history [FOLDER]     FOLDER: on the disk that is meant; default: the current one
+ *     bench_history [FOLDER]       FOLDER: on the disk that is meant; default: the current one
+ *     bench_history FOLDER year    a whole year of readings (some 2.5 GB), and how the file grows with
+ *                                  readings kept for 30 days; takes a quarter of an hour
  */
 #include "bridge/history/database.h"
+#include "bridge/history/power.h"
 #include "bridge/history/query.h"
+#include "bridge/history/readings.h"
+#include "bridge/history/rows.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
@@ -116,8 +121,25 @@ static void remove_files(const char *path)
     }
 }
 
-/* What the writer's thread does, without its waiting. */
-static int64_t write_days(const char *path, int64_t days, int64_t commit_s, bool sparse)
+/* What the writer deletes once a day. */
+static void delete_old(struct database *database, int64_t now_ms, int64_t keep_days)
+{
+    const struct rows_limits limits = {.before_ms = {now_ms - keep_days * 86400000LL}};
+    bool more = true;
+    while (more && database_tend(database, &limits, &more))
+        continue;
+}
+
+static void report_growth(const char *path, int64_t day, int64_t keep_days)
+{
+    if (keep_days > 0 && day % 15 == 0)
+        (void)printf("  day %3lld %8.1f MB\n", (long long)day, file_bytes(path) / 1e6);
+    (void)fflush(stdout);
+}
+
+/* What the writer's thread does, without its waiting. keep_days: of readings, 0 all. */
+static int64_t write_days(const char *path, int64_t days, int64_t commit_s, bool sparse,
+                          int64_t keep_days)
 {
     struct channels channels = {0};
     struct database *database = open_or_exit(path, &channels);
@@ -160,6 +182,10 @@ static int64_t write_days(const char *path, int64_t days, int64_t commit_s, bool
         }
         ring_clear(&batch.readings);
         commits++;
+        if (keep_days > 0 && second % DAY_S == DAY_S - 1) {
+            delete_old(database, BEGIN_MS + second * 1000, keep_days);
+            report_growth(path, second / DAY_S + 1, keep_days);
+        }
     }
     database_close(database, true);
     channels_free(&channels);
@@ -175,7 +201,7 @@ static void bench_writing(const char *path, int64_t commit_s)
     double handed = written_bytes("wchar");
     double device = written_bytes("write_bytes");
     double began = now_s();
-    int64_t commits = write_days(path, 1, commit_s, false);
+    int64_t commits = write_days(path, 1, commit_s, false, 0);
     double took = now_s() - began;
     (void)printf("%8lld s %12.1f %14.1f %12.0f %14.1f\n", (long long)commit_s,
                  (written_bytes("wchar") - handed) / 1e6,
@@ -217,10 +243,69 @@ static void bench_question(const char *path, const char *what, const char *chann
     (void)printf("  %-34s %4d rows %8.0f ms\n", what, rows, (now_s() - began) * 1000);
 }
 
+static bool count_piece(void *context, const struct history_power_row *row)
+{
+    (void)row;
+    (*(int *)context)++;
+    return true;
+}
+
+static bool count_reading(void *context, const struct history_reading *reading)
+{
+    (void)reading;
+    (*(int *)context)++;
+    return true;
+}
+
+/* A day in the middle of the year, every second of it. */
+static void bench_one_day(const char *path)
+{
+    int64_t from_ms = BEGIN_MS + 182 * 86400000LL;
+    int64_t to_ms = from_ms + 86400000LL;
+    int rows = 0;
+    double began = now_s();
+    (void)history_power(path, "house", "a", from_ms, to_ms, 1000, count_piece, &rows, NULL);
+    (void)printf("  %-34s %5d rows %7.0f ms\n", "power of a day by second", rows,
+                 (now_s() - began) * 1000);
+    rows = 0;
+    began = now_s();
+    (void)history_readings(path, "house", "a", from_ms, to_ms, count_reading, &rows, NULL);
+    (void)printf("  %-34s %5d rows %7.0f ms\n", "readings of a day, as exported", rows,
+                 (now_s() - began) * 1000);
+}
+
+static int bench_year(const char *path)
+{
+    remove_files(path);
+    double began = now_s();
+    (void)write_days(path, 365, 600, false, 0);
+    double took = now_s() - began;
+    double readings = ask_number(path, "SELECT count(*) FROM reading");
+    (void)printf("a year: %.0f readings in %.0f s (%.0f/s), %.1f MB, %.1f bytes per reading\n",
+                 readings, took, readings / took, file_bytes(path) / 1e6,
+                 file_bytes(path) / readings);
+    (void)printf("  table of readings alone: %.1f bytes per reading\n",
+                 ask_number(path, "SELECT sum(pgsize) FROM dbstat WHERE name = 'reading'") /
+                     readings);
+    for (int round = 0; round < 3; round++) {
+        bench_question(path, "the year of one channel by hour", "a", 365, BUCKET_HOUR);
+        bench_question(path, "a month of one channel by day", "a", 31, BUCKET_DAY);
+        bench_question(path, "the year of the device by month", NULL, 365, BUCKET_MONTH);
+        bench_one_day(path);
+    }
+    remove_files(path);
+    (void)printf("size of the file with readings kept for 30 days\n");
+    (void)write_days(path, 120, 600, false, 30);
+    remove_files(path);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     char path[400];
     (void)snprintf(path, sizeof path, "%s/bench-history.db", argc > 1 ? argv[1] : ".");
+    if (argc > 2 && strcmp(argv[2], "year") == 0)
+        return bench_year(path);
     (void)printf("one day, %d channels, a reading a second each, synchronous=FULL\n", CHANNELS);
     (void)printf("%10s %12s %14s %12s %14s\n", "commit", "MB written", "MB to device", "commits/s",
                  "bytes/reading");
@@ -232,13 +317,13 @@ int main(int argc, char **argv)
                      ask_number(path, "SELECT count(*) FROM reading"));
 
     remove_files(path);
-    (void)write_days(path, 7, 600, false);
+    (void)write_days(path, 7, 600, false, 0);
     (void)printf("questions to 7 days (%.0f MB)\n", file_bytes(path) / 1e6);
     bench_question(path, "a day of one channel by hour", "a", 1, BUCKET_HOUR);
     bench_question(path, "a week of one channel by hour", "a", 7, BUCKET_HOUR);
     bench_question(path, "a week of the device by day", NULL, 7, BUCKET_DAY);
     remove_files(path);
-    (void)write_days(path, 3653, DAY_S, true);
+    (void)write_days(path, 3653, DAY_S, true, 0);
     (void)printf("questions to ten years of rollups (quarters and days complete)\n");
     for (int round = 0; round < 2; round++) {
         bench_question(path, "a year of one channel by hour", "a", 365, BUCKET_HOUR);

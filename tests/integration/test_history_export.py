@@ -142,6 +142,30 @@ def test_a_file_is_complete_or_not_there(two_days, folder):
         assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL).returncode == 1
 
 
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+@pytest.mark.parametrize("what", ["pipe", "link to a pipe", "folder", "history", "link to the history"])
+def test_what_is_not_a_file_for_it_stays(two_days, folder, what, resume):
+    """Replacing is by name: a device or a pipe, or the history itself, would be gone."""
+    out = folder / "out"
+    aim = two_days if "history" in what else folder / "aim"
+    if "pipe" in what:
+        os.mkfifo(aim)
+    elif what == "folder":
+        aim.mkdir()
+    if "link" in what:
+        out.symlink_to(aim)
+    else:
+        out = aim
+    before = aim.stat()
+    result = run("history", "export", "--database", two_days, "--device", "house", "--format", "csv", "--output", out,
+                 *resume, *SPAN)
+    assert result.returncode == (4 if "history" in what else 2), result.stderr
+    assert ("history itself" if "history" in what else "not a file") in result.stderr
+    assert (aim.stat().st_ino, aim.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert out.is_symlink() == ("link" in what) and not list(folder.glob("*.new"))
+    export(two_days, "csv", "--device", "house", *SPAN)  # the history still is one
+
+
 @pytest.mark.parametrize("args, words", [
     ((), "--device"), (("--device", "house"), "--format"), (("--device", "house", "--format", "xml"), "csv, jsonl or ha"),
     (("--device", "house", "--format", "csv", "--from", "soon"), "--from"),
@@ -152,6 +176,13 @@ def test_wrong_words(two_days, args, words):
     result = run("history", "export", "--database", two_days, *args)
     assert result.returncode == 2 and words in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "ha"])
+def test_nothing_is_written_of_what_is_not_there(two_days, folder, form):
+    for path, device in [(two_days, "garden"), (folder / "none.db", "house")]:
+        result = run("history", "export", "--database", path, "--device", device, "--format", form)
+        assert result.returncode == 2 and result.stderr and result.stdout == ""
 
 
 def test_memory_is_bounded(folder):

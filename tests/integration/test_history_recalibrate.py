@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from harness import SimulatedMeter, run, write_config
+from test_history import make_history, ms
 
 UTC = {"TZ": "UTC"}
 
@@ -88,6 +89,23 @@ def test_wrong_orders(folder, args, words):
     result = run("history", "recalibrate", "--database", folder / "history.db", "--device", "house", "--channel",
                  "a", *args)
     assert result.returncode == 2 and words in result.stderr
+
+
+def test_a_file_keeps_its_zone(folder):
+    """Whoever corrects a file by its name may sit in another zone; its days stay those of its service."""
+    path = folder / "history.db"
+    begin = ms("2026-10-23T22:00+00:00")
+    make_history(path, {1: ("house", "a")}, [(begin + i * 60000, 1, 500, 3, 0) for i in range(3 * 1440)])
+    db = sqlite3.connect(path)
+    db.execute("INSERT INTO meta VALUES ('time_zone', 'Europe/Berlin')")
+    db.commit()
+    result = run("history", "recalibrate", "--database", path, "--device", "house", "--channel", "a", "--since", "2026-10-25",
+                 "--power", 300, env={"TZ": "Asia/Kathmandu"})
+    assert result.returncode == 0, result.stderr
+    assert "house a from 2026-10-25T00:00:00+02:00" in result.stdout
+    assert db.execute("SELECT value FROM meta WHERE name = 'time_zone'").fetchall() == [("Europe/Berlin",)]
+    assert all(key >> 15 in (begin, begin + 86400000, begin + 86400000 * 2 + 3600000)
+               for key, in db.execute("SELECT key FROM rollup_day"))
 
 
 def test_rows_that_do_not_agree_are_found(folder, broker, spawn, chip):

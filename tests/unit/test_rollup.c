@@ -471,6 +471,45 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
         calibration_energy_uwh(&factors_one, READING_BL0942, 3 * (10 * DAY / 15000 + 2)));
 }
 
+/* A clock far ahead for a while, also over a restart, is not one to delete by. */
+static void test_a_clock_ahead_deletes_nothing(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("UTC");
+    struct station station;
+    station_open(&station, folder->database);
+    assert_false(database_may_delete(station.database, BEGIN_MS, 0)); /* an empty file */
+    for (int64_t ms = BEGIN_MS; ms < BEGIN_MS + 5 * DAY; ms += HOUR / 12)
+        station_put(&station, 0, ms, 31790, 3, 0);
+    station_commit(&station);
+    catch_up(&station);
+    int64_t now_ms = BEGIN_MS + 5 * DAY;
+    assert_true(database_may_delete(station.database, now_ms, 0));
+    assert_true(database_may_delete(station.database, now_ms, 90 * DAY));
+    assert_true(database_may_delete(station.database, now_ms, 12 * HOUR));
+    assert_true(database_may_delete(station.database, now_ms + 12 * HOUR, 0)); /* a pause */
+
+    int64_t jumped_ms = now_ms + 3650 * DAY;
+    for (int64_t ms = jumped_ms; ms < jumped_ms + 2 * DAY; ms += HOUR / 12) {
+        if ((ms - jumped_ms) % HOUR == 0) {
+            station_commit(&station);
+            catch_up(&station);
+            bool wanted = ms > jumped_ms + 25 * HOUR;
+            if (wanted || ms < jumped_ms + 23 * HOUR)
+                assert_int_equal(database_may_delete(station.database, ms, 0), wanted);
+        }
+        station_put(&station, 0, ms, 31790, 3, 0);
+        if (ms == jumped_ms + 2 * HOUR) {
+            station_commit(&station);
+            station_close(&station);
+            station_open(&station, folder->database);
+        }
+    }
+    station_commit(&station);
+    assert_true(database_may_delete(station.database, now_ms, 0)); /* set right again */
+    station_close(&station);
+}
+
 /* ---- recalibration ---- */
 
 /* Energy over the span is what its counts are with these factors, as if it had been measured with
@@ -596,6 +635,7 @@ int main(void)
         TEST(test_a_file_without_rows_is_caught_up_with),
         TEST(test_days_quarters_and_totals_agree_in_every_zone),
         TEST(test_old_rows_go_in_steps_and_energy_stays),
+        TEST(test_a_clock_ahead_deletes_nothing),
         TEST(test_random_recalibrations),
         TEST(test_what_cannot_be_recalibrated),
     };
