@@ -26,7 +26,7 @@ struct history_options {
     const char *path;           /**< the database file; its folder must exist */
     const char *backup_folder;  /**< where copies of it are looked for after damage; NULL or "":
                                      beside it */
-    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 20000 */
+    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
     int64_t clock_wait_ms;      /**< so long after boot, readings wait for a clock that is not set
                                      (stamping.h); 0: never */
     size_t queue_limit;         /**< readings held in memory at most, 0: the default, 65536; while a

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#define COMMIT_INTERVAL_MS 20000
+#define COMMIT_INTERVAL_MS 5000
 #define COMMIT_INTERVAL_MIN_MS 200
 #define COMMIT_INTERVAL_MAX_MS 60000
 #define QUEUE_LIMIT 65536
