@@ -6,7 +6,7 @@ import tempfile
 import pytest
 
 import beken_module
-from harness import BINARY, Broker, Process
+from harness import BINARY, Broker, Process, Subscriber
 from obk_module import ObkModule
 
 
@@ -56,6 +56,13 @@ def bootloaders():
     census = beken_module.CENSUS
     assert census.operations == 0, f"{census.operations} operations on a BK7231T's bootloader: {census.culprits}"
     assert census.counted == census.started, f"{census.started - census.counted} BK7231T were not counted"
+
+
+@pytest.fixture(autouse=True)
+def no_subscriber_stays():
+    yield
+    for subscriber in list(Subscriber.running):
+        subscriber.close()
 
 
 @pytest.fixture

@@ -156,6 +156,8 @@ class Broker:
 class Subscriber:
     """mosquitto_sub, so that an independent client judges what arrives."""
 
+    running = set()  # they would ask for their broker for ever: conftest.py ends them with their test
+
     def __init__(self, port, topics):
         args = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
         for topic in topics:
@@ -164,6 +166,7 @@ class Subscriber:
         self._queue = queue.Queue()
         self._process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                          errors="replace")
+        self.running.add(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -192,6 +195,7 @@ class Subscriber:
         self.messages.clear()
 
     def close(self):
+        self.running.discard(self)
         self._process.kill()
         self._process.wait()
 
