@@ -6,6 +6,7 @@
 #include "bridge/provision/profile.h"
 #include "drivers/base/memory.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

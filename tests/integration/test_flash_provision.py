@@ -222,6 +222,7 @@ def test_terminal_shows_again_what_is_typed(folder):
     """Ctrl-C while the password is asked for: a terminal without its echo would be a riddle."""
     pid, fd = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it, and children inherit that
         os.execv(BINARY, [str(a) for a in (
             BINARY, "flash", "provision", "--port", "/dev/not-there", "--firmware", image(folder), "--profile", PROFILE,
             "--client-id", "x", "--wifi-ssid", "n", "--mqtt-host", "192.0.2.1", "--yes")])
