@@ -47,6 +47,12 @@ static bool is_stopped(const struct history_backup_options *options)
     return options->stop != NULL && atomic_load(options->stop);
 }
 
+static void show_life(const struct history_backup_options *options)
+{
+    if (options->alive != NULL)
+        options->alive(options->alive_context);
+}
+
 static void pause_for(int64_t ms)
 {
     const struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
@@ -65,6 +71,7 @@ static int copy_pages(const struct history_backup_options *options, sqlite3 *sou
     int code;
     while ((code = sqlite3_backup_step(backup, STEP_PAGES)) == SQLITE_OK && !is_stopped(options)) {
         (void)fdatasync(fd); /* the one at the end counts */
+        show_life(options);
         pause_for(options->pause_ms);
     }
     if (code == SQLITE_OK)
@@ -110,6 +117,7 @@ static int check(sqlite3 *target, bool *sound)
 /* SQLite asks this every few thousand steps of a check, which reads the whole copy. */
 static int must_stop(void *options)
 {
+    show_life(options);
     return is_stopped(options) ? 1 : 0;
 }
 

@@ -7,7 +7,7 @@
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
  * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
  * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
- * itself. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
+ * itself: in a damaged file's place, after that was set aside, in the newest sound copy or a fresh one. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
@@ -133,7 +133,7 @@ enum status history_outbox(struct history *history, const char *id, bool from_no
                            struct error *error);
 
 /** On any thread, before reading on (history_stream_read): the key after which to read. *file changes
- *  when a fresh file was begun, which is to be opened then. */
+ *  when another file has taken the place of a damaged one, which is to be opened then. */
 int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file);
 
 /** The sink has everything up to this key, but for `refused` readings that it will never take. Stored
@@ -162,7 +162,7 @@ struct history_health {
     char clock_message[256];
     bool clock_awaited;
     char problem[256];   /**< a sentence, "" when healthy */
-    char set_aside[256]; /**< path of a damaged file that was set aside at open, or "" */
+    char set_aside[256]; /**< path of the damaged file that was set aside last, or "" */
     char restored[256];  /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);

@@ -37,6 +37,19 @@ void outboxes_written(struct outboxes *outboxes)
     outboxes->writing = INT64_MAX;
 }
 
+void outboxes_restart(struct outboxes *outboxes, const struct outboxes *found)
+{
+    for (size_t i = 0; i < outboxes->count; i++) {
+        struct outbox *outbox = &outboxes->list[i];
+        for (size_t j = 0; j < found->count; j++)
+            if (strcmp(found->list[j].id, outbox->id) == 0 &&
+                found->list[j].cursor < outbox->cursor)
+                outbox->cursor = found->list[j].cursor;
+        outbox->floor = outbox->floor <= outbox->cursor ? outbox->floor : outbox->cursor + 1;
+        outbox->dirty = true;
+    }
+}
+
 int64_t outbox_begin(const struct outboxes *outboxes, struct outbox *outbox)
 {
     outbox->floor = outboxes->writing;

@@ -6,6 +6,7 @@
 #ifndef BRIDGE_HISTORY_RESTORE_H
 #define BRIDGE_HISTORY_RESTORE_H
 
+#include "bridge/history/backup.h"
 #include "bridge/history/channels.h"
 #include "drivers/base/status.h"
 
@@ -27,6 +28,26 @@ void restore_gather(const char *path, const char *file, struct channels *channel
  */
 enum status restore_copy(const char *path, const char *copy, const struct channels *known,
                          const char *sentence, unsigned *raised, struct error *error);
+
+/**
+ * Makes PATH.restored, from which a running service can go on after damage, and leaves PATH alone until
+ * restore_ready_put. Memory is the truth: `memory` (all that the service knows; its marks of what is
+ * stored are changed) keeps its numbers, and its totals and calibrations are put into the file whatever
+ * the copy has. So only a copy of this very history will do: one whose channels are all in memory under
+ * the same numbers, and whose calibrations are those that memory has under these ids. Any other (of a
+ * history that was begun anew, of another bridge) is STATUS_REFUSED and left for history_restore.
+ * hooks: stop and alive. Else as restore_copy.
+ */
+enum status restore_ready(const char *path, const char *copy, struct channels *memory,
+                          const struct history_backup_options *hooks, struct error *error);
+
+/** Renames PATH.restored to path, where no file may be; and deletes it if it is not wanted. */
+enum status restore_ready_put(const char *path, struct error *error);
+void restore_ready_drop(const char *path);
+
+/** What a kill in the middle of a restoration left: finishes it when nothing but the last rename was
+ *  missing, else deletes what was half made. Before the history is opened. */
+void restore_after_kill(const char *path);
 
 struct history_restored {
     char kept[PATH_MAX]; /**< where the file before is now; "" if there was none */

@@ -232,8 +232,12 @@ static int put_calibration(struct rows *rows, unsigned number,
     for (int64_t later = 0; later < 1000; later++) {
         bind_integer(statement, 3, true, calibration->valid_from_ms + later);
         code = run(rows, PUT_CALIBRATION);
-        if (code == SQLITE_OK) /* the clock may have been set back into a time that is over */
-            return roller_cut(rows->roller, number, calibration->valid_from_ms + later);
+        /* The clock may have been set back into a time that is over. Rows that were cut there already
+         * must be left alone: what they were made of may be deleted. */
+        if (code == SQLITE_OK)
+            return sqlite3_changes(rows->db) == 0
+                       ? SQLITE_OK
+                       : roller_cut(rows->roller, number, calibration->valid_from_ms + later);
         if (code != SQLITE_CONSTRAINT_UNIQUE)
             return code;
     }
