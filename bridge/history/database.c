@@ -650,6 +650,11 @@ bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep
            rows_may_delete(database->rows, now_ms, keep_ms, &may) == SQLITE_OK && may;
 }
 
+bool database_bound(struct database *database, struct rows_limits *limits, int64_t most_ms)
+{
+    return database->db != NULL && rows_bound(database->rows, limits, most_ms) == SQLITE_OK;
+}
+
 enum status database_recalibrate(struct database *database,
                                  const struct history_recalibration *wish,
                                  struct history_recalibrated *done, struct error *error)

@@ -66,6 +66,8 @@ bool database_tend(struct database *database, const struct rows_limits *limits, 
 
 /** As rows_may_delete; false also while the file cannot be read. */
 bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep_ms);
+/** As rows_bound; false if the file cannot be read. */
+bool database_bound(struct database *database, struct rows_limits *limits, int64_t most_ms);
 
 /** As recalibrate.h; STATUS_FAILED also while the disk refuses. */
 enum status database_recalibrate(struct database *database,

@@ -34,7 +34,8 @@ struct history_options {
                                      they do not fit the oldest go, and the energy they had
                                      credited is credited to the reading that follows them */
     /** How long readings, minutes and quarters of an hour are kept, by the clock; 0: for ever. Once a
-     *  day what is older is deleted; days are kept for ever. */
+     *  day what is older is deleted; days are kept for ever. Only by a clock that the history bears out
+     *  (rows_may_delete), and by one that is not synchronised at most two days' worth a day. */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms;
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only

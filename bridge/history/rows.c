@@ -370,9 +370,10 @@ static int drop_oldest(struct rows *rows, const char *table, int64_t limit_ms, b
     return code;
 }
 
+static const char *const tables[] = {"reading", "rollup_minute", "rollup_quarter"}; /* by level */
+
 static int drop_level(struct rows *rows, int level, int64_t before_ms, bool *more)
 {
-    static const char *const tables[] = {"reading", "rollup_minute", "rollup_quarter"};
     int64_t done_ms; /* what is not yet in the level above stays */
     int code = roller_done_ms(rows->roller, (enum rollup_level)level, &done_ms);
     int64_t limit_ms = before_ms < done_ms ? before_ms : done_ms;
@@ -408,6 +409,21 @@ int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *ma
     int64_t found = 0;
     int code = sql_integer(rows->db, sql, &found);
     *may = code == SQLITE_OK && found != 0;
+    return code;
+}
+
+int rows_bound(struct rows *rows, struct rows_limits *limits, int64_t most_ms)
+{
+    int code = SQLITE_OK;
+    for (int level = 0; level < 3 && code == SQLITE_OK; level++) {
+        char sql[100];
+        int64_t oldest;
+        (void)snprintf(sql, sizeof sql, "SELECT coalesce(min(key), 0) FROM %s", tables[level]);
+        code = sql_integer(rows->db, sql, &oldest);
+        int64_t bound_ms = rows_key_ms(oldest) + most_ms;
+        if (limits->before_ms[level] > bound_ms)
+            limits->before_ms[level] = bound_ms;
+    }
     return code;
 }
 

@@ -27,6 +27,7 @@
 #define DELETE_FIRST_MS 3600000 /* by then a clock that was wrong at boot is right */
 #define DELETE_AGAIN_MS 600000  /* after a failure */
 #define DELETE_WAIT_MS 3600000  /* until the clock is looked at again */
+#define DELETE_UNSURE_MS (2 * DELETE_INTERVAL_MS)
 #define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
 
 /* A recalibration that is asked for. */
@@ -577,6 +578,15 @@ static bool wants_turn(struct writer *writer, enum database_result result, bool 
     return true;
 }
 
+/* A clock that nobody sets may be wrong for days on end, and the file then bears it out. So by such a
+ * one a day's deleting takes two days' worth at most: that keeps up with what is recorded, and a clock
+ * that is months ahead costs days, not everything. */
+static bool limits_hold(struct writer *writer)
+{
+    return clock_sync() == CLOCK_SYNCHRONISED ||
+           database_bound(writer->database, &writer->limits, DELETE_UNSURE_MS);
+}
+
 static void begin_deleting(struct writer *writer)
 {
     int64_t now_ms = clock_wall_ms();
@@ -591,6 +601,7 @@ static void begin_deleting(struct writer *writer)
         writer->limits.before_ms[i] = keep_ms > 0 && keep_ms < now_ms ? now_ms - keep_ms : 0;
         writer->deleting = writer->deleting || writer->limits.before_ms[i] > 0;
     }
+    writer->deleting = writer->deleting && limits_hold(writer);
 }
 
 /* Putting together what is over, and deleting what is old, in steps between transactions. */
