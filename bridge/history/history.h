@@ -99,7 +99,12 @@ enum status history_measured(struct history *history, unsigned number,
 enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
                                 struct history_recalibrated *done, struct error *error);
 
-/** The same while the writer runs: it does it after what was put so far, and wakes the owner. False if
+/** What that would do to the file at path, which stays as it is whatever its state: it is not opened as
+ *  a service would. wish->dry_run is taken for granted. STATUS_USAGE also: of an older version. */
+enum status history_recalibrate_try(const char *path, const struct history_recalibration *wish,
+                                    struct history_recalibrated *done, struct error *error);
+
+/** history_recalibrate while the writer runs: it does it after what was put so far, and wakes the owner. False if
  *  another one has not ended yet. */
 bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish);
 
