@@ -213,6 +213,9 @@ static enum verdict attach_migrated(struct database *database, enum purpose purp
         code = rows_load(database->db, channels);
     if (code == SQLITE_OK)
         code = rows_open(database->db, &database->rows);
+    if ((code & 0xff) ==
+        SQLITE_ERROR) /* not the tables that its version has: no page of it can be believed */
+        code = SQLITE_CORRUPT;
     return judge(code, database->db, database->path, error, status);
 }
 
@@ -527,6 +530,9 @@ enum database_result database_write(struct database *database, struct channels *
         return DATABASE_DONE;
     }
     (void)sql_explain(code, database->db, database->path, error);
+    if ((code & 0xff) ==
+        SQLITE_ERROR) /* are the tables still what they were? Opening it again tells */
+        detach(database, false);
     if (!sql_is_damage(code))
         return DATABASE_RETRY;
     return lose(database);
@@ -621,8 +627,7 @@ static enum database_result replace_damaged(struct database *database, struct ch
     (void)error_set(
         error, STATUS_FAILED,
         "The damaged history was set aside as %.300s; it goes on from the copy %.300s. The "
-        "readings since that copy are still in the damaged file (\".recover\" of "
-        "sqlite3(1) reads them).",
+        "readings since then are only in the former.",
         database->set_aside, copy);
     return DATABASE_RENEWED;
 }

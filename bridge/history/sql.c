@@ -72,7 +72,9 @@ bool sql_is_damage(int code)
 
 enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *error)
 {
-    const char *words = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    /* After a rollback the connection has nothing to say any more. */
+    bool fresh = db != NULL && (sqlite3_errcode(db) & 0xff) == (code & 0xff);
+    const char *words = fresh ? sqlite3_errmsg(db) : sqlite3_errstr(code);
     switch (code & 0xff) {
     case SQLITE_FULL:
         return error_set(error, STATUS_FAILED,

@@ -327,6 +327,33 @@ static void test_a_kill_in_the_middle(void **state)
     assert_int_equal(count_files(folder, "*.restor*", NULL), 0);
 }
 
+/* Nonsense in the page that says which tables there are; SQLite itself does not call that damage. */
+static void test_a_table_that_is_not_as_it_should_be(void **state)
+{
+    const struct folder *folder = *state;
+    static const char spoil[] = "ALTER TABLE total RENAME COLUMN counter TO coumter";
+    struct circuit a, b;
+    char copy[PATH_MAX];
+    make_history(folder, &a, &b);
+    back_up(folder, copy);
+    change(folder->database, spoil);
+    struct history *history = open_history(folder->database, 0);
+    assert_string_equal(health_of(history).restored, copy);
+    a = add_circuit(history, "house", "a");
+    start(history);
+    put(history, &a, 1, 0);
+    wait_until(health_of(history).committed_rows > 0);
+    assert_int_equal(count_files(folder, damaged_pattern, NULL), 1);
+
+    change(folder->database, spoil);
+    put(history, &a, 1, 0);
+    wait_until(count_files(folder, damaged_pattern, NULL) == 2);
+    wait_until_replaced(history);
+    history_close(history, 5000);
+    assert_int_equal(imported_of(folder, 1), a.state.imported);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 6001);
+}
+
 static void flip(const char *path, uint64_t *dice)
 {
     struct stat status;
@@ -405,6 +432,7 @@ int main(void)
         TEST(test_a_sink_skips_nothing),
         TEST(test_rollups_without_readings_stay),
         TEST(test_a_kill_in_the_middle),
+        TEST(test_a_table_that_is_not_as_it_should_be),
         TEST(test_random_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
