@@ -35,8 +35,8 @@ def make_history(path, channels, readings):
         db.execute("INSERT INTO channel VALUES (?, ?, ?, 1)", (number, device, channel))
         db.execute("INSERT INTO calibration VALUES (?, ?, ?, 15883.3, 128118.9, ?, 0, 1)",
                    (number, number, ms("2026-01-01T00:00+00:00"), KP))
-    db.executemany("INSERT INTO reading VALUES (?, 3653159, 557317, ?, 1, 20000, 0, ?, ?)",
-                   ((at << 15 | number, round(watts * KP), imported, exported)
+    db.executemany("INSERT INTO sample VALUES (?, 3653159, 557317, ?, 0, ?)",
+                   ((at << 15 | number, round(watts * KP), (imported - exported) * 32)
                     for at, number, watts, imported, exported in readings))
     db.commit()
     db.close()

@@ -80,7 +80,7 @@ def test_json_lines(two_days):
 def test_what_was_not_measured_is_empty(two_days):
     at = BEGIN - 1000
     with sqlite3.connect(two_days) as db:
-        db.execute("INSERT INTO reading VALUES (?, NULL, NULL, NULL, NULL, 0, 0, 0, 0)", (at << 15 | 1,))
+        db.execute("INSERT INTO sample (key, counted) VALUES (?, 0)", (at << 15 | 1,))
         db.execute("UPDATE channel SET channel = 'a,\"b' WHERE number = 2")
     db.close()
     span = ("--from", "2026-10-23T23:59:59", "--to", "2026-10-24T00:00:01")

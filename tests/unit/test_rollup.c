@@ -112,6 +112,7 @@ static void station_put(struct station *station, unsigned index, int64_t wall_ms
         .imported = imported,
         .exported = exported,
         .number = station->totals[index].number,
+        .kind = READING_BL0942,
     };
     queue_put_reading(&station->queue, &item);
     struct energy_state *state = &station->totals[index].state;
