@@ -534,6 +534,7 @@ enum database_result database_write(struct database *database, struct channels *
                         "The history %s was moved or deleted while in use; a fresh one is begun.",
                         database->path);
         detach(database, false);
+        rescue_set_log_aside(database->path);
         database->lost = true;
     }
     if (database->db == NULL) {

@@ -306,6 +306,9 @@ static void test_another_file_in_its_place(void **state)
     assert_int_equal(health_of(history).queued, 1);
     history_close(history, 100);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 6001);
+    /* the log of the file that is gone was not played into this one */
+    assert_string_equal(ask(folder->database, "PRAGMA integrity_check"), "ok");
+    assert_int_equal(count_files(folder, "history.db.moved-*-wal", NULL), 1);
 }
 
 /* What the salvage brings over must not be what the loading then refuses. */
