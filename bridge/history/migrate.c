@@ -70,8 +70,11 @@ static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct l
                          path);
     int code = copy_into(db, copy);
     if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy)) {
-        log_info(log, "The history %s is brought to format %d; as it was before it is kept as %s.",
-                 path, newest, copy);
+        log_info(
+            log,
+            "The history %s is being brought to format %d, which takes minutes if it is large; as "
+            "it was before it is kept as %s.",
+            path, newest, copy);
         return STATUS_OK;
     }
     if (code == SQLITE_OK)

@@ -68,7 +68,8 @@ def disk(folder):
 
 
 def config_of(folder, broker, **more):
-    return write_config(folder, broker.url, [house.house(folder, **more)])
+    # often, as a transaction on a full disk still fits into the log until that has to grow
+    return write_config(folder, broker.url, [house.house(folder, **more)], history={"commit_interval": "250ms"})
 
 
 def bridge_events(watch):
