@@ -7,14 +7,25 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Another process may hold a lock for a moment (the end of a reader, a recovery). */
 #define BUSY_MS 3000
 
+/* Opening a pipe would wait for ever for who writes to it. */
+static bool is_no_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
 {
+    *db = NULL;
+    if (is_no_file(path))
+        return SQLITE_CANTOPEN_ISDIR;
     int code = sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (code != SQLITE_OK)
         return code;
@@ -72,7 +83,14 @@ bool sql_is_damage(int code)
 
 enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *error)
 {
-    const char *words = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    /* A code that this program came to by itself is not the connection's. */
+    bool of_db = db != NULL && (sqlite3_errcode(db) & 0xff) == (code & 0xff);
+    const char *words = of_db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    if (code == SQLITE_CANTOPEN_ISDIR)
+        return error_set(error, STATUS_USAGE,
+                         "%s is a folder, a pipe or a device, not the file of a history. Move it "
+                         "away, or name another file.",
+                         path);
     switch (code & 0xff) {
     case SQLITE_FULL:
         return error_set(error, STATUS_FAILED,

@@ -19,8 +19,9 @@
 /**
  * flags: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE [| SQLITE_OPEN_CREATE]. exclusive: nobody
  * else can use the file, and the index of its log is kept in memory. The schema of the file is not
- * trusted, writing to its internals is off, the cache is small. *db is always set and must be
- * closed with sqlite3_close.
+ * trusted, writing to its internals is off, the cache is small. What is no regular file is not
+ * opened (SQLITE_CANTOPEN_ISDIR). *db is always set, to NULL if need be, and must be closed with
+ * sqlite3_close.
  */
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db);
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""What people and machines do to a data folder: things that are no file, files of root, no room."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+from harness import BINARY, run, wait_for, write_config
+from test_history import make_history, ms
+
+BEGIN = ms("2026-10-24T22:00+00:00")
+NOBODY = 65534
+
+
+def history(path):
+    make_history(path, {1: ("house", "a")}, [(BEGIN + i * 1000, 1, 100, 3, 0) for i in range(1000)])
+
+
+def configured(folder, url="mqtt://127.0.0.1:1", **more):
+    return write_config(folder, url, [{"id": "house", "driver": "simulator", "channels": {"a": {}}}], **more)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_is_not_opened(folder, kind):
+    config = configured(folder)
+    path = folder / "data/history.db"
+    path.parent.mkdir()
+    {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir, "device": lambda: path.symlink_to("/dev/null")}[kind]()
+    for command in (("history", "energy", "--device", "house"), ("history", "verify"), ("history", "import", "--list"),
+                    ("run",)):
+        result = run("--config", config, *command, timeout=10)  # a pipe had them wait for ever
+        assert result.returncode == 2 and "is a folder, a pipe or a device" in result.stdout + result.stderr, (command, result)
