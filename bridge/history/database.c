@@ -407,6 +407,7 @@ enum status database_lock(const char *path, int *lock, struct error *error)
                          "The history %s cannot be opened: %s. Check that its folder exists and "
                          "that this user may write there.",
                          path, strerror(errno));
+    (void)sql_give_to_folder(*lock, name); /* if not, its user is told when it cannot be opened */
     if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
         return STATUS_OK;
     /* Not a matter of usage: it may be this service itself, stopped or reloading while the disk hangs.

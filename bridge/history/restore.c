@@ -141,7 +141,7 @@ static enum status prepare(const char *partial, const char *copy, const struct c
 static enum status put_in_place(const char *partial, const char *path, struct error *error)
 {
     int fd = open(partial, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
+    bool good = fd >= 0 && sql_give_to_folder(fd, path) && fsync(fd) == 0;
     int reason = errno;
     if (fd >= 0)
         (void)close(fd);

@@ -143,13 +143,32 @@ bool sql_beside(const char *path, const char *word, char *name, size_t size)
     return false;
 }
 
-bool sql_sync_folder(const char *path)
+static int open_folder_of(const char *path)
 {
     char *folder memory_auto = memory_copy_text(path);
     char *slash = strrchr(folder, '/');
     if (slash != NULL)
         slash[slash == folder ? 1 : 0] = '\0';
-    int fd = open(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return open(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool sql_give_to_folder(int fd, const char *path)
+{
+    struct stat folder;
+    struct stat file;
+    int folder_fd = open_folder_of(path);
+    if (folder_fd < 0)
+        return false;
+    bool good = fstat(folder_fd, &folder) == 0 && fstat(fd, &file) == 0;
+    (void)close(folder_fd);
+    if (!good || geteuid() != 0 || file.st_uid != 0 || folder.st_uid == 0)
+        return good;
+    return fchown(fd, folder.st_uid, folder.st_gid) == 0;
+}
+
+bool sql_sync_folder(const char *path)
+{
+    int fd = open_folder_of(path);
     if (fd < 0)
         return false;
     bool good = fsync(fd) == 0;

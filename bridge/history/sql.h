@@ -47,6 +47,13 @@ enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *e
  *  exists. False if it does not fit into size. */
 bool sql_beside(const char *path, const char *word, char *name, size_t size);
 
+/**
+ * A file that root made in the folder of the service's user would keep the service from starting:
+ * it gets the owner of its folder, as SQLite does with its logs. fd: the open file at path. False,
+ * with errno, if that did not work.
+ */
+bool sql_give_to_folder(int fd, const char *path);
+
 /** fsync of the folder that holds path, so that a rename in it lasts. False if it failed. */
 bool sql_sync_folder(const char *path);
 

@@ -35,3 +35,23 @@ def test_what_is_no_file_is_not_opened(folder, kind):
                     ("run",)):
         result = run("--config", config, *command, timeout=10)  # a pipe had them wait for ever
         assert result.returncode == 2 and "is a folder, a pipe or a device" in result.stdout + result.stderr, (command, result)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_root_restores_what_the_service_user_owns(folder):
+    os.chmod(folder, 0o755)
+    config = configured(folder)
+    data = folder / "data"
+    data.mkdir()
+    os.chown(data, NOBODY, NOBODY)
+    copy = folder / "copy.db"
+    history(copy)
+    result = run("--config", config, "history", "restore", copy)
+    assert result.returncode == 0, result.stderr
+    assert {path.name: path.stat().st_uid for path in data.iterdir()} == \
+        {"history.db": NOBODY, "history.db.lock": NOBODY}
+    # so the service's user can go on with it
+    as_user = subprocess.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", BINARY, "--config",
+                              str(config), "history", "recalibrate", "--device", "house", "--channel", "a", "--since",
+                              "2026-10-01", "--power", "300"], capture_output=True, text=True, timeout=30)
+    assert as_user.returncode == 0, as_user.stderr
