@@ -350,6 +350,16 @@ static bool restore_newest(struct database *database, struct channels *channels)
     return restored;
 }
 
+/* Nothing could take its place (the disk is full): the next start shall find it, not a file that looks
+ * as if there had never been more, and restore the newest copy then. */
+static void put_back(struct database *database)
+{
+    history_backup_remove(database->path); /* what was begun of a fresh one */
+    if (!rescue_rename_back(database->set_aside, database->path))
+        log_error(database->log, "The damaged history is now %s; it could not be moved back.",
+                  database->set_aside);
+}
+
 /* Without a copy, the set-aside file's small tables come into a fresh one before it is loaded. */
 static enum status replace_at_open(struct database *database, struct channels *channels,
                                    struct error *error)
@@ -364,8 +374,10 @@ static enum status replace_at_open(struct database *database, struct channels *c
     if (restore_newest(database, channels))
         return STATUS_OK;
     status = attach_fresh(database, error);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        put_back(database);
         return status;
+    }
     struct rescued rescued = rescue_salvage(database->set_aside, database->db);
     log_warning(database->log,
                 "The damaged history was set aside as %s and a fresh one begun; %u channels, %u "

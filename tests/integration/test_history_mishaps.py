@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What people and machines do to a data folder: things that are no file, files of root, no room."""
 
-import json
+import contextlib
 import os
-import shutil
-import signal
 import sqlite3
 import subprocess
 
 import pytest
 
-from harness import BINARY, run, wait_for, write_config
+from harness import BINARY, run, write_config
 from test_history import make_history, ms
 
 BEGIN = ms("2026-10-24T22:00+00:00")
@@ -55,3 +53,41 @@ def test_root_restores_what_the_service_user_owns(folder):
                               str(config), "history", "recalibrate", "--device", "house", "--channel", "a", "--since",
                               "2026-10-01", "--power", "300"], capture_output=True, text=True, timeout=30)
     assert as_user.returncode == 0, as_user.stderr
+
+
+@pytest.fixture
+def small_disk(folder):
+    """data/ with 40 MB: 32 are left free by a restore."""
+    data = folder / "data"
+    data.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "bl2mqtt-test", str(data)], capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield data
+    subprocess.run(["umount", "-l", str(data)], check=True)
+
+
+def test_damaged_on_a_full_disk(folder, spawn, small_disk):
+    """A start that fails for want of room must not be the end of the restore: the next one finds things as they were."""
+    config = configured(folder, history={"backup": {"folder": str(folder)}})
+    path = small_disk / "history.db"
+    history(path)
+    assert run("--config", config, "history", "backup").returncode == 0
+    with open(path, "r+b") as file:
+        file.write(b"junk" * 1000)
+    damaged = path.read_bytes()
+    with contextlib.suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
+        while filler.write(bytes(1 << 20)) == 1 << 20:
+            pass
+        while filler.write(bytes(512)) == 512:
+            pass
+    for _ in range(2):
+        result = run("--config", config, "run", timeout=10)
+        assert result.returncode == 1 and "no room" in (result.stdout + result.stderr).lower(), result
+        assert path.read_bytes() == damaged and not list(small_disk.glob("*damaged*"))
+    (small_disk / "filler").unlink()
+    service = spawn("--config", config, "run")
+    service.wait_line("goes on from the copy")
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
