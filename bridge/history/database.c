@@ -410,12 +410,18 @@ bool database_in_use(const char *path)
     return held;
 }
 
+/* A disk that is full, failing, or became read-only by that may be well at the next attempt. */
+static bool may_pass(int reason)
+{
+    return reason == EROFS || reason == ENOSPC || reason == EDQUOT || reason == EIO;
+}
+
 enum status database_lock(const char *path, int *lock, struct error *error)
 {
     char *name memory_auto = lock_path(path);
     *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*lock < 0)
-        return error_set(error, STATUS_USAGE,
+        return error_set(error, may_pass(errno) ? STATUS_FAILED : STATUS_USAGE,
                          "The history %s cannot be opened: %s. Check that its folder exists and "
                          "that this user may write there.",
                          path, strerror(errno));

@@ -237,7 +237,7 @@ enum status history_restore(const char *path, const char *copy, struct history_r
     *restored = (struct history_restored){{""}, 0};
     int lock = -1;
     enum status status = database_lock(path, &lock, error);
-    if (status == STATUS_FAILED)
+    if (status == STATUS_FAILED && lock >= 0) /* held by a service */
         status = STATUS_REFUSED;
     if (status == STATUS_OK && is_same_file(path, copy))
         status = error_set(error, STATUS_REFUSED, "%s is the history itself; name a copy.", copy);

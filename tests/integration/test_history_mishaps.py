@@ -91,3 +91,14 @@ def test_damaged_on_a_full_disk(folder, spawn, small_disk):
     assert service.stop() == 0
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
+
+
+def test_start_on_a_disk_that_became_read_only(folder, small_disk):
+    """Status 2 would be the end: systemd starts the service again after any other, until the disk is well."""
+    config = configured(folder)
+    history(small_disk / "history.db")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    result = run("--config", config, "run", timeout=10)
+    assert result.returncode == 1 and "Read-only file system" in result.stdout + result.stderr, result
+    result = run("--config", config, "history", "restore", small_disk / "history.db", timeout=10)
+    assert result.returncode == 1 and "Read-only file system" in result.stderr, result
