@@ -310,13 +310,16 @@ static bool go_on_from(struct database *database, const char *copy, const struct
 {
     char sentence[512];
     struct error error = {""};
-    unsigned raised = 0;
+    struct history_restored restored;
     enum status status;
     (void)snprintf(sentence, sizeof sentence, "The history goes on from the copy %.180s.", copy);
-    if (restore_copy(database->path, copy, known, sentence, &raised, &error) != STATUS_OK) {
+    if (restore_replace(database->path, copy, known, "damaged", sentence, &restored, &error) !=
+        STATUS_OK) {
         log_warning(database->log, "%s", error.text);
         return false;
     }
+    if (restored.kept[0] != '\0') /* else by the copy before this one */
+        (void)snprintf(database->set_aside, sizeof database->set_aside, "%s", restored.kept);
     if (attach(database, TO_LOAD, channels, &error, &status) != SOUND) {
         log_warning(database->log, "%s", error.text);
         detach(database, true);
@@ -330,7 +333,7 @@ static bool go_on_from(struct database *database, const char *copy, const struct
         "The damaged history was set aside as %s. It goes on from the copy %s; %u totals are "
         "later ones, from the damaged file or %s.totals.json. The readings since that copy "
         "are still in the damaged file (\".recover\" of sqlite3(1) reads them).",
-        database->set_aside, copy, raised, database->path);
+        database->set_aside, copy, restored.raised, database->path);
     return true;
 }
 
@@ -342,7 +345,7 @@ static bool restore_newest(struct database *database, struct channels *channels)
     bool restored = false;
     (void)history_backups(base, &backups, NULL); /* a folder that is missing has no copies */
     if (backups.count > 0)
-        restore_gather(database->path, database->set_aside, &known);
+        restore_gather(database->path, database->path, &known);
     for (size_t i = backups.count; i > 0 && !restored; i--)
         restored = go_on_from(database, backups.list[i - 1].path, &known, channels);
     channels_free(&known);
@@ -367,12 +370,14 @@ static enum status replace_at_open(struct database *database, struct channels *c
     detach(database, true);
     channels_free(channels);
     log_error(database->log, "%s", error->text);
-    enum status status =
-        rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside, error);
-    if (status != STATUS_OK)
-        return status;
     if (restore_newest(database, channels))
         return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (database->set_aside[0] == '\0') /* else by a copy that was of no use after all */
+        status = rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside,
+                                  error);
+    if (status != STATUS_OK)
+        return status;
     status = attach_fresh(database, error);
     if (status != STATUS_OK) {
         put_back(database);
@@ -441,6 +446,9 @@ static enum status open_locked(struct database *database, struct channels *chann
 {
     enum status status = STATUS_FAILED;
     struct error damage = {""};
+    if (restore_finish(database->path))
+        log_warning(database->log,
+                    "The history goes on from a copy; putting it in its place was interrupted.");
     enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
     if (verdict == UNUSABLE)
         return error_set(error, status, "%s", damage.text);

@@ -191,6 +191,52 @@ enum status restore_copy(const char *path, const char *copy, const struct channe
     return status;
 }
 
+static bool ready_name(const char *path, char ready[PATH_MAX])
+{
+    int length = snprintf(ready, PATH_MAX, "%s.restored", path);
+    return length > 0 && length < PATH_MAX;
+}
+
+/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
+ * take its place after all. */
+enum status restore_replace(const char *path, const char *copy, const struct channels *known,
+                            const char *word, const char *sentence,
+                            struct history_restored *restored, struct error *error)
+{
+    char ready[PATH_MAX];
+    *restored = (struct history_restored){{""}, 0};
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    (void)unlink(ready); /* of an attempt that was interrupted */
+    enum status status = restore_copy(ready, copy, known, sentence, &restored->raised, error);
+    if (status != STATUS_OK)
+        return status;
+    if (access(path, F_OK) == 0)
+        status = rescue_rename(path, word, restored->kept, sizeof restored->kept, error);
+    if (status == STATUS_OK)
+        status = put_in_place(ready, path, error);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    history_backup_remove(ready);
+    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
+        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
+    return status;
+}
+
+bool restore_finish(const char *path)
+{
+    char ready[PATH_MAX];
+    char begun[PATH_MAX + 32];
+    if (!ready_name(path, ready))
+        return false;
+    (void)snprintf(begun, sizeof begun, "%s.restoring.new", ready);
+    history_backup_remove(begun);
+    if (access(path, F_OK) != 0 && access(ready, F_OK) == 0)
+        return put_in_place(ready, path, NULL) == STATUS_OK;
+    history_backup_remove(ready);
+    return false;
+}
+
 /* ---- the command ---- */
 
 static bool is_same_file(const char *a, const char *b)
@@ -201,33 +247,15 @@ static bool is_same_file(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
-/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
- * take its place after all. */
 static enum status replace(const char *path, const char *copy, struct history_restored *restored,
                            struct error *error)
 {
     struct channels known = {0};
     char sentence[512];
-    char ready[PATH_MAX];
-    int length = snprintf(ready, sizeof ready, "%s.restored", path);
-    if (length < 0 || (size_t)length >= sizeof ready)
-        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
     restore_gather(path, path, &known);
-    (void)unlink(ready); /* of an attempt that was interrupted */
-    enum status status = restore_copy(ready, copy, &known, sentence, &restored->raised, error);
+    enum status status = restore_replace(path, copy, &known, "replaced", sentence, restored, error);
     channels_free(&known);
-    if (status != STATUS_OK)
-        return status;
-    if (access(path, F_OK) == 0)
-        status = rescue_rename(path, "replaced", restored->kept, sizeof restored->kept, error);
-    if (status == STATUS_OK)
-        status = put_in_place(ready, path, error);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-    history_backup_remove(ready);
-    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
-        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
     return status;
 }
 

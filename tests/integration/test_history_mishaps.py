@@ -3,12 +3,13 @@
 
 import contextlib
 import os
+import signal
 import sqlite3
 import subprocess
 
 import pytest
 
-from harness import BINARY, run, write_config
+from harness import BINARY, run, wait_for, write_config
 from test_history import make_history, ms
 
 BEGIN = ms("2026-10-24T22:00+00:00")
@@ -102,3 +103,37 @@ def test_start_on_a_disk_that_became_read_only(folder, small_disk):
     assert result.returncode == 1 and "Read-only file system" in result.stdout + result.stderr, result
     result = run("--config", config, "history", "restore", small_disk / "history.db", timeout=10)
     assert result.returncode == 1 and "Read-only file system" in result.stderr, result
+
+
+def test_killed_while_a_copy_is_restored(folder, spawn):
+    """Restoring gigabytes takes minutes; until then the damaged file stays, so that the next start tries again."""
+    config = configured(folder, history={"backup": {"folder": str(folder)}})
+    data = folder / "data"
+    data.mkdir()
+    path = data / "history.db"
+    count = 300000
+    make_history(path, {1: ("house", "a")}, [(BEGIN + i * 1000, 1, 100, 3, 0) for i in range(count)])
+    assert run("--config", config, "history", "backup").returncode == 0
+    with open(path, "r+b") as file:
+        file.write(b"junk" * 1000)
+    service = spawn("--config", config, "run")
+    wait_for(lambda: [p for p in data.glob("*restor*") if p.stat().st_size > 4 << 20], 10, "a part of the copy", every=0.002)
+    service.signal(signal.SIGKILL)
+    service.stop()
+    assert path.exists() and "goes on from the copy" not in service.output
+    service = spawn("--config", config, "run")
+    service.wait_line("goes on from the copy", 20)
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + count * 1000,)).fetchone() == (count,)
+    assert not list(data.glob("*restor*"))
+
+    # between the two renames
+    path.rename(data / "history.db.restored")
+    service = spawn("--config", config, "run")
+    service.wait_line("was interrupted")
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + count * 1000,)).fetchone() == (count,)
