@@ -86,7 +86,7 @@ def test_before_the_first_reading(history, folder):
 
 def test_gaps_are_filled_only_when_asked(history, folder):
     with sqlite3.connect(history) as db:  # two hours are missing
-        db.execute("DELETE FROM reading WHERE key >> 15 >= ? AND key >> 15 < ?",
+        db.execute("DELETE FROM sample WHERE key >> 15 >= ? AND key >> 15 < ?",
                    (BEGIN + 52 * HOUR, BEGIN + 54 * HOUR))
     db.close()
     file = counter(folder / "meter.csv", [(BEGIN + 48 * HOUR + i * HOUR, i) for i in range(25)])

@@ -94,7 +94,7 @@ def test_damage_is_mended_from_the_copy(folder, broker, service):
     path = folder / "data/history.db"
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        page = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'reading'").fetchone()[0]
+        page = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'sample'").fetchone()[0]
         size = db.execute("PRAGMA page_size").fetchone()[0]
     db.close()
     with open(path, "r+b") as raw:
@@ -137,7 +137,7 @@ def test_a_stop_does_not_wait_for_a_copy(folder, broker, service):
     assert process.stop() == 0
     with sqlite3.connect(folder / "data/history.db") as db:  # large enough for the copy to last
         db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
-                   "INSERT INTO reading SELECT (i * 1000) << 15 | 1, 1234567, 1234567, 1234567, i, 20000, 31, 0, 0 FROM n")
+                   "INSERT INTO sample SELECT (i * 1000) << 15 | 1, 1234567, 1234567, 1234567, 999, 999999 FROM n")
     db.close()
     watch, process = service(time="off")
     watch.clear()
