@@ -14,6 +14,7 @@ extern const unsigned char migration_0002_calibration_origin[];
 extern const unsigned char migration_0003_rollups[];
 extern const unsigned char migration_0004_foreign_energy[];
 extern const unsigned char migration_0005_sinks[];
+extern const unsigned char migration_0006_sink_levels[];
 
 const struct migration *migrations(size_t *count)
 {
@@ -23,6 +24,7 @@ const struct migration *migrations(size_t *count)
         {3, "0003_rollups", (const char *)migration_0003_rollups},
         {4, "0004_foreign_energy", (const char *)migration_0004_foreign_energy},
         {5, "0005_sinks", (const char *)migration_0005_sinks},
+        {6, "0006_sink_levels", (const char *)migration_0006_sink_levels},
     };
     *count = sizeof list / sizeof list[0];
     return list;
