@@ -148,3 +148,16 @@ def test_a_stop_does_not_wait_for_a_copy(folder, broker, service):
     assert time.monotonic() - began < 8
     assert not list((folder / "data").glob("*.backup-*"))
     assert "given up" in watch.wait("bl2mqtt/bridge/response/backup")["error"]
+
+
+def test_a_copy_from_the_future(folder, broker, service):
+    """The clock was years ahead once: that copy was kept as the newest for ever, and today's was deleted in its stead."""
+    (folder / "data").mkdir()
+    future = folder / "data/history.db.backup-20990101T000000Z"
+    future.write_bytes(b"whatever it is")
+    watch, process = service(keep=1)
+    assert watch.wait("bl2mqtt/bridge/health")["backup"]["last"] is None  # so that the missing one is made
+    broker.publish("bl2mqtt/bridge/request/backup", "")
+    path = watch.wait("bl2mqtt/bridge/response/backup", timeout=20)["data"]["path"]
+    assert [str(copy) for copy in copies(folder / "data")] == [path]
+    assert process.stop() == 0
