@@ -10,6 +10,7 @@
 #include "bridge/history/readings.h"
 #include "bridge/history/rollup.h"
 #include "bridge/history/rows.h"
+#include "bridge/history/tiles.h"
 #include "bridge/history/time_text.h"
 #include "drivers/base/memory.h"
 
@@ -513,6 +514,47 @@ static void test_a_clock_ahead_deletes_nothing(void **state)
     station_close(&station);
 }
 
+static int count_statement(unsigned reason, void *context, void *statement, void *text)
+{
+    (void)reason;
+    (void)statement;
+    (void)text;
+    (*(int *)context)++;
+    return 0;
+}
+
+/* Minutes, but no quarter yet: what is asked from the beginning of time on is not walked through in
+ * quarters from 1970 on. */
+static void test_a_young_file_is_asked_in_few_steps(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("Europe/Berlin");
+    struct station station;
+    station_open(&station, folder->database);
+    for (int64_t ms = BEGIN_MS; ms < BEGIN_MS + 5 * MINUTE; ms += SECOND)
+        station_put(&station, 0, ms, 31790, 3, 1);
+    station_commit(&station);
+    assert_true(ask_number(folder->database, "SELECT count(*) FROM rollup_minute") > 0);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM rollup_quarter"), 0);
+    sqlite3 *db = NULL;
+    struct tiles *tiles = NULL;
+    int statements = 0;
+    int64_t imported = 0;
+    int64_t exported = 0;
+    assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
+    assert_int_equal(tiles_open(db, &tiles), SQLITE_OK);
+    (void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_statement, &statements);
+    assert_int_equal(tiles_sum(tiles, 1, 0, BEGIN_MS + DAY, &imported, &exported), SQLITE_OK);
+    assert_int_equal(imported, 900);
+    assert_int_equal(exported, 300);
+    assert_in_range(statements, 1, 500);
+    assert_int_equal(tiles_sum(tiles, 1, 0, BEGIN_MS - DAY, &imported, &exported), SQLITE_OK);
+    assert_int_equal(imported, 0);
+    tiles_close(tiles);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    station_close(&station);
+}
+
 /* ---- recalibration ---- */
 
 /* Energy over the span is what its counts are with these factors, as if it had been measured with
@@ -931,6 +973,7 @@ int main(void)
         TEST(test_days_quarters_and_totals_agree_in_every_zone),
         TEST(test_old_rows_go_in_steps_and_energy_stays),
         TEST(test_a_clock_ahead_deletes_nothing),
+        TEST(test_a_young_file_is_asked_in_few_steps),
         TEST(test_random_recalibrations),
         TEST(test_what_cannot_be_recalibrated),
         TEST(test_sinks_follow_whatever_happens),
