@@ -24,8 +24,8 @@ enum outbox_level { OUTBOX_READINGS, OUTBOX_MINUTES, OUTBOX_QUARTERS, OUTBOX_DAY
 #define OUTBOX_LEVELS 4
 
 #define OUTBOX_ID_SIZE 64
-#define OUTBOX_MAX 8                                     /**< sinks */
-#define OUTBOX_LIST_MAX (OUTBOX_MAX * 2 * OUTBOX_LEVELS) /**< configured ones and former ones */
+#define OUTBOX_MAX 8       /**< sinks */
+#define OUTBOX_LIST_MAX 64 /**< each level of twice as many: configured ones and former ones */
 
 struct outbox {
     char id[OUTBOX_ID_SIZE];
