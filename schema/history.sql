@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 6;            -- number of the last migration
+PRAGMA user_version = 7;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -259,12 +259,16 @@ CREATE TABLE foreign_quarter (
     PRIMARY KEY (series, quarter)
 ) STRICT, WITHOUT ROWID;
 
--- How far each time-series engine has got (sinks of bridge.yaml, by id): cursor is the key of the last
--- reading it took, so the readings behind it are the outbox. A reading that is stored before the cursor
--- (the clock was set back) moves it back in the same transaction; what was sent already is then sent
--- again, which changes nothing there: same series, same time. refused: readings it would not take.
+-- How far each time-series engine has got (sinks of bridge.yaml, by id), for each level that it gets: 0
+-- readings, 1 minutes, 2 quarters, 3 days. cursor is the key of the last reading it took, or of the last
+-- point that a bucket's rows make: its begin, and the least number of the device and channel. What is
+-- behind the cursor is the outbox. Whatever changes what is before it (the clock was set back, the past
+-- was recalibrated, days follow another zone) moves it back in the same transaction; what was sent
+-- already is then sent again: same series, same time. refused: what it would not take.
 CREATE TABLE sink (
-    id TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    level INTEGER NOT NULL CHECK (level BETWEEN 0 AND 3),
     cursor INTEGER NOT NULL CHECK (cursor >= 0),
-    refused INTEGER NOT NULL CHECK (refused >= 0)
+    refused INTEGER NOT NULL CHECK (refused >= 0),
+    PRIMARY KEY (id, level)
 ) STRICT, WITHOUT ROWID;

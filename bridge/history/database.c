@@ -636,6 +636,13 @@ void database_outboxes(struct database *database, struct outboxes *outboxes)
         *outboxes = (struct outboxes){.writing = INT64_MAX};
 }
 
+void database_take_changes(struct database *database, struct outbox_changes *changes)
+{
+    *changes = OUTBOX_NO_CHANGES;
+    if (database->db != NULL)
+        roller_take_changes(rows_roller(database->rows), changes);
+}
+
 const char *database_restored_from(const struct database *database)
 {
     return database->restored_from;

@@ -70,6 +70,10 @@ int64_t database_newest_ms(struct database *database);
 
 /** How far the sinks have got; none of it if that cannot be read. */
 void database_outboxes(struct database *database, struct outboxes *outboxes);
+
+/** What database_write, database_tend and database_recalibrate have changed since the last call. */
+void database_take_changes(struct database *database, struct outbox_changes *changes);
+
 /** The copy that it goes on from since, "" if from none. Borrowed. */
 const char *database_restored_from(const struct database *database);
 

@@ -15,6 +15,7 @@ extern const unsigned char migration_0003_rollups[];
 extern const unsigned char migration_0004_foreign_energy[];
 extern const unsigned char migration_0005_sinks[];
 extern const unsigned char migration_0006_compact_readings[];
+extern const unsigned char migration_0007_sink_levels[];
 
 const struct migration *migrations(size_t *count)
 {
@@ -25,6 +26,7 @@ const struct migration *migrations(size_t *count)
         {4, "0004_foreign_energy", (const char *)migration_0004_foreign_energy},
         {5, "0005_sinks", (const char *)migration_0005_sinks},
         {6, "0006_compact_readings", (const char *)migration_0006_compact_readings},
+        {7, "0007_sink_levels", (const char *)migration_0007_sink_levels},
     };
     *count = sizeof list / sizeof list[0];
     return list;

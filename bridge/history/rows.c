@@ -55,7 +55,8 @@ static const char *const texts[STATEMENTS] = {
                   "ON CONFLICT (channel) DO UPDATE SET calibration = ?2, known = ?3, counter = ?4, "
                   "counter_wall_ms = ?5, counter_boot_ms = ?6, boot_id = ?7, imported = ?8, "
                   "exported = ?9, base_imported_uwh = ?10, base_exported_uwh = ?11",
-    [PUT_OUTBOX] = "INSERT OR REPLACE INTO sink (id, cursor, refused) VALUES (?1, ?2, ?3)",
+    [PUT_OUTBOX] =
+        "INSERT OR REPLACE INTO sink (id, level, cursor, refused) VALUES (?1, ?2, ?3, ?4)",
 };
 
 struct rows {
@@ -263,6 +264,8 @@ static int put_calibration(struct rows *rows, unsigned number,
     for (int64_t later = 0; later < 1000; later++) {
         bind_integer(statement, 3, true, calibration->valid_from_ms + later);
         code = run(rows, PUT_CALIBRATION);
+        if (code == SQLITE_OK && sqlite3_changes(rows->db) == 0)
+            return SQLITE_OK;  /* it is there already */
         if (code == SQLITE_OK) /* the clock may have been set back into a time that is over */
             return roller_cut(rows->roller, number, calibration->valid_from_ms + later);
         if (code != SQLITE_CONSTRAINT_UNIQUE)
@@ -298,8 +301,9 @@ static int put_outbox(struct rows *rows, const struct outbox *outbox)
 {
     sqlite3_stmt *statement = rows->statements[PUT_OUTBOX];
     bind_text(statement, 1, outbox->id);
-    bind_integer(statement, 2, true, outbox->cursor < 0 ? 0 : outbox->cursor);
-    bind_integer(statement, 3, true, outbox->refused);
+    bind_integer(statement, 2, true, outbox->level);
+    bind_integer(statement, 3, true, outbox->cursor);
+    bind_integer(statement, 4, true, outbox->refused);
     return run(rows, PUT_OUTBOX);
 }
 
@@ -330,7 +334,10 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
 static int end(struct rows *rows, int code)
 {
     if (code == SQLITE_OK)
+        code = roller_set_back(rows->roller);
+    if (code == SQLITE_OK)
         code = run(rows, COMMIT);
+    roller_ended(rows->roller, code == SQLITE_OK);
     if (code == SQLITE_OK)
         return SQLITE_OK;
     if (!sqlite3_get_autocommit(rows->db))
@@ -605,17 +612,19 @@ int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes)
 {
     *outboxes = (struct outboxes){.writing = INT64_MAX};
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(db, "SELECT id, cursor, refused FROM sink", -1, &statement, NULL);
+    int code =
+        sqlite3_prepare_v2(db, "SELECT id, level, cursor, refused FROM sink", -1, &statement, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         char id[OUTBOX_ID_SIZE];
         code = SQLITE_OK;
         struct outbox *outbox =
             copy_text(statement, 0, id, sizeof id)
-                ? outboxes_open(outboxes, id, sqlite3_column_int64(statement, 1))
+                ? outboxes_open(outboxes, id, (enum outbox_level)sqlite3_column_int(statement, 1),
+                                sqlite3_column_int64(statement, 2))
                 : NULL;
         if (outbox == NULL)
             continue; /* more than can be configured: long forgotten ones */
-        outbox->refused = sqlite3_column_int64(statement, 2);
+        outbox->refused = sqlite3_column_int64(statement, 3);
         outbox->dirty = false;
     }
     (void)sqlite3_finalize(statement);

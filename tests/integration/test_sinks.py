@@ -44,8 +44,8 @@ def engine(request, folder):
     instance.stop(signal.SIGKILL)
 
 
-def write(folder, broker, sink, interval="1h"):
-    path = write_config(folder, broker.url, [{**DEVICE, "interval": interval}])
+def write(folder, broker, sink, interval="1h", **more):
+    path = write_config(folder, broker.url, [{**DEVICE, "interval": interval}], **more)
     config = json.loads(path.read_text())
     config["sinks"] = [{"id": "out", "interval": "1s", **sink}]
     path.write_text(json.dumps(config))
