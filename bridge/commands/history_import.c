@@ -185,6 +185,12 @@ static char *time_of(int64_t wall_ms, char buffer[64])
     return buffer;
 }
 
+/* A file without energy has no span. */
+static const char *span_of(const struct foreign_parsed *parsed, int64_t wall_ms, char buffer[64])
+{
+    return parsed->last_ms == 0 ? NULL : time_of(wall_ms, buffer);
+}
+
 static double kwh(int64_t uwh)
 {
     return (double)uwh / 1e9;
@@ -208,13 +214,14 @@ static enum status print_json(const struct options *options,
                   "measured", (json_int_t)report->quarters_measured);
     return command_print_json(
         NAME,
-        json_pack("{s:s, s:s, s:b, s:o, s:s, s:s, s:o, s:o, s:f, s:f, s:f}", "file",
+        json_pack("{s:s, s:s, s:b, s:o, s:s?, s:s?, s:o, s:o, s:f, s:f, s:f}", "file",
                   options->import.file, "format", foreign_format_name(parsed->format), "dry_run",
                   (int)options->import.dry_run, "id",
                   report->id == 0 ? json_null() : json_integer(report->id), "from",
-                  time_of(parsed->first_ms, first), "to", time_of(parsed->last_ms, last), "rows",
-                  rows, "quarters", quarters, "new_kwh", kwh(report->new_uwh), "known_kwh",
-                  kwh(report->same_uwh), "measured_kwh", kwh(report->measured_uwh)),
+                  span_of(parsed, parsed->first_ms, first), "to",
+                  span_of(parsed, parsed->last_ms, last), "rows", rows, "quarters", quarters,
+                  "new_kwh", kwh(report->new_uwh), "known_kwh", kwh(report->same_uwh),
+                  "measured_kwh", kwh(report->measured_uwh)),
         JSON_INDENT(2));
 }
 
@@ -229,9 +236,11 @@ static enum status print_text(const struct options *options,
 {
     const struct foreign_parsed *parsed = &report->parsed;
     char first[64], last[64];
-    (void)printf("%s, format %s, %s to %s:\n", options->import.file,
-                 foreign_format_name(parsed->format), time_of(parsed->first_ms, first),
-                 time_of(parsed->last_ms, last));
+    (void)printf("%s, format %s", options->import.file, foreign_format_name(parsed->format));
+    if (parsed->last_ms != 0)
+        (void)printf(", %s to %s", time_of(parsed->first_ms, first),
+                     time_of(parsed->last_ms, last));
+    (void)printf(":\n");
     print_count(parsed->rows, "rows with a time and a value");
     print_count(parsed->unreadable, "rows without");
     print_count(parsed->others, "rows of other sources");

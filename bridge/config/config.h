@@ -126,8 +126,14 @@ struct config_device {
     uint64_t from_secret; /**< as in struct config */
 };
 
-/** A time-series engine that gets the readings; at most so many. */
+/** A time-series engine that gets what is measured; at most so many. */
 #define CONFIG_SINKS_MAX 8
+
+#define CONFIG_SEND_READINGS 1
+#define CONFIG_SEND_MINUTES 2
+#define CONFIG_SEND_QUARTERS 4
+#define CONFIG_SEND_DAYS 8
+
 struct config_sink {
     char *id;       /**< [a-z0-9_-]{1,32} */
     char *url;      /**< http:// or https://, with a path if the engine has one; no / at its end */
@@ -136,8 +142,9 @@ struct config_sink {
     char *bucket;   /**< InfluxDB 2; "": the API of version 1 */
     char *token;
     char *user, *password;
+    int64_t send;         /**< CONFIG_SEND_READINGS ..., or'ed */
     int64_t interval_ms;  /**< how often what is new is sent */
-    int64_t batch;        /**< readings in one request at most */
+    int64_t batch;        /**< lines in one request at most */
     bool gzip;            /**< requests are compressed */
     bool from_now;        /**< what was stored before the sink was first configured is not sent */
     uint64_t from_secret; /**< as in struct config */

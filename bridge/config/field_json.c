@@ -22,6 +22,15 @@ json_t *field_duration_json(int64_t ms)
     return json_string(shown);
 }
 
+static json_t *set_json(const struct field *field, int64_t value)
+{
+    json_t *words = json_array();
+    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++)
+        if ((value & choice->value) != 0)
+            json_array_append_new(words, json_string(choice->name));
+    return words;
+}
+
 json_t *field_to_json(const struct field *field, const void *target)
 {
     switch (field->type) {
@@ -51,6 +60,8 @@ json_t *field_to_json(const struct field *field, const void *target)
             field_choice_of(field, field_load_integer(field, target));
         return choice == NULL ? json_null() : field_choice_json(field, choice->name, choice->value);
     }
+    case FIELD_SET:
+        return set_json(field, field_load_integer(field, target));
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:

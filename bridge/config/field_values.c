@@ -6,6 +6,7 @@
 #include "drivers/base/number.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,48 @@ static bool read_choice(const struct field *field, const char *text, bool quoted
     return false;
 }
 
+bool field_set_add(const struct field *field, const char *word, int64_t *value, struct text *hint)
+{
+    struct suggestion suggestion = {.word = word};
+    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++) {
+        if (strcmp(choice->name, word) != 0) {
+            suggestion_offer(&suggestion, choice->name);
+            continue;
+        }
+        bool twice = (*value & choice->value) != 0;
+        *value |= choice->value;
+        if (twice)
+            text_append(hint, "%s stands there twice.", word);
+        return !twice;
+    }
+    if (suggestion.best != NULL)
+        text_append(hint, "Did you mean %s?", suggestion.best);
+    return false;
+}
+
+/* "[minutes, days]" or "minutes,days", as a default or an environment variable has it. */
+static bool read_set(const struct field *field, const char *text, void *target, struct text *hint)
+{
+    char word[32];
+    int64_t value = 0;
+    size_t length = strlen(text);
+    bool bracketed = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    const char *end = text + length - (bracketed ? 1 : 0);
+    for (const char *at = text + (bracketed ? 1 : 0); at <= end; at++) {
+        at += strspn(at, " ");
+        size_t part = strcspn(at, " ,]");
+        (void)snprintf(word, sizeof word, "%.*s", (int)(part < sizeof word ? part : 0), at);
+        if (!field_set_add(field, word, &value, hint))
+            return false;
+        at += part;
+        at += strspn(at, " ");
+        if (at < end && *at != ',')
+            return false;
+    }
+    store_integer(field, target, value);
+    return true;
+}
+
 bool field_store(const struct field *field, const char *text, bool quoted, void *target,
                  struct text *hint)
 {
@@ -230,6 +273,8 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     case FIELD_CHOICE:
     case FIELD_WORD:
         return read_choice(field, text, quoted, target, hint);
+    case FIELD_SET:
+        return read_set(field, text, target, hint);
     case FIELD_GROUP:
     case FIELD_DEVICES:
     case FIELD_CHANNELS:

@@ -56,6 +56,13 @@ static const struct field_choice bauds[] = {
     {"4800", 4800}, {"9600", 9600}, {"19200", 19200}, {"38400", 38400}, {NULL, 0},
 };
 static const struct field_choice sink_starts[] = {{"beginning", false}, {"now", true}, {NULL, 0}};
+static const struct field_choice sink_levels[] = {
+    {"readings", CONFIG_SEND_READINGS},
+    {"minutes", CONFIG_SEND_MINUTES},
+    {"quarters", CONFIG_SEND_QUARTERS},
+    {"days", CONFIG_SEND_DAYS},
+    {NULL, 0},
+};
 static const struct field_choice loads[] = {
     {"household", 0}, {"solar", 0}, {"idle", 0}, {"constant", 0}, {NULL, 0},
 };
@@ -205,7 +212,7 @@ const struct field fields[] = {
      .type = FIELD_SINKS,
      .path = "sinks",
      .drivers = FOR_ALL,
-     .meaning = "Time-series engines that get every reading: InfluxDB, VictoriaMetrics, QuestDB "
+     .meaning = "Time-series engines that get what is measured: InfluxDB, VictoriaMetrics, QuestDB "
                 "and others "
                 "that take Influx line protocol over HTTP. A list."},
     {.scope = SCOPE_FILE,
@@ -338,10 +345,16 @@ const struct field fields[] = {
     {IN_SINK(password), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024, .path = "password",
      .example = "!secret influx_password", .otherwise = "no password", .secret = true,
      .meaning = "Its password; best kept in secrets.yaml."},
+    {IN_SINK(send), .type = FIELD_SET, .choices = sink_levels, .path = "send",
+     .initial = "[readings]",
+     .meaning =
+         "What it gets: every reading, and minutes, quarters of an hour and days put together "
+         "(least, mean and greatest values, energy), each as soon as it is over. Minutes are a "
+         "sixtieth of the readings."},
     {IN_SINK(interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = HOUR, .path = "interval",
      .initial = "10s", .meaning = "How often what is new is sent."},
     {IN_SINK(batch), .type = FIELD_INTEGER, .low = 1, .high = 2000, .path = "batch",
-     .initial = "2000", .meaning = "Readings in one request at most."},
+     .initial = "2000", .meaning = "Readings, or minutes and so on, in one request at most."},
     {IN_SINK(gzip), .type = FIELD_BOOL, .path = "gzip", .initial = "true",
      .meaning =
          "Compress what is sent, to about a seventh. false for engines that cannot read it."},

@@ -45,6 +45,7 @@ enum field_type {
     FIELD_DURATION, /**< int64_t in milliseconds, -1 for "forever" */
     FIELD_CHOICE,   /**< int, an enum, int64_t or bool: one of a few words or numbers */
     FIELD_WORD,     /**< char *: one of a few words, kept as a text */
+    FIELD_SET,      /**< int64_t: a list of some of a few words, their values or'ed */
 };
 
 struct field_choice {
@@ -135,6 +136,10 @@ void fields_initialise(enum field_scope scope, void *target);
 
 /** Frees the texts and lists of a scope's struct. */
 void fields_release(enum field_scope scope, void *target);
+
+/** Adds a word to a set's value. False if it is none of the choices, or in it already; hint as with
+ *  field_store. */
+bool field_set_add(const struct field *field, const char *word, int64_t *value, struct text *hint);
 
 /** Appends what the value must be: "a whole number from 0 to 3". */
 void field_append_kind(const struct field *field, struct text *out);

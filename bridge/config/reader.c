@@ -28,6 +28,34 @@ static void read_value(struct target *target, const struct field *field,
         *target->from_secret |= field_bit(field);
 }
 
+static void read_set(struct target *target, const struct field *field, const struct yaml_node *node)
+{
+    char reason[200];
+    char words[200];
+    struct text hint;
+    struct text text;
+    int64_t value = 0;
+    text_init(&text, words, sizeof words);
+    for (const struct yaml_node *child = node->first; child != NULL; child = child->next) {
+        text_init(&hint, reason, sizeof reason);
+        if (child->kind == YAML_BROKEN) {
+            target->notes->failed |= field_bit(field);
+        } else if (child->kind != YAML_SCALAR ||
+                   !field_set_add(field, child->text, &value, &hint)) {
+            report_value(target, field, child, reason);
+        } else {
+            text_append(&text, "%s%s", text.length == 0 ? "" : ",", child->text);
+            if (child->secret)
+                *target->from_secret |= field_bit(field);
+        }
+    }
+    if (node->count == 0)
+        report_value(target, field, node, "It is empty.");
+    text_init(&hint, reason, sizeof reason);
+    if (text.length > 0)
+        (void)field_store(field, words, false, target->memory, &hint); /* each word is good */
+}
+
 static void read_group(struct target *target, const char *prefix, struct yaml_node *node);
 
 static void read_field(struct target *target, const struct field *field, struct yaml_node *node)
@@ -55,6 +83,12 @@ static void read_field(struct target *target, const struct field *field, struct 
         break;
     case FIELD_LIST:
         read_list(target, field, node);
+        break;
+    case FIELD_SET:
+        if (node->kind == YAML_SEQUENCE)
+            read_set(target, field, node);
+        else
+            read_value(target, field, node);
         break;
     default:
         read_value(target, field, node);

@@ -74,6 +74,26 @@ static void describe_number(const struct field *field, json_t *schema)
     json_object_set_new(schema, "maximum", field_number_json(field->high));
 }
 
+/* Also as the text that an environment variable has. */
+static void describe_set(const struct field *field, json_t *schema)
+{
+    char pattern[200];
+    char words[100];
+    struct text text;
+    text_init(&text, words, sizeof words);
+    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++)
+        text_append(&text, "%s%s", choice == field->choices ? "" : "|", choice->name);
+    text_init(&text, pattern, sizeof pattern);
+    text_append(&text, "^(%s)( *, *(%s))*$", words, words);
+    json_t *item = json_object();
+    describe_choices(field, item);
+    json_object_set_new(schema, "type", json_pack("[s,s]", "array", "string"));
+    json_object_set_new(schema, "items", item);
+    json_object_set_new(schema, "minItems", json_integer(1));
+    json_object_set_new(schema, "uniqueItems", json_true());
+    json_object_set_new(schema, "pattern", json_string(pattern));
+}
+
 static void describe_type(const struct field *field, json_t *schema)
 {
     switch (field->type) {
@@ -95,6 +115,9 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_CHOICE:
     case FIELD_WORD:
         describe_choices(field, schema);
+        break;
+    case FIELD_SET:
+        describe_set(field, schema);
         break;
     case FIELD_GROUP:
     case FIELD_DEVICES:

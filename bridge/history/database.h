@@ -30,8 +30,8 @@ struct database;
 enum status database_open(const char *path, const char *backup_folder, struct channels *channels,
                           struct log *log, struct database **database, struct error *error);
 
-/** Keeps services off the file at path until *lock is closed. STATUS_FAILED: one has it open;
- *  STATUS_USAGE: the lock's file cannot be made. */
+/** Keeps services off the file at path until *lock is closed. STATUS_FAILED: one has it open
+ *  (then *lock is not -1), or the disk is in the way. STATUS_USAGE: the lock's file cannot be made. */
 enum status database_lock(const char *path, int *lock, struct error *error);
 
 /** Whether a service has that file open; of a file that does not exist, false. */
@@ -85,6 +85,10 @@ int64_t database_newest_ms(struct database *database);
 
 /** How far the sinks have got; none of it if that cannot be read. */
 void database_outboxes(struct database *database, struct outboxes *outboxes);
+
+/** What database_write, database_tend and database_recalibrate have changed since the last call. */
+void database_take_changes(struct database *database, struct outbox_changes *changes);
+
 /** The copy that it goes on from since, "" if from none. Borrowed. */
 const char *database_restored_from(const struct database *database);
 

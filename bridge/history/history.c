@@ -166,10 +166,10 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
     writer_put_event(history->writer, &event);
 }
 
-enum status history_outbox(struct history *history, const char *id, bool from_now, unsigned *number,
-                           struct error *error)
+enum status history_outbox(struct history *history, const char *id, enum outbox_level level,
+                           bool from_now, unsigned *number, struct error *error)
 {
-    if (writer_outbox(history->writer, id, from_now, number))
+    if (writer_outbox(history->writer, id, level, from_now, number))
         return STATUS_OK;
     return error_set(
         error, STATUS_FAILED,

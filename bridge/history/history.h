@@ -12,6 +12,7 @@
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
 
+#include "bridge/history/outbox.h"
 #include "bridge/history/recalibration.h"
 #include "bridge/meter/calibration.h"
 #include "bridge/meter/energy.h"
@@ -123,7 +124,7 @@ enum status history_start(struct history *history, struct error *error);
 void history_put_reading(struct history *history, unsigned number, const struct reading *reading,
                          int64_t imported, int64_t exported, const struct energy_state *state);
 
-/** Totals changed without a reading (set by the user). Committed at once. */
+/** Totals changed without a reading (set by the user), or a chip restarted. Committed at once. */
 void history_put_state(struct history *history, unsigned number, const struct energy_state *state);
 
 /** number 0: about the bridge, not a channel. kind: a stable word, at most 31 bytes; message: a
@@ -132,17 +133,19 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
                        const char *message);
 
 /**
- * The outbox of a sink: what stands behind its cursor. Made on first sight, before history_start, with
- * the cursor at the beginning, or behind the newest reading. STATUS_FAILED: there are too many.
+ * The outbox of a sink and a level: what stands behind its cursor. Made on first sight, before
+ * history_start, with the cursor at the beginning, or behind the newest reading. STATUS_FAILED: there
+ * are too many.
  */
-enum status history_outbox(struct history *history, const char *id, bool from_now, unsigned *number,
-                           struct error *error);
+enum status history_outbox(struct history *history, const char *id, enum outbox_level level,
+                           bool from_now, unsigned *number, struct error *error);
 
-/** On any thread, before reading on (history_stream_read): the key after which to read. *file changes
- *  when another file has taken the place of a damaged one, which is to be opened then. */
+/** On any thread, before reading on (history_stream_read, history_points_read): the key after which to
+ *  read. *file changes when another file has taken the place of a damaged one, which is to be opened
+ *  then. */
 int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file);
 
-/** The sink has everything up to this key, but for `refused` readings that it will never take. Stored
+/** The sink has everything up to this key, but for `refused` lines that it will never take. Stored
  *  with the next transaction; a crash before it only makes the sink get something twice. */
 void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused);
 

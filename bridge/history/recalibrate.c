@@ -524,8 +524,7 @@ static int change(struct work *work, const struct calibration *factors)
     const struct history_recalibrated *done = work->done;
     if (work->wish->undo) {
         int code = mark_undone(work);
-        roller_forget(work->roller);
-        return code;
+        return code == SQLITE_OK ? roller_changed(work->roller, done->since_ms) : code;
     }
     int code = insert(work, factors);
     if (code == SQLITE_OK)
@@ -589,8 +588,11 @@ enum status recalibrate(sqlite3 *db, struct roller *roller, const char *path,
         code = sql_run(db, "BEGIN IMMEDIATE");
     enum status status = code == SQLITE_OK ? carry_out(&work) : sql_explain(code, db, path, error);
     bool keep = status == STATUS_OK && !wish->dry_run;
-    if (keep && (code = sql_run(db, "COMMIT")) != SQLITE_OK)
+    if (keep && (code = roller_set_back(roller)) == SQLITE_OK)
+        code = sql_run(db, "COMMIT");
+    if (keep && code != SQLITE_OK)
         status = sql_explain(code, db, path, error);
+    roller_ended(roller, keep && code == SQLITE_OK);
     if (!sqlite3_get_autocommit(db))
         (void)sql_run(db, "ROLLBACK"); /* a dry run, or a failure that is already told */
     roller_forget(roller);

@@ -231,7 +231,7 @@ static enum status prepare(const char *partial, struct plan *plan, struct error 
 static enum status put_in_place(const char *partial, const char *path, struct error *error)
 {
     int fd = open(partial, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
+    bool good = fd >= 0 && sql_give_to_folder(fd, path) && fsync(fd) == 0;
     int reason = errno;
     if (fd >= 0)
         (void)close(fd);
@@ -326,7 +326,33 @@ void restore_ready_drop(const char *path)
         history_backup_remove(ready);
 }
 
-void restore_after_kill(const char *path)
+/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
+ * take its place after all. */
+enum status restore_replace(const char *path, const char *copy, const struct channels *known,
+                            const char *word, const char *sentence,
+                            struct history_restored *restored, struct error *error)
+{
+    char ready[PATH_MAX];
+    *restored = (struct history_restored){{""}, 0};
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    (void)unlink(ready); /* of an attempt that was interrupted */
+    enum status status = restore_copy(ready, copy, known, sentence, &restored->raised, error);
+    if (status != STATUS_OK)
+        return status;
+    if (access(path, F_OK) == 0)
+        status = rescue_rename(path, word, restored->kept, sizeof restored->kept, error);
+    if (status == STATUS_OK)
+        status = put_in_place(ready, path, error);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    history_backup_remove(ready);
+    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
+        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
+    return status;
+}
+
+bool restore_finish(const char *path)
 {
     static const char *const halves[] = {".restoring.new", ".restoring", ".restored.restoring.new",
                                          ".restored.restoring"};
@@ -336,10 +362,13 @@ void restore_after_kill(const char *path)
         if (length > 0 && (size_t)length < sizeof name)
             history_backup_remove(name);
     }
-    if (access(path, F_OK) != 0)
-        (void)restore_ready_put(path, NULL); /* mostly there is none */
-    else
-        restore_ready_drop(path);
+    char ready[PATH_MAX];
+    if (!ready_name(path, ready))
+        return false;
+    if (access(path, F_OK) != 0 && access(ready, F_OK) == 0)
+        return put_in_place(ready, path, NULL) == STATUS_OK;
+    history_backup_remove(ready);
+    return false;
 }
 
 /* ---- the command ---- */
@@ -352,32 +381,15 @@ static bool is_same_file(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
-/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
- * take its place after all. */
 static enum status replace(const char *path, const char *copy, struct history_restored *restored,
                            struct error *error)
 {
     struct channels known = {0};
     char sentence[512];
-    char ready[PATH_MAX];
-    if (!ready_name(path, ready))
-        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
     restore_gather(path, path, &known);
-    (void)unlink(ready); /* of an attempt that was interrupted */
-    enum status status = restore_copy(ready, copy, &known, sentence, &restored->raised, error);
+    enum status status = restore_replace(path, copy, &known, "replaced", sentence, restored, error);
     channels_free(&known);
-    if (status != STATUS_OK)
-        return status;
-    if (access(path, F_OK) == 0)
-        status = rescue_rename(path, "replaced", restored->kept, sizeof restored->kept, error);
-    if (status == STATUS_OK)
-        status = put_in_place(ready, path, error);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-    history_backup_remove(ready);
-    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
-        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
     return status;
 }
 
@@ -387,7 +399,7 @@ enum status history_restore(const char *path, const char *copy, struct history_r
     *restored = (struct history_restored){{""}, 0};
     int lock = -1;
     enum status status = database_lock(path, &lock, error);
-    if (status == STATUS_FAILED)
+    if (status == STATUS_FAILED && lock >= 0) /* held by a service */
         status = STATUS_REFUSED;
     if (status == STATUS_OK && is_same_file(path, copy))
         status = error_set(error, STATUS_REFUSED, "%s is the history itself; name a copy.", copy);

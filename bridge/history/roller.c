@@ -38,6 +38,8 @@ struct roller {
     uint16_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into piles plus 1 */
     bool loaded;
     int64_t done_ms[ROLLUP_LEVELS];
+    struct outbox_changes changes;   /* by the transaction under way */
+    struct outbox_changes committed; /* by those before */
 };
 
 /* ---- opening ---- */
@@ -70,6 +72,7 @@ int roller_open(sqlite3 *db, struct roller **roller)
 {
     struct roller *made = memory_new(1, sizeof *made);
     made->db = db;
+    made->changes = made->committed = OUTBOX_NO_CHANGES;
     int code = minutes_open(db, &made->minutes);
     if (code == SQLITE_OK)
         code = conversion_open(db, &made->conversion);
@@ -158,6 +161,62 @@ static int end_row_ms(sqlite3 *db, const char *table, bool last, int64_t *ms)
     return code;
 }
 
+/* ---- what sinks may have got ---- */
+
+static enum outbox_level outbox_of(enum rollup_level level)
+{
+    static const enum outbox_level levels[ROLLUP_LEVELS] = {OUTBOX_MINUTES, OUTBOX_QUARTERS,
+                                                            OUTBOX_DAYS};
+    return levels[level];
+}
+
+/* The bucket of that level that holds wall_ms says something else than before, if it is made. */
+static void note_change(struct roller *roller, enum rollup_level level, int64_t wall_ms)
+{
+    int64_t start_ms = start_of(level, wall_ms);
+    if (start_ms < roller->done_ms[level])
+        outbox_changes_note(&roller->changes, outbox_of(level), rows_key(start_ms, 0));
+}
+
+static void note_factors(struct roller *roller, int64_t wall_ms)
+{
+    outbox_changes_note(&roller->changes, OUTBOX_READINGS, rows_key(wall_ms, 0));
+    for (int level = 0; level < ROLLUP_LEVELS; level++)
+        note_change(roller, (enum rollup_level)level, wall_ms);
+}
+
+static int set_back(struct roller *roller, enum outbox_level level, int64_t least_key)
+{
+    char sql[120];
+    int64_t cursor = least_key > 0 ? least_key - 1 : 0;
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE sink SET cursor = %lld WHERE level = %d AND cursor > %lld",
+                   (long long)cursor, (int)level, (long long)cursor);
+    return sql_run(roller->db, sql);
+}
+
+int roller_set_back(struct roller *roller)
+{
+    int code = SQLITE_OK;
+    for (int level = 0; level < OUTBOX_LEVELS && code == SQLITE_OK; level++)
+        if (roller->changes.least[level] != INT64_MAX)
+            code = set_back(roller, (enum outbox_level)level, roller->changes.least[level]);
+    return code;
+}
+
+void roller_ended(struct roller *roller, bool committed)
+{
+    if (committed)
+        outbox_changes_add(&roller->committed, &roller->changes);
+    roller->changes = OUTBOX_NO_CHANGES;
+}
+
+void roller_take_changes(struct roller *roller, struct outbox_changes *changes)
+{
+    *changes = roller->committed;
+    roller->committed = OUTBOX_NO_CHANGES;
+}
+
 /* ---- the zone of days ---- */
 
 static int file_zone(sqlite3 *db, char name[BUCKET_ZONE_SIZE], bool *known)
@@ -191,8 +250,9 @@ static int write_zone(sqlite3 *db, const char *name)
 
 /* Days whose quarters are still there are made again; *done_ms is where. Those before stay as they
  * are: nothing is left that they could be made of. The first new one may begin within a day. */
-static int drop_days(sqlite3 *db, int64_t *done_ms)
+static int drop_days(struct roller *roller, int64_t *done_ms)
 {
+    sqlite3 *db = roller->db;
     int64_t first_day_ms;
     int64_t first_quarter_ms;
     int code = end_row_ms(db, "rollup_day", false, &first_day_ms);
@@ -212,6 +272,7 @@ static int drop_days(sqlite3 *db, int64_t *done_ms)
         *done_ms = rows_key_ms(cut);
     }
     (void)snprintf(sql, sizeof sql, "DELETE FROM rollup_day WHERE key >= %lld", (long long)cut);
+    outbox_changes_note(&roller->changes, OUTBOX_DAYS, cut);
     return code == SQLITE_OK ? sql_run(db, sql) : code;
 }
 
@@ -226,7 +287,7 @@ static int follow_zone(struct roller *roller)
         return code;
     code = write_zone(roller->db, wanted);
     if (code == SQLITE_OK && known)
-        code = drop_days(roller->db, &roller->done_ms[ROLLUP_DAY]);
+        code = drop_days(roller, &roller->done_ms[ROLLUP_DAY]);
     return code;
 }
 
@@ -453,10 +514,13 @@ int roller_note(struct roller *roller, unsigned number, int64_t at_ms,
     struct converted at = {.number = number, .kind = READING_BL0942};
     code = conversion_at(&roller->conversion, &at, at_ms);
     const struct rollup_row more = row_of(pile, at_ms, reading, imported, exported);
-    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++)
-        if (at_ms < roller->done_ms[level])
-            code = add_late(roller, (enum rollup_level)level, at_ms, at.since_ms,
-                            at.recalibrated_ms, &more);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        if (at_ms >= roller->done_ms[level])
+            continue;
+        note_change(roller, (enum rollup_level)level, at_ms);
+        code = add_late(roller, (enum rollup_level)level, at_ms, at.since_ms, at.recalibrated_ms,
+                        &more);
+    }
     return code;
 }
 
@@ -487,10 +551,17 @@ static int remake_minute(struct roller *roller, unsigned number, int64_t start_m
                        put_minute, &target, &reached_ms);
 }
 
-int roller_cut(struct roller *roller, unsigned number, int64_t wall_ms)
+int roller_changed(struct roller *roller, int64_t wall_ms)
 {
     roller_forget(roller);
     int code = load(roller);
+    note_factors(roller, wall_ms);
+    return code;
+}
+
+int roller_cut(struct roller *roller, unsigned number, int64_t wall_ms)
+{
+    int code = roller_changed(roller, wall_ms);
     for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
         enum rollup_level which = (enum rollup_level)level;
         int64_t start_ms = start_of(which, wall_ms);

@@ -6,6 +6,7 @@
 #ifndef BRIDGE_HISTORY_ROLLER_H
 #define BRIDGE_HISTORY_ROLLER_H
 
+#include "bridge/history/outbox.h"
 #include "bridge/history/rollup.h"
 #include "drivers/reading.h"
 
@@ -43,5 +44,18 @@ int roller_cut(struct roller *roller, unsigned number, int64_t wall_ms);
 
 /** Calibrations have changed, or the transaction was rolled back. */
 void roller_forget(struct roller *roller);
+
+/** Other factors hold from wall_ms on, though no row is cut there: that of a correction that is undone. */
+int roller_changed(struct roller *roller, int64_t wall_ms);
+
+/** The last thing of a transaction: sets back the cursors of sinks (table sink) that have got what it
+ *  has changed. */
+int roller_set_back(struct roller *roller);
+
+/** The transaction was committed or (false) not. */
+void roller_ended(struct roller *roller, bool committed);
+
+/** What was changed by transactions that were committed since the last call. */
+void roller_take_changes(struct roller *roller, struct outbox_changes *changes);
 
 #endif

@@ -2,6 +2,7 @@
 #include "bridge/history/rows.h"
 
 #include "bridge/history/roller.h"
+#include "bridge/history/samples.h"
 #include "bridge/history/sql.h"
 #include "drivers/base/memory.h"
 
@@ -23,7 +24,9 @@ enum statement {
     ROLLBACK,
     PUT_CHANNEL,
     PUT_CALIBRATION,
-    PUT_READING,
+    PUT_SAMPLE,
+    PUT_COUNTER,
+    PUT_EXPORTED,
     PUT_EVENT,
     PUT_TOTAL,
     PUT_OUTBOX,
@@ -39,8 +42,12 @@ static const char *const texts[STATEMENTS] = {
     [PUT_CALIBRATION] = "INSERT INTO calibration (id, channel, valid_from_ms, voltage, current, "
                         "power, invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                         "ON CONFLICT (id) DO NOTHING",
-    [PUT_READING] = "INSERT INTO reading (key, voltage, current, power, energy, frequency, flags, "
-                    "imported, exported) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PUT_SAMPLE] = "INSERT INTO sample (key, voltage, current, power, frequency, counted) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    /* The reading before may have been deleted meanwhile. */
+    [PUT_COUNTER] = "INSERT OR REPLACE INTO sample_counter (key, energy) SELECT ?1, ?2 "
+                    "WHERE EXISTS (SELECT 1 FROM sample WHERE key = ?1)",
+    [PUT_EXPORTED] = "INSERT OR REPLACE INTO sample_exported (key, exported) VALUES (?1, ?2)",
     [PUT_EVENT] = "INSERT INTO event (key, kind, message) VALUES (?1, ?2, ?3)",
     [PUT_TOTAL] = "INSERT INTO total (channel, calibration, known, counter, counter_wall_ms, "
                   "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, "
@@ -48,7 +55,8 @@ static const char *const texts[STATEMENTS] = {
                   "ON CONFLICT (channel) DO UPDATE SET calibration = ?2, known = ?3, counter = ?4, "
                   "counter_wall_ms = ?5, counter_boot_ms = ?6, boot_id = ?7, imported = ?8, "
                   "exported = ?9, base_imported_uwh = ?10, base_exported_uwh = ?11",
-    [PUT_OUTBOX] = "INSERT OR REPLACE INTO sink (id, cursor, refused) VALUES (?1, ?2, ?3)",
+    [PUT_OUTBOX] =
+        "INSERT OR REPLACE INTO sink (id, level, cursor, refused) VALUES (?1, ?2, ?3, ?4)",
 };
 
 struct rows {
@@ -56,6 +64,7 @@ struct rows {
     bool marked; /* this connection has said that the file is in use */
     sqlite3_stmt *statements[STATEMENTS];
     struct roller *roller;
+    struct sample_counters counters;
     bool behind; /* more is over than is put together */
 };
 
@@ -127,6 +136,7 @@ void rows_close(struct rows *rows)
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(rows->statements[i]);
     roller_close(rows->roller);
+    sample_counters_free(&rows->counters);
     free(rows);
 }
 
@@ -177,20 +187,42 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text)
     (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
 }
 
+static int put_pair(struct rows *rows, enum statement which, int64_t key, int64_t value)
+{
+    bind_integer(rows->statements[which], 1, true, key);
+    bind_integer(rows->statements[which], 2, true, value);
+    return run(rows, which);
+}
+
+static int put_counter(struct rows *rows, const struct queued_reading *item, int64_t key)
+{
+    const struct sample_kept kept =
+        sample_counters_note(&rows->counters, item->kind, key, &item->reading);
+    int code = SQLITE_OK;
+    if (kept.before)
+        code = put_pair(rows, PUT_COUNTER, kept.before_key, kept.before_energy);
+    if (kept.this_one && code == SQLITE_OK)
+        code = put_pair(rows, PUT_COUNTER, key, item->reading.energy);
+    return code;
+}
+
 static int put_reading(struct rows *rows, const struct queued_reading *item)
 {
-    sqlite3_stmt *statement = rows->statements[PUT_READING];
+    sqlite3_stmt *statement = rows->statements[PUT_SAMPLE];
     const struct reading *reading = &item->reading;
     bind_integer(statement, 2, (reading->present & READING_VOLTAGE) != 0, reading->voltage);
     bind_integer(statement, 3, (reading->present & READING_CURRENT) != 0, reading->current);
     bind_integer(statement, 4, (reading->present & READING_POWER) != 0, reading->power);
-    bind_integer(statement, 5, (reading->present & READING_ENERGY) != 0, reading->energy);
-    bind_integer(statement, 6, (reading->present & READING_FREQUENCY) != 0, reading->frequency);
-    bind_integer(statement, 7, true, reading->flags);
-    bind_integer(statement, 8, true, item->imported);
-    bind_integer(statement, 9, true, item->exported);
+    bind_integer(statement, 5, (reading->present & READING_FREQUENCY) != 0,
+                 reading->frequency - SAMPLE_FREQUENCY);
+    bind_integer(statement, 6, true,
+                 sample_counted(item->imported, item->exported, reading->flags));
     int64_t key = 0;
-    int code = run_at_free_key(rows, PUT_READING, rows_key(reading->wall_ms, item->number), &key);
+    int code = run_at_free_key(rows, PUT_SAMPLE, rows_key(reading->wall_ms, item->number), &key);
+    if (code == SQLITE_OK && item->imported > 0 && item->exported > 0)
+        code = put_pair(rows, PUT_EXPORTED, key, item->exported);
+    if (code == SQLITE_OK)
+        code = put_counter(rows, item, key);
     if (code != SQLITE_OK)
         return code;
     return roller_note(rows->roller, item->number, rows_key_ms(key), reading, item->imported,
@@ -271,8 +303,9 @@ static int put_outbox(struct rows *rows, const struct outbox *outbox)
 {
     sqlite3_stmt *statement = rows->statements[PUT_OUTBOX];
     bind_text(statement, 1, outbox->id);
-    bind_integer(statement, 2, true, outbox->cursor < 0 ? 0 : outbox->cursor);
-    bind_integer(statement, 3, true, outbox->refused);
+    bind_integer(statement, 2, true, outbox->level);
+    bind_integer(statement, 3, true, outbox->cursor);
+    bind_integer(statement, 4, true, outbox->refused);
     return run(rows, PUT_OUTBOX);
 }
 
@@ -303,12 +336,16 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
 static int end(struct rows *rows, int code)
 {
     if (code == SQLITE_OK)
+        code = roller_set_back(rows->roller);
+    if (code == SQLITE_OK)
         code = run(rows, COMMIT);
+    roller_ended(rows->roller, code == SQLITE_OK);
     if (code == SQLITE_OK)
         return SQLITE_OK;
     if (!sqlite3_get_autocommit(rows->db))
         (void)run(rows, ROLLBACK);
     roller_forget(rows->roller);
+    sample_counters_forget(&rows->counters);
     return code;
 }
 
@@ -370,7 +407,7 @@ static int drop_oldest(struct rows *rows, const char *table, int64_t limit_ms, b
     return code;
 }
 
-static const char *const tables[] = {"reading", "rollup_minute", "rollup_quarter"}; /* by level */
+static const char *const tables[] = {"sample", "rollup_minute", "rollup_quarter"}; /* by level */
 
 static int drop_level(struct rows *rows, int level, int64_t before_ms, bool *more)
 {
@@ -593,17 +630,19 @@ int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes)
 {
     *outboxes = (struct outboxes){.writing = INT64_MAX};
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(db, "SELECT id, cursor, refused FROM sink", -1, &statement, NULL);
+    int code =
+        sqlite3_prepare_v2(db, "SELECT id, level, cursor, refused FROM sink", -1, &statement, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         char id[OUTBOX_ID_SIZE];
         code = SQLITE_OK;
         struct outbox *outbox =
             copy_text(statement, 0, id, sizeof id)
-                ? outboxes_open(outboxes, id, sqlite3_column_int64(statement, 1))
+                ? outboxes_open(outboxes, id, (enum outbox_level)sqlite3_column_int(statement, 1),
+                                sqlite3_column_int64(statement, 2))
                 : NULL;
         if (outbox == NULL)
             continue; /* more than can be configured: long forgotten ones */
-        outbox->refused = sqlite3_column_int64(statement, 2);
+        outbox->refused = sqlite3_column_int64(statement, 3);
         outbox->dirty = false;
     }
     (void)sqlite3_finalize(statement);

@@ -48,7 +48,7 @@ struct batch {
     struct event_list events;
     struct total_row *totals;
     size_t total_count;
-    struct outbox outboxes[OUTBOX_MAX * 2]; /**< those that have moved */
+    struct outbox outboxes[OUTBOX_LIST_MAX]; /**< those that have moved */
     size_t outbox_count;
 };
 

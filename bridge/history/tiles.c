@@ -252,9 +252,27 @@ static int old_days(struct walk *walk, int64_t *from_ms, int64_t to_ms)
     return code;
 }
 
+/* Before the day of the first row there is nothing: a file that has no quarters yet would be walked in
+ * steps of one from 1970 on. */
+static int skip_nothing(const struct tiles *tiles, int64_t *from_ms)
+{
+    int64_t key = 0;
+    int code = sql_integer(tiles->db, "SELECT coalesce(min(key), -1) FROM reading", &key);
+    int64_t first_ms = key < 0 ? INT64_MAX : rows_key_ms(key);
+    for (int level = 0; level < ROLLUP_LEVELS; level++)
+        first_ms = least(first_ms, tiles->first_ms[level]);
+    if (first_ms == INT64_MAX || first_ms <= *from_ms)
+        return code;
+    int64_t start_ms = bucket_start(BUCKET_DAY, first_ms);
+    *from_ms = start_ms > *from_ms ? start_ms : *from_ms;
+    return code;
+}
+
 static int walk_all(struct walk *walk, int64_t from_ms, int64_t to_ms)
 {
     int code = load(walk->tiles);
+    if (code == SQLITE_OK)
+        code = skip_nothing(walk->tiles, &from_ms);
     minutes_forget(walk->tiles->minutes);
     if (code == SQLITE_OK)
         code = old_days(walk, &from_ms, to_ms);

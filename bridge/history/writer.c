@@ -302,6 +302,14 @@ static void consider_clock(struct writer *writer, struct report *report)
     }
 }
 
+/* With the mutex held: cursors go back to what the last transaction has changed before them. */
+static void follow_changes(struct writer *writer)
+{
+    struct outbox_changes changes;
+    database_take_changes(writer->database, &changes);
+    outboxes_changed(&writer->outboxes, &changes);
+}
+
 /* With the mutex held, after the readings were taken. */
 static void take_outboxes(struct writer *writer)
 {
@@ -407,7 +415,8 @@ static void settle_kept(struct writer *writer, const struct error *error)
     struct batch *batch = &writer->batch;
     queue_return(&writer->queue, &batch->readings, &batch->events);
     for (size_t i = 0; i < batch->outbox_count; i++)
-        outboxes_open(&writer->outboxes, batch->outboxes[i].id, 0)->dirty = true;
+        outboxes_open(&writer->outboxes, batch->outboxes[i].id, batch->outboxes[i].level, 0)
+            ->dirty = true;
     for (size_t i = 0; i < batch->total_count; i++)
         channels_find(&writer->channels, batch->totals[i].number)->dirty = true;
     writer->health.writing = false;
@@ -432,6 +441,7 @@ static void settle(struct writer *writer, enum database_result result, const str
     size_t rows = writer->batch.readings.count;
     writer->in_flight = 0;
     outboxes_written(&writer->outboxes);
+    follow_changes(writer);
     if (result == DATABASE_DONE)
         settle_done(writer, began_ms);
     else
@@ -613,6 +623,9 @@ static void tend(struct writer *writer)
         return;
     bool more;
     bool good = database_tend(writer->database, writer->deleting ? &writer->limits : NULL, &more);
+    (void)pthread_mutex_lock(&writer->mutex);
+    follow_changes(writer);
+    (void)pthread_mutex_unlock(&writer->mutex);
     if (!good && writer->deleting)
         writer->delete_due_ms = clock_boot_ms() + DELETE_AGAIN_MS;
     writer->tending = more;
@@ -637,6 +650,7 @@ static void do_job(struct writer *writer, enum database_result result)
         (void)error_set(&error, status,
                         "The history cannot be written at the moment; try again when it can.");
     (void)pthread_mutex_lock(&writer->mutex);
+    follow_changes(writer);
     struct known_channel *channel = channels_find(&writer->channels, done.number);
     if (status == STATUS_OK && !wish.dry_run && channel != NULL)
         channels_adjust(channel, &done.adjustment);
@@ -735,8 +749,11 @@ void writer_put_reading(struct writer *writer, const struct queued_reading *item
                         const struct energy_state *state)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    queue_put_reading(&writer->queue, item);
-    channels_put_state(channels_find(&writer->channels, item->number), state);
+    struct known_channel *channel = channels_find(&writer->channels, item->number);
+    struct queued_reading whole = *item;
+    whole.kind = channel->kind;
+    queue_put_reading(&writer->queue, &whole);
+    channels_put_state(channel, state);
     (void)pthread_mutex_unlock(&writer->mutex);
 }
 
@@ -769,7 +786,9 @@ bool writer_put_calibration(struct writer *writer, unsigned number,
 enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
                                struct history_recalibrated *done, struct error *error)
 {
-    return database_recalibrate(writer->database, wish, done, error);
+    enum status status = database_recalibrate(writer->database, wish, done, error);
+    follow_changes(writer);
+    return status;
 }
 
 bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish)
@@ -811,11 +830,13 @@ void writer_put_event(struct writer *writer, const struct queued_event *event)
     (void)pthread_mutex_unlock(&writer->mutex);
 }
 
-bool writer_outbox(struct writer *writer, const char *id, bool from_now, unsigned *number)
+bool writer_outbox(struct writer *writer, const char *id, enum outbox_level level, bool from_now,
+                   unsigned *number)
 {
     /* A key of the newest reading's millisecond and the greatest number. */
     int64_t newest = rows_key(writer->newest_ms, CHANNEL_NUMBER_MAX);
-    const struct outbox *outbox = outboxes_open(&writer->outboxes, id, from_now ? newest : 0);
+    const struct outbox *outbox =
+        outboxes_open(&writer->outboxes, id, level, from_now ? newest : 0);
     if (outbox == NULL)
         return false;
     *number = (unsigned)(outbox - writer->outboxes.list);

@@ -39,7 +39,8 @@ bool writer_recalibration_end(struct writer *writer, enum status *status,
                               struct history_recalibrated *done, struct error *error);
 void writer_put_event(struct writer *writer, const struct queued_event *event);
 /** False if there is no room for another. To be used only before writer_start. */
-bool writer_outbox(struct writer *writer, const char *id, bool from_now, unsigned *number);
+bool writer_outbox(struct writer *writer, const char *id, enum outbox_level level, bool from_now,
+                   unsigned *number);
 int64_t writer_outbox_begin(struct writer *writer, unsigned number, unsigned *file);
 void writer_outbox_done(struct writer *writer, unsigned number, int64_t cursor, int64_t refused);
 void writer_stored_totals(struct writer *writer, unsigned number, int64_t *imported_uwh,

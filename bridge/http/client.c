@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT_MS 5000
+#define RETRY_AFTER_MAX_S (1000LL * 86400) /* so that milliseconds are a number, too */
 
 struct http_client {
     struct library library;
@@ -154,6 +155,16 @@ static bool make_headers(const struct http_client *client, const char *const *wa
     return true;
 }
 
+/* libcurl reads both forms, seconds and a date; the latter by the wall clock. */
+static int64_t retry_after_ms(const struct http_client *client)
+{
+    curl_off_t seconds = 0;
+    if (client->library.easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK ||
+        seconds <= 0)
+        return 0;
+    return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000;
+}
+
 enum http_outcome http_client_ask(struct http_client *client,
                                   const struct http_client_request *request,
                                   struct http_answer *answer)
@@ -179,8 +190,10 @@ enum http_outcome http_client_ask(struct http_client *client,
     client->library.slist_free_all(headers);
     if (outcome == HTTP_ANSWERED) {
         body.bytes[body.length] = '\0';
-        *answer =
-            (struct http_answer){.code = (int)code, .body = body.bytes, .length = body.length};
+        *answer = (struct http_answer){.code = (int)code,
+                                       .retry_after_ms = retry_after_ms(client),
+                                       .body = body.bytes,
+                                       .length = body.length};
     } else {
         free(body.bytes);
     }

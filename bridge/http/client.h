@@ -55,7 +55,8 @@ enum http_outcome {
 
 /** Owned by the caller; body is NUL-terminated. http_answer_free({0}) is allowed. */
 struct http_answer {
-    int code; /**< HTTP status; 0 for an answer without a header */
+    int code;               /**< HTTP status; 0 for an answer without a header */
+    int64_t retry_after_ms; /**< Retry-After, as seconds or a date; 0: none, or that is over */
     char *body;
     size_t length;
 };

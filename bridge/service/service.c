@@ -345,7 +345,7 @@ static void report_sink(struct service *service, size_t number)
     if (failing != service->sink_failing[number]) {
         service->sink_failing[number] = failing;
         (void)snprintf(message, sizeof message,
-                       "Sink %s takes the readings again; %llu since the start.", sink.id,
+                       "Sink %s takes what it is sent again; %llu lines since the start.", sink.id,
                        (unsigned long long)sink.delivered);
         if (failing)
             tell(service, LOG_LEVEL_WARNING, "sink_problem", sink.problem);
@@ -353,7 +353,7 @@ static void report_sink(struct service *service, size_t number)
             tell(service, LOG_LEVEL_INFO, "sink_recovered", message);
     }
     if (sink.refused != service->sink_refused[number]) {
-        (void)snprintf(message, sizeof message, "Sink %s refused %llu readings, the last: %.180s",
+        (void)snprintf(message, sizeof message, "Sink %s refused %llu lines, the last: %.180s",
                        sink.id, (unsigned long long)(sink.refused - service->sink_refused[number]),
                        sink.refusal);
         service->sink_refused[number] = sink.refused;

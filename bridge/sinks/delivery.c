@@ -120,3 +120,15 @@ int64_t delivery_delay_ms(unsigned failures, double chance)
         delay_ms = DELIVERY_DELAY_MAX_MS;
     return delay_ms / 2 + (int64_t)((double)(delay_ms / 2) * chance);
 }
+
+int64_t delivery_wait_ms(unsigned failures, double chance, int code, int64_t retry_after_ms)
+{
+    int64_t delay_ms = delivery_delay_ms(failures, chance);
+    if ((code != 429 && code != 503) || retry_after_ms <= 0)
+        return delay_ms;
+    if (retry_after_ms > DELIVERY_DELAY_MAX_MS)
+        retry_after_ms = DELIVERY_DELAY_MAX_MS;
+    int64_t asked_ms = retry_after_ms + (int64_t)((double)retry_after_ms / 4 * chance);
+    asked_ms = asked_ms < DELIVERY_DELAY_MAX_MS ? asked_ms : DELIVERY_DELAY_MAX_MS;
+    return asked_ms > delay_ms ? asked_ms : delay_ms;
+}

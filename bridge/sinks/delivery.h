@@ -37,4 +37,9 @@ void delivery_explain(enum http_outcome outcome, int code, const char *body, con
  *  back in one moment. */
 int64_t delivery_delay_ms(unsigned failures, double chance);
 
+/** The same where the engine has answered with that code and asked to be left alone for so long
+ *  (Retry-After; 0: it has not): with 429 and 503 not before that, and spread over a quarter more; but
+ *  five minutes at most, whatever it asks for. */
+int64_t delivery_wait_ms(unsigned failures, double chance, int code, int64_t retry_after_ms);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void line_append_tag(struct text *out, const char *value)
@@ -58,6 +59,27 @@ static double frequency_hz(const struct history_reading *row)
     return row->kind == READING_OPENBEKEN ? raw / 1000 : 1e6 / raw;
 }
 
+static void begin(struct text *out, const char *measurement, const char *bridge,
+                  const char *channel, const char *device)
+{
+    text_append(out, "%s", measurement);
+    append_pair(out, "bridge", bridge);
+    append_pair(out, "channel", channel);
+    append_pair(out, "device", device);
+}
+
+/* False, and as it was before, if it did not fit. */
+static bool end(struct text *out, size_t before, int64_t wall_ms)
+{
+    text_append(out, " %" PRId64 "\n", wall_ms);
+    if (!out->cut)
+        return true;
+    out->length = before;
+    out->buffer[before] = '\0';
+    out->cut = false;
+    return false;
+}
+
 bool line_append(struct text *out, const char *bridge, const struct history_reading *row)
 {
     const struct reading *reading = &row->reading;
@@ -65,10 +87,7 @@ bool line_append(struct text *out, const char *bridge, const struct history_read
     size_t before = out->length;
     /* OpenBeken's raw values are in milli-units, for which the factors are meant. */
     double sign = row->invert ? -1 : 1;
-    text_append(out, LINE_MEASUREMENT);
-    append_pair(out, "bridge", bridge);
-    append_pair(out, "channel", row->channel);
-    append_pair(out, "device", row->device);
+    begin(out, LINE_MEASUREMENT, bridge, row->channel, row->device);
     struct fields fields = {.out = out, .separator = ' '};
     append_quantity(&fields, "voltage", (reading->present & READING_VOLTAGE) != 0,
                     (double)reading->voltage / factors->voltage);
@@ -80,11 +99,40 @@ bool line_append(struct text *out, const char *bridge, const struct history_read
     append_quantity(&fields, "frequency", oscillates, oscillates ? frequency_hz(row) : 0);
     append_decimal(&fields, "energy", row->imported_uwh, 9);
     append_decimal(&fields, "energy_produced", row->exported_uwh, 9);
-    text_append(out, " %" PRId64 "\n", reading->wall_ms);
-    if (!out->cut)
-        return true;
-    out->length = before;
-    out->buffer[before] = '\0';
-    out->cut = false;
-    return false;
+    return end(out, before, reading->wall_ms);
+}
+
+static void append_range(struct fields *fields, const char *name, const struct history_range *range)
+{
+    const struct {
+        const char *which;
+        double value;
+    } parts[] = {{"min", range->min}, {"mean", range->mean}, {"max", range->max}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "%s_%s", name, parts[i].which);
+        append_quantity(fields, key, range->known, parts[i].value);
+    }
+}
+
+bool line_append_point(struct text *out, const char *bridge, enum outbox_level level,
+                       const struct history_point *point)
+{
+    static const char *const measurements[OUTBOX_LEVELS] = {
+        [OUTBOX_READINGS] = LINE_MEASUREMENT,
+        [OUTBOX_MINUTES] = LINE_MEASUREMENT "_minute",
+        [OUTBOX_QUARTERS] = LINE_MEASUREMENT "_quarter",
+        [OUTBOX_DAYS] = LINE_MEASUREMENT "_day",
+    };
+    size_t before = out->length;
+    begin(out, measurements[level], bridge, point->channel, point->device);
+    struct fields fields = {.out = out, .separator = ' '};
+    append_range(&fields, "voltage", &point->voltage_v);
+    append_range(&fields, "current", &point->current_a);
+    append_range(&fields, "power", &point->power_w);
+    append_range(&fields, "frequency", &point->frequency_hz);
+    append_decimal(&fields, "energy", point->imported_uwh, 9);
+    append_decimal(&fields, "energy_produced", point->exported_uwh, 9);
+    append_decimal(&fields, "coverage", point->coverage_permille, 3);
+    return end(out, before, point->start_ms);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/sinks/sink.h"
 
+#include "bridge/history/points.h"
 #include "bridge/history/readings.h"
 #include "bridge/http/client.h"
 #include "bridge/sinks/delivery.h"
@@ -34,7 +35,21 @@ struct batch {
     struct text body;
     size_t *at;
     size_t count;
-    int64_t newest_ms; /* stamp of the last line */
+    int64_t oldest_ms, newest_ms; /* when what the first and the last line tell of was over */
+};
+
+/* A level that the sink gets: where it is read, how far it has got, and its own failures. */
+struct lane {
+    enum outbox_level level;
+    unsigned number;               /* of its outbox */
+    struct history_stream *stream; /* of readings ... */
+    struct history_points *points; /* ... or of others */
+    unsigned file;                 /* that they read */
+    int64_t due_ms;                /* boot clock */
+    unsigned failures;             /* in a row, that are not the engine's as such */
+    unsigned blocked;              /* tries of a batch of which nothing was taken */
+    int64_t behind_ms;             /* age of the oldest that is not delivered; 0: all is */
+    char problem[200];
 };
 
 struct sink {
@@ -42,7 +57,6 @@ struct sink {
     const char *bridge;
     char *path;
     struct history *history;
-    unsigned number;
     char *url;
     char *authorization; /* header, or NULL */
     char *credentials;   /* or NULL */
@@ -55,17 +69,18 @@ struct sink {
     struct sink_health health;
 
     /* The thread's own. */
+    struct lane lanes[OUTBOX_LEVELS];
+    size_t lane_count;
+    size_t current; /* lane */
     struct http_client *client;
-    struct history_stream *stream;
-    unsigned file; /* of the stream */
     struct batch batch;
     Bytef *packed;
-    unsigned failures; /* in a row */
-    unsigned blocked;  /* tries of a batch of which nothing was taken */
-    int64_t
-        reached_ms; /* stamp of the newest reading that was delivered; 0: none since the start */
+    unsigned failures;   /* of the engine, in a row */
+    char problem[200];   /* with it */
     int64_t refused_now; /* of the batch */
     int64_t taken_now;
+    int code;               /* of the last answer, 0: there was none */
+    int64_t retry_after_ms; /* that it asked for */
     char refusal[256];
 };
 
@@ -98,15 +113,34 @@ static char *joined(const char *first, const char *second, const char *between)
     return result;
 }
 
-struct sink *sink_create(const struct sinks_options *options, const struct config_sink *config,
-                         unsigned number)
+static enum status open_lanes(struct sink *sink, struct error *error)
+{
+    static const int64_t wanted[OUTBOX_LEVELS] = {
+        [OUTBOX_READINGS] = CONFIG_SEND_READINGS,
+        [OUTBOX_MINUTES] = CONFIG_SEND_MINUTES,
+        [OUTBOX_QUARTERS] = CONFIG_SEND_QUARTERS,
+        [OUTBOX_DAYS] = CONFIG_SEND_DAYS,
+    };
+    enum status status = STATUS_OK;
+    for (int level = 0; level < OUTBOX_LEVELS && status == STATUS_OK; level++) {
+        if ((sink->config->send & wanted[level]) == 0)
+            continue;
+        struct lane *lane = &sink->lanes[sink->lane_count++];
+        lane->level = (enum outbox_level)level;
+        status = history_outbox(sink->history, sink->config->id, lane->level,
+                                sink->config->from_now, &lane->number, error);
+    }
+    return status;
+}
+
+enum status sink_create(const struct sinks_options *options, const struct config_sink *config,
+                        struct sink **created, struct error *error)
 {
     struct sink *sink = memory_new(1, sizeof *sink);
     sink->config = config;
     sink->bridge = options->config->bridge.id;
     sink->path = memory_copy_text(options->history_path);
     sink->history = options->history;
-    sink->number = number;
     sink->url = make_url(config);
     if (config->token[0] != '\0')
         sink->authorization = joined("Authorization: Token ", config->token, "");
@@ -119,7 +153,12 @@ struct sink *sink_create(const struct sinks_options *options, const struct confi
     (void)pthread_cond_init(&sink->changed, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     (void)pthread_mutex_init(&sink->mutex, NULL);
-    return sink;
+    enum status status = open_lanes(sink, error);
+    if (status == STATUS_OK)
+        *created = sink;
+    else
+        sink_close(sink);
+    return status;
 }
 
 /* ---- one request ---- */
@@ -186,6 +225,8 @@ static enum delivery post(struct sink *sink, size_t first, size_t end, int64_t *
     };
     struct http_answer answer = {.code = 0};
     enum http_outcome outcome = http_client_ask(sink->client, &request, &answer);
+    sink->code = answer.code;
+    sink->retry_after_ms = answer.retry_after_ms;
     const char *body = answer.body == NULL ? "" : answer.body;
     enum delivery delivery = delivery_judge(outcome, answer.code, body, refused);
     if (delivery != DELIVERY_DONE)
@@ -238,79 +279,140 @@ static enum delivery deliver(struct sink *sink, size_t first, size_t end, char *
     if (end - first == 1) {
         count_refused(sink, first, end, 1, sentence);
         bool all = sink->taken_now == 0 && sink->refused_now >= REFUSED_ALONE;
-        return all && sink->blocked < TRIES_MAX ? DELIVERY_SETTING : DELIVERY_DONE;
+        return all && sink->lanes[sink->current].blocked < TRIES_MAX ? DELIVERY_SETTING
+                                                                     : DELIVERY_DONE;
     }
     size_t middle = first + (end - first) / 2; /* halves: no deeper than 11 for 2000 lines */
     delivery = deliver(sink, first, middle, sentence, size);
     return delivery == DELIVERY_DONE ? deliver(sink, middle, end, sentence, size) : delivery;
 }
 
-static bool take_line(void *context, const struct history_reading *reading)
+static void end_line(struct batch *batch, int64_t over_ms)
+{
+    if (batch->count == 0)
+        batch->oldest_ms = over_ms;
+    batch->newest_ms = over_ms;
+    batch->at[++batch->count] = batch->body.length;
+}
+
+static bool take_reading(void *context, const struct history_reading *reading)
 {
     struct sink *sink = context;
-    struct batch *batch = &sink->batch;
-    if (!line_append(&batch->body, sink->bridge, reading))
+    if (!line_append(&sink->batch.body, sink->bridge, reading))
         return false;
-    batch->at[++batch->count] = batch->body.length;
-    batch->newest_ms = reading->reading.wall_ms;
+    end_line(&sink->batch, reading->reading.wall_ms);
     return true;
 }
 
-static enum status fill(struct sink *sink, int64_t *cursor, bool *more, struct error *error)
+static bool take_point(void *context, const struct history_point *point)
+{
+    struct sink *sink = context;
+    if (!line_append_point(&sink->batch.body, sink->bridge, sink->lanes[sink->current].level,
+                           point))
+        return false;
+    end_line(&sink->batch, point->end_ms);
+    return true;
+}
+
+static void close_lane(struct lane *lane)
+{
+    history_stream_close(lane->stream);
+    history_points_close(lane->points);
+    lane->stream = NULL;
+    lane->points = NULL;
+}
+
+static enum status open_lane(const struct sink *sink, struct lane *lane, struct error *error)
+{
+    if (lane->stream != NULL || lane->points != NULL)
+        return STATUS_OK;
+    return lane->level == OUTBOX_READINGS
+               ? history_stream_open(sink->path, &lane->stream, error)
+               : history_points_open(sink->path, lane->level, &lane->points, error);
+}
+
+static enum status fill(struct sink *sink, struct lane *lane, int64_t *cursor, bool *more,
+                        struct error *error)
 {
     unsigned file;
     struct batch *batch = &sink->batch;
-    int64_t after = history_outbox_begin(sink->history, sink->number, &file);
+    size_t most = (size_t)sink->config->batch;
+    int64_t after = history_outbox_begin(sink->history, lane->number, &file);
     text_init(&batch->body, batch->body.buffer, BODY_SIZE);
     batch->count = 0;
-    if (sink->stream != NULL && file != sink->file) {
-        history_stream_close(sink->stream);
-        sink->stream = NULL;
-    }
-    sink->file = file;
-    enum status status = STATUS_OK;
-    if (sink->stream == NULL)
-        status = history_stream_open(sink->path, &sink->stream, error);
-    if (status == STATUS_OK)
-        status = history_stream_read(sink->stream, after, (size_t)sink->config->batch, take_line,
-                                     sink, cursor, more, error);
-    if (status != STATUS_OK) {
-        history_stream_close(sink->stream);
-        sink->stream = NULL;
-    }
+    if (file != lane->file)
+        close_lane(lane);
+    lane->file = file;
+    enum status status = open_lane(sink, lane, error);
+    if (status == STATUS_OK && lane->level == OUTBOX_READINGS)
+        status =
+            history_stream_read(lane->stream, after, most, take_reading, sink, cursor, more, error);
+    else if (status == STATUS_OK)
+        status =
+            history_points_read(lane->points, after, most, take_point, sink, cursor, more, error);
+    if (status != STATUS_OK)
+        close_lane(lane);
     return status;
 }
 
 /* ---- what others see ---- */
 
-static void set_problem(struct sink *sink, const char *sentence)
+static int64_t age_ms(int64_t since_ms)
 {
-    (void)pthread_mutex_lock(&sink->mutex);
+    int64_t age = clock_wall_ms() - since_ms;
+    return age < 0 ? 0 : age;
+}
+
+/* The engine's problem goes before a level's. */
+static const char *worst_problem(const struct sink *sink)
+{
+    const char *problem = sink->problem;
+    for (size_t i = 0; i < sink->lane_count && problem[0] == '\0'; i++)
+        problem = sink->lanes[i].problem;
+    return problem;
+}
+
+/* What has changed becomes visible, but for what was delivered. With the mutex held. */
+static void show(struct sink *sink)
+{
     struct sink_health *health = &sink->health;
-    int64_t behind_ms = sink->reached_ms == 0 ? 0 : clock_wall_ms() - sink->reached_ms;
-    health->behind_ms = behind_ms < 0 ? 0 : behind_ms;
-    (void)snprintf(health->problem, sizeof health->problem, "Sink %s: %.200s", sink->config->id,
-                   sentence);
+    const char *problem = worst_problem(sink);
+    bool failing = sink->failures > 0;
+    health->behind_ms = 0;
+    for (size_t i = 0; i < sink->lane_count; i++) {
+        const struct lane *lane = &sink->lanes[i];
+        failing = failing || lane->failures > 0;
+        if (lane->behind_ms > health->behind_ms)
+            health->behind_ms = lane->behind_ms;
+    }
+    /* While it catches up after an outage the problem is not over, only smaller. */
+    if (problem[0] == '\0' && !failing && health->behind_ms >= LAG_MS + sink->config->interval_ms)
+        problem = "it gets what was measured in the past at the moment.";
+    if (problem[0] != '\0')
+        (void)snprintf(health->problem, sizeof health->problem, "Sink %s: %s", sink->config->id,
+                       problem);
+    else if (!failing)
+        health->problem[0] = '\0';
+}
+
+static void note_failure(struct sink *sink, struct lane *lane)
+{
+    lane->behind_ms = sink->batch.count > 0 ? age_ms(sink->batch.oldest_ms) : 0;
+    (void)pthread_mutex_lock(&sink->mutex);
+    show(sink);
     (void)pthread_mutex_unlock(&sink->mutex);
 }
 
-static void note_delivered(struct sink *sink, bool more)
+static void note_delivered(struct sink *sink, struct lane *lane, bool more)
 {
+    lane->behind_ms = more && sink->batch.count > 0 ? age_ms(sink->batch.newest_ms) : 0;
     (void)pthread_mutex_lock(&sink->mutex);
     struct sink_health *health = &sink->health;
-    int64_t behind_ms = more ? clock_wall_ms() - sink->reached_ms : 0;
     health->delivered += (uint64_t)sink->taken_now;
     health->refused += (uint64_t)sink->refused_now;
-    health->behind_ms = behind_ms < 0 ? 0 : behind_ms;
     if (sink->refused_now > 0)
         (void)snprintf(health->refusal, sizeof health->refusal, "%s", sink->refusal);
-    /* While it catches up after an outage the problem is not over, only smaller. */
-    if (health->behind_ms < LAG_MS + sink->config->interval_ms)
-        health->problem[0] = '\0';
-    else
-        (void)snprintf(health->problem, sizeof health->problem,
-                       "Sink %s: it gets the readings of the past at the moment.",
-                       sink->config->id);
+    show(sink);
     (void)pthread_mutex_unlock(&sink->mutex);
 }
 
@@ -338,47 +440,102 @@ static double chance(void)
     return (double)dice / UINT32_MAX;
 }
 
-/* How long to wait before the next turn. A single failure is not worth a word: the next try may do. */
-static int64_t fail(struct sink *sink, bool at_once, const char *sentence)
+/* A single failure is not worth a word: the next try may do. */
+static void set_problem(char *problem, size_t size, unsigned failures, bool at_once,
+                        const char *sentence)
+{
+    if (at_once || failures > 1)
+        (void)snprintf(problem, size, "%.*s", (int)size - 1, sentence);
+}
+
+/* The engine is away, busy or refuses us: no level needs to try before this. */
+static void fail_engine(struct sink *sink, struct lane *lane, bool at_once, const char *sentence)
 {
     sink->failures++;
-    if (at_once || sink->failures > 1)
-        set_problem(sink, sentence);
-    return delivery_delay_ms(sink->failures, chance());
+    set_problem(sink->problem, sizeof sink->problem, sink->failures, at_once, sentence);
+    int64_t due_ms = clock_boot_ms() +
+                     delivery_wait_ms(sink->failures, chance(), sink->code, sink->retry_after_ms);
+    for (size_t i = 0; i < sink->lane_count; i++)
+        if (sink->lanes[i].due_ms < due_ms)
+            sink->lanes[i].due_ms = due_ms;
+    note_failure(sink, lane);
 }
 
-static int64_t confirm(struct sink *sink, int64_t cursor, bool more)
+/* It is about this level: the others go on. */
+static void fail_lane(struct sink *sink, struct lane *lane, bool at_once, const char *sentence)
 {
-    sink->failures = sink->blocked = 0;
-    if (sink->batch.count > 0)
-        sink->reached_ms = sink->batch.newest_ms;
-    history_outbox_done(sink->history, sink->number, cursor, sink->refused_now);
-    note_delivered(sink, more);
-    return more ? 0 : sink->config->interval_ms;
+    lane->failures++;
+    set_problem(lane->problem, sizeof lane->problem, lane->failures, at_once, sentence);
+    lane->due_ms = clock_boot_ms() + delivery_delay_ms(lane->failures, chance());
+    note_failure(sink, lane);
 }
 
-/* Returns how long to wait for the next. */
-static int64_t turn(struct sink *sink)
+static void confirm(struct sink *sink, struct lane *lane, int64_t cursor, bool more)
+{
+    if (sink->batch.count > 0) { /* else nobody was asked */
+        sink->failures = 0;
+        sink->problem[0] = '\0';
+    }
+    lane->failures = lane->blocked = 0;
+    lane->problem[0] = '\0';
+    lane->due_ms = clock_boot_ms() + (more ? 0 : sink->config->interval_ms);
+    history_outbox_done(sink->history, lane->number, cursor, sink->refused_now);
+    note_delivered(sink, lane, more);
+}
+
+static void serve(struct sink *sink, struct lane *lane)
 {
     struct error error = {""};
     char sentence[320] = "";
     int64_t cursor = 0;
     bool more = false;
-    if (sink->client == NULL && http_client_open(&sink->client, &error) != STATUS_OK)
-        return fail(sink, true, error.text);
-    if (fill(sink, &cursor, &more, &error) != STATUS_OK)
-        return fail(sink, false, error.text);
-    sink->refused_now = sink->taken_now = 0;
+    sink->refused_now = sink->taken_now = sink->retry_after_ms = sink->code = 0;
+    sink->batch.count = 0;
+    if (sink->client == NULL && http_client_open(&sink->client, &error) != STATUS_OK) {
+        fail_engine(sink, lane, true, error.text);
+        return;
+    }
+    if (fill(sink, lane, &cursor, &more, &error) != STATUS_OK) {
+        fail_lane(sink, lane, false, error.text);
+        return;
+    }
     enum delivery delivery = DELIVERY_DONE;
     if (sink->batch.count > 0)
         delivery = deliver(sink, 0, sink->batch.count, sentence, sizeof sentence);
-    if (delivery == DELIVERY_DONE)
-        return confirm(sink, cursor, more);
-    if (is_stopping(sink)) /* it was broken off */
-        return 0;
-    if (delivery == DELIVERY_SETTING && sink->refused_now > 0)
-        sink->blocked++;
-    return fail(sink, delivery == DELIVERY_SETTING, sentence);
+    if (delivery == DELIVERY_DONE) {
+        confirm(sink, lane, cursor, more);
+    } else if (is_stopping(sink)) { /* it was broken off */
+        return;
+    } else if (delivery == DELIVERY_SETTING && sink->refused_now > 0) {
+        lane->blocked++;
+        fail_lane(sink, lane, true, sentence);
+    } else {
+        fail_engine(sink, lane, delivery == DELIVERY_SETTING, sentence);
+    }
+}
+
+/* The one that is due first; of several, one after the other. */
+static size_t next_lane(const struct sink *sink)
+{
+    size_t best = (sink->current + 1) % sink->lane_count;
+    for (size_t i = 2; i <= sink->lane_count; i++) {
+        size_t lane = (sink->current + i) % sink->lane_count;
+        if (sink->lanes[lane].due_ms < sink->lanes[best].due_ms)
+            best = lane;
+    }
+    return best;
+}
+
+static void turn(struct sink *sink)
+{
+    size_t next = next_lane(sink);
+    int64_t wait_ms = sink->lanes[next].due_ms - clock_boot_ms();
+    if (wait_ms > 0) {
+        wait_for(sink, wait_ms);
+        return;
+    }
+    sink->current = next;
+    serve(sink, &sink->lanes[next]);
 }
 
 static void *run(void *argument)
@@ -387,12 +544,10 @@ static void *run(void *argument)
     sink->batch.body.buffer = memory_new(BODY_SIZE, 1);
     sink->batch.at = memory_new((size_t)sink->config->batch + 1, sizeof *sink->batch.at);
     sink->packed = memory_new(BODY_SIZE, 1);
-    while (!is_stopping(sink)) {
-        int64_t wait_ms = turn(sink);
-        if (wait_ms > 0)
-            wait_for(sink, wait_ms);
-    }
-    history_stream_close(sink->stream);
+    while (!is_stopping(sink))
+        turn(sink);
+    for (size_t i = 0; i < sink->lane_count; i++)
+        close_lane(&sink->lanes[i]);
     http_client_close(sink->client);
     free(sink->batch.body.buffer);
     free(sink->batch.at);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** One sink at work: its thread, its batch, its HTTP client. */
+/** One sink at work: its thread, its batch, its HTTP client, a lane for each level that it gets. */
 #ifndef BRIDGE_SINKS_SINK_H
 #define BRIDGE_SINKS_SINK_H
 
@@ -7,9 +7,9 @@
 
 struct sink;
 
-/** number: its outbox in the history. */
-struct sink *sink_create(const struct sinks_options *options, const struct config_sink *config,
-                         unsigned number);
+/** Registers it with the history. */
+enum status sink_create(const struct sinks_options *options, const struct config_sink *config,
+                        struct sink **sink, struct error *error);
 enum status sink_start(struct sink *sink, struct error *error);
 /** Tells the thread to end, without waiting. */
 void sink_stop(struct sink *sink);

@@ -17,11 +17,9 @@ enum status sinks_create(const struct sinks_options *options, struct sinks **sin
     made->list = memory_new(config->sink_count, sizeof(struct sink *));
     enum status status = STATUS_OK;
     for (size_t i = 0; i < config->sink_count && status == STATUS_OK; i++) {
-        const struct config_sink *wanted = &config->sinks[i];
-        unsigned number;
-        status = history_outbox(options->history, wanted->id, wanted->from_now, &number, error);
+        status = sink_create(options, &config->sinks[i], &made->list[made->count], error);
         if (status == STATUS_OK)
-            made->list[made->count++] = sink_create(options, wanted, number);
+            made->count++;
     }
     if (status == STATUS_OK)
         *sinks = made;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The time-series engines that get the readings (sinks of bridge.yaml), each served by a thread of its
- * own that reads the history like any other reader and sends what is behind its cursor. The history is
- * the outbox: an outage of days costs no memory, and what was not confirmed is sent again.
+ * The time-series engines that get what is measured (sinks of bridge.yaml), each served by a thread of
+ * its own that reads the history like any other reader and sends what is behind its cursors, one for
+ * the readings, and one for each level of what is put together of them. The history is the outbox: an
+ * outage of days costs no memory, and what was not confirmed is sent again.
  */
 #ifndef BRIDGE_SINKS_SINKS_H
 #define BRIDGE_SINKS_SINKS_H
@@ -34,11 +35,12 @@ void sinks_close(struct sinks *sinks);
 
 struct sink_health {
     const char *id;     /**< borrowed */
-    uint64_t delivered; /**< readings, since the start */
-    uint64_t refused;   /**< readings that the engine would not take, since the start */
-    int64_t behind_ms;  /**< age of the newest reading it has while there are newer ones; else 0 */
-    char problem[256];  /**< a sentence, "" when all is well */
-    char refusal[256];  /**< the last reading that was refused, and why; "" if none was */
+    uint64_t delivered; /**< lines (readings, minutes ...), since the start */
+    uint64_t refused;   /**< lines that the engine would not take, since the start */
+    int64_t
+        behind_ms; /**< about how long the oldest that it has not got has been there; 0: it has all */
+    char problem[256]; /**< a sentence, "" when all is well */
+    char refusal[256]; /**< the last line that was refused, and why; "" if none was */
 };
 
 size_t sinks_count(const struct sinks *sinks);

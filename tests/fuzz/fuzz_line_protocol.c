@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Influx line protocol of arbitrary readings and names, read back by rules written from the format's
+ * Influx line protocol of arbitrary readings, points and names, read back by rules written from the format's
  * description: one line, three parts, each tag and field in its place, whatever the names hold. And
  * whatever an engine answers: a verdict and a clean sentence.
  */
@@ -56,12 +56,12 @@ static const char *after_pairs(const char *at, const char *ends)
     return at - 1;
 }
 
-static void check_line(const char *line, size_t length, int64_t wall_ms)
+static void check_line(const char *line, size_t length, const char *measurement, int64_t wall_ms)
 {
     require(length > 0 && length < LINE_MAX_BYTES && strlen(line) == length);
     require(strchr(line, '\n') == line + length - 1);
-    require(strncmp(line, LINE_MEASUREMENT, strlen(LINE_MEASUREMENT)) == 0);
-    const char *at = line + strlen(LINE_MEASUREMENT);
+    require(strncmp(line, measurement, strlen(measurement)) == 0);
+    const char *at = line + strlen(measurement);
     if (*at == ',')
         at = after_pairs(at + 1, ", ");
     require(*at == ' ');
@@ -93,7 +93,45 @@ static void check_reading(struct input *input)
     struct text text;
     text_init(&text, buffer, sizeof buffer);
     require(line_append(&text, bridge, &reading)); /* the bound holds */
-    check_line(buffer, text.length, reading.reading.wall_ms);
+    check_line(buffer, text.length, LINE_MEASUREMENT, reading.reading.wall_ms);
+}
+
+static void take_range(struct input *input, struct history_range *range)
+{
+    uint8_t known;
+    take(input, &known, sizeof known);
+    take(input, &range->min, sizeof range->min);
+    take(input, &range->mean, sizeof range->mean);
+    take(input, &range->max, sizeof range->max);
+    range->known = (known & 1) != 0;
+}
+
+static void check_point(struct input *input)
+{
+    static const char *const measurements[] = {"bl2mqtt", "bl2mqtt_minute", "bl2mqtt_quarter",
+                                               "bl2mqtt_day"};
+    char bridge[33], device[128], channel[128];
+    uint8_t level;
+    struct history_point point = {.device = device, .channel = channel};
+    take(input, &level, sizeof level);
+    take(input, &point.start_ms, sizeof point.start_ms);
+    take(input, &point.imported_uwh, sizeof point.imported_uwh);
+    take(input, &point.exported_uwh, sizeof point.exported_uwh);
+    take_range(input, &point.voltage_v);
+    take_range(input, &point.current_a);
+    take_range(input, &point.power_w);
+    take_range(input, &point.frequency_hz);
+    take(input, bridge, sizeof bridge - 1);
+    take(input, device, sizeof device - 1);
+    take(input, channel, sizeof channel - 1);
+    bridge[sizeof bridge - 1] = device[sizeof device - 1] = channel[sizeof channel - 1] = '\0';
+    point.coverage_permille = level * 4 > 1000 ? 1000 : level * 4;
+    level = (uint8_t)(OUTBOX_MINUTES + level % 3);
+    char buffer[LINE_MAX_BYTES];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    require(line_append_point(&text, bridge, (enum outbox_level)level, &point));
+    check_line(buffer, text.length, measurements[level], point.start_ms);
 }
 
 static void check_answer(const char *body)
@@ -114,6 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
     check_reading(&input);
+    input = (struct input){data, size};
+    check_point(&input);
     char *body = malloc(size + 1);
     require(body != NULL);
     if (size > 0)

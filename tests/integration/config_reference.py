@@ -38,7 +38,7 @@ def walk(properties, path=""):
             channel = schema["additionalProperties"]["properties"]
             yield f"{where}.<name>", schema["description"], leaves(channel)
             yield from walk(channel, f"{where}.<name>.")
-        elif "items" in schema:
+        elif is_list(schema):
             yield f"{where}[]", schema["description"], leaves(schema["items"]["properties"])
             yield from walk(schema["items"]["properties"], f"{where}[].")
         elif "properties" in schema:
@@ -48,15 +48,25 @@ def walk(properties, path=""):
 
 def leaves(properties):
     return [(key, schema) for key, schema in properties.items()
-            if "properties" not in schema and "items" not in schema and key != "channels"]
+            if "properties" not in schema and not is_list(schema) and key != "channels"]
+
+
+def is_list(schema):
+    """One of groups, not one of a few words."""
+    return "items" in schema and "enum" not in schema["items"]
 
 
 def plain(value):
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
     return json.dumps(value) if isinstance(value, (bool, int, float)) else value
 
 
 def kind(schema):
     """What may stand there, in a few words."""
+    if "items" in schema:
+        words = schema["items"]["enum"]
+        return "list of " + ", ".join(words[:-1]) + " or " + words[-1]
     if "enum" in schema:
         words = list(dict.fromkeys(str(plain(v)) for v in schema["enum"]))
         return ", ".join(words[:-1]) + " or " + words[-1]
@@ -100,7 +110,7 @@ def required_in_lists(properties, path=""):
     """Those of the elements of lists other than devices."""
     keys = {}
     for key, schema in properties.items():
-        if "items" in schema and key != "devices":
+        if is_list(schema) and key != "devices":
             keys.update({f"{path}{key}[].{name}": "" for name in schema["items"]["required"]})
             keys.update(required_in_lists(schema["items"]["properties"], f"{path}{key}[]."))
     return keys

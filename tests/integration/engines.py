@@ -79,10 +79,10 @@ log-enabled = false
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["results"][0].get("series", [])
 
-    def points(self):
+    def points(self, measurement="bl2mqtt"):
         """{channel: {stamp: {field: value}}}"""
         result = {}
-        for series in self.query("SELECT * FROM bl2mqtt GROUP BY channel"):
+        for series in self.query(f"SELECT * FROM {measurement} GROUP BY channel"):
             rows = result.setdefault(series["tags"]["channel"], {})
             for row in series["values"]:
                 values = dict(zip(series["columns"], row))
@@ -101,12 +101,14 @@ class VictoriaMetrics(Engine):
         return [f"-storageDataPath={self.folder}/data", f"-httpListenAddr=127.0.0.1:{self.port}",
                 "-retentionPeriod=100y", "-dedup.minScrapeInterval=1ms", "-loggerLevel=ERROR"]
 
-    def points(self):
+    def points(self, measurement="bl2mqtt"):
         ask(f"{self.url}/internal/force_flush")
         result = {}
-        for line in ask(f"{self.url}/api/v1/export", **{"match[]": '{__name__=~"bl2mqtt_.*"}'}).splitlines():
+        own = "(voltage|current|power|frequency|energy|energy_produced|coverage)(_min|_mean|_max)?"
+        match = f'{{__name__=~"{measurement}_{own}"}}'
+        for line in ask(f"{self.url}/api/v1/export", **{"match[]": match}).splitlines():
             series = json.loads(line)
-            field = series["metric"]["__name__"].removeprefix("bl2mqtt_")
+            field = series["metric"]["__name__"].removeprefix(f"{measurement}_")
             rows = result.setdefault(series["metric"]["channel"], {})
             assert len(set(series["timestamps"])) == len(series["timestamps"]), "a reading came twice"
             for stamp, value in zip(series["timestamps"], series["values"]):
@@ -116,9 +118,13 @@ class VictoriaMetrics(Engine):
     def count(self):
         return sum(len(rows) for rows in self.points().values())
 
+    def forget(self, measurement):
+        """All of its series; what comes later makes new ones."""
+        ask(f"{self.url}/api/v1/admin/tsdb/delete_series", **{"match[]": f'{{__name__=~"{measurement}_.*"}}'})
+
 
 class Pretender:
-    """Answers every write with what `judge(lines)` returns: (status, body)."""
+    """Answers every write with what `judge(lines)` returns: (status, body) or (status, body, headers)."""
 
     def __init__(self):
         self.judge = lambda lines: (204, b"")
@@ -133,8 +139,10 @@ class Pretender:
                 assert body.endswith(b"\n")
                 lines = body.decode().splitlines()
                 pretender.requests.append((self.path, dict(self.headers), lines))
-                status, text = pretender.judge(lines)
+                status, text, *headers = pretender.judge(lines)
                 self.send_response(status)
+                for name, value in (headers[0] if headers else {}).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)

@@ -340,6 +340,10 @@ ONE_WRONG = {
     "listen": "web: {listen: '80'}",
     "list for group": "history: []",
     "group for value": "mqtt: {server: {}}",
+    "level of a sink": "sinks: [{id: a, url: 'http://h', send: [hours]}]",
+    "level twice": "sinks: [{id: a, url: 'http://h', send: [days, days]}]",
+    "no level": "sinks: [{id: a, url: 'http://h', send: []}]",
+    "level in words": "sinks: [{id: a, url: 'http://h', send: 'days and minutes'}]",
 }
 DEVICE_WRONG = {
     "no id": "{driver: simulator, channels: {a: }}",

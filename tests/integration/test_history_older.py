@@ -34,8 +34,9 @@ def make(path, version):
                "VALUES (1, 1, ?, 15883.3, 128118.9, ?, 0)", (BEGIN, KP))
     db.execute("INSERT INTO total (channel, calibration, known, counter, counter_wall_ms, counter_boot_ms, boot_id, imported, "
                "exported, base_imported_uwh, base_exported_uwh) VALUES (1, 1, 1, 0, ?, 0, 'boot', 9000, 0, 0, 0)", (BEGIN,))
-    db.executemany("INSERT INTO reading VALUES (?, 3653159, 557317, 1000, 1, 20000, 0, 3, 0)",
-                   ((BEGIN + i * 10000 << 15 | 1,) for i in range(3000)))
+    row = "reading VALUES (?, 3653159, 557317, 1000, 1, 20000, 0, 3, 0)" if version < 6 else \
+        "sample VALUES (?, 3653159, 557317, 1000, 0, 3 * 32)"  # what the view makes the same reading of
+    db.executemany(f"INSERT INTO {row}", ((BEGIN + i * 10000 << 15 | 1,) for i in range(3000)))
     db.execute("INSERT INTO event VALUES (?, 'started', 'The service was started.')", (BEGIN << 15,))
     db.execute("INSERT INTO meta VALUES ('stopped_clean', '0')")  # whoever opened it to write would check it
     db.commit()

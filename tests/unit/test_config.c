@@ -586,11 +586,18 @@ static void test_environment(void **unused)
         "BL2MQTT_DEVICES__MY_HOUSE__CHANNELS__B__INVERT=true",
         "BL2MQTT_DEVICES__MY_HOUSE__CHANNELS__A__CALIBRATION__VOLTAGE=15000",
         "BL2MQTT_DEVICES__A__B__NAME=longest id wins",
+        "BL2MQTT_SINKS__ONE__SEND=days, minutes",
+        "BL2MQTT_SINKS__TWO__SEND=[quarters]",
         NULL,
     };
     struct config *config =
         must_parse("mqtt: {server: this is never looked at, user: !secret nor_this}\n"
                    "history:\n"
+                   "sinks:\n"
+                   "- {id: one, url: 'http://h', send: [readings]}\n"
+                   "- {id: two, url: 'http://h'}\n"
+                   "- {id: three, url: 'http://h', send: [readings, days]}\n"
+                   "- {id: four, url: 'http://h'}\n"
                    "devices:\n"
                    "- {id: my-house, driver: simulator, channels: {a: , b: {invert: false}}}\n"
                    "- {id: a__b, driver: simulator, channels: {a: }}\n"
@@ -606,6 +613,10 @@ static void test_environment(void **unused)
     assert_true(config->devices[0].channels[0].calibration.voltage == 15000);
     assert_string_equal(config->devices[1].name, "longest id wins");
     assert_string_equal(config->devices[2].name, "a");
+    assert_int_equal(config->sinks[0].send, CONFIG_SEND_DAYS | CONFIG_SEND_MINUTES);
+    assert_int_equal(config->sinks[1].send, CONFIG_SEND_QUARTERS);
+    assert_int_equal(config->sinks[2].send, CONFIG_SEND_READINGS | CONFIG_SEND_DAYS);
+    assert_int_equal(config->sinks[3].send, CONFIG_SEND_READINGS);
     config_free(config);
 }
 

@@ -68,6 +68,7 @@ static void measure(struct work *work, unsigned channel)
     (void)snprintf(state->boot_id, sizeof state->boot_id, "test");
     const struct queued_reading item = {
         .number = channel + 1,
+        .kind = READING_BL0942,
         .imported = credited,
         .reading = {.wall_ms = work->wall_ms,
                     .present = READING_ALL,
@@ -95,7 +96,8 @@ static void transact(struct work *work)
         queue_put_event(&work->queue, &event);
     queue_take(&work->queue, &work->batch.readings, &work->batch.events);
     batch_take_calibrations(&work->batch, &work->channels);
-    work->now.cursor = rows_key(work->wall_ms, 0);
+    if (work->step_count > 0) /* with the first calibration nothing can be sent yet */
+        work->now.cursor = rows_key(work->wall_ms, 0);
     work->batch.outboxes[0] = (struct outbox){.id = "sink", .cursor = work->now.cursor};
     work->batch.outbox_count = 1;
     if (database_write(work->database, &work->channels, &work->batch, &error) != DATABASE_DONE)

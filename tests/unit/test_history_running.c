@@ -226,7 +226,8 @@ static void test_a_sink_skips_nothing(void **state)
     struct history *history = open_history(folder->database, 0);
     a = add_circuit(history, "house", "a");
     unsigned sink, file, file_before;
-    assert_int_equal(history_outbox(history, "influx", false, &sink, &error), STATUS_OK);
+    assert_int_equal(history_outbox(history, "influx", OUTBOX_READINGS, false, &sink, &error),
+                     STATUS_OK);
     start(history);
     (void)history_outbox_begin(history, sink, &file_before);
     history_outbox_done(history, sink, third, 0);
@@ -288,8 +289,7 @@ static void test_rollups_without_readings_stay(void **state)
         put(history, &b, 1, 0);
     }
     wait_until_written(history);
-    change(folder->database,
-           "DELETE FROM reading WHERE key < (SELECT max(key) FROM rollup_minute)");
+    change(folder->database, "DELETE FROM sample WHERE key < (SELECT max(key) FROM rollup_minute)");
     back_up(folder, copy);
     (void)snprintf(before, sizeof before, "%s", ask(folder->database, rollups));
     assert_true(ask_number(folder->database, "SELECT count(*) FROM rollup_quarter") >
@@ -321,7 +321,7 @@ static void test_a_kill_in_the_middle(void **state)
     /* it was not */
     back_up(folder, copy);
     assert_int_equal(rename(copy, ready), 0);
-    change(folder->database, "DELETE FROM reading WHERE key = (SELECT max(key) FROM reading)");
+    change(folder->database, "DELETE FROM sample WHERE key = (SELECT max(key) FROM sample)");
     history_close(open_history(folder->database, 0), 5000);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 5999);
     assert_int_equal(count_files(folder, "*.restor*", NULL), 0);

@@ -5,10 +5,14 @@
 
 #include "bridge/history/buckets.h"
 #include "bridge/history/database.h"
+#include "bridge/history/points.h"
 #include "bridge/history/query.h"
+#include "bridge/history/readings.h"
 #include "bridge/history/rollup.h"
 #include "bridge/history/rows.h"
+#include "bridge/history/tiles.h"
 #include "bridge/history/time_text.h"
+#include "drivers/base/memory.h"
 
 #define CHANNELS 2
 #define MINUTE (60 * SECOND)
@@ -112,6 +116,7 @@ static void station_put(struct station *station, unsigned index, int64_t wall_ms
         .imported = imported,
         .exported = exported,
         .number = station->totals[index].number,
+        .kind = READING_BL0942,
     };
     queue_put_reading(&station->queue, &item);
     struct energy_state *state = &station->totals[index].state;
@@ -444,6 +449,9 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
         assert_true(database_tend(station.database, &limits, &more));
     assert_true(steps > 2 && steps < 100);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM reading"), end_ms - 2 * DAY);
+    assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM sample_counter"),
+                     end_ms - 2 * DAY); /* they go with their readings */
+    assert_int_equal(ask_number(path, "SELECT count(*) FROM sample_counter"), 2 * 1440 + 1);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_minute"),
                      end_ms - 4 * DAY);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_quarter"),
@@ -459,6 +467,7 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
     while (more)
         assert_true(database_tend(station.database, &all, &more));
     assert_int_equal(ask_number(path, "SELECT count(*) FROM reading"), 1);
+    assert_int_equal(ask_number(path, "SELECT count(*) FROM sample_counter"), 1);
     assert_int_equal(energy(path, "a", BEGIN_MS, end_ms, BUCKET_MONTH), whole);
     station_close(&station);
     station_open(&station, path);
@@ -537,6 +546,47 @@ static void test_bounded_deleting(void **state)
                          BEGIN_MS + day * DAY);
         limits.before_ms[2] = BEGIN_MS + DAY;
     }
+    station_close(&station);
+}
+
+static int count_statement(unsigned reason, void *context, void *statement, void *text)
+{
+    (void)reason;
+    (void)statement;
+    (void)text;
+    (*(int *)context)++;
+    return 0;
+}
+
+/* Minutes, but no quarter yet: what is asked from the beginning of time on is not walked through in
+ * quarters from 1970 on. */
+static void test_a_young_file_is_asked_in_few_steps(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("Europe/Berlin");
+    struct station station;
+    station_open(&station, folder->database);
+    for (int64_t ms = BEGIN_MS; ms < BEGIN_MS + 5 * MINUTE; ms += SECOND)
+        station_put(&station, 0, ms, 31790, 3, 1);
+    station_commit(&station);
+    assert_true(ask_number(folder->database, "SELECT count(*) FROM rollup_minute") > 0);
+    assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM rollup_quarter"), 0);
+    sqlite3 *db = NULL;
+    struct tiles *tiles = NULL;
+    int statements = 0;
+    int64_t imported = 0;
+    int64_t exported = 0;
+    assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
+    assert_int_equal(tiles_open(db, &tiles), SQLITE_OK);
+    (void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_statement, &statements);
+    assert_int_equal(tiles_sum(tiles, 1, 0, BEGIN_MS + DAY, &imported, &exported), SQLITE_OK);
+    assert_int_equal(imported, 900);
+    assert_int_equal(exported, 300);
+    assert_in_range(statements, 1, 500);
+    assert_int_equal(tiles_sum(tiles, 1, 0, BEGIN_MS - DAY, &imported, &exported), SQLITE_OK);
+    assert_int_equal(imported, 0);
+    tiles_close(tiles);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
     station_close(&station);
 }
 
@@ -657,6 +707,298 @@ static void test_what_cannot_be_recalibrated(void **state)
     station_close(&station);
 }
 
+/* ---- what sinks get ---- */
+
+/* An engine: one value for each series and time, of which the last one stays. */
+struct value {
+    enum outbox_level level;
+    char channel;
+    int64_t at_ms;
+    int64_t imported_uwh;
+    double power_w;
+};
+
+struct engine {
+    struct value *values;
+    size_t count, capacity;
+    uint64_t got; /* repetitions included */
+    enum outbox_level level;
+};
+
+static void engine_put(struct engine *engine, const struct value *value)
+{
+    engine->got++;
+    for (size_t i = engine->count; i-- > 0;) { /* mostly near the end */
+        struct value *old = &engine->values[i];
+        if (old->level != value->level || old->channel != value->channel)
+            continue;
+        if (old->at_ms == value->at_ms) {
+            *old = *value;
+            return;
+        }
+    }
+    engine->values =
+        memory_grow(engine->values, engine->count, &engine->capacity, sizeof *engine->values);
+    engine->values[engine->count++] = *value;
+}
+
+static bool engine_take_point(void *context, const struct history_point *point)
+{
+    struct engine *engine = context;
+    const struct value value = {engine->level, point->channel[0], point->start_ms,
+                                point->imported_uwh,
+                                point->power_w.known ? point->power_w.max : -1};
+    assert_true(point->end_ms > point->start_ms);
+    assert_in_range(point->coverage_permille, 0, 1000);
+    engine_put(engine, &value);
+    return true;
+}
+
+static bool engine_take_reading(void *context, const struct history_reading *reading)
+{
+    const struct value value = {OUTBOX_READINGS, reading->channel[0], reading->reading.wall_ms,
+                                reading->imported_uwh, reading->factors.power};
+    engine_put(context, &value);
+    return true;
+}
+
+static int compare_values(const void *one, const void *other)
+{
+    const struct value *a = one;
+    const struct value *b = other;
+    if (a->level != b->level)
+        return a->level < b->level ? -1 : 1;
+    if (a->channel != b->channel)
+        return a->channel < b->channel ? -1 : 1;
+    return a->at_ms < b->at_ms ? -1 : a->at_ms > b->at_ms;
+}
+
+/* A sink's lanes; what reads on is kept from turn to turn, as the sink does. */
+struct follower {
+    struct engine engine;
+    struct outboxes outboxes;
+    struct history_stream *stream;
+    struct history_points *points[OUTBOX_LEVELS];
+};
+
+static void follower_open(struct follower *follower, struct station *station)
+{
+    database_outboxes(station->database, &follower->outboxes);
+    for (int level = 0; level < OUTBOX_LEVELS; level++)
+        assert_non_null(outboxes_open(&follower->outboxes, "one", (enum outbox_level)level, 0));
+    assert_int_equal(history_stream_open(station->path, &follower->stream, NULL), STATUS_OK);
+    for (int level = OUTBOX_MINUTES; level < OUTBOX_LEVELS; level++)
+        assert_int_equal(history_points_open(station->path, (enum outbox_level)level,
+                                             &follower->points[level], NULL),
+                         STATUS_OK);
+}
+
+static void follower_close(struct follower *follower)
+{
+    history_stream_close(follower->stream);
+    for (int level = OUTBOX_MINUTES; level < OUTBOX_LEVELS; level++)
+        history_points_close(follower->points[level]);
+}
+
+static void follow_changes(struct follower *follower, struct station *station)
+{
+    struct outbox_changes changes;
+    database_take_changes(station->database, &changes);
+    outboxes_changed(&follower->outboxes, &changes);
+    char sql[160];
+    for (int level = 0; level < OUTBOX_LEVELS; level++) { /* the file's are not ahead of ours */
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT coalesce((SELECT cursor FROM sink WHERE level = %d), 0)", level);
+        struct outbox *outbox =
+            outboxes_open(&follower->outboxes, "one", (enum outbox_level)level, 0);
+        assert_true(ask_number(station->path, sql) <= outbox->cursor);
+    }
+}
+
+/* As the writer does, cursors and all. */
+static void follower_commit(struct follower *follower, struct station *station)
+{
+    struct batch *batch = &station->batch;
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < station->queue.readings.count; i++) {
+        const struct queued_reading *item = ring_at(&station->queue.readings, i);
+        int64_t key = rows_key(item->reading.wall_ms, item->number);
+        least = key < least ? key : least;
+    }
+    outboxes_writing(&follower->outboxes, least);
+    batch->outbox_count = 0;
+    for (size_t i = 0; i < follower->outboxes.count; i++) {
+        batch->outboxes[batch->outbox_count++] = follower->outboxes.list[i];
+        follower->outboxes.list[i].dirty = false;
+    }
+    station_commit(station);
+    outboxes_written(&follower->outboxes);
+    batch->outbox_count = 0;
+    follow_changes(follower, station);
+}
+
+static bool follow(struct follower *follower, enum outbox_level level, size_t most)
+{
+    struct outbox *outbox = outboxes_open(&follower->outboxes, "one", level, 0);
+    int64_t after = outbox_begin(&follower->outboxes, outbox);
+    int64_t last = after;
+    bool more = false;
+    struct error error = {""};
+    follower->engine.level = level;
+    enum status status =
+        level == OUTBOX_READINGS
+            ? history_stream_read(follower->stream, after, most, engine_take_reading,
+                                  &follower->engine, &last, &more, &error)
+            : history_points_read(follower->points[level], after, most, engine_take_point,
+                                  &follower->engine, &last, &more, &error);
+    if (status != STATUS_OK)
+        fail_msg("%s", error.text);
+    outbox_done(outbox, last, 0);
+    return more;
+}
+
+static int64_t sum_of(const struct engine *engine, enum outbox_level level, char channel)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < engine->count; i++)
+        if (engine->values[i].level == level && engine->values[i].channel == channel)
+            sum += engine->values[i].imported_uwh;
+    return sum;
+}
+
+/* An engine that has followed has what one has that gets everything now. */
+static void check_followed(struct follower *follower, struct station *station)
+{
+    struct follower fresh = {.outboxes = {.writing = INT64_MAX}};
+    struct engine *engine = &follower->engine;
+    follower_open(&fresh, station);
+    for (size_t i = 0; i < fresh.outboxes.count; i++)
+        fresh.outboxes.list[i].cursor = 0;
+    for (int level = 0; level < OUTBOX_LEVELS; level++) {
+        while (follow(follower, (enum outbox_level)level, 500))
+            continue;
+        while (follow(&fresh, (enum outbox_level)level, 2000))
+            continue;
+    }
+    qsort(engine->values, engine->count, sizeof *engine->values, compare_values);
+    qsort(fresh.engine.values, fresh.engine.count, sizeof *fresh.engine.values, compare_values);
+    assert_int_equal(fresh.engine.got, fresh.engine.count); /* none twice */
+    assert_int_equal(engine->count, fresh.engine.count);
+    for (size_t i = 0; i < engine->count; i++) {
+        const struct value *a = &engine->values[i];
+        const struct value *b = &fresh.engine.values[i];
+        if (compare_values(a, b) != 0 || a->imported_uwh != b->imported_uwh ||
+            a->power_w != b->power_w)
+            fail_msg("level %d, channel %c, %lld: %lld uWh instead of %lld", (int)b->level,
+                     b->channel, (long long)b->at_ms, (long long)a->imported_uwh,
+                     (long long)b->imported_uwh);
+    }
+    /* To the microwatt hour what `history energy` says, up to where rows are made. */
+    static const char *const tables[] = {NULL, "rollup_minute", "rollup_quarter", "rollup_day"};
+    for (int level = OUTBOX_MINUTES; level < OUTBOX_LEVELS; level++) {
+        char sql[80];
+        (void)snprintf(sql, sizeof sql, "SELECT max(key >> 15) FROM %s", tables[level]);
+        int64_t last_ms = ask_number(station->path, sql);
+        int64_t end_ms = level == OUTBOX_DAYS ? bucket_next(BUCKET_DAY, last_ms)
+                         : level == OUTBOX_MINUTES
+                             ? last_ms / MINUTE * MINUTE + MINUTE
+                             : last_ms / (15 * MINUTE) * (15 * MINUTE) + 15 * MINUTE;
+        for (char channel = 'a'; channel <= 'b'; channel++) {
+            const char name[] = {channel, '\0'};
+            int64_t wanted = energy(station->path, name, 0, end_ms, BUCKET_DAY);
+            assert_int_equal(sum_of(engine, (enum outbox_level)level, channel), wanted);
+        }
+    }
+    follower_close(&fresh);
+    free(fresh.engine.values);
+}
+
+static void forget_days(struct engine *engine)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < engine->count; i++)
+        if (engine->values[i].level != OUTBOX_DAYS)
+            engine->values[kept++] = engine->values[i];
+    engine->count = kept;
+}
+
+static void correct_something(struct station *station, int64_t begin_ms, int64_t now_ms,
+                              uint64_t *seed)
+{
+    struct history_recalibration wish = {.device = "house", .channel = "a"};
+    struct history_recalibrated done;
+    wish.undo = below(seed, 3) == 0;
+    wish.dry_run = below(seed, 4) == 0;
+    wish.since_ms = begin_ms + below(seed, now_ms - begin_ms);
+    wish.until_ms = below(seed, 2) == 0 ? INT64_MAX : wish.since_ms + below(seed, DAY);
+    wish.factors.power = 250.0 + (double)below(seed, 150);
+    wish.factors.voltage = 15000.0 + (double)below(seed, 1000);
+    /* There may be nothing to undo, or nothing in that time. */
+    if (database_recalibrate(station->database, &wish, &done, NULL) == STATUS_OK && !wish.dry_run)
+        energy_adjust(&station->totals[done.number - 1].state, &done.adjustment);
+}
+
+static void test_sinks_follow_whatever_happens(void **state)
+{
+    const struct folder *folder = *state;
+    const char *path = folder->database;
+    static const char *const zones[] = {"Europe/Berlin", "America/New_York", "Asia/Kathmandu"};
+    uint64_t seed = test_seed();
+    use_zone(zones[0]);
+    struct station station;
+    struct follower follower = {.outboxes = {.writing = INT64_MAX}};
+    station_open(&station, path);
+    station_commit(&station);
+    follower_open(&follower, &station);
+    int64_t now_ms = BEGIN_MS;
+    for (int round = 0; round < 400; round++) {
+        now_ms += 1000 * below(&seed, 3000);
+        put_some(&station, now_ms, &seed);
+        if (below(&seed, 20) == 0) /* the clock was set back */
+            put_some(&station, BEGIN_MS + below(&seed, now_ms - BEGIN_MS + 1), &seed);
+        if (below(&seed, 3) == 0)
+            follower_commit(&follower, &station);
+        if (below(&seed, 40) == 0) {
+            follower_commit(&follower, &station);
+            correct_something(&station, BEGIN_MS, now_ms, &seed);
+            follow_changes(&follower, &station);
+        }
+        if (below(&seed, 40) == 0) {
+            const struct calibration factors = {15000.0, 128000.0, 300.0 + (double)below(&seed, 9)};
+            follower_commit(&follower, &station);
+            station_calibrate(&station, 1, &factors, below(&seed, 2) == 0, now_ms + 3 * SECOND);
+            follow_changes(&follower, &station);
+        }
+        if (below(&seed, 100) == 0) { /* a crash, and another zone */
+            follower_commit(&follower, &station);
+            follower_close(&follower);
+            station_close(&station);
+            use_zone(zones[below(&seed, 3)]);
+            station_open(&station, path);
+            catch_up(&station);
+            forget_days(&follower.engine); /* as the manual says */
+            struct engine engine = follower.engine;
+            follower = (struct follower){.engine = engine};
+            follower_open(&follower, &station);
+            follow_changes(&follower, &station);
+            outboxes_open(&follower.outboxes, "one", OUTBOX_DAYS, 0)->cursor = 0;
+        }
+        if (below(&seed, 2) == 0)
+            (void)follow(&follower, (enum outbox_level)below(&seed, OUTBOX_LEVELS),
+                         (size_t)(1 + below(&seed, 40)));
+    }
+    follower_commit(&follower, &station);
+    catch_up(&station);
+    follow_changes(&follower, &station);
+    check_followed(&follower, &station);
+    check_followed(&follower, &station); /* reading on where one has left off */
+    (void)printf("%zu values, %llu sent\n", follower.engine.count,
+                 (unsigned long long)follower.engine.got);
+    follower_close(&follower);
+    station_close(&station);
+    free(follower.engine.values);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -667,8 +1009,10 @@ int main(void)
         TEST(test_old_rows_go_in_steps_and_energy_stays),
         TEST(test_a_clock_ahead_deletes_nothing),
         TEST(test_bounded_deleting),
+        TEST(test_a_young_file_is_asked_in_few_steps),
         TEST(test_random_recalibrations),
         TEST(test_what_cannot_be_recalibrated),
+        TEST(test_sinks_follow_whatever_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
