@@ -164,8 +164,9 @@ static enum status open_trace(const char *path, FILE **trace, struct error *erro
         return STATUS_OK;
     /* What goes over the line may be passwords, so it is nobody else's to read. */
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        (void)fchmod(fd, 0600); /* it may have been there */
+    struct stat status;
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        (void)fchmod(fd, 0600); /* it may have been there; a device's mode is not ours to change */
     *trace = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (*trace == NULL)
         return error_set(error, STATUS_USAGE, "%s cannot be written: %s.", path, strerror(errno));

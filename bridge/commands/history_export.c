@@ -5,6 +5,7 @@
 #include "bridge/history/readings.h"
 #include "bridge/history/time_text.h"
 #include "drivers/base/clock.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
 #include <errno.h>
@@ -492,9 +493,9 @@ static bool read_end(struct export *export)
 }
 
 /* On with the file itself if it is there, else with what an interrupted export left. */
-static enum status resume_file(struct export *export, const char *partial, struct error *error)
+static enum status resume_file(struct export *export, const char *output, const char *partial,
+                               struct error *error)
 {
-    const char *output = export->options->output;
     bool in_place = access(output, F_OK) == 0;
     const char *path = in_place ? output : partial;
     export->out = fopen(path, access(path, F_OK) == 0 ? "r+e" : "w+e");
@@ -518,20 +519,19 @@ static enum status resume_file(struct export *export, const char *partial, struc
 }
 
 /* The name is given to a new file at the end: what has it must be one that may go. */
-static enum status check_output(const struct export *export, struct error *error)
+static enum status check_output(const struct export *export, char output[PATH_MAX],
+                                struct error *error)
 {
-    const char *output = export->options->output;
     struct stat target;
     struct stat source;
-    if (stat(output, &target) != 0)
-        return STATUS_OK; /* what is in the way of making it is told by the opening */
-    if (!S_ISREG(target.st_mode))
-        return error_set(error, STATUS_USAGE,
-                         "%s is not a file that could be replaced. Name one, or leave out "
-                         "--output and send the standard output there.",
-                         output);
-    if (stat(export->path, &source) == 0 && source.st_dev == target.st_dev &&
-        source.st_ino == target.st_ino)
+    if (file_target(export->options->output, output, error) != STATUS_OK) {
+        size_t length = strlen(error->text);
+        (void)snprintf(error->text + length, sizeof error->text - length,
+                       " Or leave out --output and send the standard output there.");
+        return STATUS_USAGE;
+    }
+    if (stat(output, &target) == 0 && stat(export->path, &source) == 0 &&
+        source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return error_set(error, STATUS_REFUSED,
                          "%s is the history itself; name another file for the export.", output);
     return STATUS_OK;
@@ -540,16 +540,16 @@ static enum status check_output(const struct export *export, struct error *error
 /* Under another name until it is complete. */
 static enum status write_file(struct export *export, struct error *error)
 {
-    const char *output = export->options->output;
+    char output[PATH_MAX];
     char partial[PATH_MAX];
+    enum status status = check_output(export, output, error);
+    if (status != STATUS_OK)
+        return status;
     int length = snprintf(partial, sizeof partial, "%s.new", output);
     if (length < 0 || (size_t)length >= sizeof partial)
         return error_set(error, STATUS_USAGE, "The path of the output is too long.");
-    enum status status = check_output(export, error);
-    if (status != STATUS_OK)
-        return status;
     if (export->options->resume)
-        return resume_file(export, partial, error);
+        return resume_file(export, output, partial, error);
     export->out = fopen(partial, "we");
     if (export->out == NULL)
         return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", partial,

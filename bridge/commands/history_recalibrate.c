@@ -210,6 +210,12 @@ static enum status by_itself(const char *path, const struct options *options, js
     struct history_recalibrated done;
     if (access(path, F_OK) != 0)
         return error_set(error, STATUS_USAGE, "There is no history at %s.", path);
+    if (options->wish.dry_run) {
+        enum status tried = history_recalibrate_try(path, &options->wish, &done, error);
+        if (tried == STATUS_OK)
+            *answer = recalibration_answer(&options->wish, &done);
+        return tried;
+    }
     enum status status = history_open(&opening, &history, error);
     if (status == STATUS_OK)
         status = history_recalibrate(history, &options->wish, &done, error);

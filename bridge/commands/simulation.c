@@ -2,6 +2,7 @@
 #include "bridge/commands/simulation.h"
 
 #include "bridge/commands/command.h"
+#include "drivers/base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,10 +138,14 @@ void simulation_print(struct simulation *simulation, json_t *document)
     simulation_stop(simulation);
 }
 
-enum status simulation_write_file(const char *path, const void *bytes, size_t length,
+enum status simulation_write_file(const char *name, const void *bytes, size_t length,
                                   struct error *error)
 {
+    char path[PATH_MAX];
     char temporary[PATH_MAX];
+    enum status status = file_target(name, path, error);
+    if (status != STATUS_OK)
+        return status;
     int named = snprintf(temporary, sizeof temporary, "%s.new", path);
     if (named < 0 || (size_t)named >= sizeof temporary)
         return error_set(error, STATUS_FAILED, "The name %s is too long.", path);

@@ -4,6 +4,7 @@
 #include "bridge/history/reader.h"
 #include "bridge/history/sql.h"
 #include "drivers/base/clock.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
@@ -31,23 +32,31 @@ enum status history_backup_name(const char *base, char *name, size_t size, struc
     return error_set(error, STATUS_FAILED, "The path %s is too long for copies.", base);
 }
 
-static enum status check_output(const char *path, const char *output, struct error *error)
+static enum status check_output(const char *path, const char *name, char output[PATH_MAX],
+                                struct error *error)
 {
     struct stat source;
     struct stat target;
+    enum status status = file_target(name, output, error);
+    if (status != STATUS_OK)
+        return status;
     if (stat(path, &source) != 0 || stat(output, &target) != 0)
         return STATUS_OK; /* what is missing is told by the opening */
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return error_set(error, STATUS_REFUSED,
                          "%s is the history itself; name another file for the copy.", output);
-    if (!S_ISREG(target.st_mode))
-        return error_set(error, STATUS_USAGE, "%s is not a file; name one for the copy.", output);
     return STATUS_OK;
 }
 
 static bool is_stopped(const struct history_backup_options *options)
 {
     return options->stop != NULL && atomic_load(options->stop);
+}
+
+static void show_life(const struct history_backup_options *options)
+{
+    if (options->alive != NULL)
+        options->alive(options->alive_context);
 }
 
 static void pause_for(int64_t ms)
@@ -68,6 +77,7 @@ static int copy_pages(const struct history_backup_options *options, sqlite3 *sou
     int code;
     while ((code = sqlite3_backup_step(backup, STEP_PAGES)) == SQLITE_OK && !is_stopped(options)) {
         (void)fdatasync(fd); /* the one at the end counts */
+        show_life(options);
         pause_for(options->pause_ms);
     }
     if (code == SQLITE_OK)
@@ -113,6 +123,7 @@ static int check(sqlite3 *target, bool *sound)
 /* SQLite asks this every few thousand steps of a check, which reads the whole copy. */
 static int must_stop(void *options)
 {
+    show_life(options);
     return is_stopped(options) ? 1 : 0;
 }
 
@@ -212,18 +223,22 @@ static enum status check_room(const char *path, const char *output, struct error
                      free_bytes / 1000000);
 }
 
-enum status history_backup(const struct history_backup_options *options, int64_t *bytes,
+enum status history_backup(const struct history_backup_options *wish, int64_t *bytes,
                            struct error *error)
 {
+    char output[PATH_MAX];
     char partial[PATH_MAX];
-    int length = snprintf(partial, sizeof partial, "%s.new", options->output);
-    if (length < 0 || (size_t)length >= sizeof partial)
-        return error_set(error, STATUS_USAGE, "The path of the copy is too long.");
-    enum status status = check_output(options->path, options->output, error);
+    struct history_backup_options resolved = *wish;
+    const struct history_backup_options *options = &resolved;
+    enum status status = check_output(wish->path, wish->output, output, error);
     if (status == STATUS_OK)
-        status = check_room(options->path, options->output, error);
+        status = check_room(options->path, output, error);
     if (status != STATUS_OK)
         return status;
+    resolved.output = output;
+    int length = snprintf(partial, sizeof partial, "%s.new", output);
+    if (length < 0 || (size_t)length >= sizeof partial)
+        return error_set(error, STATUS_USAGE, "The path of the copy is too long.");
     sqlite3 *source = NULL;
     status = options->older ? reader_open_older(options->path, &source, error)
                             : reader_open(options->path, &source, error);

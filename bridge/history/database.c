@@ -26,8 +26,8 @@
 
 struct database {
     char *path;
-    const char *backup_folder; /* as the log */
-    struct log *log;           /* only while database_open runs; NULL after it */
+    char *backup_folder; /* NULL: beside the file */
+    struct log *log;     /* only while database_open runs; NULL after it */
     int lock;
     sqlite3 *db; /* NULL: there is no usable file at the moment */
     struct rows *rows;
@@ -216,6 +216,9 @@ static enum verdict attach_migrated(struct database *database, enum purpose purp
         code = rows_load(database->db, channels);
     if (code == SQLITE_OK)
         code = rows_open(database->db, &database->rows);
+    if ((code & 0xff) ==
+        SQLITE_ERROR) /* not the tables that its version has: no page of it can be believed */
+        code = SQLITE_CORRUPT;
     return judge(code, database->db, database->path, error, status);
 }
 
@@ -473,13 +476,12 @@ enum status database_open(const char *path, const char *backup_folder, struct ch
 {
     struct database *made = memory_new(1, sizeof *made);
     made->path = memory_copy_text(path);
-    made->backup_folder = backup_folder;
+    made->backup_folder = backup_folder == NULL ? NULL : memory_copy_text(backup_folder);
     made->log = log;
     enum status status = database_lock(path, &made->lock, error);
     if (status == STATUS_OK)
         status = open_locked(made, channels, error);
     made->log = NULL;
-    made->backup_folder = NULL;
     if (status == STATUS_OK) {
         *database = made;
         return STATUS_OK;
@@ -489,26 +491,11 @@ enum status database_open(const char *path, const char *backup_folder, struct ch
     return status;
 }
 
-/* Gets a fresh file under way after the old one was lost. */
-static enum database_result renew(struct database *database, struct error *error)
+static enum database_result lose(struct database *database)
 {
-    struct error reason = *error;
-    if (database->damaged_in_place) {
-        if (rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside,
-                             error) != STATUS_OK)
-            return DATABASE_RETRY;
-        database->damaged_in_place = false;
-        database->salvage_due = true;
-        database->lost = true;
-    }
-    if (attach_fresh(database, error) != STATUS_OK)
-        return DATABASE_RETRY;
-    database->lost = false;
-    if (reason.text[0] != '\0')
-        *error = reason;
-    else
-        (void)error_set(error, STATUS_FAILED, "A fresh history %s is begun.", database->path);
-    return DATABASE_RENEWED;
+    detach(database, true);
+    database->damaged_in_place = true;
+    return DATABASE_LOST;
 }
 
 static bool file_is_gone(const struct database *database)
@@ -540,16 +527,7 @@ static enum database_result attach_again(struct database *database, struct error
     case DAMAGED:
         break;
     }
-    detach(database, true);
-    database->damaged_in_place = true;
-    return renew(database, error);
-}
-
-static enum database_result bring_to_life(struct database *database, struct error *error)
-{
-    if (database->lost || database->damaged_in_place)
-        return renew(database, error);
-    return attach_again(database, error);
+    return lose(database);
 }
 
 enum database_result database_write(struct database *database, struct channels *channels,
@@ -557,15 +535,17 @@ enum database_result database_write(struct database *database, struct channels *
 {
     *error = (struct error){""};
     if (database->db != NULL && file_is_gone(database)) {
-        (void)error_set(error, STATUS_FAILED,
-                        "The history %s was moved or deleted while in use; a fresh one is begun.",
+        (void)error_set(error, STATUS_FAILED, "The history %s was moved or deleted while in use.",
                         database->path);
         detach(database, false);
         rescue_set_log_aside(database->path);
         database->lost = true;
+        return DATABASE_LOST;
     }
     if (database->db == NULL) {
-        enum database_result result = bring_to_life(database, error);
+        if (database->lost || database->damaged_in_place)
+            return DATABASE_LOST;
+        enum database_result result = attach_again(database, error);
         if (result != DATABASE_DONE)
             return result;
     }
@@ -579,11 +559,116 @@ enum database_result database_write(struct database *database, struct channels *
         return DATABASE_DONE;
     }
     (void)sql_explain(code, database->db, database->path, error);
+    if ((code & 0xff) ==
+        SQLITE_ERROR) /* are the tables still what they were? Opening it again tells */
+        detach(database, false);
     if (!sql_is_damage(code))
         return DATABASE_RETRY;
-    detach(database, true);
-    database->damaged_in_place = true;
-    return renew(database, error);
+    return lose(database);
+}
+
+/* The newest copy that can be gone on from is made ready beside the damaged file, while that still has its
+ * name: whoever kills the service meanwhile finds the damage again at the next start. *used is empty if
+ * there is none; *why receives what is wrong with the newest. */
+static void make_ready(struct database *database, struct channels *memory,
+                       const struct history_backup_options *hooks, char used[PATH_MAX],
+                       struct error *why)
+{
+    struct history_backups backups;
+    char *base memory_auto = history_backup_base(database->path, database->backup_folder);
+    (void)history_backups(base, &backups, NULL); /* a folder that is missing has no copies */
+    used[0] = '\0';
+    for (size_t i = backups.count; i > 0 && used[0] == '\0'; i--) {
+        const char *copy = backups.list[i - 1].path;
+        struct error error = {""};
+        if (restore_ready(database->path, copy, memory, hooks, &error) == STATUS_OK)
+            (void)snprintf(used, PATH_MAX, "%s", copy);
+        else if (why->text[0] == '\0')
+            *why = error;
+        if (hooks->stop != NULL && atomic_load(hooks->stop))
+            break;
+    }
+    history_backups_free(&backups);
+}
+
+/* Whether the copy that was made ready has taken the history's place. */
+static bool go_on_from_ready(struct database *database, const char *copy, struct error *error)
+{
+    enum status status;
+    if (restore_ready_put(database->path, error) != STATUS_OK) {
+        restore_ready_drop(database->path);
+        return false;
+    }
+    enum verdict verdict = attach(database, TO_GO_ON, NULL, error, &status);
+    if (verdict != SOUND)
+        detach(database, verdict == DAMAGED); /* the next write tries again, and tells */
+    if (verdict == DAMAGED) {
+        history_backup_remove(database->path); /* a copy of a copy */
+        return false;
+    }
+    (void)snprintf(database->restored_from, sizeof database->restored_from, "%s", copy);
+    return true;
+}
+
+static enum database_result begin_afresh(struct database *database, const struct error *why,
+                                         struct error *error)
+{
+    if (attach_fresh(database, error) != STATUS_OK)
+        return DATABASE_RETRY;
+    database->lost = false;
+    if (database->salvage_due)
+        (void)error_set(
+            error, STATUS_FAILED,
+            "The damaged history was set aside as %.300s and a fresh one begun.%s%.500s",
+            database->set_aside, why->text[0] == '\0' ? "" : " ", why->text);
+    else
+        (void)error_set(error, STATUS_FAILED,
+                        "The history %s was moved or deleted while in use; a fresh one is begun.",
+                        database->path);
+    return DATABASE_RENEWED;
+}
+
+/* Gets a file under way in place of a damaged one. */
+static enum database_result replace_damaged(struct database *database, struct channels *memory,
+                                            const struct history_backup_options *hooks,
+                                            struct error *error)
+{
+    char copy[PATH_MAX] = "";
+    struct error why = {""};
+    if (memory != NULL)
+        make_ready(database, memory, hooks, copy, &why);
+    if (copy[0] == '\0' && hooks->stop != NULL && atomic_load(hooks->stop) && why.text[0] != '\0') {
+        *error = why; /* the next start finds the damage and the copies */
+        return DATABASE_RETRY;
+    }
+    if (rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside, error) !=
+        STATUS_OK) {
+        restore_ready_drop(database->path);
+        return DATABASE_RETRY;
+    }
+    database->damaged_in_place = false;
+    database->lost = true;
+    database->salvage_due = true;
+    database->restored_from[0] = '\0';
+    if (copy[0] == '\0' || !go_on_from_ready(database, copy, &why))
+        return begin_afresh(database, &why, error);
+    database->lost = false;
+    (void)error_set(
+        error, STATUS_FAILED,
+        "The damaged history was set aside as %.300s; it goes on from the copy %.300s. The "
+        "readings since then are only in the former.",
+        database->set_aside, copy);
+    return DATABASE_RENEWED;
+}
+
+enum database_result database_renew(struct database *database, struct channels *memory,
+                                    const struct history_backup_options *hooks, struct error *error)
+{
+    const struct error none = {""};
+    *error = none;
+    if (database->damaged_in_place)
+        return replace_damaged(database, memory, hooks, error);
+    return begin_afresh(database, &none, error);
 }
 
 bool database_tend(struct database *database, const struct rows_limits *limits, bool *more)
@@ -597,6 +682,11 @@ bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep
     bool may = false;
     return database->db != NULL &&
            rows_may_delete(database->rows, now_ms, keep_ms, &may) == SQLITE_OK && may;
+}
+
+bool database_bound(struct database *database, struct rows_limits *limits, int64_t most_ms)
+{
+    return database->db != NULL && rows_bound(database->rows, limits, most_ms) == SQLITE_OK;
 }
 
 enum status database_recalibrate(struct database *database,
@@ -663,5 +753,6 @@ void database_close(struct database *database, bool clean)
     if (database->lock >= 0)
         (void)close(database->lock);
     free(database->path);
+    free(database->backup_folder);
     free(database);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The history file through its life: opened, created, migrated, checked after an unclean stop, set
- * aside when it is damaged and replaced by a fresh one. One thread at a time.
+ * aside when it is damaged and replaced by a copy or a fresh one. One thread at a time.
  */
 #ifndef BRIDGE_HISTORY_DATABASE_H
 #define BRIDGE_HISTORY_DATABASE_H
 
+#include "bridge/history/backup.h"
 #include "bridge/history/channels.h"
 #include "bridge/history/recalibration.h"
 #include "bridge/history/rows.h"
@@ -37,15 +38,27 @@ enum status database_lock(const char *path, int *lock, struct error *error);
 bool database_in_use(const char *path);
 
 enum database_result {
-    DATABASE_DONE,    /**< committed */
-    DATABASE_RETRY,   /**< nothing was written; the same batch can be tried later */
-    DATABASE_RENEWED, /**< nothing was written, and a fresh file is open that needs everything:
-                           call channels_forget_stored, then write again */
+    DATABASE_DONE,  /**< committed */
+    DATABASE_RETRY, /**< nothing was written; the same batch can be tried later */
+    DATABASE_LOST,  /**< nothing was written; the file is damaged or gone: database_renew. error is
+                           empty if that was said before */
+    DATABASE_RENEWED, /**< by database_renew: another file is there that needs everything: call
+                           channels_forget_stored, then write again */
 };
 
 /** One transaction. error says why it is not DATABASE_DONE. */
 enum database_result database_write(struct database *database, struct channels *channels,
                                     const struct batch *batch, struct error *error);
+
+/**
+ * After DATABASE_LOST. A damaged file is set aside; the newest sound copy of this history takes its place,
+ * which may take as long as copying it does (restore_ready; hooks: stop, alive), else a fresh one is
+ * begun. memory: a copy of the list of all channels, whose marks are changed; NULL: no copy is to be
+ * tried. error says what was done, or why nothing could be (DATABASE_RETRY).
+ */
+enum database_result database_renew(struct database *database, struct channels *memory,
+                                    const struct history_backup_options *hooks,
+                                    struct error *error);
 
 /** One step of rows_tend. *more: another one is wanted. False if it failed; the next database_write
  *  will fail as well, and tell. */
@@ -53,6 +66,8 @@ bool database_tend(struct database *database, const struct rows_limits *limits, 
 
 /** As rows_may_delete; false also while the file cannot be read. */
 bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep_ms);
+/** As rows_bound; false if the file cannot be read. */
+bool database_bound(struct database *database, struct rows_limits *limits, int64_t most_ms);
 
 /** As recalibrate.h; STATUS_FAILED also while the disk refuses. */
 enum status database_recalibrate(struct database *database,

@@ -7,7 +7,7 @@
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
  * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
  * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
- * itself. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
+ * itself: in a damaged file's place, after that was set aside, in the newest sound copy or a fresh one. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
@@ -35,7 +35,8 @@ struct history_options {
                                      they do not fit the oldest go, and the energy they had
                                      credited is credited to the reading that follows them */
     /** How long readings, minutes and quarters of an hour are kept, by the clock; 0: for ever. Once a
-     *  day what is older is deleted; days are kept for ever. */
+     *  day what is older is deleted; days are kept for ever. Only by a clock that the history bears out
+     *  (rows_may_delete), and by one that is not synchronised at most two days' worth a day. */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms;
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only
@@ -99,7 +100,12 @@ enum status history_measured(struct history *history, unsigned number,
 enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
                                 struct history_recalibrated *done, struct error *error);
 
-/** The same while the writer runs: it does it after what was put so far, and wakes the owner. False if
+/** What that would do to the file at path, which stays as it is whatever its state: it is not opened as
+ *  a service would. wish->dry_run is taken for granted. STATUS_USAGE also: of an older version. */
+enum status history_recalibrate_try(const char *path, const struct history_recalibration *wish,
+                                    struct history_recalibrated *done, struct error *error);
+
+/** history_recalibrate while the writer runs: it does it after what was put so far, and wakes the owner. False if
  *  another one has not ended yet. */
 bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish);
 
@@ -134,8 +140,9 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
 enum status history_outbox(struct history *history, const char *id, enum outbox_level level,
                            bool from_now, unsigned *number, struct error *error);
 
-/** On any thread, before reading on (history_stream_read, history_points_read): the key after which to read. *file changes
- *  when a fresh file was begun, which is to be opened then. */
+/** On any thread, before reading on (history_stream_read, history_points_read): the key after which to
+ *  read. *file changes when another file has taken the place of a damaged one, which is to be opened
+ *  then. */
 int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file);
 
 /** The sink has everything up to this key, but for `refused` lines that it will never take. Stored
@@ -164,7 +171,7 @@ struct history_health {
     char clock_message[256];
     bool clock_awaited;
     char problem[256];   /**< a sentence, "" when healthy */
-    char set_aside[256]; /**< path of a damaged file that was set aside at open, or "" */
+    char set_aside[256]; /**< path of the damaged file that was set aside last, or "" */
     char restored[256];  /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);

@@ -54,6 +54,20 @@ void outboxes_written(struct outboxes *outboxes)
     outboxes->writing = INT64_MAX;
 }
 
+void outboxes_restart(struct outboxes *outboxes, const struct outboxes *found)
+{
+    for (size_t i = 0; i < outboxes->count; i++) {
+        struct outbox *outbox = &outboxes->list[i];
+        for (size_t j = 0; j < found->count; j++)
+            if (found->list[j].level == outbox->level &&
+                strcmp(found->list[j].id, outbox->id) == 0 &&
+                found->list[j].cursor < outbox->cursor)
+                outbox->cursor = found->list[j].cursor;
+        outbox->floor = outbox->floor <= outbox->cursor ? outbox->floor : outbox->cursor + 1;
+        outbox->dirty = true;
+    }
+}
+
 void outboxes_changed(struct outboxes *outboxes, const struct outbox_changes *changes)
 {
     for (size_t i = 0; i < outboxes->count; i++)

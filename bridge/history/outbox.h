@@ -64,6 +64,10 @@ void outboxes_writing(struct outboxes *outboxes, int64_t least_key);
 /** That transaction has ended, one way or the other. */
 void outboxes_written(struct outboxes *outboxes);
 
+/** The history goes on from a copy that has got these cursors: what was sent since it was made is sent
+ *  again, so that nothing in it is skipped. Reads that began before confirm nothing beyond. */
+void outboxes_restart(struct outboxes *outboxes, const struct outboxes *found);
+
 /** A transaction that made these changes is committed; it has set back the stored cursors itself. */
 void outboxes_changed(struct outboxes *outboxes, const struct outbox_changes *changes);
 

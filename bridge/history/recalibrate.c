@@ -2,6 +2,8 @@
 #include "bridge/history/recalibrate.h"
 
 #include "bridge/history/conversion.h"
+#include "bridge/history/history.h"
+#include "bridge/history/reader.h"
 #include "bridge/history/rows.h"
 #include "bridge/history/sql.h"
 #include "bridge/history/tiles.h"
@@ -597,4 +599,39 @@ enum status recalibrate(sqlite3 *db, struct roller *roller, const char *path,
     tiles_close(work.tiles);
     conversion_close(&work.conversion);
     return status;
+}
+
+/* The correction is made and rolled back, so the file must be open for writing; a reader has looked at
+ * what it is first. */
+static enum status try_on(const char *path, const struct history_recalibration *wish,
+                          struct history_recalibrated *done, struct error *error)
+{
+    struct history_recalibration dry = *wish;
+    struct roller *roller = NULL;
+    sqlite3 *db = NULL;
+    dry.dry_run = true;
+    int code = sql_open(path, SQLITE_OPEN_READWRITE, false, &db);
+    if (code == SQLITE_OK)
+        code = roller_open(db, &roller);
+    enum status status = code == SQLITE_OK ? recalibrate(db, roller, path, &dry, done, error)
+                                           : sql_explain(code, db, path, error);
+    roller_close(roller);
+    (void)sqlite3_close(db);
+    return status;
+}
+
+enum status history_recalibrate_try(const char *path, const struct history_recalibration *wish,
+                                    struct history_recalibrated *done, struct error *error)
+{
+    sqlite3 *db = NULL;
+    *done = (struct history_recalibrated){0};
+    enum status status = reader_open(path, &db, error);
+    (void)sqlite3_close(db);
+    if (status == STATUS_OK && history_in_use(path))
+        status =
+            error_set(error, STATUS_FAILED,
+                      "The history %s is in use by a service. Leave out --database, and it does "
+                      "this by itself.",
+                      path);
+    return status == STATUS_OK ? try_on(path, wish, done, error) : status;
 }

@@ -119,20 +119,110 @@ static int bring_up_to_date(sqlite3 *db, const char *path)
     return code;
 }
 
-static enum status prepare(const char *partial, const char *copy, const struct channels *known,
-                           const char *sentence, unsigned *raised, struct error *error)
+/* ---- ... of a service that runs ---- */
+
+/* Whether the row with that id, if there is one, is this calibration of that channel. Its time may have
+ * been moved on when it was stored. */
+static int has_no_other(sqlite3_stmt *find, unsigned number,
+                        const struct known_calibration *calibration, bool *fits)
+{
+    (void)sqlite3_bind_int64(find, 1, calibration->id);
+    int code = sqlite3_step(find);
+    if (code == SQLITE_ROW) {
+        const struct calibration factors = {.voltage = sqlite3_column_double(find, 1),
+                                            .current = sqlite3_column_double(find, 2),
+                                            .power = sqlite3_column_double(find, 3)};
+        *fits = *fits && sqlite3_column_int64(find, 0) == number &&
+                calibration_equal(&factors, &calibration->factors) &&
+                (sqlite3_column_int(find, 4) != 0) == calibration->invert;
+    }
+    (void)sqlite3_reset(find);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int calibrations_fit(sqlite3 *db, const struct channels *memory, bool *fits)
+{
+    sqlite3_stmt *find = NULL;
+    int code = sqlite3_prepare_v2(
+        db, "SELECT channel, voltage, current, power, invert FROM calibration WHERE id = ?1", -1,
+        &find, NULL);
+    for (size_t i = 0; i < memory->count && code == SQLITE_OK; i++) {
+        const struct known_channel *channel = &memory->list[i];
+        code = has_no_other(find, channel->number, &channel->recorded, fits);
+        if (code == SQLITE_OK)
+            code = has_no_other(find, channel->number, &channel->configured, fits);
+        if (code == SQLITE_OK)
+            code = has_no_other(find, channel->number, &channel->counted, fits);
+    }
+    (void)sqlite3_finalize(find);
+    return code;
+}
+
+static int is_of_this_history(sqlite3 *db, struct channels *memory, bool *fits)
+{
+    struct channels found = {0};
+    int code = rows_load(db, &found);
+    *fits = found.last_calibration_id <= memory->last_calibration_id;
+    for (size_t i = 0; i < found.count && *fits; i++) {
+        const struct known_channel *channel = &found.list[i];
+        const struct known_channel *known = channels_find(memory, channel->number);
+        *fits = known != NULL && known->kind == channel->kind &&
+                strcmp(known->device, channel->device) == 0 &&
+                strcmp(known->channel, channel->channel) == 0;
+    }
+    channels_free(&found);
+    return code == SQLITE_OK && *fits ? calibrations_fit(db, memory, fits) : code;
+}
+
+static int put_memory(sqlite3 *db, struct channels *memory, const char *sentence)
+{
+    struct rows *rows = NULL;
+    struct queued_event event;
+    struct batch batch = {.events = {.items = &event, .count = 1, .capacity = 1}};
+    fill_event(&event, sentence);
+    channels_forget_stored(memory);
+    int code = rows_open(db, &rows);
+    if (code == SQLITE_OK)
+        code = rows_write_known(rows, memory, &batch);
+    rows_close(rows);
+    return code;
+}
+
+/* ---- the steps ---- */
+
+/* What is to be made of which copy. */
+struct plan {
+    const char *copy;
+    const struct channels *known; /* merged by name ... */
+    struct channels *memory;      /* ... or, where not NULL, the truth */
+    const char *sentence;
+    unsigned raised;
+    struct history_backup_options hooks;
+};
+
+static enum status prepare(const char *partial, struct plan *plan, struct error *error)
 {
     sqlite3 *db = NULL;
+    bool fits = true;
     int code = sql_open(partial, SQLITE_OPEN_READWRITE, false, &db);
     if (code == SQLITE_OK)
         code = bring_up_to_date(db, partial);
-    if (code == SQLITE_OK)
-        code = merge_known(db, known, sentence, raised);
+    if (code == SQLITE_OK && plan->memory != NULL)
+        code = is_of_this_history(db, plan->memory, &fits);
+    if (code == SQLITE_OK && fits)
+        code = plan->memory != NULL ? put_memory(db, plan->memory, plan->sentence)
+                                    : merge_known(db, plan->known, plan->sentence, &plan->raised);
     enum status status = STATUS_OK;
     if (code != SQLITE_OK)
         status = error_set(error, sql_is_damage(code) ? STATUS_MISMATCH : STATUS_FAILED,
-                           "The copy %s cannot be used: %s.", copy,
+                           "The copy %s cannot be used: %s.", plan->copy,
                            db == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(db));
+    else if (!fits)
+        status = error_set(error, STATUS_REFUSED,
+                           "The copy %s is of another history: its channels or calibrations have "
+                           "other numbers. With the service stopped, `bl2mqtt history restore` "
+                           "takes it all the same.",
+                           plan->copy);
     if (sqlite3_close(db) != SQLITE_OK && status == STATUS_OK)
         status = error_set(error, STATUS_FAILED, "%s could not be closed.", partial);
     return status;
@@ -168,22 +258,21 @@ static enum status check_usable(const char *copy, struct error *error)
     return STATUS_OK;
 }
 
-enum status restore_copy(const char *path, const char *copy, const struct channels *known,
-                         const char *sentence, unsigned *raised, struct error *error)
+static enum status carry_out(const char *path, struct plan *plan, struct error *error)
 {
     char partial[PATH_MAX];
-    unsigned unused;
-    unsigned *count = raised == NULL ? &unused : raised;
-    *count = 0;
     int length = snprintf(partial, sizeof partial, "%s.restoring", path);
     if (length < 0 || (size_t)length >= sizeof partial)
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    const struct history_backup_options options = {.path = copy, .output = partial, .older = true};
-    enum status status = check_usable(copy, error);
+    struct history_backup_options options = plan->hooks;
+    options.path = plan->copy;
+    options.output = partial;
+    options.older = true;
+    enum status status = check_usable(plan->copy, error);
     if (status == STATUS_OK)
         status = history_backup(&options, NULL, error);
     if (status == STATUS_OK)
-        status = prepare(partial, copy, known, sentence, count, error);
+        status = prepare(partial, plan, error);
     if (status == STATUS_OK)
         status = put_in_place(partial, path, error);
     if (status != STATUS_OK)
@@ -191,10 +280,50 @@ enum status restore_copy(const char *path, const char *copy, const struct channe
     return status;
 }
 
-static bool ready_name(const char *path, char ready[PATH_MAX])
+enum status restore_copy(const char *path, const char *copy, const struct channels *known,
+                         const char *sentence, unsigned *raised, struct error *error)
 {
-    int length = snprintf(ready, PATH_MAX, "%s.restored", path);
-    return length > 0 && length < PATH_MAX;
+    struct plan plan = {.copy = copy, .known = known, .sentence = sentence};
+    enum status status = carry_out(path, &plan, error);
+    if (raised != NULL)
+        *raised = plan.raised;
+    return status;
+}
+
+/* ---- without touching the history until the last step ---- */
+
+static bool ready_name(const char *path, char name[PATH_MAX])
+{
+    int length = snprintf(name, PATH_MAX, "%s.restored", path);
+    return length >= 0 && length < PATH_MAX;
+}
+
+enum status restore_ready(const char *path, const char *copy, struct channels *memory,
+                          const struct history_backup_options *hooks, struct error *error)
+{
+    char ready[PATH_MAX];
+    char sentence[EVENT_MESSAGE_SIZE];
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    (void)snprintf(sentence, sizeof sentence, "The history goes on from the copy %.180s.", copy);
+    struct plan plan = {.copy = copy, .memory = memory, .sentence = sentence, .hooks = *hooks};
+    (void)unlink(ready);
+    return carry_out(ready, &plan, error);
+}
+
+enum status restore_ready_put(const char *path, struct error *error)
+{
+    char ready[PATH_MAX];
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    return put_in_place(ready, path, error);
+}
+
+void restore_ready_drop(const char *path)
+{
+    char ready[PATH_MAX];
+    if (ready_name(path, ready))
+        history_backup_remove(ready);
 }
 
 /* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
@@ -225,12 +354,17 @@ enum status restore_replace(const char *path, const char *copy, const struct cha
 
 bool restore_finish(const char *path)
 {
+    static const char *const halves[] = {".restoring.new", ".restoring", ".restored.restoring.new",
+                                         ".restored.restoring"};
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        char name[PATH_MAX];
+        int length = snprintf(name, sizeof name, "%s%s", path, halves[i]);
+        if (length > 0 && (size_t)length < sizeof name)
+            history_backup_remove(name);
+    }
     char ready[PATH_MAX];
-    char begun[PATH_MAX + 32];
     if (!ready_name(path, ready))
         return false;
-    (void)snprintf(begun, sizeof begun, "%s.restoring.new", ready);
-    history_backup_remove(begun);
     if (access(path, F_OK) != 0 && access(ready, F_OK) == 0)
         return put_in_place(ready, path, NULL) == STATUS_OK;
     history_backup_remove(ready);

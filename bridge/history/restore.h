@@ -6,6 +6,7 @@
 #ifndef BRIDGE_HISTORY_RESTORE_H
 #define BRIDGE_HISTORY_RESTORE_H
 
+#include "bridge/history/backup.h"
 #include "bridge/history/channels.h"
 #include "drivers/base/status.h"
 
@@ -29,6 +30,22 @@ void restore_gather(const char *path, const char *file, struct channels *channel
 enum status restore_copy(const char *path, const char *copy, const struct channels *known,
                          const char *sentence, unsigned *raised, struct error *error);
 
+/**
+ * Makes PATH.restored, from which a running service can go on after damage, and leaves PATH alone until
+ * restore_ready_put. Memory is the truth: `memory` (all that the service knows; its marks of what is
+ * stored are changed) keeps its numbers, and its totals and calibrations are put into the file whatever
+ * the copy has. So only a copy of this very history will do: one whose channels are all in memory under
+ * the same numbers, and whose calibrations are those that memory has under these ids. Any other (of a
+ * history that was begun anew, of another bridge) is STATUS_REFUSED and left for history_restore.
+ * hooks: stop and alive. Else as restore_copy.
+ */
+enum status restore_ready(const char *path, const char *copy, struct channels *memory,
+                          const struct history_backup_options *hooks, struct error *error);
+
+/** Renames PATH.restored to path, where no file may be; and deletes it if it is not wanted. */
+enum status restore_ready_put(const char *path, struct error *error);
+void restore_ready_drop(const char *path);
+
 struct history_restored {
     char kept[PATH_MAX]; /**< where the file before is now; "" if there was none */
     unsigned raised;     /**< totals that are not the copy's, but later ones */
@@ -43,9 +60,10 @@ enum status restore_replace(const char *path, const char *copy, const struct cha
                             const char *word, const char *sentence,
                             struct history_restored *restored, struct error *error);
 
-/** What a kill amid restore_replace left: PATH.restored comes into its place if there is no file (the
- *  kill was between the two renames), else it is removed, as is a copy that was only begun. Whether it
- *  was put in its place. Only for who holds the lock (database.h). */
+/** What a kill amid restore_replace, or between restore_ready and restore_ready_put, left: PATH.restored
+ *  comes into its place if there is no file (the kill was between the two renames), else it is removed,
+ *  as is a copy that was only begun. Whether it was put in its place. Only for who holds the lock
+ *  (database.h). */
 bool restore_finish(const char *path);
 
 /**

@@ -264,10 +264,12 @@ static int put_calibration(struct rows *rows, unsigned number,
     for (int64_t later = 0; later < 1000; later++) {
         bind_integer(statement, 3, true, calibration->valid_from_ms + later);
         code = run(rows, PUT_CALIBRATION);
-        if (code == SQLITE_OK && sqlite3_changes(rows->db) == 0)
-            return SQLITE_OK;  /* it is there already */
-        if (code == SQLITE_OK) /* the clock may have been set back into a time that is over */
-            return roller_cut(rows->roller, number, calibration->valid_from_ms + later);
+        /* The clock may have been set back into a time that is over. Rows that were cut there already
+         * must be left alone: what they were made of may be deleted. */
+        if (code == SQLITE_OK)
+            return sqlite3_changes(rows->db) == 0
+                       ? SQLITE_OK
+                       : roller_cut(rows->roller, number, calibration->valid_from_ms + later);
         if (code != SQLITE_CONSTRAINT_UNIQUE)
             return code;
     }
@@ -405,9 +407,10 @@ static int drop_oldest(struct rows *rows, const char *table, int64_t limit_ms, b
     return code;
 }
 
+static const char *const tables[] = {"sample", "rollup_minute", "rollup_quarter"}; /* by level */
+
 static int drop_level(struct rows *rows, int level, int64_t before_ms, bool *more)
 {
-    static const char *const tables[] = {"sample", "rollup_minute", "rollup_quarter"};
     int64_t done_ms; /* what is not yet in the level above stays */
     int code = roller_done_ms(rows->roller, (enum rollup_level)level, &done_ms);
     int64_t limit_ms = before_ms < done_ms ? before_ms : done_ms;
@@ -443,6 +446,21 @@ int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *ma
     int64_t found = 0;
     int code = sql_integer(rows->db, sql, &found);
     *may = code == SQLITE_OK && found != 0;
+    return code;
+}
+
+int rows_bound(struct rows *rows, struct rows_limits *limits, int64_t most_ms)
+{
+    int code = SQLITE_OK;
+    for (int level = 0; level < 3 && code == SQLITE_OK; level++) {
+        char sql[100];
+        int64_t oldest;
+        (void)snprintf(sql, sizeof sql, "SELECT coalesce(min(key), 0) FROM %s", tables[level]);
+        code = sql_integer(rows->db, sql, &oldest);
+        int64_t bound_ms = rows_key_ms(oldest) + most_ms;
+        if (limits->before_ms[level] > bound_ms)
+            limits->before_ms[level] = bound_ms;
+    }
     return code;
 }
 

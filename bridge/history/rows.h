@@ -90,6 +90,9 @@ int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more);
  *  than two days, half of it stands for the day. */
 int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *may);
 
+/** Lowers the limits so that of each table no more goes than most_ms from its oldest row on. */
+int rows_bound(struct rows *rows, struct rows_limits *limits, int64_t most_ms);
+
 /** What makes the rollups; borrowed. */
 struct roller *rows_roller(struct rows *rows);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 #define DELETE_FIRST_MS 3600000 /* by then a clock that was wrong at boot is right */
 #define DELETE_AGAIN_MS 600000  /* after a failure */
 #define DELETE_WAIT_MS 3600000  /* until the clock is looked at again */
+#define DELETE_UNSURE_MS (2 * DELETE_INTERVAL_MS)
 #define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
 
 /* A recalibration that is asked for. */
@@ -57,7 +59,7 @@ struct writer {
     pthread_cond_t changed;
     struct queue queue;
     struct outboxes outboxes;
-    unsigned files;           /* fresh ones begun since the start */
+    unsigned files;           /* begun since the start in place of damaged ones */
     struct channels channels; /* one may be added at any time; a name once there never moves */
     struct history_health health;
     size_t in_flight; /* readings the thread has taken and not yet settled */
@@ -69,7 +71,8 @@ struct writer {
     bool stopping;
     int64_t stop_deadline_ms;
     bool finished;
-    bool abandoned; /* the thread frees the writer */
+    bool abandoned;      /* the thread frees the writer */
+    atomic_bool give_up; /* the stop is near: no copy is to be restored any more */
 
     /* The thread's own. */
     struct database *database;
@@ -81,7 +84,7 @@ struct writer {
     struct rows_limits limits; /* ... up to here */
     bool tending;              /* a step is wanted soon */
     int64_t retry_delay_ms;    /* 0: the last commit worked */
-    unsigned renewals;         /* fresh files begun since the last commit that worked */
+    unsigned renewals;         /* such files since the last commit that worked */
     int64_t totals_written_ms;
     bool totals_failing;
     uint64_t dropped_before; /* the outage began */
@@ -396,9 +399,18 @@ static void settle_done(struct writer *writer, int64_t began_ms)
     writer->due_ms = began_ms + writer->commit_interval_ms;
 }
 
+static void try_later(struct writer *writer, const struct error *error)
+{
+    if (error->text[0] != '\0') /* else it was said before */
+        (void)snprintf(writer->health.problem, sizeof writer->health.problem, "%.*s",
+                       (int)sizeof writer->health.problem - 1, error->text);
+    writer->retry_delay_ms =
+        bounded(writer->retry_delay_ms * 2, RETRY_MIN_MS, RETRY_MIN_MS, RETRY_MAX_MS);
+    writer->due_ms = clock_boot_ms() + writer->retry_delay_ms;
+}
+
 /* What was taken goes back; a total that changed meanwhile is dirty anyway, in its later state. */
-static void settle_kept(struct writer *writer, enum database_result result,
-                        const struct error *error)
+static void settle_kept(struct writer *writer, const struct error *error)
 {
     struct batch *batch = &writer->batch;
     queue_return(&writer->queue, &batch->readings, &batch->events);
@@ -408,23 +420,7 @@ static void settle_kept(struct writer *writer, enum database_result result,
     for (size_t i = 0; i < batch->total_count; i++)
         channels_find(&writer->channels, batch->totals[i].number)->dirty = true;
     writer->health.writing = false;
-    (void)snprintf(writer->health.problem, sizeof writer->health.problem, "%.*s",
-                   (int)sizeof writer->health.problem - 1, error->text);
-    int64_t delay_ms =
-        bounded(writer->retry_delay_ms * 2, RETRY_MIN_MS, RETRY_MIN_MS, RETRY_MAX_MS);
-    if (result == DATABASE_RENEWED) {
-        /* The fresh file is written at once. If it is damaged too, the disk is broken: then not one
-         * file after another is set aside, but ever fewer. */
-        channels_forget_stored(&writer->channels);
-        for (size_t i = 0; i < writer->outboxes.count; i++)
-            writer->outboxes.list[i].dirty = true;
-        queue_event(writer, "history_renewed", error->text);
-        writer->renewals++;
-        writer->files++;
-        delay_ms = writer->renewals == 1 ? 0 : bounded(writer->renewals, 1, 1, 60) * 60000;
-    }
-    writer->retry_delay_ms = delay_ms;
-    writer->due_ms = clock_boot_ms() + delay_ms;
+    try_later(writer, error);
 }
 
 static void describe_recovery(struct writer *writer, size_t rows, struct report *report)
@@ -449,12 +445,10 @@ static void settle(struct writer *writer, enum database_result result, const str
     if (result == DATABASE_DONE)
         settle_done(writer, began_ms);
     else
-        settle_kept(writer, result, error);
-    (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
-                   database_set_aside(writer->database));
+        settle_kept(writer, error);
 
     bool writing = writer->health.writing;
-    report->wake = was_writing != writing || result == DATABASE_RENEWED;
+    report->wake = was_writing != writing;
     if (report->wake && !writing)
         (void)snprintf(report->fault, sizeof report->fault, "%s", error->text);
     if (writing && !was_writing)
@@ -484,25 +478,94 @@ static void tell(struct writer *writer, const struct report *report)
         wake_owner(writer);
 }
 
-/* A copy of the list, so that the file is written without the lock; the texts are shared. */
+/* A copy of the list, so that the disk is used without the lock; the texts are shared. Only the list is
+ * to be freed. With the mutex held. */
+static struct channels snapshot_of(const struct writer *writer)
+{
+    struct channels snapshot = writer->channels;
+    snapshot.list = memory_new(snapshot.count, sizeof *snapshot.list);
+    if (snapshot.count > 0)
+        memcpy(snapshot.list, writer->channels.list, snapshot.count * sizeof *snapshot.list);
+    return snapshot;
+}
+
 static void write_totals(struct writer *writer)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    struct channels snapshot = writer->channels;
-    size_t size = snapshot.count * sizeof *snapshot.list;
-    struct known_channel *list memory_auto = memory_new(snapshot.count, sizeof *snapshot.list);
-    if (size > 0)
-        memcpy(list, snapshot.list, size);
-    snapshot.list = list;
+    struct channels snapshot = snapshot_of(writer);
     writer->totals_due = false;
     (void)pthread_mutex_unlock(&writer->mutex);
 
     struct error error = {""};
     bool good = totals_file_write(writer->totals_path, &snapshot, &error) == STATUS_OK;
+    free(snapshot.list);
     if (!good && !writer->totals_failing)
         say(writer, LOG_LEVEL_WARNING, error.text);
     writer->totals_failing = !good;
     writer->totals_written_ms = clock_boot_ms();
+}
+
+/* With the mutex held. The other file is written at once. If that is damaged too, the disk is broken: then
+ * not one file after another is set aside, but ever fewer. */
+static void settle_renewed(struct writer *writer, const struct outboxes *found,
+                           const struct error *error)
+{
+    struct history_health *health = &writer->health;
+    channels_forget_stored(&writer->channels);
+    outboxes_restart(&writer->outboxes, found);
+    queue_event(writer, "history_renewed", error->text);
+    writer->renewals++;
+    writer->files++;
+    int64_t delay_ms = writer->renewals == 1 ? 0 : bounded(writer->renewals, 1, 1, 60) * 60000;
+    writer->retry_delay_ms = delay_ms;
+    writer->due_ms = clock_boot_ms() + delay_ms;
+    (void)snprintf(health->problem, sizeof health->problem, "%.*s", (int)sizeof health->problem - 1,
+                   error->text);
+    (void)snprintf(health->set_aside, sizeof health->set_aside, "%s",
+                   database_set_aside(writer->database));
+    (void)snprintf(health->restored, sizeof health->restored, "%s",
+                   database_restored_from(writer->database));
+}
+
+static void show_life(void *context)
+{
+    struct writer *writer = context;
+    (void)pthread_mutex_lock(&writer->mutex);
+    writer->health.progress++;
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+/* The file is damaged or gone: another one, from a copy where there is one. Readings wait in the queue
+ * meanwhile. A copy that turned out damaged as soon as it was written to is not taken again. */
+static void renew(struct writer *writer)
+{
+    const struct history_backup_options hooks = {
+        .stop = &writer->give_up, .alive = show_life, .alive_context = writer};
+    struct report report = {0};
+    struct error error = {""};
+    struct outboxes found = {.writing = INT64_MAX};
+    write_totals(writer); /* a kill before the end must not cost any */
+    (void)pthread_mutex_lock(&writer->mutex);
+    struct channels memory = snapshot_of(writer);
+    bool again = writer->renewals > 0;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    enum database_result result =
+        database_renew(writer->database, again ? NULL : &memory, &hooks, &error);
+    free(memory.list);
+    if (result == DATABASE_RENEWED)
+        database_outboxes(writer->database, &found);
+
+    (void)pthread_mutex_lock(&writer->mutex);
+    report.wake = result == DATABASE_RENEWED || strncmp(writer->health.problem, error.text,
+                                                        sizeof writer->health.problem - 1) != 0;
+    if (report.wake)
+        (void)snprintf(report.fault, sizeof report.fault, "%s", error.text);
+    if (result == DATABASE_RENEWED)
+        settle_renewed(writer, &found, &error);
+    else
+        try_later(writer, &error);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    tell(writer, &report);
 }
 
 /* With the mutex held: whether another turn is wanted, and if a refusing disk is to be asked again
@@ -520,9 +583,18 @@ static bool wants_turn(struct writer *writer, enum database_result result, bool 
     int64_t left = writer->stop_deadline_ms - clock_boot_ms();
     if (*clean || left <= 0)
         return false;
-    if (result == DATABASE_RETRY)
+    if (result != DATABASE_DONE)
         wait_for(writer, left < RETRY_MIN_MS ? left : RETRY_MIN_MS);
     return true;
+}
+
+/* A clock that nobody sets may be wrong for days on end, and the file then bears it out. So by such a
+ * one a day's deleting takes two days' worth at most: that keeps up with what is recorded, and a clock
+ * that is months ahead costs days, not everything. */
+static bool limits_hold(struct writer *writer)
+{
+    return clock_sync() == CLOCK_SYNCHRONISED ||
+           database_bound(writer->database, &writer->limits, DELETE_UNSURE_MS);
 }
 
 static void begin_deleting(struct writer *writer)
@@ -539,6 +611,7 @@ static void begin_deleting(struct writer *writer)
         writer->limits.before_ms[i] = keep_ms > 0 && keep_ms < now_ms ? now_ms - keep_ms : 0;
         writer->deleting = writer->deleting || writer->limits.before_ms[i] > 0;
     }
+    writer->deleting = writer->deleting && limits_hold(writer);
 }
 
 /* Putting together what is over, and deleting what is old, in steps between transactions. */
@@ -622,6 +695,8 @@ static bool turn(struct writer *writer, bool *clean)
     (void)pthread_mutex_unlock(&writer->mutex);
 
     tell(writer, &report);
+    if (result == DATABASE_LOST)
+        renew(writer);
     do_job(writer, result);
     /* Not by a clock that is not set: what is old enough to be deleted is not known then. */
     if (more && result == DATABASE_DONE && writer->retry_delay_ms == 0 && !writer->held)
@@ -814,6 +889,7 @@ static void silence(struct writer *writer)
 /* The thread keeps to the deadline by itself; this waits a little longer for its last words. */
 static bool wait_until_finished(struct writer *writer, int64_t timeout_ms)
 {
+    atomic_store(&writer->give_up, true);
     (void)pthread_mutex_lock(&writer->mutex);
     writer->stopping = true;
     writer->stop_deadline_ms = clock_boot_ms() + timeout_ms;

@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,10 +74,30 @@ static void sync_folder_of(const char *path)
         (void)fsync(fd);
 }
 
-enum status file_replace(const char *path, const void *bytes, size_t length, unsigned mode,
+enum status file_target(const char *path, char target[PATH_MAX], struct error *error)
+{
+    struct stat status;
+    if (snprintf(target, PATH_MAX, "%s", path) >= PATH_MAX)
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    if (lstat(path, &status) != 0)
+        return STATUS_OK; /* what is in the way of making it is told by the opening */
+    if (S_ISLNK(status.st_mode) && (realpath(path, target) == NULL || lstat(target, &status) != 0))
+        return error_set(error, STATUS_USAGE,
+                         "%s is a symbolic link that leads to no file. Name another file.", path);
+    if (S_ISREG(status.st_mode))
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "%s is not a file that could be replaced. Name another one.", path);
+}
+
+enum status file_replace(const char *name, const void *bytes, size_t length, unsigned mode,
                          struct error *error)
 {
     char temporary[PATH_MAX];
+    char path[PATH_MAX];
+    enum status status = file_target(name, path, error);
+    if (status != STATUS_OK)
+        return status;
     if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     fd_auto int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);

@@ -5,6 +5,7 @@
 
 #include "drivers/base/status.h"
 
+#include <limits.h>
 #include <stddef.h>
 
 /** The whole file as a new NUL-terminated buffer (free()). STATUS_NO_ANSWER if there is none,
@@ -12,7 +13,15 @@
 enum status file_read(const char *path, size_t limit, char **bytes, size_t *length,
                       struct error *error);
 
-/** Writes path.new, syncs it, renames it over path, syncs the folder. */
+/**
+ * Whether a new file may take that name, which whoever renames one over another asks first: only where
+ * there is nothing, or a file. A device, a pipe or a socket would be gone for all programs (/dev/null!).
+ * A symbolic link is followed, so that the file it leads to is replaced and not the link; target
+ * receives the name to use. STATUS_USAGE if it may not, with what to do.
+ */
+enum status file_target(const char *path, char target[PATH_MAX], struct error *error);
+
+/** Writes path.new, syncs it, renames it over path, syncs the folder. As file_target. */
 enum status file_replace(const char *path, const void *bytes, size_t length, unsigned mode,
                          struct error *error);
 

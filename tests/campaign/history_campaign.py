@@ -75,7 +75,7 @@ class Campaign:
 
     def mount(self):
         """A small file system at data/, where one may be mounted."""
-        self.mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "bl2mqtt-test", str(self.data)],
+        self.mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "bl2mqtt-test", str(self.data)],
                                       capture_output=True).returncode == 0
         if not self.mounted:
             print("nothing can be mounted here: the disk is not filled")
@@ -99,6 +99,9 @@ class Campaign:
     def judge(self):
         messages = list(self.watch.messages)
         self.judged += house.judge_states(messages, self.keys, self.floor)
+        for message in messages:
+            if message["topic"] == "bl2mqtt/bridge/event" and "goes on from the copy" in message["payload"]:
+                self.count("times it went on from a copy")
         del self.watch.messages[:len(messages)]
 
     def kill(self):
@@ -229,7 +232,10 @@ class Campaign:
 
     def written_again(self):
         before = self.stored_rows()
-        wait_for(lambda: self.stored_rows() > before, 45, "the history to be written again", every=0.1)
+        try:
+            wait_for(lambda: self.stored_rows() > before, 45, "the history to be written again", every=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error} than {before}, now {self.stored_rows()}\n{self.service.output[-3000:]}") from None
 
     def stored_rows(self):
         with contextlib.suppress(sqlite3.Error):
@@ -249,15 +255,26 @@ class Campaign:
         self.count(f"damaged {'log' if path.name.endswith('wal') else 'file'} {how}")
 
     def damaged_running(self):
+        if self.dice.random() < 0.5:
+            self.copy()
         self.damage("while running")
         self.metering(self.dice.uniform(0.5, 1.5))
-        self.written_again()
+        # The writer has the pages it needs in memory; it may not notice for long that nobody else can read them.
+        if self.stored_rows() > 0:
+            self.written_again()
+        else:
+            self.count("times only others saw the damage")
         # A page that nobody reads stays damaged without a word until the file is checked: at the start
         # after an unclean stop.
         self.kill()
         self.judge()
         self.start()
         self.written_again()
+
+    def copy(self):
+        """The newest of two; of a history that is damaged already there is none."""
+        status = harness.run("history", "backup", "--database", self.stored.path, "--keep", 2).returncode
+        self.count("copies made" if status == 0 else f"copies refused ({status})")
 
     def damaged_killed(self):
         self.kill()

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import house
-from harness import preloaded, wait_for, write_config
+from harness import preloaded, run, wait_for, write_config
 
 LOADS = {"a": 15000, "b": -9000}
 
@@ -194,3 +194,48 @@ def test_damaged_while_stopped(folder, broker, spawn, chips, seed, killed):
     house.judge_states(watch.messages, house.announced_keys(watch.messages))
     assert process.stop() == 0
     assert stored.query("PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("copy", [True, False], ids=["copy", "none"])
+def test_damaged_while_running(folder, broker, spawn, chips, seed, copy):
+    """Metering goes on, and the history goes on from the newest copy where there is one, without a restart."""
+    stored, dice = house.Stored(folder), random.Random(seed)
+    watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
+    config = write_config(folder, broker.url, [house.house(folder)], history={"commit_interval": "400ms"})
+    process = spawn("--config", config, "run")
+    wait_metering(watch)
+    for name, chip in chips.items():
+        house.load(chip, LOADS[name])
+    watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) > 0)
+    age(stored.path)
+    newest = 0
+    if copy:
+        assert run("history", "backup", "--database", stored.path).returncode == 0
+        newest = stored.newest_ms()
+    time.sleep(1)
+    watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None)
+    db = sqlite3.connect(stored.path)  # what is in the log alone would not be hit
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    damage(stored.path, dice, 0.02, 1)
+
+    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed", 20)
+    assert ("goes on from the copy" in event["message"]) == copy
+    health = watch.wait("bl2mqtt/bridge/health", lambda h: any("set aside" in problem for problem in h["problems"]))
+    assert ("goes on from the copy" in json.dumps(health["problems"])) == copy
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 20)
+    house.settle(chips, folder)
+    assert process.running()
+    house.judge_states(watch.messages, house.announced_keys(watch.messages))
+    assert process.stop() == 0
+    assert stored.query("PRAGMA integrity_check") == [("ok",)]
+    rows, = stored.query("SELECT count(*), min(key) >> 15, max(key >> 15) FROM reading")
+    assert (rows[0] > 30000) == copy
+    if copy:
+        assert stored.query("SELECT count(*) FROM reading WHERE key >> 15 BETWEEN ? AND ?", newest - 500, newest)[0][0]
+    totals = stored.totals()
+    assert run("history", "verify", stored.path).returncode == 0
+    process = spawn("--config", config, "run")
+    process.wait_line("house b is online", 15)
+    assert process.stop() == 0
+    assert stored.totals() == totals

@@ -3,6 +3,7 @@
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,11 +90,57 @@ static void test_make_folder(void **unused)
     assert_non_null(strstr(error.text, "bridge.data_dir"));
 }
 
+/* A rename would take them away from everybody. */
+static void test_only_files_are_replaced(void **unused)
+{
+    (void)unused;
+    char fifo[96], file[96], link[96], dangling[96], target[PATH_MAX], real[PATH_MAX];
+    struct stat status;
+    struct error error = {""};
+    (void)snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    (void)snprintf(file, sizeof file, "%s/file", folder);
+    (void)snprintf(link, sizeof link, "%s/link", folder);
+    (void)snprintf(dangling, sizeof dangling, "%s/dangling", folder);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink("fifo", link), 0);
+    assert_int_equal(symlink("nothing", dangling), 0);
+    const char *const refused[] = {fifo, link, dangling, folder};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        error.text[0] = '\0';
+        assert_int_equal(file_replace(refused[i], "x", 1, 0600, &error), STATUS_USAGE);
+        assert_non_null(strstr(error.text, refused[i]));
+    }
+    assert_true(stat(fifo, &status) == 0 && S_ISFIFO(status.st_mode));
+    assert_true(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
+    assert_true(lstat(dangling, &status) == 0 && S_ISLNK(status.st_mode));
+
+    /* what a link leads to is replaced, and the link stays */
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(file_replace(file, "old", 3, 0600, &error), STATUS_OK);
+    assert_int_equal(file_replace(link, "newer", 5, 0600, &error), STATUS_OK);
+    assert_true(lstat(link, &status) == 0 && S_ISLNK(status.st_mode));
+    assert_true(lstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 5);
+    assert_int_equal(file_target(link, target, &error), STATUS_OK);
+    assert_string_equal(target, realpath(file, real));
+
+    /* a name that is free, and one that does not fit */
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(file_target(link, target, &error), STATUS_OK);
+    assert_string_equal(target, link);
+    char long_name[PATH_MAX + 10];
+    memset(long_name, 'x', sizeof long_name);
+    long_name[sizeof long_name - 1] = '\0';
+    assert_int_equal(file_target(long_name, target, &error), STATUS_USAGE);
+    assert_int_equal(unlink(fifo) + unlink(file) + unlink(dangling), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replace_and_read),
         cmocka_unit_test(test_a_failed_replace_leaves_the_old_file),
+        cmocka_unit_test(test_only_files_are_replaced),
         cmocka_unit_test(test_make_folder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -319,6 +319,8 @@ static void test_rows_agree_with_readings_whatever_happens(void **state)
             station = again;
         }
     }
+    for (unsigned c = 0; c < CHANNELS; c++) /* with few steps forward no day would be over by now */
+        station_put(&station, c, ms + 24 * HOUR + 20 * c, 1000, 1, 0);
     station_commit(&station);
     catch_up(&station);
     station_close(&station);
@@ -516,6 +518,36 @@ static void test_a_clock_ahead_deletes_nothing(void **state)
     }
     station_commit(&station);
     assert_true(database_may_delete(station.database, now_ms, 0)); /* set right again */
+    station_close(&station);
+}
+
+/* What a clock that nobody sets deletes at a time. */
+static void test_bounded_deleting(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("UTC");
+    struct station station;
+    station_open(&station, folder->database);
+    struct rows_limits limits = {{INT64_MAX, 0, 7}};
+    assert_true(database_bound(station.database, &limits, 2 * DAY)); /* nothing is there */
+    for (int64_t ms = BEGIN_MS; ms < BEGIN_MS + 5 * DAY; ms += HOUR / 4)
+        station_put(&station, 0, ms, 31790, 3, 0);
+    station_commit(&station);
+    catch_up(&station);
+    limits = (struct rows_limits){{BEGIN_MS + 4 * DAY, 0, BEGIN_MS + DAY}};
+    for (int day = 2; day <= 4; day += 2) {
+        limits.before_ms[0] = BEGIN_MS + 4 * DAY;
+        assert_true(database_bound(station.database, &limits, 2 * DAY));
+        assert_int_equal(limits.before_ms[0], BEGIN_MS + day * DAY);
+        assert_int_equal(limits.before_ms[1], 0);              /* for ever stays for ever */
+        assert_int_equal(limits.before_ms[2], BEGIN_MS + DAY); /* less stays less */
+        limits.before_ms[2] = 0;
+        for (bool more = true; more;)
+            assert_true(database_tend(station.database, &limits, &more));
+        assert_int_equal(ask_number(folder->database, "SELECT min(key) >> 15 FROM reading"),
+                         BEGIN_MS + day * DAY);
+        limits.before_ms[2] = BEGIN_MS + DAY;
+    }
     station_close(&station);
 }
 
@@ -978,6 +1010,7 @@ int main(void)
         TEST(test_days_quarters_and_totals_agree_in_every_zone),
         TEST(test_old_rows_go_in_steps_and_energy_stays),
         TEST(test_a_clock_ahead_deletes_nothing),
+        TEST(test_bounded_deleting),
         TEST(test_a_young_file_is_asked_in_few_steps),
         TEST(test_random_recalibrations),
         TEST(test_what_cannot_be_recalibrated),
