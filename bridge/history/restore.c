@@ -172,7 +172,7 @@ enum status restore_copy(const char *path, const char *copy, const struct channe
                          const char *sentence, unsigned *raised, struct error *error)
 {
     char partial[PATH_MAX];
-    unsigned unused;
+    unsigned unused = 0;
     unsigned *count = raised == NULL ? &unused : raised;
     *count = 0;
     int length = snprintf(partial, sizeof partial, "%s.restoring", path);

@@ -220,10 +220,16 @@ static const struct image *update_for(const struct updates *updates,
     return newest;
 }
 
+static bool is_same(const struct device_update *a, const struct device_update *b)
+{
+    return strcmp(a->installed, b->installed) == 0 && strcmp(a->latest, b->latest) == 0 &&
+           a->in_progress == b->in_progress && a->percentage == b->percentage;
+}
+
 static void tell(struct updates *updates, struct module_entry *entry,
                  const struct device_update *update)
 {
-    bool same = memcmp(&entry->told, update, sizeof *update) == 0;
+    bool same = is_same(&entry->told, update);
     entry->told = *update;
     if (!same && !updates->closing)
         updates->options.changed(updates->options.context, entry->device, update);
@@ -237,7 +243,7 @@ static void set_version(char version[40], const char *text)
         if ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
             (*text >= '0' && *text <= '9') || strchr("._+-", *text) != NULL)
             version[length++] = *text;
-    memset(version + length, 0, 40 - length); /* compared byte by byte */
+    version[length] = '\0';
 }
 
 static void offer(struct updates *updates, struct module_entry *entry)

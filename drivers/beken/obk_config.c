@@ -237,7 +237,7 @@ static bool set_hex(uint8_t *bytes, size_t size, const char *text)
     if (strlen(text) != 2 * size || strspn(text, "0123456789abcdefABCDEF") != 2 * size)
         return false;
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+        bytes[i] = (uint8_t)(hex_digit(text[2 * i]) * 16 + hex_digit(text[2 * i + 1]));
     return true;
 }
 
