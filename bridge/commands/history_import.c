@@ -2,8 +2,8 @@
 /* bl2mqtt history import: energy that others counted, from their files. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
+#include "bridge/commands/history_print.h"
 #include "bridge/history/foreign_import.h"
-#include "bridge/history/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
@@ -177,14 +177,6 @@ static enum status parse(int argc, char **argv, struct options *options)
     return options->help ? STATUS_OK : complete(argc, argv, options);
 }
 
-static char *time_of(int64_t wall_ms, char buffer[64])
-{
-    struct text text;
-    text_init(&text, buffer, 64);
-    time_text_append(&text, wall_ms);
-    return buffer;
-}
-
 static double kwh(int64_t uwh)
 {
     return (double)uwh / 1e9;
@@ -196,7 +188,7 @@ static enum status print_json(const struct options *options,
                               const struct foreign_import_report *report)
 {
     const struct foreign_parsed *parsed = &report->parsed;
-    char first[64], last[64];
+    char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
     json_t *rows = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "used", (json_int_t)parsed->rows, "unreadable",
         (json_int_t)parsed->unreadable, "other_sources", (json_int_t)parsed->others, "unsorted",
@@ -212,9 +204,10 @@ static enum status print_json(const struct options *options,
                   options->import.file, "format", foreign_format_name(parsed->format), "dry_run",
                   (int)options->import.dry_run, "id",
                   report->id == 0 ? json_null() : json_integer(report->id), "from",
-                  time_of(parsed->first_ms, first), "to", time_of(parsed->last_ms, last), "rows",
-                  rows, "quarters", quarters, "new_kwh", kwh(report->new_uwh), "known_kwh",
-                  kwh(report->same_uwh), "measured_kwh", kwh(report->measured_uwh)),
+                  history_print_time(parsed->first_ms, first), "to",
+                  history_print_time(parsed->last_ms, last), "rows", rows, "quarters", quarters,
+                  "new_kwh", kwh(report->new_uwh), "known_kwh", kwh(report->same_uwh),
+                  "measured_kwh", kwh(report->measured_uwh)),
         JSON_INDENT(2));
 }
 
@@ -228,10 +221,10 @@ static enum status print_text(const struct options *options,
                               const struct foreign_import_report *report, struct error *error)
 {
     const struct foreign_parsed *parsed = &report->parsed;
-    char first[64], last[64];
+    char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
     (void)printf("%s, format %s, %s to %s:\n", options->import.file,
-                 foreign_format_name(parsed->format), time_of(parsed->first_ms, first),
-                 time_of(parsed->last_ms, last));
+                 foreign_format_name(parsed->format), history_print_time(parsed->first_ms, first),
+                 history_print_time(parsed->last_ms, last));
     print_count(parsed->rows, "rows with a time and a value");
     print_count(parsed->unreadable, "rows without");
     print_count(parsed->others, "rows of other sources");
@@ -273,10 +266,10 @@ struct listing {
 static bool list_file(void *context, const struct foreign_file *file)
 {
     struct listing *listing = context;
-    char made[64], first[64], end[64];
-    (void)time_of(file->made_ms, made);
-    (void)time_of(file->first_ms, first);
-    (void)time_of(file->end_ms, end);
+    char made[HISTORY_PRINT_SIZE], first[HISTORY_PRINT_SIZE], end[HISTORY_PRINT_SIZE];
+    (void)history_print_time(file->made_ms, made);
+    (void)history_print_time(file->first_ms, first);
+    (void)history_print_time(file->end_ms, end);
     listing->any = true;
     if (listing->list == NULL)
         return printf("%4" PRId64 "  %s  %s %s  %s (%s): %.3f kWh, produced %.3f, %s to %s\n",

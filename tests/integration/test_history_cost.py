@@ -196,7 +196,8 @@ def test_the_configuration_is_checked(folder):
     result = run("--config", config, "history", "cost", "--device", "house", "--database", folder / "none.db")
     assert result.returncode == 2 and "has no tariffs" in result.stderr
     for args, words in [((), "which device"), (("--device", "x", "--bucket", "hour"), "day, month or year"),
-                        (("--device", "x", "y"), "one word too many")]:
+                        (("--device", "x", "y"), "one word too many"),
+                        (("--device", "x", "--csv", "--json"), "not both")]:
         result = run("--config", config, "history", "cost", *args)
         assert result.returncode == 2 and words in result.stderr
 
