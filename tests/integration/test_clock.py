@@ -23,14 +23,6 @@ INTERVAL_S = 0.25
 
 
 @pytest.fixture
-def chips(folder):
-    started = {name: house.meter(folder / f"usb-{name}") for name in "ab"}
-    yield started
-    for chip in started.values():
-        chip.close()
-
-
-@pytest.fixture
 def clock(folder):
     return house.Clock(folder)
 

@@ -10,8 +10,6 @@ import socket
 import threading
 import time
 
-import pytest
-
 import house
 from harness import BINARY, preloaded, wait_for, write_config
 
@@ -20,14 +18,6 @@ INTERVAL_MS = 500
 MARGIN_MS = 400  # less than one interval: not a single poll may be missed
 STOP_S = next(float(line.split("=")[1].rstrip("s\n")) for line in
               open(pathlib.Path(__file__).parents[2] / "packaging/bl2mqtt.service") if line.startswith("TimeoutStopSec"))
-
-
-@pytest.fixture
-def chips(folder):
-    started = {name: house.meter(folder / f"usb-{name}") for name in "ab"}
-    yield started
-    for chip in started.values():
-        chip.close()
 
 
 def start(spawn, folder, server, env):
