@@ -70,6 +70,7 @@ int64_t database_newest_ms(struct database *database);
 
 /** How far the sinks have got; none of it if that cannot be read. */
 void database_outboxes(struct database *database, struct outboxes *outboxes);
+
 /** The copy that it goes on from since, "" if from none. Borrowed. */
 const char *database_restored_from(const struct database *database);
 
