@@ -13,10 +13,13 @@
 #include <stdint.h>
 
 enum driver_event {
-    DRIVER_CHIP_RESET,   /**< the chip lost its settings; they were written again */
-    DRIVER_LINE_NOISY,   /**< many frames were damaged in the last minute */
-    DRIVER_PORT_GONE,    /**< the adapter was unplugged */
-    DRIVER_PORT_BACK,    /**< ... and is back */
+    DRIVER_CHIP_RESET, /**< the chip lost its settings; they are written again, but not at once: its
+                            power-on settings are the only witness, until this is on disk */
+    DRIVER_CHIP_BEGAN, /**< likewise, at first contact: it restarted since it was last set up, if it
+                            ever was */
+    DRIVER_LINE_NOISY, /**< many frames were damaged in the last minute */
+    DRIVER_PORT_GONE,  /**< the adapter was unplugged */
+    DRIVER_PORT_BACK,  /**< ... and is back */
     DRIVER_CHIP_CHANGED, /**< answers at another baud rate than configured, or the like */
     DRIVER_UNIT_CHANGED, /**< the source counts energy in another unit; readings go on in theirs */
     DRIVER_SOURCE_RESTARTED, /**< the module that reads the chip restarted */

@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 5;            -- number of the last migration
+PRAGMA user_version = 6;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -63,7 +63,8 @@ CREATE TABLE total (
     held_exported_uwh INTEGER NOT NULL DEFAULT 0 CHECK (held_exported_uwh >= 0)
 ) STRICT;
 
--- The readings: key = (milliseconds << 15) | channel number.
+-- The readings: key = (milliseconds << 15) | channel number. The view `reading`, below, is what to ask;
+-- these tables are how a reading lies in the file, in 29 bytes.
 --
 -- Why one packed integer: it is the row's own number, so there is no second index, and rows arrive
 -- in its order, so they are appended at the right edge of one tree. SQLite fills pages completely
@@ -73,19 +74,51 @@ CREATE TABLE total (
 -- the key: time t begins at key t << 15. 15 bits leave room for 32767 channels, 48 for the time.
 --
 -- When the key is taken (the clock was set back), the next free millisecond is used: no reading is
--- lost and none replaces another. NULL: not measured. 0 and 1 take no bytes. imported and exported
--- are the counts of energy that this reading added to the total.
-CREATE TABLE reading (
+-- lost and none replaces another. NULL: not measured. 0 and 1 take no bytes, -128 to 127 one.
+--
+-- frequency: less 20000, whatever the source (a BL0942's at 50 Hz).
+-- counted: the counts of energy that this reading added to the total, positive if imported, negative
+-- if exported, times 32; plus the flags (drivers/reading.h).
+CREATE TABLE sample (
     key INTEGER PRIMARY KEY,
     voltage INTEGER,
     current INTEGER,
     power INTEGER,
-    energy INTEGER,
     frequency INTEGER,
-    flags INTEGER NOT NULL,
-    imported INTEGER NOT NULL,
+    counted INTEGER NOT NULL
+) STRICT;
+
+-- The source's own counter of energy, as read. A BL0942's is not kept of every reading, as while it runs
+-- on it says no more than the counts: of each minute the first one, each with the flag of a restarted
+-- chip, and each that the greatest load does not explain (a wrap, a restart, a misread one), together
+-- with the one before it. Of other sources it is kept of every reading that has one.
+CREATE TABLE sample_counter (
+    key INTEGER PRIMARY KEY REFERENCES sample (key) ON DELETE CASCADE,
+    energy INTEGER NOT NULL
+) STRICT;
+
+-- Exported counts of readings that have imported ones as well; they have taken over those of readings
+-- that memory had no room for. Hardly ever a row.
+CREATE TABLE sample_exported (
+    key INTEGER PRIMARY KEY REFERENCES sample (key) ON DELETE CASCADE,
     exported INTEGER NOT NULL
 ) STRICT;
+
+-- The readings as they were measured. energy is NULL where it was not kept. imported and exported are
+-- the counts of energy that this reading added to the total. What is not asked for costs nothing.
+CREATE VIEW reading (key, voltage, current, power, energy, frequency, flags, imported, exported) AS
+SELECT
+    key, voltage, current, power,
+    (SELECT energy FROM sample_counter WHERE sample_counter.key = sample.key),
+    frequency + 20000,
+    counted & 31,
+    max(counted >> 5, 0),
+    CASE
+        WHEN counted < 0 THEN -(counted >> 5)
+        WHEN counted < 32 THEN 0
+        ELSE coalesce((SELECT exported FROM sample_exported WHERE sample_exported.key = sample.key), 0)
+    END
+FROM sample;
 
 -- What happened, for people. Key as in reading; number 0: about the bridge. kind: a stable word.
 CREATE TABLE event (

@@ -177,6 +177,13 @@ static enum status parse(int argc, char **argv, struct options *options)
     return options->help ? STATUS_OK : complete(argc, argv, options);
 }
 
+/* A file without energy has no span. */
+static const char *span_of(const struct foreign_parsed *parsed, int64_t wall_ms,
+                           char buffer[HISTORY_PRINT_SIZE])
+{
+    return parsed->last_ms == 0 ? NULL : history_print_time(wall_ms, buffer);
+}
+
 static double kwh(int64_t uwh)
 {
     return (double)uwh / 1e9;
@@ -200,12 +207,12 @@ static enum status print_json(const struct options *options,
                   "measured", (json_int_t)report->quarters_measured);
     return command_print_json(
         NAME,
-        json_pack("{s:s, s:s, s:b, s:o, s:s, s:s, s:o, s:o, s:f, s:f, s:f}", "file",
+        json_pack("{s:s, s:s, s:b, s:o, s:s?, s:s?, s:o, s:o, s:f, s:f, s:f}", "file",
                   options->import.file, "format", foreign_format_name(parsed->format), "dry_run",
                   (int)options->import.dry_run, "id",
                   report->id == 0 ? json_null() : json_integer(report->id), "from",
-                  history_print_time(parsed->first_ms, first), "to",
-                  history_print_time(parsed->last_ms, last), "rows", rows, "quarters", quarters,
+                  span_of(parsed, parsed->first_ms, first), "to",
+                  span_of(parsed, parsed->last_ms, last), "rows", rows, "quarters", quarters,
                   "new_kwh", kwh(report->new_uwh), "known_kwh", kwh(report->same_uwh),
                   "measured_kwh", kwh(report->measured_uwh)),
         JSON_INDENT(2));
@@ -222,9 +229,11 @@ static enum status print_text(const struct options *options,
 {
     const struct foreign_parsed *parsed = &report->parsed;
     char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
-    (void)printf("%s, format %s, %s to %s:\n", options->import.file,
-                 foreign_format_name(parsed->format), history_print_time(parsed->first_ms, first),
-                 history_print_time(parsed->last_ms, last));
+    (void)printf("%s, format %s", options->import.file, foreign_format_name(parsed->format));
+    if (parsed->last_ms != 0)
+        (void)printf(", %s to %s", history_print_time(parsed->first_ms, first),
+                     history_print_time(parsed->last_ms, last));
+    (void)printf(":\n");
     print_count(parsed->rows, "rows with a time and a value");
     print_count(parsed->unreadable, "rows without");
     print_count(parsed->others, "rows of other sources");

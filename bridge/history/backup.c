@@ -3,6 +3,7 @@
 
 #include "bridge/history/reader.h"
 #include "bridge/history/sql.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
@@ -17,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* More than time zones, leap seconds and a clock that was put right a little can make. */
+#define AHEAD_MS (24 * 3600 * INT64_C(1000))
 #define STEP_PAGES 1024
 #define WORD "backup"
 #define ROOM_LEFT 32000000ULL /* bytes that a copy leaves free */
@@ -306,6 +309,7 @@ static void add_copy(struct history_backups *backups, const char *folder, const 
         .path = memory_copy_text(path),
         .made_ms = stamp_ms(name + prefix),
         .bytes = status.st_size,
+        .ahead = stamp_ms(name + prefix) > clock_wall_ms() + AHEAD_MS,
     };
 }
 
@@ -313,6 +317,10 @@ static int compare_files(const void *left, const void *right)
 {
     const struct history_backup_file *a = left;
     const struct history_backup_file *b = right;
+    /* One stamped by a clock that was years ahead would pass for the newest until then: new ones would be
+     * deleted in its stead, and it would be restored in theirs. */
+    if (a->ahead != b->ahead)
+        return a->ahead ? -1 : 1;
     return strcmp(a->path, b->path);
 }
 

@@ -46,10 +46,11 @@ struct history_backup_file {
     char *path;
     int64_t made_ms; /**< by its name */
     int64_t bytes;
+    bool ahead; /**< by more than a day: the clock was wrong, nobody knows how old it is */
 };
 
 struct history_backups {
-    struct history_backup_file *list; /**< the oldest first */
+    struct history_backup_file *list; /**< those ahead first, then the oldest */
     size_t count;
     size_t capacity;
 };

@@ -135,8 +135,8 @@ static int check_contents(sqlite3 *db, const char *path, bool *sound)
     int64_t unused;
     if (code == SQLITE_OK && *sound)
         code = sql_integer(db,
-                           "SELECT sum(flags) FROM (SELECT flags FROM reading ORDER BY key DESC "
-                           "LIMIT 100000)",
+                           "SELECT max(counted) FROM (SELECT counted FROM sample ORDER BY key "
+                           "DESC LIMIT 100000)",
                            &unused);
     return code;
 }
@@ -162,16 +162,19 @@ static int set_modes(sqlite3 *db)
     /* An import of years or a recalibration is one transaction of another process; readings wait in
      * the queue meanwhile, and it is nothing to be alarmed about. */
     (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
-    /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
-     * that a long reader's swelling does not stay. */
     /* A transaction writes the page at the table's right edge and that of the totals, whatever is new
-     * in them: with pages of half the usual size a day's writing was measured at 65 MB instead of 85
-     * (two channels, a commit every 20 s). A file that exists keeps its size. */
-    int code = sql_run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL");
+     * in them, so small pages write less: a day (two channels, a commit every 5 s) was measured at 61 MB
+     * with pages of 1 KiB, 99 MB with 2 KiB; half a KiB would make the file bigger. A file that exists
+     * keeps its size. */
+    int code = sql_run(db, "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL");
+    /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
+     * that a long reader's swelling does not stay. What is deleted every day need not be overwritten
+     * with zeros, which Debian's SQLite does by default. */
     if (code == SQLITE_OK)
         code = sql_run(db, "PRAGMA synchronous = FULL;"
-                           "PRAGMA wal_autocheckpoint = 2000;"
-                           "PRAGMA journal_size_limit = 4194304;");
+                           "PRAGMA wal_autocheckpoint = 4000;"
+                           "PRAGMA journal_size_limit = 4194304;"
+                           "PRAGMA secure_delete = FAST;");
     return code;
 }
 
@@ -310,13 +313,16 @@ static bool go_on_from(struct database *database, const char *copy, const struct
 {
     char sentence[512];
     struct error error = {""};
-    unsigned raised = 0;
+    struct history_restored restored;
     enum status status;
     (void)snprintf(sentence, sizeof sentence, "The history goes on from the copy %.180s.", copy);
-    if (restore_copy(database->path, copy, known, sentence, &raised, &error) != STATUS_OK) {
+    if (restore_replace(database->path, copy, known, "damaged", sentence, &restored, &error) !=
+        STATUS_OK) {
         log_warning(database->log, "%s", error.text);
         return false;
     }
+    if (restored.kept[0] != '\0') /* else by the copy before this one */
+        (void)snprintf(database->set_aside, sizeof database->set_aside, "%s", restored.kept);
     if (attach(database, TO_LOAD, channels, &error, &status) != SOUND) {
         log_warning(database->log, "%s", error.text);
         detach(database, true);
@@ -330,7 +336,7 @@ static bool go_on_from(struct database *database, const char *copy, const struct
         "The damaged history was set aside as %s. It goes on from the copy %s; %u totals are "
         "later ones, from the damaged file or %s.totals.json. The readings since that copy "
         "are still in the damaged file (\".recover\" of sqlite3(1) reads them).",
-        database->set_aside, copy, raised, database->path);
+        database->set_aside, copy, restored.raised, database->path);
     return true;
 }
 
@@ -342,12 +348,22 @@ static bool restore_newest(struct database *database, struct channels *channels)
     bool restored = false;
     (void)history_backups(base, &backups, NULL); /* a folder that is missing has no copies */
     if (backups.count > 0)
-        restore_gather(database->path, database->set_aside, &known);
+        restore_gather(database->path, database->path, &known);
     for (size_t i = backups.count; i > 0 && !restored; i--)
         restored = go_on_from(database, backups.list[i - 1].path, &known, channels);
     channels_free(&known);
     history_backups_free(&backups);
     return restored;
+}
+
+/* Nothing could take its place (the disk is full): the next start shall find it, not a file that looks
+ * as if there had never been more, and restore the newest copy then. */
+static void put_back(struct database *database)
+{
+    history_backup_remove(database->path); /* what was begun of a fresh one */
+    if (!rescue_rename_back(database->set_aside, database->path))
+        log_error(database->log, "The damaged history is now %s; it could not be moved back.",
+                  database->set_aside);
 }
 
 /* Without a copy, the set-aside file's small tables come into a fresh one before it is loaded. */
@@ -357,15 +373,19 @@ static enum status replace_at_open(struct database *database, struct channels *c
     detach(database, true);
     channels_free(channels);
     log_error(database->log, "%s", error->text);
-    enum status status =
-        rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside, error);
-    if (status != STATUS_OK)
-        return status;
     if (restore_newest(database, channels))
         return STATUS_OK;
-    status = attach_fresh(database, error);
+    enum status status = STATUS_OK;
+    if (database->set_aside[0] == '\0') /* else by a copy that was of no use after all */
+        status = rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside,
+                                  error);
     if (status != STATUS_OK)
         return status;
+    status = attach_fresh(database, error);
+    if (status != STATUS_OK) {
+        put_back(database);
+        return status;
+    }
     struct rescued rescued = rescue_salvage(database->set_aside, database->db);
     log_warning(database->log,
                 "The damaged history was set aside as %s and a fresh one begun; %u channels, %u "
@@ -398,15 +418,22 @@ bool database_in_use(const char *path)
     return held;
 }
 
+/* A disk that is full, failing, or became read-only by that may be well at the next attempt. */
+static bool may_pass(int reason)
+{
+    return reason == EROFS || reason == ENOSPC || reason == EDQUOT || reason == EIO;
+}
+
 enum status database_lock(const char *path, int *lock, struct error *error)
 {
     char *name memory_auto = lock_path(path);
     *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*lock < 0)
-        return error_set(error, STATUS_USAGE,
+        return error_set(error, may_pass(errno) ? STATUS_FAILED : STATUS_USAGE,
                          "The history %s cannot be opened: %s. Check that its folder exists and "
                          "that this user may write there.",
                          path, strerror(errno));
+    (void)sql_give_to_folder(*lock, name); /* if not, its user is told when it cannot be opened */
     if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
         return STATUS_OK;
     /* Not a matter of usage: it may be this service itself, stopped or reloading while the disk hangs.
@@ -422,6 +449,9 @@ static enum status open_locked(struct database *database, struct channels *chann
 {
     enum status status = STATUS_FAILED;
     struct error damage = {""};
+    if (restore_finish(database->path))
+        log_warning(database->log,
+                    "The history goes on from a copy; putting it in its place was interrupted.");
     enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
     if (verdict == UNUSABLE)
         return error_set(error, status, "%s", damage.text);
@@ -531,6 +561,7 @@ enum database_result database_write(struct database *database, struct channels *
                         "The history %s was moved or deleted while in use; a fresh one is begun.",
                         database->path);
         detach(database, false);
+        rescue_set_log_aside(database->path);
         database->lost = true;
     }
     if (database->db == NULL) {

@@ -29,8 +29,8 @@ struct database;
 enum status database_open(const char *path, const char *backup_folder, struct channels *channels,
                           struct log *log, struct database **database, struct error *error);
 
-/** Keeps services off the file at path until *lock is closed. STATUS_FAILED: one has it open;
- *  STATUS_USAGE: the lock's file cannot be made. */
+/** Keeps services off the file at path until *lock is closed. STATUS_FAILED: one has it open
+ *  (then *lock is not -1), or the disk is in the way. STATUS_USAGE: the lock's file cannot be made. */
 enum status database_lock(const char *path, int *lock, struct error *error);
 
 /** Whether a service has that file open; of a file that does not exist, false. */

@@ -100,6 +100,18 @@ static bool take_piece(void *context, int64_t from_ms, int64_t to_ms, int64_t im
     return true;
 }
 
+/* A few rows that repeat others are nothing; a file that begins with the newest would be left out
+ * almost whole, and look as if there had been no energy. */
+static enum status check_order(const struct foreign_parsed *parsed, struct error *error)
+{
+    if (parsed->unsorted * 2 <= parsed->rows)
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "%lld of %lld rows are not later than the row before: the file is not in the "
+                     "order of time. Sort it, the oldest row first.",
+                     (long long)parsed->unsorted, (long long)parsed->rows);
+}
+
 static enum status read_file(const struct foreign_import_options *options,
                              struct quarters *quarters, struct foreign_parsed *parsed,
                              struct error *error)
@@ -124,7 +136,7 @@ static enum status read_file(const struct foreign_import_options *options,
     }
     if (!standard)
         (void)fclose(file);
-    return status;
+    return status == STATUS_OK ? check_order(parsed, error) : status;
 }
 
 /* ---- what was measured here ---- */

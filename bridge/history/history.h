@@ -119,7 +119,7 @@ enum status history_start(struct history *history, struct error *error);
 void history_put_reading(struct history *history, unsigned number, const struct reading *reading,
                          int64_t imported, int64_t exported, const struct energy_state *state);
 
-/** Totals changed without a reading (set by the user). Committed at once. */
+/** Totals changed without a reading (set by the user), or a chip restarted. Committed at once. */
 void history_put_state(struct history *history, unsigned number, const struct energy_state *state);
 
 /** number 0: about the bridge, not a channel. kind: a stable word, at most 31 bytes; message: a

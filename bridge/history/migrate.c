@@ -14,6 +14,7 @@ extern const unsigned char migration_0002_calibration_origin[];
 extern const unsigned char migration_0003_rollups[];
 extern const unsigned char migration_0004_foreign_energy[];
 extern const unsigned char migration_0005_sinks[];
+extern const unsigned char migration_0006_compact_readings[];
 
 const struct migration *migrations(size_t *count)
 {
@@ -23,6 +24,7 @@ const struct migration *migrations(size_t *count)
         {3, "0003_rollups", (const char *)migration_0003_rollups},
         {4, "0004_foreign_energy", (const char *)migration_0004_foreign_energy},
         {5, "0005_sinks", (const char *)migration_0005_sinks},
+        {6, "0006_compact_readings", (const char *)migration_0006_compact_readings},
     };
     *count = sizeof list / sizeof list[0];
     return list;
@@ -68,8 +70,11 @@ static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct l
                          path);
     int code = copy_into(db, copy);
     if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy)) {
-        log_info(log, "The history %s is brought to format %d; as it was before it is kept as %s.",
-                 path, newest, copy);
+        log_info(
+            log,
+            "The history %s is being brought to format %d, which takes minutes if it is large; as "
+            "it was before it is kept as %s.",
+            path, newest, copy);
         return STATUS_OK;
     }
     if (code == SQLITE_OK)

@@ -24,6 +24,7 @@ struct queued_reading {
     int64_t imported;
     int64_t exported;
     unsigned number;
+    enum reading_kind kind; /**< of the channel; whether its counters are kept (samples.h) */
 };
 
 /** Zero-initialised: empty. */

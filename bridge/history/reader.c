@@ -10,6 +10,8 @@
 
 static enum status explain_open(const char *path, int code, sqlite3 *db, struct error *error)
 {
+    if (code == SQLITE_CANTOPEN_ISDIR)
+        return sql_explain(code, db, path, error);
     if ((code & 0xff) == SQLITE_CANTOPEN && access(path, F_OK) != 0)
         return error_set(error, STATUS_USAGE,
                          "There is no history at %s. The service makes it when it first runs.",

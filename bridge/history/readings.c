@@ -25,6 +25,9 @@ struct stream {
     const char *path;
     sqlite3 *db;
     sqlite3_stmt *rows;
+    sqlite3_stmt *counters; /* beside the rows: the view would look for one at every row */
+    int64_t counter_key;    /* of its row; -1: it is to be begun, INT64_MAX: there are no more */
+    int counter_code;
     struct conversion conversion;
     struct converted *converted; /* one per channel of the question */
     struct reader_channels channels;
@@ -38,6 +41,19 @@ static int64_t field(sqlite3_stmt *row, int column, enum reading_field bit, unsi
     if (sqlite3_column_type(row, column) != SQLITE_NULL)
         *present |= bit;
     return sqlite3_column_int64(row, column); /* NULL gives 0 */
+}
+
+/* Brings the counters to the first that is not before the key. Only while a row of readings is at hand,
+ * so that both are of the same state of the file. */
+static void next_counter(struct stream *stream, int64_t key)
+{
+    while (stream->counter_key < key) {
+        int code = sqlite3_step(stream->counters);
+        stream->counter_key =
+            code == SQLITE_ROW ? sqlite3_column_int64(stream->counters, 0) : INT64_MAX;
+        if (code != SQLITE_ROW && code != SQLITE_DONE)
+            stream->counter_code = code;
+    }
 }
 
 static void take_row(struct stream *stream, sqlite3_stmt *row)
@@ -55,11 +71,13 @@ static void take_row(struct stream *stream, sqlite3_stmt *row)
     reading->voltage = field(row, 1, READING_VOLTAGE, &reading->present);
     reading->current = field(row, 2, READING_CURRENT, &reading->present);
     reading->power = field(row, 3, READING_POWER, &reading->present);
-    reading->energy = field(row, 4, READING_ENERGY, &reading->present);
-    reading->frequency = field(row, 5, READING_FREQUENCY, &reading->present);
-    reading->flags = (unsigned)sqlite3_column_int64(row, 6);
-    stored->imported = sqlite3_column_int64(row, 7);
-    stored->exported = sqlite3_column_int64(row, 8);
+    reading->frequency = field(row, 4, READING_FREQUENCY, &reading->present);
+    reading->flags = (unsigned)sqlite3_column_int64(row, 5);
+    stored->imported = sqlite3_column_int64(row, 6);
+    stored->exported = sqlite3_column_int64(row, 7);
+    next_counter(stream, key);
+    if (stream->counter_key == key)
+        reading->energy = field(stream->counters, 1, READING_ENERGY, &reading->present);
 }
 
 /* *more: there may be rows after those of this chunk. */
@@ -70,6 +88,10 @@ static int read_chunk(struct stream *stream, int64_t end, int most, bool *more)
     (void)sqlite3_bind_int64(statement, 1, stream->next_key);
     (void)sqlite3_bind_int64(statement, 2, end);
     (void)sqlite3_bind_int(statement, 3, most);
+    (void)sqlite3_bind_int64(stream->counters, 1, stream->next_key);
+    (void)sqlite3_bind_int64(stream->counters, 2, end);
+    stream->counter_key = -1;
+    stream->counter_code = SQLITE_OK;
     int code;
     int rows = 0;
     while (rows < most && (code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -79,8 +101,9 @@ static int read_chunk(struct stream *stream, int64_t end, int most, bool *more)
     *more = rows == most;
     if (*more)
         code = SQLITE_DONE;
+    (void)sqlite3_reset(stream->counters);
     (void)sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    return code == SQLITE_DONE ? stream->counter_code : code;
 }
 
 static int hand_out(struct stream *stream, const struct stored *stored,
@@ -185,16 +208,22 @@ static enum status open_stream(struct stream *stream, const char *device, const 
     int code = conversion_open(stream->db, &stream->conversion);
     if (code == SQLITE_OK)
         code = sql_prepare(stream->db,
-                           "SELECT key, voltage, current, power, energy, frequency, flags, "
-                           "imported, exported FROM reading WHERE key >= ?1 AND key < ?2 "
-                           "ORDER BY key LIMIT ?3",
+                           "SELECT key, voltage, current, power, frequency, flags, imported, "
+                           "exported FROM reading WHERE key >= ?1 AND key < ?2 ORDER BY key "
+                           "LIMIT ?3",
                            &stream->rows);
+    if (code == SQLITE_OK)
+        code = sql_prepare(stream->db,
+                           "SELECT key, energy FROM sample_counter WHERE key >= ?1 AND key < ?2 "
+                           "ORDER BY key",
+                           &stream->counters);
     return code == SQLITE_OK ? STATUS_OK : sql_explain(code, stream->db, stream->path, error);
 }
 
 static void free_stream(struct stream *stream)
 {
     (void)sqlite3_finalize(stream->rows);
+    (void)sqlite3_finalize(stream->counters);
     conversion_close(&stream->conversion);
     (void)sqlite3_close(stream->db);
     free(stream->channels.list);

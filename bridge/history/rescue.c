@@ -33,6 +33,15 @@ static bool rename_all(const char *path, const char *name)
     return good && rename_with(path, name, "");
 }
 
+void rescue_set_log_aside(const char *path)
+{
+    char name[PATH_MAX];
+    if (access(path, F_OK) != 0 || !sql_beside(path, "moved", name, sizeof name))
+        return;
+    (void)rename_with(path, name, "-wal");
+    (void)rename_with(path, name, "-shm");
+}
+
 bool rescue_rename_back(const char *name, const char *path)
 {
     return rename_all(name, path);

@@ -22,7 +22,11 @@ enum status rescue_set_aside(const char *path, char *name, size_t size, struct e
 /** The same under NAME = PATH.<word>-<UTC time>. */
 enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
                           struct error *error);
-/** Undoes that; false if it did not work. */
+/** Another file has taken the place of the one that was open: the log that is left there belongs to that
+ *  one, and SQLite would play it into the other. It becomes PATH.moved-<UTC time>-wal. */
+void rescue_set_log_aside(const char *path);
+
+/** Undoes rescue_rename; false if it did not work. */
 bool rescue_rename_back(const char *name, const char *path);
 
 struct rescued {

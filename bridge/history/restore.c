@@ -141,7 +141,7 @@ static enum status prepare(const char *partial, const char *copy, const struct c
 static enum status put_in_place(const char *partial, const char *path, struct error *error)
 {
     int fd = open(partial, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
+    bool good = fd >= 0 && sql_give_to_folder(fd, path) && fsync(fd) == 0;
     int reason = errno;
     if (fd >= 0)
         (void)close(fd);
@@ -191,36 +191,28 @@ enum status restore_copy(const char *path, const char *copy, const struct channe
     return status;
 }
 
-/* ---- the command ---- */
-
-static bool is_same_file(const char *a, const char *b)
+static bool ready_name(const char *path, char ready[PATH_MAX])
 {
-    struct stat one;
-    struct stat other;
-    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
-           one.st_ino == other.st_ino;
+    int length = snprintf(ready, PATH_MAX, "%s.restored", path);
+    return length > 0 && length < PATH_MAX;
 }
 
 /* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
  * take its place after all. */
-static enum status replace(const char *path, const char *copy, struct history_restored *restored,
-                           struct error *error)
+enum status restore_replace(const char *path, const char *copy, const struct channels *known,
+                            const char *word, const char *sentence,
+                            struct history_restored *restored, struct error *error)
 {
-    struct channels known = {0};
-    char sentence[512];
     char ready[PATH_MAX];
-    int length = snprintf(ready, sizeof ready, "%s.restored", path);
-    if (length < 0 || (size_t)length >= sizeof ready)
+    *restored = (struct history_restored){{""}, 0};
+    if (!ready_name(path, ready))
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
-    restore_gather(path, path, &known);
     (void)unlink(ready); /* of an attempt that was interrupted */
-    enum status status = restore_copy(ready, copy, &known, sentence, &restored->raised, error);
-    channels_free(&known);
+    enum status status = restore_copy(ready, copy, known, sentence, &restored->raised, error);
     if (status != STATUS_OK)
         return status;
     if (access(path, F_OK) == 0)
-        status = rescue_rename(path, "replaced", restored->kept, sizeof restored->kept, error);
+        status = rescue_rename(path, word, restored->kept, sizeof restored->kept, error);
     if (status == STATUS_OK)
         status = put_in_place(ready, path, error);
     if (status == STATUS_OK)
@@ -231,13 +223,49 @@ static enum status replace(const char *path, const char *copy, struct history_re
     return status;
 }
 
+bool restore_finish(const char *path)
+{
+    char ready[PATH_MAX];
+    char begun[PATH_MAX + 32];
+    if (!ready_name(path, ready))
+        return false;
+    (void)snprintf(begun, sizeof begun, "%s.restoring.new", ready);
+    history_backup_remove(begun);
+    if (access(path, F_OK) != 0 && access(ready, F_OK) == 0)
+        return put_in_place(ready, path, NULL) == STATUS_OK;
+    history_backup_remove(ready);
+    return false;
+}
+
+/* ---- the command ---- */
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one;
+    struct stat other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+static enum status replace(const char *path, const char *copy, struct history_restored *restored,
+                           struct error *error)
+{
+    struct channels known = {0};
+    char sentence[512];
+    (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
+    restore_gather(path, path, &known);
+    enum status status = restore_replace(path, copy, &known, "replaced", sentence, restored, error);
+    channels_free(&known);
+    return status;
+}
+
 enum status history_restore(const char *path, const char *copy, struct history_restored *restored,
                             struct error *error)
 {
     *restored = (struct history_restored){{""}, 0};
     int lock = -1;
     enum status status = database_lock(path, &lock, error);
-    if (status == STATUS_FAILED)
+    if (status == STATUS_FAILED && lock >= 0) /* held by a service */
         status = STATUS_REFUSED;
     if (status == STATUS_OK && is_same_file(path, copy))
         status = error_set(error, STATUS_REFUSED, "%s is the history itself; name a copy.", copy);

@@ -10,6 +10,7 @@
 #include "drivers/base/status.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /** What is known of channels beside a copy: from the file at `file` as far as it can be read (it may
@@ -32,6 +33,20 @@ struct history_restored {
     char kept[PATH_MAX]; /**< where the file before is now; "" if there was none */
     unsigned raised;     /**< totals that are not the copy's, but later ones */
 };
+
+/**
+ * restore_copy to PATH.restored, and only when that is complete, which may take minutes, the file at
+ * path, if there is one, is moved to PATH.<word>-<UTC time> and the new one takes its place. So a kill
+ * finds the one or the other. If it does not work, the history is as it was.
+ */
+enum status restore_replace(const char *path, const char *copy, const struct channels *known,
+                            const char *word, const char *sentence,
+                            struct history_restored *restored, struct error *error);
+
+/** What a kill amid restore_replace left: PATH.restored comes into its place if there is no file (the
+ *  kill was between the two renames), else it is removed, as is a copy that was only begun. Whether it
+ *  was put in its place. Only for who holds the lock (database.h). */
+bool restore_finish(const char *path);
 
 /**
  * Puts a copy in the place of the history at path, which is kept as PATH.replaced-<UTC time> (with

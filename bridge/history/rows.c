@@ -2,6 +2,7 @@
 #include "bridge/history/rows.h"
 
 #include "bridge/history/roller.h"
+#include "bridge/history/samples.h"
 #include "bridge/history/sql.h"
 #include "drivers/base/memory.h"
 
@@ -23,7 +24,9 @@ enum statement {
     ROLLBACK,
     PUT_CHANNEL,
     PUT_CALIBRATION,
-    PUT_READING,
+    PUT_SAMPLE,
+    PUT_COUNTER,
+    PUT_EXPORTED,
     PUT_EVENT,
     PUT_TOTAL,
     PUT_OUTBOX,
@@ -39,8 +42,12 @@ static const char *const texts[STATEMENTS] = {
     [PUT_CALIBRATION] = "INSERT INTO calibration (id, channel, valid_from_ms, voltage, current, "
                         "power, invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                         "ON CONFLICT (id) DO NOTHING",
-    [PUT_READING] = "INSERT INTO reading (key, voltage, current, power, energy, frequency, flags, "
-                    "imported, exported) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PUT_SAMPLE] = "INSERT INTO sample (key, voltage, current, power, frequency, counted) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    /* The reading before may have been deleted meanwhile. */
+    [PUT_COUNTER] = "INSERT OR REPLACE INTO sample_counter (key, energy) SELECT ?1, ?2 "
+                    "WHERE EXISTS (SELECT 1 FROM sample WHERE key = ?1)",
+    [PUT_EXPORTED] = "INSERT OR REPLACE INTO sample_exported (key, exported) VALUES (?1, ?2)",
     [PUT_EVENT] = "INSERT INTO event (key, kind, message) VALUES (?1, ?2, ?3)",
     [PUT_TOTAL] = "INSERT INTO total (channel, calibration, known, counter, counter_wall_ms, "
                   "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, "
@@ -56,6 +63,7 @@ struct rows {
     bool marked; /* this connection has said that the file is in use */
     sqlite3_stmt *statements[STATEMENTS];
     struct roller *roller;
+    struct sample_counters counters;
     bool behind; /* more is over than is put together */
 };
 
@@ -127,6 +135,7 @@ void rows_close(struct rows *rows)
     for (int i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(rows->statements[i]);
     roller_close(rows->roller);
+    sample_counters_free(&rows->counters);
     free(rows);
 }
 
@@ -177,20 +186,42 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text)
     (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
 }
 
+static int put_pair(struct rows *rows, enum statement which, int64_t key, int64_t value)
+{
+    bind_integer(rows->statements[which], 1, true, key);
+    bind_integer(rows->statements[which], 2, true, value);
+    return run(rows, which);
+}
+
+static int put_counter(struct rows *rows, const struct queued_reading *item, int64_t key)
+{
+    const struct sample_kept kept =
+        sample_counters_note(&rows->counters, item->kind, key, &item->reading);
+    int code = SQLITE_OK;
+    if (kept.before)
+        code = put_pair(rows, PUT_COUNTER, kept.before_key, kept.before_energy);
+    if (kept.this_one && code == SQLITE_OK)
+        code = put_pair(rows, PUT_COUNTER, key, item->reading.energy);
+    return code;
+}
+
 static int put_reading(struct rows *rows, const struct queued_reading *item)
 {
-    sqlite3_stmt *statement = rows->statements[PUT_READING];
+    sqlite3_stmt *statement = rows->statements[PUT_SAMPLE];
     const struct reading *reading = &item->reading;
     bind_integer(statement, 2, (reading->present & READING_VOLTAGE) != 0, reading->voltage);
     bind_integer(statement, 3, (reading->present & READING_CURRENT) != 0, reading->current);
     bind_integer(statement, 4, (reading->present & READING_POWER) != 0, reading->power);
-    bind_integer(statement, 5, (reading->present & READING_ENERGY) != 0, reading->energy);
-    bind_integer(statement, 6, (reading->present & READING_FREQUENCY) != 0, reading->frequency);
-    bind_integer(statement, 7, true, reading->flags);
-    bind_integer(statement, 8, true, item->imported);
-    bind_integer(statement, 9, true, item->exported);
+    bind_integer(statement, 5, (reading->present & READING_FREQUENCY) != 0,
+                 reading->frequency - SAMPLE_FREQUENCY);
+    bind_integer(statement, 6, true,
+                 sample_counted(item->imported, item->exported, reading->flags));
     int64_t key = 0;
-    int code = run_at_free_key(rows, PUT_READING, rows_key(reading->wall_ms, item->number), &key);
+    int code = run_at_free_key(rows, PUT_SAMPLE, rows_key(reading->wall_ms, item->number), &key);
+    if (code == SQLITE_OK && item->imported > 0 && item->exported > 0)
+        code = put_pair(rows, PUT_EXPORTED, key, item->exported);
+    if (code == SQLITE_OK)
+        code = put_counter(rows, item, key);
     if (code != SQLITE_OK)
         return code;
     return roller_note(rows->roller, item->number, rows_key_ms(key), reading, item->imported,
@@ -305,6 +336,7 @@ static int end(struct rows *rows, int code)
     if (!sqlite3_get_autocommit(rows->db))
         (void)run(rows, ROLLBACK);
     roller_forget(rows->roller);
+    sample_counters_forget(&rows->counters);
     return code;
 }
 
@@ -368,7 +400,7 @@ static int drop_oldest(struct rows *rows, const char *table, int64_t limit_ms, b
 
 static int drop_level(struct rows *rows, int level, int64_t before_ms, bool *more)
 {
-    static const char *const tables[] = {"reading", "rollup_minute", "rollup_quarter"};
+    static const char *const tables[] = {"sample", "rollup_minute", "rollup_quarter"};
     int64_t done_ms; /* what is not yet in the level above stays */
     int code = roller_done_ms(rows->roller, (enum rollup_level)level, &done_ms);
     int64_t limit_ms = before_ms < done_ms ? before_ms : done_ms;

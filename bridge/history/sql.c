@@ -7,14 +7,25 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Another process may hold a lock for a moment (the end of a reader, a recovery). */
 #define BUSY_MS 3000
 
+/* Opening a pipe would wait for ever for who writes to it. */
+static bool is_no_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
 {
+    *db = NULL;
+    if (is_no_file(path))
+        return SQLITE_CANTOPEN_ISDIR;
     int code = sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (code != SQLITE_OK)
         return code;
@@ -72,7 +83,14 @@ bool sql_is_damage(int code)
 
 enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *error)
 {
-    const char *words = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    /* A code that this program came to by itself is not the connection's. */
+    bool of_db = db != NULL && (sqlite3_errcode(db) & 0xff) == (code & 0xff);
+    const char *words = of_db ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    if (code == SQLITE_CANTOPEN_ISDIR)
+        return error_set(error, STATUS_USAGE,
+                         "%s is a folder, a pipe or a device, not the file of a history. Move it "
+                         "away, or name another file.",
+                         path);
     switch (code & 0xff) {
     case SQLITE_FULL:
         return error_set(error, STATUS_FAILED,
@@ -125,13 +143,32 @@ bool sql_beside(const char *path, const char *word, char *name, size_t size)
     return false;
 }
 
-bool sql_sync_folder(const char *path)
+static int open_folder_of(const char *path)
 {
     char *folder memory_auto = memory_copy_text(path);
     char *slash = strrchr(folder, '/');
     if (slash != NULL)
         slash[slash == folder ? 1 : 0] = '\0';
-    int fd = open(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return open(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool sql_give_to_folder(int fd, const char *path)
+{
+    struct stat folder;
+    struct stat file;
+    int folder_fd = open_folder_of(path);
+    if (folder_fd < 0)
+        return false;
+    bool good = fstat(folder_fd, &folder) == 0 && fstat(fd, &file) == 0;
+    (void)close(folder_fd);
+    if (!good || geteuid() != 0 || file.st_uid != 0 || folder.st_uid == 0)
+        return good;
+    return fchown(fd, folder.st_uid, folder.st_gid) == 0;
+}
+
+bool sql_sync_folder(const char *path)
+{
+    int fd = open_folder_of(path);
     if (fd < 0)
         return false;
     bool good = fsync(fd) == 0;

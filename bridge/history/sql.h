@@ -19,8 +19,9 @@
 /**
  * flags: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE [| SQLITE_OPEN_CREATE]. exclusive: nobody
  * else can use the file, and the index of its log is kept in memory. The schema of the file is not
- * trusted, writing to its internals is off, the cache is small. *db is always set and must be
- * closed with sqlite3_close.
+ * trusted, writing to its internals is off, the cache is small. What is no regular file is not
+ * opened (SQLITE_CANTOPEN_ISDIR). *db is always set, to NULL if need be, and must be closed with
+ * sqlite3_close.
  */
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db);
 
@@ -45,6 +46,13 @@ enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *e
 /** "PATH.damaged-20261124T121922Z": path, word and the time in UTC, with "-2", "-3" ... if that
  *  exists. False if it does not fit into size. */
 bool sql_beside(const char *path, const char *word, char *name, size_t size);
+
+/**
+ * A file that root made in the folder of the service's user would keep the service from starting:
+ * it gets the owner of its folder, as SQLite does with its logs. fd: the open file at path. False,
+ * with errno, if that did not work.
+ */
+bool sql_give_to_folder(int fd, const char *path);
 
 /** fsync of the folder that holds path, so that a rename in it lasts. False if it failed. */
 bool sql_sync_folder(const char *path);

@@ -660,8 +660,11 @@ void writer_put_reading(struct writer *writer, const struct queued_reading *item
                         const struct energy_state *state)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    queue_put_reading(&writer->queue, item);
-    channels_put_state(channels_find(&writer->channels, item->number), state);
+    struct known_channel *channel = channels_find(&writer->channels, item->number);
+    struct queued_reading whole = *item;
+    whole.kind = channel->kind;
+    queue_put_reading(&writer->queue, &whole);
+    channels_put_state(channel, state);
     (void)pthread_mutex_unlock(&writer->mutex);
 }
 

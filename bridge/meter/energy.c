@@ -44,6 +44,7 @@ struct energy_counter {
 
     unsigned agreeing; /**< readings in a row, up to pending, that agree; 0: none pending */
     struct point pending;
+    bool restart_said; /**< the driver said it, and no sample came since */
     unsigned disputes; /**< readings that agreed with nothing since the last credit */
 
     bool power_known;
@@ -489,11 +490,38 @@ static void follow_power(struct energy_counter *counter, const struct energy_sam
     counter->power_boot_ms = sample->boot_ms;
 }
 
+/** A flag is in force until the baseline moves there, unless the counter shows that it went on. */
+static bool restart_known(const struct energy_counter *counter)
+{
+    if (!counter->state.known)
+        return false;
+    bool flagged = counter->agreeing > 0 && counter->pending.restarted;
+    return counter->restart_said || (flagged && !follows_baseline(counter, &counter->pending));
+}
+
 void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,
                            struct energy_outcome *outcome)
 {
     *outcome = (struct energy_outcome){.verdict = ENERGY_NOTHING};
     follow_power(counter, sample);
-    if (sample->counter_known && counter_possible(counter->kind, sample->counter))
-        accept_counter(counter, sample, outcome);
+    if (!sample->counter_known || !counter_possible(counter->kind, sample->counter))
+        return;
+    bool known_before = restart_known(counter);
+    int64_t baseline_before_ms = counter->state.counter_boot_ms;
+    counter->restart_said = false;
+    accept_counter(counter, sample, outcome);
+    bool moved = counter->state.counter_boot_ms != baseline_before_ms;
+    outcome->restart_noted = restart_known(counter) && (moved || !known_before);
+}
+
+void energy_counter_restarted(struct energy_counter *counter)
+{
+    counter->restart_said = true;
+}
+
+void energy_counter_stored(const struct energy_counter *counter, struct energy_state *stored)
+{
+    *stored = counter->state;
+    if (restart_known(counter))
+        stored->counter = 0;
 }

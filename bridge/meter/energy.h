@@ -18,6 +18,13 @@
  *    between the baseline and the restart is lost. If it cannot, nothing is credited. Either way
  *    the baseline moves there.
  *  - A channel that was never seen starts counting at the second of three readings that agree.
+ *  - The driver may know that the counter restarted (it flags a reading, or says so before one). Nobody
+ *    says that twice, so it must outlive a kill: until the baseline moves, the state to be stored has
+ *    0 as its counter, with the baseline's stamps. For the chip began at 0 later than that baseline,
+ *    so whatever its counter shows was counted since: to credit it is never too much, and is what
+ *    would have been credited without the kill. While the service runs it counts with the old
+ *    baseline all the same, so that a flag which the counter belies (it went on as if nothing had
+ *    been) changes nothing; then the state to be stored is the old one again.
  *
  * t comes from the boot clock while the machine runs. Across a reboot it comes from the wall clock,
  * if both stamps are believable (2024 or later, not running backwards), but it is never less than
@@ -30,10 +37,13 @@
  *    of which nobody knows the length, cannot tell a wrap from a restart: then a lower counter is
  *    a restart.
  *  - A restart in a gap after which the counter is already past the baseline is not seen, unless
- *    the driver flags it: the baseline's own value is missing. (A flag is forgotten when the
- *    service is killed before the baseline moves.)
- *  - If the service is killed soon after the chip restarted, what was credited since the last commit
- *    before the restart is gone with the chip's counter.
+ *    the driver flags it: the baseline's own value is missing.
+ *  - If the service is killed before it is on disk that the chip restarted, what was credited since
+ *    the last commit before is gone with the chip's counter. That it restarted is told again, unless
+ *    the disk needed more than the half second that the driver leaves it (or was full): then it
+ *    counts as a restart in a gap that nobody flagged.
+ *  - Two restarts within 5 s, and a kill before the commit interval is over: the little that the
+ *    counter showed between the two may be missing, as not every restart is put on disk at once.
  *  - A clock that stood still while the machine was off and is never set makes a gap look shorter
  *    than it was: the step over it may be rejected.
  *  - A restart in a gap that finds the baseline within rate * gap of 2^24 is taken for a wrap,
@@ -143,10 +153,12 @@ struct energy_outcome {
     int64_t new_counter;       /**< what was credited, rejected or dropped */
     int64_t imported;          /**< counts added to the state */
     int64_t exported;
-    bool gap_known; /**< the time between old and new counter is known */
-    int64_t gap_ms; /**< ... and this */
-    bool after_gap; /**< counts were added for a time in which readings were missing: more than
+    bool gap_known;     /**< the time between old and new counter is known */
+    int64_t gap_ms;     /**< ... and this */
+    bool after_gap;     /**< counts were added for a time in which readings were missing: more than
                          a minute, and more than three times the usual distance */
+    bool restart_noted; /**< what is to be stored says from this sample on that the counter
+                             restarted: it should be on disk soon, as nobody will say it again */
 };
 
 struct energy_counter;
@@ -165,6 +177,14 @@ void energy_counter_set_rate(struct energy_counter *counter, double counts_per_s
 
 void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,
                            struct energy_outcome *outcome);
+
+/** The driver says that the counter restarted since the last sample; the next one will tell whether
+ *  that is true (energy_sample.restarted). */
+void energy_counter_restarted(struct energy_counter *counter);
+
+/** What is to be stored: the state below, with 0 as the counter if it is known to have restarted since
+ *  the baseline. */
+void energy_counter_stored(const struct energy_counter *counter, struct energy_state *stored);
 
 /** Borrowed. The caller may fold it or set its totals; counter, stamps and boot_id are not his. */
 struct energy_state *energy_counter_state(struct energy_counter *counter);

@@ -18,6 +18,7 @@ struct meter {
     struct meter_options options;
     char boot_id[40];
     struct energy_counter *energy;
+    struct energy_state stored;   /**< what meter_state gives out */
     struct channel_values values; /**< energy is filled in when asked for */
     int doubtful;                 /**< readings in a row whose values are doubtful */
     int64_t doubtful_since_boot_ms;
@@ -288,6 +289,7 @@ static void count_energy(struct meter *meter, const struct reading *reading, boo
     energy_counter_accept(meter->energy, &sample, &outcome);
     result->imported_counts = outcome.imported;
     result->exported_counts = outcome.exported;
+    result->restart_noted = outcome.restart_noted;
     report_counter(&outcome, result);
     report_downtime(&outcome, result);
 }
@@ -312,9 +314,15 @@ void meter_accept(struct meter *meter, const struct reading *reading, struct met
     result->values = meter->values;
 }
 
-const struct energy_state *meter_state(const struct meter *meter)
+void meter_restarted(struct meter *meter)
 {
-    return energy_counter_state(meter->energy);
+    energy_counter_restarted(meter->energy);
+}
+
+const struct energy_state *meter_state(struct meter *meter)
+{
+    energy_counter_stored(meter->energy, &meter->stored);
+    return &meter->stored;
 }
 
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values)

@@ -87,6 +87,8 @@ struct meter_result {
     unsigned problems;
     int64_t imported_counts; /**< credited by this reading; stored beside it in the history */
     int64_t exported_counts;
+    bool
+        restart_noted; /**< meter_state says from now on that the counter restarted; store it soon */
     size_t event_count;
     struct meter_event events[METER_EVENTS_MAX];
 };
@@ -110,13 +112,18 @@ void meter_free(struct meter *meter);
  */
 void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result);
 
+/** The driver says that the source's counter restarted; the next reading comes later. Then the state is
+ *  to be stored at once: a kill must not make that forgotten (energy.h). */
+void meter_restarted(struct meter *meter);
+
 /**
- * The state to store with the last reading. Borrowed, valid until the next call.
+ * The state to store with the last reading. Borrowed, valid until the next call. Its counter is 0 while
+ * it is known that the source's counter restarted and nothing of what it shows is credited yet.
  *
  * Totals that must never be seen to go down, not even after a power cut that also takes the chip's
  * counter, are published from a state that is already on disk: energy_totals_uwh() of it.
  */
-const struct energy_state *meter_state(const struct meter *meter);
+const struct energy_state *meter_state(struct meter *meter);
 
 /** Values as of the last reading, everything but energy unknown when stale (source offline). */
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values);

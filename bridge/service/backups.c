@@ -86,7 +86,7 @@ static void look_for_last(struct backups *backups)
     struct error error = {""};
     if (history_backups(backups->base, &files, &error) != STATUS_OK)
         log_warning(backups->log, "%s", error.text); /* the first copy will fail and tell, too */
-    if (files.count > 0) {
+    if (files.count > 0 && !files.list[files.count - 1].ahead) {
         const struct history_backup_file *file = &files.list[files.count - 1];
         (void)snprintf(backups->last_file, sizeof backups->last_file, "%s", file->path);
         backups->last.made_ms = file->made_ms;

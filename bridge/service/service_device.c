@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define STATE_SIZE 16384      /* 26 channels at some 450 bytes each fit */
+#define HURRY_PAUSE_MS 5000   /* a chip that restarts all the time must not wear the disk out */
 #define NOISY_FADES_MS 120000 /* a line is called noisy until two minutes without complaint */
 
 struct service_channel {
@@ -21,7 +22,8 @@ struct service_channel {
     unsigned problems;          /* the meter's, as of the last reading */
     int64_t shown_imported_uwh; /* totals as last published */
     int64_t shown_exported_uwh;
-    int64_t totals_set_ms; /* boot clock: when the user last set them */
+    int64_t totals_set_ms;  /* boot clock: when the user last set them */
+    int64_t hurry_after_ms; /* boot clock: not before, the disk is asked to hurry again */
     enum { TOTALS_CURRENT, TOTALS_LAGGING, TOTALS_CAUGHT_UP } totals; /* see show_totals */
     int64_t loaded_counter_ms; /* boot clock: of the baseline */
     int64_t caught_up_imported_uwh, caught_up_exported_uwh;
@@ -407,6 +409,19 @@ static void log_reading(const struct service_device *device, const struct servic
               result->imported_counts, result->exported_counts);
 }
 
+/* The next kill must not find a baseline from before a restart of the counter. Within the pause after
+ * the last time the regular commit will do: the baseline on disk is a small one then, which no later
+ * restart can turn into energy that never was. */
+static void store_restart(const struct service_device *device, struct service_channel *channel)
+{
+    int64_t now_ms = clock_boot_ms();
+    const struct energy_state *state = meter_state(channel->meter);
+    if (!state->known || now_ms < channel->hurry_after_ms)
+        return;
+    channel->hurry_after_ms = now_ms + HURRY_PAUSE_MS;
+    history_put_state(device->outlets->history, channel->history_number, state);
+}
+
 void service_device_reading(struct service_device *device, size_t number,
                             const struct reading *reading)
 {
@@ -422,13 +437,13 @@ void service_device_reading(struct service_device *device, size_t number,
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
+    bool restarted = result.restart_noted;
     for (size_t i = 0; i < result.event_count; i++) {
         report_meter_event(device, channel, &result.events[i]);
-        /* The next crash must not find a baseline from before the restart. */
-        if (result.events[i].kind == METER_EVENT_COUNTER_RESET)
-            history_put_state(device->outlets->history, channel->history_number,
-                              meter_state(channel->meter));
+        restarted = restarted || result.events[i].kind == METER_EVENT_COUNTER_RESET;
     }
+    if (restarted)
+        store_restart(device, channel);
     if (round_complete(device) && report_due(device, reading->boot_ms))
         publish_state(device, reading->boot_ms);
 }
@@ -473,6 +488,12 @@ void service_device_driver_event(struct service_device *device, size_t number,
         [DRIVER_MESSAGES_BAD] = "messages_bad",
     };
     struct service_channel *channel = &device->channels[number];
+    if (event == DRIVER_CHIP_RESET || event == DRIVER_CHIP_BEGAN) {
+        meter_restarted(channel->meter);
+        store_restart(device, channel);
+    }
+    if (event == DRIVER_CHIP_BEGAN)
+        return; /* before our time, and every new chip has its power-on settings */
     if (event == DRIVER_LINE_NOISY)
         channel->noisy_until_ms = clock_boot_ms() + NOISY_FADES_MS;
     log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,

@@ -37,7 +37,9 @@
  *    never go unnoticed: the packet read before it was noticed is dropped, the settings are written
  *    again, and the next reading carries READING_CHIP_RESET. At first contact too: a chip that had
  *    this driver's settings before and has the power-on ones now restarted meanwhile. Only when
- *    MODE fell back while the counter evidently went on, the reading does not say so.
+ *    MODE fell back while the counter evidently went on, the reading does not say so. A restart is told
+ *    (DRIVER_CHIP_RESET, DRIVER_CHIP_BEGAN) half a second before MODE, its witness, is overwritten:
+ *    time to put it on disk, so that a kill does not make it forgotten.
  *  - A packet with an impossible counter is dropped once and another one asked for, because one
  *    damaged packet in 256 passes the checksum. For the same reason the very first packet only
  *    serves to compare the second with. A counter that stays impossible is reported as it is.

@@ -14,6 +14,7 @@
 #define MISSES_UNTIL_OFFLINE 3
 #define MISSED_RETRY_MS 5000 /* slower chips than this are asked again sooner after a miss */
 #define VERIFY_INTERVAL_MS 60000
+#define WITNESS_MS 500 /* from telling a restart until the settings that show it are overwritten */
 #define PROBE_PAUSE_MS 2000 /* between two rounds through all baud rates */
 
 #define NOISE_SLOT_MS 10000
@@ -182,6 +183,12 @@ void bl0942_chip_look_for(struct bl0942_session *session, struct chip *chip, int
     go_to(session, chip, STEP_PROBE, due_ms);
 }
 
+static void set_up_again(struct bl0942_session *session, struct chip *chip, int64_t due_ms)
+{
+    go_to(session, chip, STEP_UNLOCK, due_ms);
+    session->keep_active = false; /* the others' polls go on */
+}
+
 /* At once if a reading is owed, else when the grid says so. */
 static void start_polling(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
 {
@@ -224,11 +231,16 @@ static void give_up_mode(const struct bl0942_session *session, struct chip *chip
     chip->stubborn = true;
 }
 
+/* Told before the settings are written: whoever forgets it now, because the process is killed, is told
+ * again by the next one. */
 static void chip_restarted(struct bl0942_session *session, struct chip *chip)
 {
     chip->reset_pending = true;
-    if (!chip->contacted)
-        return; /* before our time: the reading says it, but there is nothing to report */
+    if (!chip->contacted) {
+        report_event(session, chip, DRIVER_CHIP_BEGAN,
+                     "has its power-on settings: it restarted since it was last set up.");
+        return;
+    }
     chip->statistics.chip_resets++;
     report_event(session, chip, DRIVER_CHIP_RESET,
                  "restarted: its MODE register was back at 0x%03X; its settings are written again.",
@@ -433,12 +445,15 @@ static void take_probe(struct bl0942_session *session, struct chip *chip, uint32
         report_event(session, chip, DRIVER_CHIP_CHANGED, "answers at %u baud; configured are %u.",
                      chip->baud, session->configured_baud);
     }
-    if (is_power_on_mode(mode) && (chip->mode_ours || !chip->contacted))
+    bool restarted = is_power_on_mode(mode) && (chip->mode_ours || !chip->contacted);
+    if (restarted)
         chip_restarted(session, chip);
     chip->contacted = true;
     chip->can_wait = false;
     chip->mode_ours = mode == wanted_mode(chip);
-    if (!chip->mode_ours)
+    if (restarted)
+        set_up_again(session, chip, now_ms + WITNESS_MS);
+    else if (!chip->mode_ours)
         go_to(session, chip, STEP_UNLOCK, now_ms);
     else if (chip->options.creep >= 0)
         go_to(session, chip, STEP_READ_CREEP, now_ms);
@@ -469,7 +484,8 @@ static void take_verify(struct bl0942_session *session, struct chip *chip, uint3
             deliver(session, chip, now_ms);
         return;
     }
-    if (chip->mode_ours && is_power_on_mode(mode)) {
+    bool restarted = chip->mode_ours && is_power_on_mode(mode);
+    if (restarted) {
         /* Before or after the packet in hand? Unknown, so ask for another one afterwards. */
         chip_restarted(session, chip);
     } else {
@@ -480,7 +496,10 @@ static void take_verify(struct bl0942_session *session, struct chip *chip, uint3
     }
     chip->mode_ours = false;
     chip->setup_attempts = chip->stubborn ? SETUP_ATTEMPTS - 1 : 0;
-    go_to(session, chip, STEP_UNLOCK, now_ms);
+    if (restarted)
+        set_up_again(session, chip, now_ms + WITNESS_MS);
+    else
+        go_to(session, chip, STEP_UNLOCK, now_ms);
 }
 
 static void take_check_mode(struct bl0942_session *session, struct chip *chip, uint32_t mode,

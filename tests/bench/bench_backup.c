@@ -75,8 +75,7 @@ static void insert(sqlite3_stmt *statement, int64_t key)
 }
 
 static const char insertion[] =
-    "INSERT INTO reading VALUES (?1, 3653159, 557317, 317900 + ?1 % 1000, ?1 & 16777215, 20000, "
-    "31, 1, 0)";
+    "INSERT INTO sample VALUES (?1, 3653159, 557317, 317900 + ?1 % 1000, 20, 999999)";
 
 /* Waits for the transaction's turn, then times it from that moment. */
 static void write_once(sqlite3 *db, sqlite3_stmt *statement, struct samples *samples,

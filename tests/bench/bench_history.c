@@ -65,6 +65,7 @@ static struct queued_reading measure(struct load *load, unsigned number, int64_t
                     .frequency = 20000 + (int64_t)(uniform(load) * 8.0) - 4},
         .imported = credited,
         .number = number,
+        .kind = READING_BL0942,
     };
 }
 
@@ -274,6 +275,16 @@ static void bench_one_day(const char *path)
                  (now_s() - began) * 1000);
 }
 
+static void report_tables(const char *path, double readings)
+{
+    static const char own[] = "SELECT sum(pgsize) FROM dbstat WHERE name = 'sample'";
+    static const char all[] = "SELECT sum(pgsize) FROM dbstat WHERE name GLOB 'sample*'";
+    (void)printf("tables of readings: %.2f bytes per reading (sample alone %.2f; a counter is kept "
+                 "of one in %.0f)\n",
+                 ask_number(path, all) / readings, ask_number(path, own) / readings,
+                 readings / ask_number(path, "SELECT count(*) FROM sample_counter"));
+}
+
 static int bench_year(const char *path)
 {
     remove_files(path);
@@ -284,9 +295,7 @@ static int bench_year(const char *path)
     (void)printf("a year: %.0f readings in %.0f s (%.0f/s), %.1f MB, %.1f bytes per reading\n",
                  readings, took, readings / took, file_bytes(path) / 1e6,
                  file_bytes(path) / readings);
-    (void)printf("  table of readings alone: %.1f bytes per reading\n",
-                 ask_number(path, "SELECT sum(pgsize) FROM dbstat WHERE name = 'reading'") /
-                     readings);
+    report_tables(path, readings);
     for (int round = 0; round < 3; round++) {
         bench_question(path, "the year of one channel by hour", "a", 365, BUCKET_HOUR);
         bench_question(path, "a month of one channel by day", "a", 31, BUCKET_DAY);
@@ -312,9 +321,7 @@ int main(int argc, char **argv)
     static const int64_t intervals[] = {5, 10, 20, 30, 60};
     for (size_t i = 0; i < sizeof intervals / sizeof intervals[0]; i++)
         bench_writing(path, intervals[i]);
-    (void)printf("table of readings alone: %.1f bytes per channel reading\n",
-                 ask_number(path, "SELECT sum(pgsize) FROM dbstat WHERE name = 'reading'") /
-                     ask_number(path, "SELECT count(*) FROM reading"));
+    report_tables(path, ask_number(path, "SELECT count(*) FROM reading"));
 
     remove_files(path);
     (void)write_days(path, 7, 600, false, 0);

@@ -60,7 +60,8 @@ def disk(folder):
 
 
 def config_of(folder, broker, **more):
-    return write_config(folder, broker.url, [house.house(folder, **more)])
+    # often, as a transaction on a full disk still fits into the log until that has to grow
+    return write_config(folder, broker.url, [house.house(folder, **more)], history={"commit_interval": "250ms"})
 
 
 def bridge_events(watch):
@@ -142,7 +143,7 @@ def age(path, rows=30000):
     """Makes the file as big as some weeks would, in the past."""
     db = sqlite3.connect(path)
     begin = int(time.time() * 1000) - 86400000
-    db.executemany("INSERT INTO reading VALUES (?, 3653159, 557317, 100, 1, 20000, 0, 0, 0)",
+    db.executemany("INSERT INTO sample VALUES (?, 3653159, 557317, 100, 0, 0)",
                    ((begin + i * 1000 << 15 | 1,) for i in range(rows)))
     db.commit()
     db.close()

@@ -35,9 +35,13 @@ def make_history(path, channels, readings):
         db.execute("INSERT INTO channel VALUES (?, ?, ?, 1)", (number, device, channel))
         db.execute("INSERT INTO calibration VALUES (?, ?, ?, 15883.3, 128118.9, ?, 0, 1)",
                    (number, number, ms("2026-01-01T00:00+00:00"), KP))
-    db.executemany("INSERT INTO reading VALUES (?, 3653159, 557317, ?, 1, 20000, 0, ?, ?)",
-                   ((at << 15 | number, round(watts * KP), imported, exported)
-                    for at, number, watts, imported, exported in readings))
+    for at, number, watts, imported, exported in readings:
+        db.execute("INSERT INTO sample VALUES (?, 3653159, 557317, ?, 0, ?)",
+                   (at << 15 | number, round(watts * KP), (imported or -exported) * 32))
+        if at % 60000 < 10000:  # of each minute the first
+            db.execute("INSERT INTO sample_counter VALUES (?, 1)", (at << 15 | number,))
+        if imported and exported:
+            db.execute("INSERT INTO sample_exported VALUES (?, ?)", (at << 15 | number, exported))
     db.commit()
     db.close()
 

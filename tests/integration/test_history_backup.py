@@ -78,10 +78,13 @@ def test_damage_and_strays(file, folder):
     copy = folder / "copy.db"
     assert run("history", "backup", "--database", file, "--output", copy).returncode == 0
     with sqlite3.connect(copy) as db:
-        db.execute("INSERT INTO reading SELECT ?, voltage, current, power, energy, frequency, flags, 0, 0 FROM reading "
-                   "LIMIT 1", (BEGIN << 15 | 77,))
+        db.execute("INSERT INTO sample SELECT ?, voltage, current, power, frequency, 0 FROM sample LIMIT 1", (BEGIN << 15 | 77,))
     db.close()
     assert "readings of channels" in verify(copy, expected=5)["problems"][0]
+    with sqlite3.connect(copy) as db:
+        db.execute("DELETE FROM sample WHERE key & 32767 = 77 OR key = (SELECT max(key) FROM sample_counter)")
+    db.close()
+    assert "missing, in the table: sample_counter" in verify(copy, expected=5)["problems"][0]
     size = copy.stat().st_size
     with open(copy, "r+b") as raw:
         raw.seek(size // 2 // 4096 * 4096)
@@ -148,7 +151,7 @@ def test_restore(file, folder):
     copy = folder / "copy.db"
     assert run("history", "backup", "--database", file, "--output", copy).returncode == 0
     with sqlite3.connect(file) as db:
-        db.execute("DELETE FROM reading")
+        db.execute("DELETE FROM sample")
     db.close()
     before = contents(file)
     for args, status, words in [((), 2, "Say which copy"), ((copy, "more"), 2, "one word too many"),

@@ -72,15 +72,17 @@ def test_json_lines(two_days):
     rows = [json.loads(line) for line in export(two_days, "jsonl", *span).splitlines()]
     assert [row["time"] for row in rows] == [f"2026-10-25T{t}.250+02:00" for t in ("01:59:50", "02:00:00", "02:00:10")]
     table = list(csv.DictReader(io.StringIO(export(two_days, "csv", *span))))
-    assert [{k: str(v) for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in rows] == \
+    assert [{k: "" if v is None else str(v) for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in rows] == \
         [{k: v for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in table]
-    assert all(isinstance(row[k], (int, float)) for row in rows for k in row if k not in ("time", "device", "channel"))
+    assert all(isinstance(row[k], (int, float)) for row in rows for k in row
+               if k not in ("time", "device", "channel", "counter"))
+    assert [row["counter"] for row in rows] == [None, 1, None]  # kept of one in a minute
 
 
 def test_what_was_not_measured_is_empty(two_days):
     at = BEGIN - 1000
     with sqlite3.connect(two_days) as db:
-        db.execute("INSERT INTO reading VALUES (?, NULL, NULL, NULL, NULL, 0, 0, 0, 0)", (at << 15 | 1,))
+        db.execute("INSERT INTO sample (key, counted) VALUES (?, 0)", (at << 15 | 1,))
         db.execute("UPDATE channel SET channel = 'a,\"b' WHERE number = 2")
     db.close()
     span = ("--from", "2026-10-23T23:59:59", "--to", "2026-10-24T00:00:01")

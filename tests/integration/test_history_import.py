@@ -86,7 +86,7 @@ def test_before_the_first_reading(history, folder):
 
 def test_gaps_are_filled_only_when_asked(history, folder):
     with sqlite3.connect(history) as db:  # two hours are missing
-        db.execute("DELETE FROM reading WHERE key >> 15 >= ? AND key >> 15 < ?",
+        db.execute("DELETE FROM sample WHERE key >> 15 >= ? AND key >> 15 < ?",
                    (BEGIN + 52 * HOUR, BEGIN + 54 * HOUR))
     db.close()
     file = counter(folder / "meter.csv", [(BEGIN + 48 * HOUR + i * HOUR, i) for i in range(25)])
@@ -162,6 +162,23 @@ def test_what_is_refused(history, folder):
         assert result.returncode == 2 and words in result.stderr, (args, result.stderr)
     assert run("history", "import", good, *owner, "--database", folder / "none.db").returncode == 2
     assert stored(history) == []
+
+
+def test_the_newest_row_first(history, folder):
+    """Such a file was taken for one without energy."""
+    lines = [f"{BEGIN // 1000 + i * 900},{i / 10}\n" for i in range(100)]
+    file = folder / "m.csv"
+    for order in (list(reversed(lines)), random.Random(1).sample(lines, 100)):
+        file.write_text("time,total\n" + "".join(order))
+        assert "not in the order of time" in import_(history, file, expected=2)
+    assert stored(history) == []
+    file.write_text("time,total\n" + "".join(lines + lines))  # twice the same is no harm
+    assert import_(history, file)["new_kwh"] == pytest.approx(9.9, abs=1e-8)
+    file.write_text(lines[0])
+    report = import_(history, file)
+    assert report["from"] is None and report["to"] is None and report["new_kwh"] == 0
+    text = run("history", "import", file, "--database", history, "--device", "house", "--channel", "a").stdout
+    assert "1970" not in text and "format kwh:" in text
 
 
 def test_while_the_service_runs(folder, broker, spawn):

@@ -117,7 +117,7 @@ def test_rows_that_do_not_agree_are_found(folder, broker, spawn, chip):
     assert service.stop() == 0
     path = folder / "data/history.db"
     with sqlite3.connect(path) as db:
-        db.executemany("INSERT INTO reading VALUES (? << 15 | 1, 100, 1, 1, 1, 1, 0, 3, 0)",
+        db.executemany("INSERT INTO sample VALUES (? << 15 | 1, 100, 1, 1, 0, 3 * 32)",
                        [(1_700_000_000_000 + 20_000 * i,) for i in range(30)])
         db.executemany("INSERT INTO rollup_minute (key, imported, exported, covered_ms, samples, voltage_sum) "
                        "VALUES (? << 15 | 1, 9, 0, 60000, 3, ?)",

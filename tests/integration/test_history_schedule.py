@@ -94,7 +94,7 @@ def test_damage_is_mended_from_the_copy(folder, broker, service):
     path = folder / "data/history.db"
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        page = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'reading'").fetchone()[0]
+        page = db.execute("SELECT max(pageno) FROM dbstat WHERE name = 'sample'").fetchone()[0]
         size = db.execute("PRAGMA page_size").fetchone()[0]
     db.close()
     with open(path, "r+b") as raw:
@@ -137,7 +137,7 @@ def test_a_stop_does_not_wait_for_a_copy(folder, broker, service):
     assert process.stop() == 0
     with sqlite3.connect(folder / "data/history.db") as db:  # large enough for the copy to last
         db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
-                   "INSERT INTO reading SELECT (i * 1000) << 15 | 1, 1234567, 1234567, 1234567, i, 20000, 31, 0, 0 FROM n")
+                   "INSERT INTO sample SELECT (i * 1000) << 15 | 1, 1234567, 1234567, 1234567, 999, 999999 FROM n")
     db.close()
     watch, process = service(time="off")
     watch.clear()
@@ -148,3 +148,16 @@ def test_a_stop_does_not_wait_for_a_copy(folder, broker, service):
     assert time.monotonic() - began < 8
     assert not list((folder / "data").glob("*.backup-*"))
     assert "given up" in watch.wait("bl2mqtt/bridge/response/backup")["error"]
+
+
+def test_a_copy_from_the_future(folder, broker, service):
+    """The clock was years ahead once: that copy was kept as the newest for ever, and today's was deleted in its stead."""
+    (folder / "data").mkdir()
+    future = folder / "data/history.db.backup-20990101T000000Z"
+    future.write_bytes(b"whatever it is")
+    watch, process = service(keep=1)
+    assert watch.wait("bl2mqtt/bridge/health")["backup"]["last"] is None  # so that the missing one is made
+    broker.publish("bl2mqtt/bridge/request/backup", "")
+    path = watch.wait("bl2mqtt/bridge/response/backup", timeout=20)["data"]["path"]
+    assert [str(copy) for copy in copies(folder / "data")] == [path]
+    assert process.stop() == 0

@@ -146,7 +146,7 @@ def test_what_a_service_leaves_behind(folder, broker, spawn):
         first = run_until_more(-3 if not path.exists() else 0)
         assert first.stop() == 0
         with sqlite3.connect(path) as db:  # that was an hour ago
-            for table in ("reading", "event"):
+            for table in ("sample", "sample_counter", "event"):
                 db.execute(f"UPDATE {table} SET key = key - (3600000 << 15)")
             db.execute("UPDATE calibration SET valid_from_ms = valid_from_ms - 3600000")
         db.close()

@@ -62,10 +62,10 @@ def make_history(folder, broker, spawn, seconds, since_ms=1700000000000):
     dice = random.Random(5)
     db = sqlite3.connect(stored.path)
     with db:
-        db.execute("DELETE FROM reading")
-        db.executemany("INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0)", (
+        db.execute("DELETE FROM sample")
+        db.executemany("INSERT INTO sample VALUES (?, ?, ?, ?, 0, ?)", (
             (((since_ms + i * 1000) << house.CHANNEL_BITS) | channel, 3600000 + dice.randint(-9999, 9999),
-             128118 * channel, 80000 + dice.randint(0, 999), i, 20000, dice.randint(0, 1))
+             128118 * channel, 80000 + dice.randint(0, 999), dice.randint(0, 1) * 32)
             for i in range(seconds) for channel in (1, 2)))
         db.execute("UPDATE sink SET cursor = 0")
         db.execute("UPDATE meta SET value = '1' WHERE name = 'stopped_clean'")
@@ -210,7 +210,7 @@ def insert(stored):
     """A reading that another one would have written: the newest."""
     db = sqlite3.connect(stored.path, timeout=10)
     with db:
-        db.execute("INSERT INTO reading SELECT max(key) + (5000 << 15), 1, 1, 1, 1, 20000, 0, 0, 0 FROM reading")
+        db.execute("INSERT INTO sample SELECT max(key) + (5000 << 15), 1, 1, 1, 0, 0 FROM sample")
     db.close()
 
 

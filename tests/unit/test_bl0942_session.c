@@ -410,18 +410,21 @@ static void test_start_of_a_new_chip(void **unused)
     peer->tracing = true;
     bl0942_session_open(peer->session, 0);
     run_until(peer, 400);
+    assert_int_equal(peer->events[DRIVER_CHIP_BEGAN], 1);
+    assert_int_equal(peer->chips[0].mode, 0x87); /* what was told can still be seen */
+    run_until(peer, 900);
     assert_string_equal(peer->trace,
                         "@21 break, @33 end, "
                         "@54 > 58 19, @67 > 58 19, "   /* MODE is odd, so it is asked twice */
-                        "@80 > A8 1D 55 00 00 E5, "    /* unlock */
-                        "@98 > A8 19 8F 00 00 AF, "    /* 800 ms, absolute, 50 Hz */
-                        "@116 > 58 19, "               /* read back */
-                        "@129 > A8 1D 00 00 00 3A, "   /* lock */
-                        "@147 > 58 AA, @200 > 58 AA, " /* the first one to compare with */
-                        "@253 > 58 19");               /* and MODE before the first reading */
+                        "@580 > A8 1D 55 00 00 E5, "   /* unlock */
+                        "@598 > A8 19 8F 00 00 AF, "   /* 800 ms, absolute, 50 Hz */
+                        "@616 > 58 19, "               /* read back */
+                        "@629 > A8 1D 00 00 00 3A, "   /* lock */
+                        "@647 > 58 AA, @700 > 58 AA, " /* the first one to compare with */
+                        "@753 > 58 19");               /* and MODE before the first reading */
     assert_int_equal(peer->reading_count, 1);
     const struct reading *reading = last_reading(peer);
-    assert_int_equal(reading->boot_ms, 253);
+    assert_int_equal(reading->boot_ms, 753);
     assert_int_equal(reading->present, READING_ALL);
     assert_int_equal(reading->energy, 5000);
     assert_int_equal(reading->flags, READING_CHIP_RESET); /* it has not had our settings */
@@ -442,15 +445,15 @@ static void test_start_with_all_settings(void **unused)
     struct peer *peer = new_peer(&options);
     peer->tracing = true;
     bl0942_session_open(peer->session, 0);
-    run_until(peer, 400);
+    run_until(peer, 900);
     assert_string_equal(peer->trace, "@21 break, @33 end, "
                                      "@54 > 5A 19, @61 > 5A 19, "
-                                     "@68 > AA 1D 55 00 00 E3, "
-                                     "@80 > AA 19 AF 00 00 8D, "
-                                     "@92 > AA 14 33 00 00 0E, "
-                                     "@104 > 5A 19, @111 > 5A 14, "
-                                     "@118 > AA 1D 00 00 00 38, "
-                                     "@130 > 5A AA, @157 > 5A AA, @184 > 5A 19");
+                                     "@568 > AA 1D 55 00 00 E3, "
+                                     "@580 > AA 19 AF 00 00 8D, "
+                                     "@592 > AA 14 33 00 00 0E, "
+                                     "@604 > 5A 19, @611 > 5A 14, "
+                                     "@618 > AA 1D 00 00 00 38, "
+                                     "@630 > 5A AA, @657 > 5A AA, @684 > 5A 19");
     assert_int_equal(peer->chips[0].mode, 0xAF);
     assert_int_equal(peer->chips[0].creep, 0x33);
     finish(peer);
@@ -534,8 +537,11 @@ static void test_chip_restarts_between_polls(void **unused)
     struct bl0942_session_options options = options_for(1);
     struct peer *peer = start(&options);
     peer->before_answer = restart_now;
-    run_until(peer, 3500);
+    run_until(peer, 3940);
     assert_int_equal(peer->chips[0].restarts, 1);
+    assert_int_equal(peer->events[DRIVER_CHIP_RESET], 1);
+    assert_int_equal(peer->chips[0].mode, 0x87); /* a process that is killed here is told again */
+    run_until(peer, 4600);
     assert_int_equal(peer->chips[0].mode, 0x8F); /* written again */
     assert_int_equal(peer->events[DRIVER_CHIP_RESET], 1);
     assert_int_equal(statistics(peer, 0).chip_resets, 1);
@@ -544,7 +550,7 @@ static void test_chip_restarts_between_polls(void **unused)
     assert_int_equal(peer->readings[2].reading.flags, 0);
     assert_int_equal(peer->readings[3].reading.flags, READING_CHIP_RESET);
     assert_int_equal(peer->readings[3].reading.energy, 4);
-    run_until(peer, 4500);
+    run_until(peer, 5500);
     assert_int_equal(last_reading(peer)->flags, 0);
     finish(peer);
 }
@@ -709,7 +715,7 @@ static void test_junk_before_every_answer(void **unused)
     struct bl0942_session_options options = options_for(1);
     struct peer *peer = start(&options);
     peer->fault = always_junk;
-    run_until(peer, 60500);
+    run_until(peer, 60950);
     assert_int_equal(peer->reading_count, 61);
     assert_int_equal(statistics(peer, 0).frame_errors, 0);
     assert_true(statistics(peer, 0).junk_bytes >= 61 * 3);

@@ -314,6 +314,167 @@ static void test_restarts(void **unused)
     play_all(from_50000, sizeof from_50000 / sizeof from_50000[0], 50000);
 }
 
+/* ---- A restart that the driver knows of outlives a kill ------------------------------------- */
+
+struct forgetful {
+    const char *name;
+    int64_t
+        baseline; /* at second 1000; killed after the readings before, goes on with those after */
+    struct step before[4];
+    int64_t stored; /* the counter of the state that is on disk then */
+    struct step after[5];
+};
+
+static const struct forgetful forgetful[] = {
+    {"near the top: not a wrap",
+     TOP - 2,
+     {{1002, 3, 0, F}, END},
+     0,
+     {{1005, 9, 0, N}, {1006, 10, 9, N}, {1007, 10, 10, N}, END}},
+    {"killed with two readings that agree",
+     TOP - 2,
+     {{1002, 3, 0, F}, {1003, 4, 0, N}, END},
+     0,
+     {{1005, 9, 0, N}, {1006, 10, 9, N}, END}},
+    {"the baseline has moved: it is the one",
+     TOP - 2,
+     {{1002, 3, 0, F}, {1003, 4, 0, N}, {1004, 5, 4, R}, END},
+     4,
+     {{1005, 9, 4, N}, {1006, 10, 9, N}, END}},
+    {"past the baseline when it is read again: the baseline's own value is not missing",
+     50,
+     {{1002, 3, 0, F}, END},
+     0,
+     {{1062, 70, 0, N}, {1063, 71, 70, N}, END}},
+    {"the flagged reading's counter is misread: the flag is known all the same",
+     TOP - 2,
+     {{1002, 0x4003, 0, F}, END},
+     0,
+     {{1005, 9, 0, N}, {1006, 10, 9, N}, END}},
+    {"a glitch after the flag, and one after the kill",
+     TOP - 2,
+     {{1002, 3, 0, F}, {1003, 0x4004, 0, N}, END},
+     0,
+     {{1005, 0x400009, 0, N}, {1006, 10, 0, G}, {1007, 10, 10, N}, END}},
+    {"it restarts once more while the service is down",
+     TOP - 2,
+     {{1002, 3, 0, F}, END},
+     0,
+     {{1602, 1, 0, N}, {1603, 2, 1, N}, {1604, 2, 2, N}, END}},
+    {"... and that is flagged, too",
+     TOP - 2,
+     {{1002, 3, 0, F}, END},
+     0,
+     {{1602, 1, 0, F}, {1603, 2, 0, N}, {1604, 2, 2, R}, END}},
+    {"flagged, but the counter went on: the flag is not believed, nor stored",
+     50000,
+     {{1002, 50001, 0, F}, END},
+     50000,
+     {{1005, 50002, 0, N}, {1006, 50002, 2, N}, END}},
+    {"more than can have been counted since: nothing is credited",
+     50000,
+     {{1002, 3, 0, F}, END},
+     0,
+     {{1005, 400, 0, N}, {1006, 400, 0, N}, {1007, 400, 0, X}, END}},
+};
+
+static void test_a_known_restart_outlives_a_kill(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < sizeof forgetful / sizeof forgetful[0]; i++) {
+        const struct forgetful *row = &forgetful[i];
+        struct history history = {.name = row->name};
+        struct energy_counter *counter = counter_at(row->baseline);
+        memcpy(history.steps, row->before, sizeof row->before);
+        play(counter, &history);
+        struct energy_state stored;
+        energy_counter_stored(counter, &stored);
+        energy_counter_free(counter);
+        if (stored.counter != row->stored)
+            fail_msg("%s: %lld was stored", row->name, (long long)stored.counter);
+
+        counter = energy_counter_create(READING_BL0942, RATE, "boot", &stored);
+        memcpy(history.steps, row->after, sizeof row->after);
+        play(counter, &history);
+        energy_counter_free(counter);
+    }
+}
+
+/* Killed or not, the same is credited in the end; whatever the baseline, and whenever it is. */
+static void test_a_kill_changes_no_credit(void **unused)
+{
+    (void)unused;
+    static const int64_t baselines[] = {0, 1, 20, 5000, 0x800000, TOP - 300, TOP - 20, TOP - 1};
+    for (size_t i = 0; i < sizeof baselines / sizeof baselines[0]; i++)
+        for (int killed_at = 1002; killed_at < 1009; killed_at++) {
+            struct energy_counter *counter = counter_at(baselines[i]);
+            for (int64_t t = 1002; t <= 1012; t++) {
+                struct energy_sample sample = sample_at(t, (t - 1001) * 3);
+                sample.restarted = t == 1002;
+                struct energy_outcome outcome;
+                energy_counter_accept(counter, &sample, &outcome);
+                if (t != killed_at)
+                    continue;
+                struct energy_state stored;
+                energy_counter_stored(counter, &stored);
+                energy_counter_free(counter);
+                counter = energy_counter_create(READING_BL0942, RATE, "boot", &stored);
+            }
+            assert_int_equal(total_of(counter), 30);
+            energy_counter_free(counter);
+        }
+}
+
+/* Told once that it should be on disk soon, and again only for another restart. */
+static void test_what_is_to_be_stored_soon_is_told_once(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int64_t counter;
+        bool restarted, noted;
+    } readings[] = {{3, true, true},   {4, false, false}, {5, false, false}, {6, false, false},
+                    {0, true, true},   {1, false, false}, {0, true, false},  {1, false, false},
+                    {2, false, false}, {3, false, false}, {4, true, true},   {5, false, false}};
+    struct energy_counter *counter = counter_at(TOP - 2);
+    for (size_t i = 0; i < sizeof readings / sizeof readings[0]; i++) {
+        struct energy_sample sample = sample_at(1002 + (int64_t)i, readings[i].counter);
+        sample.restarted = readings[i].restarted;
+        struct energy_outcome outcome;
+        energy_counter_accept(counter, &sample, &outcome);
+        if (outcome.restart_noted != readings[i].noted)
+            fail_msg("reading %zu: noted %d", i, outcome.restart_noted);
+    }
+    energy_counter_free(counter);
+}
+
+static void test_a_restart_said_before_its_reading(void **unused)
+{
+    (void)unused;
+    struct energy_state stored;
+    struct energy_outcome outcome;
+    struct energy_counter *unseen = energy_counter_create(READING_BL0942, RATE, "boot", NULL);
+    energy_counter_restarted(unseen); /* never seen: there is nothing to protect */
+    energy_counter_stored(unseen, &stored);
+    assert_false(stored.known);
+    energy_counter_free(unseen);
+
+    struct energy_counter *counter = counter_at(TOP - 2);
+    energy_counter_restarted(counter);
+    energy_counter_stored(counter, &stored);
+    assert_int_equal(stored.counter, 0);
+    assert_int_equal(stored.counter_boot_ms, 1000000);
+    assert_int_equal(energy_counter_state(counter)->counter, TOP - 2);
+
+    struct energy_sample sample = sample_at(1002, TOP - 1); /* it was not true: it went on */
+    energy_counter_accept(counter, &sample, &outcome);
+    energy_counter_stored(counter, &stored);
+    assert_int_equal(stored.counter, TOP - 2);
+    sample = sample_at(1003, TOP - 1);
+    energy_counter_accept(counter, &sample, &outcome);
+    assert_int_equal(total_of(counter), 1);
+    energy_counter_free(counter);
+}
+
 /* A chip that has just started counts from 0: restart and glitch look alike, nothing may be added
  * that was not counted. */
 static void test_restart_of_a_young_counter(void **unused)
@@ -966,6 +1127,10 @@ int main(void)
         cmocka_unit_test(test_any_flip_of_one_reading),
         cmocka_unit_test(test_wraps),
         cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_a_known_restart_outlives_a_kill),
+        cmocka_unit_test(test_a_kill_changes_no_credit),
+        cmocka_unit_test(test_what_is_to_be_stored_soon_is_told_once),
+        cmocka_unit_test(test_a_restart_said_before_its_reading),
         cmocka_unit_test(test_restart_of_a_young_counter),
         cmocka_unit_test(test_service_and_machine_restarts),
         cmocka_unit_test(test_clock_set_while_waiting),

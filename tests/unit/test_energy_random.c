@@ -97,6 +97,7 @@ struct world {
 
 static struct {
     unsigned readings, damaged, silences, chip_restarts, kills, reboots, wrong_clocks, calibrations;
+    unsigned near_top, flags, flags_killed;
     unsigned glitches, resets, rejected, wraps, downtimes, exact_restarts, credited_restarts;
     int64_t credited, lost_at_restarts, most_lost, lost_to_clocks;
 } figures;
@@ -149,7 +150,8 @@ static void start_service(struct world *world)
 {
     world->options.boot_id = world->boot_id;
     world->book = world->committed_book;
-    world->book.flagged = false; /* a flag does not survive a kill before the baseline moves */
+    /* A flag survives a kill if it was stored, as a counter of 0. */
+    world->book.flagged = world->book.flagged && world->committed.counter == 0;
     world->meter = meter_create(&world->options, world->committed.known ? &world->committed : NULL);
     world->shown_uwh[0] = world->shown_uwh[1] = 0;
 }
@@ -264,7 +266,8 @@ static void check_credit(struct world *world, int64_t credited)
 {
     const struct energy_state *state = meter_state(world->meter);
     struct book *book = &world->book;
-    if (state->counter != world->last.counter)
+    bool noted = world->flag && state->counter == 0;
+    if (state->counter != world->last.counter && !noted)
         wrong(world, "the baseline is not the last reading but one");
     int64_t position = world->last.truth + signed_24(world->last.counter - world->last.intact);
     if (position > world->truth)
@@ -274,12 +277,12 @@ static void check_credit(struct world *world, int64_t credited)
             wrong(world, "a first baseline credited %lld", (long long)credited);
         book->first = position;
     } else {
-        account_loss(world, position - book->position - credited, state->counter < book->counter,
-                     credited);
+        account_loss(world, position - book->position - credited,
+                     world->last.counter < book->counter, credited);
     }
     book->known = true;
     book->position = position;
-    book->counter = state->counter;
+    book->counter = world->last.counter;
     book->life = world->last.life;
     book->boot = world->boot;
     book->clock_right = clock_is_right(world);
@@ -348,7 +351,10 @@ static void read_chip(struct world *world, bool may_damage)
     else if (result.imported_counts != 0 || result.exported_counts != 0)
         wrong(world, "counts were credited without a baseline");
     check_shown(world, &result.values);
+    figures.flags += world->flag;
     world->flag = false;
+    if (result.restart_noted) /* as the service does */
+        commit(world);
     world->last =
         (struct delivered){reading.energy, intact, world->truth, world->life_truth, world->life};
     world->last_damaged = damaged;
@@ -356,32 +362,36 @@ static void read_chip(struct world *world, bool may_damage)
 
 /* ---- What happens -------------------------------------------------------------------------- */
 
-/** Not near the top: there a restart looks like a wrap (energy.h, limits). */
 static bool may_restart(const struct world *world)
 {
     int64_t counter = intact_counter(world);
     bool below_odd = counter > (SIZE >> 1) - (1 << 21) && counter <= SIZE >> 1;
-    return counter < SIZE - (1 << 21) && !(world->odd_restarts && below_odd);
+    return !(world->odd_restarts && below_odd);
 }
 
 static void restart_chip(struct world *world)
 {
     if (!may_restart(world))
         return;
+    /* Near the top an unflagged restart looks like a wrap (energy.h, limits). */
+    bool near_top = intact_counter(world) >= SIZE - (1 << 21);
     world->life++;
     world->life_truth = world->truth;
     world->life_counter = world->odd_restarts && chance(&world->dice, 0.3) ? SIZE >> 1 : 0;
     world->fraction = 0;
-    world->flag = chance(&world->dice, 0.5);
+    world->flag = world->flag || near_top || chance(&world->dice, 0.5);
     figures.chip_restarts++;
+    figures.near_top += near_top;
 }
 
 static void kill_service(struct world *world)
 {
     meter_free(world->meter);
     pass(world, between(&world->dice, 100, chance(&world->dice, 0.2) ? HOUR : 10000));
+    bool flagged = world->book.flagged;
     start_service(world);
     figures.kills++;
+    figures.flags_killed += flagged;
 }
 
 static void set_clock(struct world *world, int64_t stopped_wall_ms)
@@ -440,7 +450,8 @@ static void something_happens(struct world *world)
         pass(world, between(&world->dice, 1000, chance(&world->dice, 0.1) ? 2 * HOUR : MINUTE));
         figures.silences++;
     }
-    if (chance(&world->dice, 0.005))
+    /* Also where a flag might be forgotten: between it and the baseline. */
+    if (chance(&world->dice, world->book.flagged ? 0.3 : 0.005))
         kill_service(world);
     if (!world->odd_restarts && chance(&world->dice, 0.002))
         reboot(world);
@@ -532,6 +543,8 @@ static void test_random_histories(void **unused)
                   figures.readings, seconds, figures.damaged, figures.silences,
                   figures.chip_restarts, figures.kills, figures.reboots, figures.wrong_clocks,
                   figures.calibrations);
+    print_message("%u restarts near the top, %u flags, %u kills between a flag and the baseline\n",
+                  figures.near_top, figures.flags, figures.flags_killed);
     print_message("told: %u glitches, %u resets, %u rejected, %u wraps, %u downtimes\n",
                   figures.glitches, figures.resets, figures.rejected, figures.wraps,
                   figures.downtimes);
@@ -544,6 +557,7 @@ static void test_random_histories(void **unused)
         assert_true(figures.glitches > 100 && figures.resets > 100 && figures.rejected > 0);
         assert_true(figures.wraps > 10 && figures.downtimes > 10 && figures.kills > 100);
         assert_true(figures.exact_restarts > 0 && figures.wrong_clocks > 10);
+        assert_true(figures.near_top > 20 && figures.flags_killed > 100);
     }
 }
 

@@ -549,7 +549,7 @@ static void test_what_is_refused(void **state)
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/missing/history.db", folder->path);
     expect_refusal(path, STATUS_USAGE, "folder");
-    expect_refusal(folder->path, STATUS_USAGE, "cannot be opened");
+    expect_refusal(folder->path, STATUS_USAGE, "is a folder");
 
     (void)snprintf(path, sizeof path, "%s/other.db", folder->path);
     sqlite3 *db = NULL;

@@ -21,10 +21,10 @@ static void damage_table(const char *path, const char *table)
     int fd = open(path, O_WRONLY);
     char nonsense[4096];
     memset(nonsense, 0xee, sizeof nonsense);
+    int64_t size = ask_number(path, "PRAGMA page_size");
     for (char *page = pages; *page != '\0'; page += *page == ',' ? 1 : 0)
-        assert_int_equal(
-            pwrite(fd, nonsense, sizeof nonsense, (strtol(page, &page, 10) - 1) * 4096),
-            sizeof nonsense);
+        assert_int_equal(pwrite(fd, nonsense, (size_t)size, (strtol(page, &page, 10) - 1) * size),
+                         size);
     (void)close(fd);
 }
 
@@ -58,7 +58,7 @@ static void test_a_clean_stop_is_not_checked_and_an_unclean_one_is(void **state)
     const struct folder *folder = *state;
     struct circuit a, b;
     make_history(folder, &a, &b);
-    damage_table(folder->database, "reading");
+    damage_table(folder->database, "sample");
     history_close(open_history(folder->database, 0), 5000); /* nobody looked at the readings */
     assert_int_equal(count_files(folder, damaged_pattern, NULL), 0);
 
@@ -78,7 +78,7 @@ static void test_a_damaged_table_of_readings(void **state)
     char *totals = totals_file_path(folder->database);
     assert_int_equal(remove(totals), 0); /* the damaged file alone must do */
     free(totals);
-    damage_table(folder->database, "reading");
+    damage_table(folder->database, "sample");
     mark_unclean(folder->database);
     expect_totals(folder, &a, &b);
     char found[PATH_MAX];
@@ -94,7 +94,7 @@ static void test_a_damaged_file_too_large_to_check_whole(void **state)
     const struct folder *folder = *state;
     struct circuit a, b;
     make_history(folder, &a, &b);
-    damage_table(folder->database, "reading");
+    damage_table(folder->database, "sample");
     mark_unclean(folder->database);
     assert_int_equal(truncate(folder->database, 300 * 1024 * 1024), 0);
     expect_totals(folder, &a, &b);
@@ -182,7 +182,7 @@ static void test_the_greater_total_wins(void **state)
     change(folder->database, "UPDATE total SET imported = imported + 50 WHERE channel = 1;"
                              "UPDATE total SET imported = imported - 50 WHERE channel = 2;");
     a.state.imported += 50;
-    damage_table(folder->database, "reading");
+    damage_table(folder->database, "sample");
     mark_unclean(folder->database);
     expect_totals(folder, &a, &b);
 }
@@ -306,6 +306,9 @@ static void test_another_file_in_its_place(void **state)
     assert_int_equal(health_of(history).queued, 1);
     history_close(history, 100);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 6001);
+    /* the log of the file that is gone was not played into this one */
+    assert_string_equal(ask(folder->database, "PRAGMA integrity_check"), "ok");
+    assert_int_equal(count_files(folder, "history.db.moved-*-wal", NULL), 1);
 }
 
 /* What the salvage brings over must not be what the loading then refuses. */

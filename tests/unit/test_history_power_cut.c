@@ -68,6 +68,7 @@ static void measure(struct work *work, unsigned channel)
     (void)snprintf(state->boot_id, sizeof state->boot_id, "test");
     const struct queued_reading item = {
         .number = channel + 1,
+        .kind = READING_BL0942,
         .imported = credited,
         .reading = {.wall_ms = work->wall_ms,
                     .present = READING_ALL,

@@ -5,6 +5,7 @@
 
 #include "bridge/history/buckets.h"
 #include "bridge/history/query.h"
+#include "bridge/history/samples.h"
 
 #define ROWS_MAX 20000
 
@@ -52,6 +53,7 @@ static void make_file(const struct folder *folder)
 struct filler {
     sqlite3 *db;
     sqlite3_stmt *insert;
+    sqlite3_stmt *exported;
 };
 
 static struct filler filler_open(const char *path)
@@ -61,26 +63,39 @@ static struct filler filler_open(const char *path)
                      SQLITE_OK);
     assert_int_equal(
         sqlite3_prepare_v2(filler.db,
-                           "INSERT INTO reading VALUES (?1 << 15 | ?2, 3653159, 557317, "
-                           "?3, 1, 20000, 0, ?4, ?5)",
+                           "INSERT INTO sample VALUES (?1 << 15 | ?2, 3653159, 557317, "
+                           "?3, 0, ?4)",
                            -1, &filler.insert, NULL),
         SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(filler.db,
+                                        "INSERT INTO sample_exported VALUES (?1 << 15 | ?2, ?3)",
+                                        -1, &filler.exported, NULL),
+                     SQLITE_OK);
     return filler;
+}
+
+static void filler_step(sqlite3_stmt *statement, int64_t ms, int number, int64_t third,
+                        int64_t fourth)
+{
+    const int64_t values[] = {ms, number, third, fourth};
+    for (int i = 0; i < sqlite3_bind_parameter_count(statement); i++)
+        (void)sqlite3_bind_int64(statement, i + 1, values[i]);
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
+    (void)sqlite3_reset(statement);
 }
 
 static void filler_put(struct filler *filler, int64_t ms, int number, int64_t power,
                        int64_t imported, int64_t exported)
 {
-    const int64_t values[] = {ms, number, power, imported, exported};
-    for (int i = 0; i < 5; i++)
-        (void)sqlite3_bind_int64(filler->insert, i + 1, values[i]);
-    assert_int_equal(sqlite3_step(filler->insert), SQLITE_DONE);
-    (void)sqlite3_reset(filler->insert);
+    filler_step(filler->insert, ms, number, power, sample_counted(imported, exported, 0));
+    if (imported > 0 && exported > 0)
+        filler_step(filler->exported, ms, number, exported, 0);
 }
 
 static void filler_close(struct filler *filler)
 {
     (void)sqlite3_finalize(filler->insert);
+    (void)sqlite3_finalize(filler->exported);
     assert_int_equal(sqlite3_exec(filler->db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(filler->db);
 }
@@ -316,7 +331,7 @@ static void test_coverage(void **state)
         filler_put(&filler, from_ms + s * 1000, 1, watt, 0, 0);
     /* some readings have no power: the time is covered, the power not known */
     filler_close(&filler);
-    change(folder->database, "UPDATE reading SET power = NULL WHERE key >= (1777593600000 + "
+    change(folder->database, "UPDATE sample SET power = NULL WHERE key >= (1777593600000 + "
                              "4 * 3600000) << 15");
     struct rows_seen *seen = query(folder, "house", "a", from_ms, from_ms + 6 * HOUR, BUCKET_HOUR);
     assert_int_equal(seen->count, 6);

@@ -75,7 +75,7 @@ static void damage_readings(const char *path)
     char nonsense[4096];
     memset(nonsense, 0xee, sizeof nonsense);
     mark_unclean(path);
-    int64_t page = ask_number(path, "SELECT max(pageno) FROM dbstat WHERE name = 'reading' "
+    int64_t page = ask_number(path, "SELECT max(pageno) FROM dbstat WHERE name = 'sample' "
                                     "AND pagetype = 'leaf'");
     int64_t size = ask_number(path, "PRAGMA page_size");
     overwrite(path, (page - 1) * size, nonsense, (size_t)size);

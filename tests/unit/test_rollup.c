@@ -98,6 +98,7 @@ static void station_put(struct station *station, unsigned index, int64_t wall_ms
         .imported = imported,
         .exported = exported,
         .number = station->totals[index].number,
+        .kind = READING_BL0942,
     };
     queue_put_reading(&station->queue, &item);
     struct energy_state *state = &station->totals[index].state;
@@ -430,6 +431,9 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
         assert_true(database_tend(station.database, &limits, &more));
     assert_true(steps > 2 && steps < 100);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM reading"), end_ms - 2 * DAY);
+    assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM sample_counter"),
+                     end_ms - 2 * DAY); /* they go with their readings */
+    assert_int_equal(ask_number(path, "SELECT count(*) FROM sample_counter"), 2 * 1440 + 1);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_minute"),
                      end_ms - 4 * DAY);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM rollup_quarter"),
@@ -445,6 +449,7 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
     while (more)
         assert_true(database_tend(station.database, &all, &more));
     assert_int_equal(ask_number(path, "SELECT count(*) FROM reading"), 1);
+    assert_int_equal(ask_number(path, "SELECT count(*) FROM sample_counter"), 1);
     assert_int_equal(energy(path, "a", BEGIN_MS, end_ms, BUCKET_MONTH), whole);
     station_close(&station);
     station_open(&station, path);

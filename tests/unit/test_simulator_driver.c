@@ -49,7 +49,8 @@ static void on_event(void *context, unsigned channel, enum driver_event event, c
 {
     (void)context;
     (void)channel;
-    fail_msg("event %d: %s", (int)event, message);
+    if (event != DRIVER_CHIP_BEGAN) /* a simulated chip always is a new one */
+        fail_msg("event %d: %s", (int)event, message);
 }
 
 static void on_deadline(uv_timer_t *timer)

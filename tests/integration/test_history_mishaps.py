@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""What people and machines do to a data folder: things that are no file, files of root, no room."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+from harness import BINARY, run, wait_for, write_config
+from test_history import make_history, ms
+
+BEGIN = ms("2026-10-24T22:00+00:00")
+NOBODY = 65534
+
+
+def history(path):
+    make_history(path, {1: ("house", "a")}, [(BEGIN + i * 1000, 1, 100, 3, 0) for i in range(1000)])
+
+
+def configured(folder, url="mqtt://127.0.0.1:1", **more):
+    return write_config(folder, url, [{"id": "house", "driver": "simulator", "channels": {"a": {}}}], **more)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_is_not_opened(folder, kind):
+    config = configured(folder)
+    path = folder / "data/history.db"
+    path.parent.mkdir()
+    {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir, "device": lambda: path.symlink_to("/dev/null")}[kind]()
+    for command in (("history", "energy", "--device", "house"), ("history", "verify"), ("history", "import", "--list"),
+                    ("run",)):
+        result = run("--config", config, *command, timeout=10)  # a pipe had them wait for ever
+        assert result.returncode == 2 and "is a folder, a pipe or a device" in result.stdout + result.stderr, (command, result)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_root_restores_what_the_service_user_owns(folder):
+    os.chmod(folder, 0o755)
+    config = configured(folder)
+    data = folder / "data"
+    data.mkdir()
+    os.chown(data, NOBODY, NOBODY)
+    copy = folder / "copy.db"
+    history(copy)
+    result = run("--config", config, "history", "restore", copy)
+    assert result.returncode == 0, result.stderr
+    assert {path.name: path.stat().st_uid for path in data.iterdir()} == \
+        {"history.db": NOBODY, "history.db.lock": NOBODY}
+    # so the service's user can go on with it
+    as_user = subprocess.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", BINARY, "--config",
+                              str(config), "history", "recalibrate", "--device", "house", "--channel", "a", "--since",
+                              "2026-10-01", "--power", "300"], capture_output=True, text=True, timeout=30)
+    assert as_user.returncode == 0, as_user.stderr
+
+
+@pytest.fixture
+def small_disk(folder):
+    """data/ with 40 MB: 32 are left free by a restore."""
+    data = folder / "data"
+    data.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "bl2mqtt-test", str(data)], capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield data
+    subprocess.run(["umount", "-l", str(data)], check=True)
+
+
+def test_damaged_on_a_full_disk(folder, spawn, small_disk):
+    """A start that fails for want of room must not be the end of the restore: the next one finds things as they were."""
+    config = configured(folder, history={"backup": {"folder": str(folder)}})
+    path = small_disk / "history.db"
+    history(path)
+    assert run("--config", config, "history", "backup").returncode == 0
+    with open(path, "r+b") as file:
+        file.write(b"junk" * 1000)
+    damaged = path.read_bytes()
+    with contextlib.suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
+        while filler.write(bytes(1 << 20)) == 1 << 20:
+            pass
+        while filler.write(bytes(512)) == 512:
+            pass
+    for _ in range(2):
+        result = run("--config", config, "run", timeout=10)
+        assert result.returncode == 1 and "no room" in (result.stdout + result.stderr).lower(), result
+        assert path.read_bytes() == damaged and not list(small_disk.glob("*damaged*"))
+    (small_disk / "filler").unlink()
+    service = spawn("--config", config, "run")
+    service.wait_line("goes on from the copy")
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
+
+
+def test_start_on_a_disk_that_became_read_only(folder, small_disk):
+    """Status 2 would be the end: systemd starts the service again after any other, until the disk is well."""
+    config = configured(folder)
+    history(small_disk / "history.db")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    result = run("--config", config, "run", timeout=10)
+    assert result.returncode == 1 and "Read-only file system" in result.stdout + result.stderr, result
+    result = run("--config", config, "history", "restore", small_disk / "history.db", timeout=10)
+    assert result.returncode == 1 and "Read-only file system" in result.stderr, result
+
+
+def test_killed_while_a_copy_is_restored(folder, spawn):
+    """Restoring gigabytes takes minutes; until then the damaged file stays, so that the next start tries again."""
+    config = configured(folder, history={"backup": {"folder": str(folder)}})
+    data = folder / "data"
+    data.mkdir()
+    path = data / "history.db"
+    count = 300000
+    make_history(path, {1: ("house", "a")}, [(BEGIN + i * 1000, 1, 100, 3, 0) for i in range(count)])
+    assert run("--config", config, "history", "backup").returncode == 0
+    with open(path, "r+b") as file:
+        file.write(b"junk" * 1000)
+    service = spawn("--config", config, "run")
+    wait_for(lambda: [p for p in data.glob("*restor*") if p.stat().st_size > 4 << 20], 10, "a part of the copy", every=0.002)
+    service.signal(signal.SIGKILL)
+    service.stop()
+    assert path.exists() and "goes on from the copy" not in service.output
+    service = spawn("--config", config, "run")
+    service.wait_line("goes on from the copy", 20)
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + count * 1000,)).fetchone() == (count,)
+    assert not list(data.glob("*restor*"))
+
+    # between the two renames
+    path.rename(data / "history.db.restored")
+    service = spawn("--config", config, "run")
+    service.wait_line("was interrupted")
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + count * 1000,)).fetchone() == (count,)
