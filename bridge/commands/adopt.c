@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/adopt.h"
 
-#include "bridge/mqtt/ask.h"
+#include "bridge/commands/ask_service.h"
 
 #include <string.h>
 
 #define ASK_MS 10000
-
-static enum status ask(const struct config *config, const char *request, json_t *body,
-                       json_t **data, struct error *error)
-{
-    const struct config_mqtt *mqtt = &config->mqtt;
-    const struct publisher_options connection = {
-        .server = mqtt->server,
-        .user = mqtt->user,
-        .password = mqtt->password,
-        .keepalive_ms = mqtt->keepalive_ms,
-        .version = mqtt->version,
-        .ca = mqtt->ca,
-        .cert = mqtt->cert,
-        .key = mqtt->key,
-        .insecure = mqtt->insecure,
-    };
-    enum status status =
-        bridge_ask(&connection, mqtt->base_topic, request, body, ASK_MS, data, error);
-    json_decref(body);
-    return status;
-}
 
 static json_t *adoption(const struct profile *profile, const char *client_id, const char *name)
 {
@@ -53,11 +32,11 @@ static enum status give_factors(const struct config *config, const struct profil
         json_t *data = NULL;
         if (!factors->given)
             continue;
-        status =
-            ask(config, "device/calibration/set",
-                json_pack("{s:s, s:s, s:f, s:f, s:f}", "id", id, "channel", name, "voltage",
-                          factors->voltage, "current", factors->current, "power", factors->power),
-                &data, error);
+        status = ask_service(config, "device/calibration/set",
+                             json_pack("{s:s, s:s, s:f, s:f, s:f}", "id", id, "channel", name,
+                                       "voltage", factors->voltage, "current", factors->current,
+                                       "power", factors->power),
+                             ASK_MS, &data, error);
         json_decref(data);
     }
     if (status != STATUS_OK)
@@ -72,8 +51,8 @@ enum status adopt_module(const struct config *config, const struct profile *prof
                          struct error *error)
 {
     json_t *data = NULL;
-    enum status status =
-        ask(config, "device/adopt", adoption(profile, client_id, name), &data, error);
+    enum status status = ask_service(config, "device/adopt", adoption(profile, client_id, name),
+                                     ASK_MS, &data, error);
     if (status != STATUS_OK)
         return status;
     const char *id = json_string_value(json_object_get(data, "id"));

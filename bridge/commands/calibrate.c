@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt calibrate: from fresh readings and true values to factors, and these into use. */
+#include "bridge/commands/ask_service.h"
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/history/history.h"
 #include "bridge/history/readings.h"
 #include "bridge/meter/reference.h"
-#include "bridge/mqtt/ask.h"
 #include "bridge/service/sources.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/file.h"
@@ -332,26 +332,13 @@ static enum status readings_of_chip(struct work *work, struct error *error)
 
 static enum status hand_to_service(struct work *work, struct error *error)
 {
-    const struct config_mqtt *mqtt = &work->config->mqtt;
-    const struct publisher_options connection = {
-        .server = mqtt->server,
-        .user = mqtt->user,
-        .password = mqtt->password,
-        .keepalive_ms = mqtt->keepalive_ms,
-        .version = mqtt->version,
-        .ca = mqtt->ca,
-        .cert = mqtt->cert,
-        .key = mqtt->key,
-        .insecure = mqtt->insecure,
-    };
     const struct calibration *factors = &work->result.factors;
     json_t *body = json_pack("{s:s, s:s, s:f, s:f, s:f}", "id", work->device->id, "channel",
                              work->channel->name, "voltage", factors->voltage, "current",
                              factors->current, "power", factors->power);
     json_t *data = NULL;
-    enum status status = bridge_ask(&connection, mqtt->base_topic, "device/calibration/set", body,
-                                    ASK_MS, &data, error);
-    json_decref(body);
+    enum status status =
+        ask_service(work->config, "device/calibration/set", body, ASK_MS, &data, error);
     if (status != STATUS_OK)
         return error_prefix(
             error, status,

@@ -234,7 +234,7 @@ static json_t *describe(const struct obk_config *config, enum obk_config_state s
 
 static enum status show(struct task *task, struct error *error)
 {
-    struct obk_config config;
+    struct obk_config config = {{0}};
     enum obk_config_state state = OBK_CONFIG_GOOD;
     size_t offset = 0;
     enum status status = load(task->options.operand, &config, &state, &offset, error);

@@ -232,7 +232,8 @@ static enum status take_option(const struct flash_command *command, struct flash
 static enum status check_whole(const struct flash_command *command,
                                const struct flash_options *options)
 {
-    if ((command->accepts & FLASH_ACCEPTS_MODULE) != 0 && options->flasher.link.port == NULL)
+    const char *port = options->flasher.link.port;
+    if ((command->accepts & FLASH_ACCEPTS_MODULE) != 0 && (port == NULL || port[0] == '\0'))
         return command_missing(command->name,
                                "which adapter with --port (`bl2mqtt ports` lists them)");
     if ((command->accepts & FLASH_ACCEPTS_OUTPUT) != 0 && options->output == NULL)

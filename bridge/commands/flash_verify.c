@@ -61,6 +61,18 @@ static enum status find_place(const struct flash_options *options, const struct 
     return STATUS_OK;
 }
 
+/* What makes a difference, or a file that is not worth comparing, less of a riddle. */
+static void note_doubts(struct flash_session *session, const struct image_info *info,
+                        enum beken_chip chip)
+{
+    for (size_t i = 0; i < info->problem_count; i++)
+        flash_session_say(session, "Compared all the same: %s", info->problems[i]);
+    if (info->chip != BEKEN_CHIP_UNKNOWN && chip != BEKEN_CHIP_UNKNOWN &&
+        !beken_chip_runs(chip, info->chip))
+        flash_session_say(session, "The file is for a %s, but the module is a %s.",
+                          beken_chip_name(info->chip), beken_chip_name(chip));
+}
+
 /* How many sectors from index on differ without a gap. */
 static size_t run_length(const struct comparison *comparison, size_t index)
 {
@@ -123,6 +135,7 @@ static enum status compare(struct flash_session *session, const struct flash_opt
         status = find_place(options, info, flasher_module(flasher), &comparison->place, error);
     if (status != STATUS_OK)
         return status;
+    note_doubts(session, info, comparison->chip);
     size_t length = info->size - comparison->place.skip;
     comparison->sectors = (length + BEKEN_SECTOR_SIZE - 1) / BEKEN_SECTOR_SIZE;
     comparison->differing = memory_new(comparison->sectors, sizeof *comparison->differing);

@@ -2,6 +2,7 @@
 /* bl2mqtt history cost: money per day, month or year, from the history and the tariffs of bridge.yaml. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
+#include "bridge/commands/history_print.h"
 #include "bridge/history/buckets.h"
 #include "bridge/history/cost.h"
 #include "bridge/history/time_text.h"
@@ -9,26 +10,16 @@
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME "history cost"
 
-enum layout { LAYOUT_TABLE, LAYOUT_JSON, LAYOUT_CSV };
-
 struct options {
-    const char *device;
-    const char *channel;
-    const char *from;
-    const char *to;
+    struct history_asked asked;
     enum history_bucket bucket;
-    enum layout layout;
-    const char *database;
-    bool help;
 };
 
 static void print_help(void)
@@ -42,11 +33,7 @@ static void print_help(void)
         "  --to T           end, not included (default: now)\n"
         "  --bucket B       day, month (default) or year\n"
         "  --json           one JSON document on stdout\n"
-        "  --csv            comma-separated values\n"
-        "  --database FILE  the history file (default: history.path of the configuration)\n\n"
-        "T is a date (2026-10-01, its beginning), a time (2026-10-01T14:30, with an offset if "
-        "need\n"
-        "be), now, today, yesterday or tomorrow.\n");
+        "  --csv            comma-separated values\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP);
 }
 
 static enum status take_bucket(struct options *options, const char *text)
@@ -64,62 +51,17 @@ static enum status take_bucket(struct options *options, const char *text)
     return command_bad_value(NAME, "bucket", text, "day, month or year");
 }
 
-static enum status take_option(int option, struct options *options)
-{
-    switch (option) {
-    case 'd':
-        options->device = optarg;
-        return STATUS_OK;
-    case 'c':
-        options->channel = optarg;
-        return STATUS_OK;
-    case 'f':
-        options->from = optarg;
-        return STATUS_OK;
-    case 't':
-        options->to = optarg;
-        return STATUS_OK;
-    case 'b':
-        return take_bucket(options, optarg);
-    case 'j':
-        options->layout = LAYOUT_JSON;
-        return STATUS_OK;
-    case 'v':
-        options->layout = LAYOUT_CSV;
-        return STATUS_OK;
-    case 'D':
-        options->database = optarg;
-        return STATUS_OK;
-    case 'h':
-        options->help = true;
-        return STATUS_OK;
-    default:
-        return command_bad_option(NAME);
-    }
-}
-
 static enum status parse(int argc, char **argv, struct options *options)
 {
-    static const struct option known[] = {
-        {"device", required_argument, NULL, 'd'}, {"channel", required_argument, NULL, 'c'},
-        {"from", required_argument, NULL, 'f'},   {"to", required_argument, NULL, 't'},
-        {"bucket", required_argument, NULL, 'b'}, {"json", no_argument, NULL, 'j'},
-        {"csv", no_argument, NULL, 'v'},          {"database", required_argument, NULL, 'D'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    const char *bucket = "month";
+    const struct option_row own[] = {
+        {"bucket", &bucket, NULL},
+        {"json", NULL, &options->asked.json},
+        {"csv", NULL, &options->asked.csv},
+        {NULL, NULL, NULL},
     };
-    int option;
-    while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options);
-        if (status != STATUS_OK)
-            return status;
-    }
-    if (options->help)
-        return STATUS_OK;
-    if (optind < argc)
-        return command_extra_word(NAME, argv[optind]);
-    if (options->device == NULL)
-        return command_fail(NAME, STATUS_USAGE, &(struct error){"Say which device with --device."});
-    return STATUS_OK;
+    enum status status = command_history_parse(&options->asked, own, argc, argv);
+    return status == STATUS_OK && !options->asked.help ? take_bucket(options, bucket) : status;
 }
 
 /* ---- tariffs, from texts that the configuration's check has found good ---- */
@@ -219,42 +161,17 @@ static void append_csv_row(struct text *text, const struct history_cost_row *row
     text_append_decimal(text, row->coverage_permille, 3, 3, false);
 }
 
-static void append_column(struct text *text, int width, int64_t value, unsigned scale,
-                          unsigned decimals)
-{
-    char buffer[64];
-    struct text number;
-    text_init(&number, buffer, sizeof buffer);
-    text_append_decimal(&number, value, scale, decimals, false);
-    text_append(text, " %*s", width, buffer);
-}
-
 static void append_table_row(struct text *text, const struct history_cost_row *row,
                              const char *start)
 {
     text_append(text, "%-14s", start);
-    append_column(text, 11, row->imported_uwh, 9, 3);
-    append_column(text, 11, row->exported_uwh, 9, 3);
-    append_column(text, 11, row->energy_micro, 6, 2);
-    append_column(text, 10, row->standing_micro, 6, 2);
-    append_column(text, 10, row->feed_in_micro, 6, 2);
-    append_column(text, 11, row->cost_micro, 6, 2);
-    append_column(text, 9, row->coverage_permille, 1, 1);
-}
-
-static const char *start_of(const struct answer *answer, int64_t wall_ms, char buffer[32])
-{
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm local = {0};
-    (void)localtime_r(&seconds, &local); /* the span was checked to be within years that exist */
-    size_t length;
-    if (answer->options->bucket == BUCKET_DAY)
-        length = strftime(buffer, 32, "%Y-%m-%d %a", &local);
-    else if (answer->options->bucket == BUCKET_MONTH)
-        length = strftime(buffer, 32, "%Y-%m", &local);
-    else
-        length = strftime(buffer, 32, "%Y", &local);
-    return length == 0 ? "?" : buffer;
+    history_print_column(text, 11, true, row->imported_uwh, 9, 3);
+    history_print_column(text, 11, true, row->exported_uwh, 9, 3);
+    history_print_column(text, 11, true, row->energy_micro, 6, 2);
+    history_print_column(text, 10, true, row->standing_micro, 6, 2);
+    history_print_column(text, 10, true, row->feed_in_micro, 6, 2);
+    history_print_column(text, 11, true, row->cost_micro, 6, 2);
+    history_print_column(text, 9, true, row->coverage_permille, 1, 1);
 }
 
 static void add_up(struct history_cost_row *total, const struct history_cost_row *row)
@@ -279,9 +196,9 @@ static void add_up(struct history_cost_row *total, const struct history_cost_row
 
 static void print_heading(const struct answer *answer)
 {
-    if (answer->options->layout == LAYOUT_JSON)
+    if (answer->options->asked.json)
         (void)printf("{\"currency\":\"%s\",\"rows\":[", answer->currency);
-    else if (answer->options->layout == LAYOUT_CSV)
+    else if (answer->options->asked.csv)
         (void)printf(
             "start,end,energy_kwh,energy_produced_kwh,unpriced_kwh,from_files_kwh,energy_cost,"
             "standing_charge,feed_in,cost,currency,coverage\n");
@@ -293,19 +210,20 @@ static void print_heading(const struct answer *answer)
 static bool print_row(void *context, const struct history_cost_row *row)
 {
     struct answer *answer = context;
-    char buffer[1024], start[32];
+    char buffer[1024], start[HISTORY_PRINT_SIZE];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
     if (answer->first)
         print_heading(answer);
-    if (answer->options->layout == LAYOUT_JSON) {
+    if (answer->options->asked.json) {
         text_append(&text, answer->first ? "\n" : ",\n");
         append_json_row(&text, row);
-    } else if (answer->options->layout == LAYOUT_CSV) {
+    } else if (answer->options->asked.csv) {
         append_csv_row(&text, row, answer->currency);
         text_append(&text, "\n");
     } else {
-        append_table_row(&text, row, start_of(answer, row->start_ms, start));
+        append_table_row(&text, row,
+                         history_print_start(answer->options->bucket, row->start_ms, start));
         text_append(&text, "\n");
     }
     answer->first = false;
@@ -318,17 +236,18 @@ static void print_end(const struct answer *answer)
     char buffer[1024];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
-    if (answer->options->layout == LAYOUT_JSON) {
+    bool as_table = !answer->options->asked.json && !answer->options->asked.csv;
+    if (answer->options->asked.json) {
         append_json_row(&text, &answer->total);
         (void)printf("\n],\"total\":%s}\n", buffer);
-    } else if (answer->options->layout == LAYOUT_TABLE) {
+    } else if (as_table) {
         append_table_row(&text, &answer->total, "sum");
         (void)puts(buffer);
     }
-    if (answer->options->layout == LAYOUT_TABLE && answer->total.foreign_uwh != 0)
+    if (as_table && answer->total.foreign_uwh != 0)
         (void)printf("%.3f kWh of it were imported from files.\n",
                      (double)answer->total.foreign_uwh / 1e9);
-    if (answer->options->layout != LAYOUT_JSON && answer->total.unpriced_uwh != 0)
+    if (!answer->options->asked.json && answer->total.unpriced_uwh != 0)
         (void)fprintf(stderr,
                       "For %.3f kWh no tariff holds; give one an earlier valid_from, or none.\n",
                       (double)answer->total.unpriced_uwh / 1e9);
@@ -336,38 +255,20 @@ static void print_end(const struct answer *answer)
 
 /* ---- the command ---- */
 
-static int64_t default_from(enum history_bucket bucket, int64_t to_ms)
-{
-    int count = bucket == BUCKET_DAY ? 7 : bucket == BUCKET_MONTH ? 12 : 5;
-    int64_t from_ms = to_ms;
-    for (int i = 0; i < count; i++)
-        from_ms = bucket_start(bucket, from_ms - 1);
-    return from_ms < 0 ? 0 : from_ms;
-}
-
-static enum status parse_span(const struct options *options, int64_t *from_ms, int64_t *to_ms,
-                              struct error *error)
-{
-    enum status status = command_history_time("--to", options->to, to_ms, error);
-    if (status == STATUS_OK && options->from == NULL)
-        *from_ms = default_from(options->bucket, *to_ms);
-    else if (status == STATUS_OK)
-        status = command_history_time("--from", options->from, from_ms, error);
-    return status;
-}
-
 static enum status answer_with(const char *path, const struct options *options,
                                const struct tariff *tariffs, size_t count, struct error *error)
 {
     struct answer answer = {.options = options, .currency = tariffs[0].currency, .first = true};
-    struct history_cost_question question = {.device = options->device,
-                                             .channel = options->channel,
+    struct history_cost_question question = {.device = options->asked.device,
+                                             .channel = options->asked.channel,
                                              .now_ms = clock_wall_ms(),
                                              .bucket = options->bucket,
                                              .tariffs = tariffs,
                                              .tariff_count = count};
     struct history_query *query = NULL;
-    enum status status = parse_span(options, &question.from_ms, &question.to_ms, error);
+    int buckets = options->bucket == BUCKET_DAY ? 7 : options->bucket == BUCKET_MONTH ? 12 : 5;
+    enum status status = command_history_span_of(&options->asked, options->bucket, buckets,
+                                                 &question.from_ms, &question.to_ms, error);
     if (status == STATUS_OK)
         status = history_query_open(path, &query, error);
     if (status == STATUS_OK)
@@ -388,8 +289,9 @@ static enum status answer_from(const struct config *config, const struct options
                          "written, and `bl2mqtt check --print-defaults` lists the keys.");
     bucket_use_zone(config->history.time_zone, getenv("TZ"));
     struct tariff *tariffs = make_tariffs(config);
-    char *path memory_auto = options->database != NULL ? memory_copy_text(options->database)
-                                                       : command_history_of(config);
+    char *path memory_auto = options->asked.database != NULL
+                                 ? memory_copy_text(options->asked.database)
+                                 : command_history_of(config);
     enum status status = answer_with(path, options, tariffs, config->tariff_count, error);
     free_tariffs(tariffs, config->tariff_count);
     return status;
@@ -397,14 +299,12 @@ static enum status answer_from(const struct config *config, const struct options
 
 enum status command_history_cost(const struct command_context *context, int argc, char **argv)
 {
-    struct options options = {.to = "now", .bucket = BUCKET_MONTH};
+    struct options options = {
+        .asked = {
+            .command = NAME, .needs = HISTORY_NEEDS_DEVICE, .print_help = print_help, .to = "now"}};
     enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK || options.asked.help)
         return status;
-    if (options.help) {
-        print_help();
-        return STATUS_OK;
-    }
     struct error error = {""};
     struct config *config =
         command_config(context, "it says what energy costs. Correct it.", &error);

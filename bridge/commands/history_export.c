@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -27,16 +26,10 @@
 enum format { FORMAT_CSV, FORMAT_JSONL, FORMAT_HA };
 
 struct options {
-    const char *device;
-    const char *channel;
-    const char *from;
-    const char *to;
-    bool format_given;
+    struct history_asked asked;
     enum format format;
     const char *output;
     bool resume;
-    const char *database;
-    bool help;
 };
 
 /* What one export works with. */
@@ -67,81 +60,42 @@ static void print_help(void)
         "  --to T           end, not included (default: now)\n"
         "  --output F       a file; it is complete when it is there (default: standard output)\n"
         "  --resume         go on where the file ends: after an interruption, or to add what is "
-        "new\n"
-        "  --database FILE  the history file (default: history.path of the configuration)\n\n"
-        "T is a date (2026-10-01, its beginning), a time (2026-10-01T14:30, with an offset if "
-        "need\n"
-        "be), now, today, yesterday or tomorrow.\n");
+        "new\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP);
 }
 
-static enum status take_option(int option, struct options *options)
+static enum status take_format(struct options *options, const char *text)
 {
     static const char *const formats[] = {"csv", "jsonl", "ha"};
-    switch (option) {
-    case 'd':
-        options->device = optarg;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (strcmp(text, formats[i]) != 0)
+            continue;
+        options->format = (enum format)i;
         return STATUS_OK;
-    case 'c':
-        options->channel = optarg;
-        return STATUS_OK;
-    case 'f':
-        options->from = optarg;
-        return STATUS_OK;
-    case 't':
-        options->to = optarg;
-        return STATUS_OK;
-    case 'o':
-        options->output = optarg;
-        return STATUS_OK;
-    case 'D':
-        options->database = optarg;
-        return STATUS_OK;
-    case 'h':
-        options->help = true;
-        return STATUS_OK;
-    case 'r':
-        options->resume = true;
-        return STATUS_OK;
-    case 'F':
-        for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-            if (strcmp(optarg, formats[i]) != 0)
-                continue;
-            options->format = (enum format)i;
-            options->format_given = true;
-            return STATUS_OK;
-        }
-        return command_bad_value(NAME, "format", optarg, "csv, jsonl or ha");
-    default:
-        return command_bad_option(NAME);
     }
+    return command_bad_value(NAME, "format", text, "csv, jsonl or ha");
 }
 
 static enum status parse(int argc, char **argv, struct options *options)
 {
-    static const struct option known[] = {
-        {"device", required_argument, NULL, 'd'},   {"channel", required_argument, NULL, 'c'},
-        {"from", required_argument, NULL, 'f'},     {"to", required_argument, NULL, 't'},
-        {"format", required_argument, NULL, 'F'},   {"output", required_argument, NULL, 'o'},
-        {"resume", no_argument, NULL, 'r'},         {"help", no_argument, NULL, 'h'},
-        {"database", required_argument, NULL, 'D'}, {NULL, 0, NULL, 0},
+    const char *format = NULL;
+    const struct option_row own[] = {
+        {"format", &format, NULL},
+        {"output", &options->output, NULL},
+        {"resume", NULL, &options->resume},
+        {NULL, NULL, NULL},
     };
-    int option;
-    while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options);
-        if (status != STATUS_OK)
-            return status;
-    }
-    if (options->help)
-        return STATUS_OK;
-    if (optind < argc)
-        return command_extra_word(NAME, argv[optind]);
-    if (options->device == NULL)
-        return command_fail(NAME, STATUS_USAGE, &(struct error){"Say which device with --device."});
+    enum status status = command_history_parse(&options->asked, own, argc, argv);
+    if (status != STATUS_OK || options->asked.help)
+        return status;
+    if (format != NULL)
+        status = take_format(options, format);
+    if (status != STATUS_OK)
+        return status;
     if (options->resume && (options->output == NULL || options->format == FORMAT_HA))
         return command_fail(NAME, STATUS_USAGE,
                             &(struct error){"--resume goes on with a file of readings: it needs "
                                             "--output, and --format csv or jsonl."});
-    if (!options->format_given)
+    if (format == NULL)
         return command_fail(NAME, STATUS_USAGE,
                             &(struct error){"Say how with --format: csv, jsonl or ha."});
     return STATUS_OK;
@@ -276,8 +230,9 @@ static enum status export_readings(struct export *export, struct error *error)
     if (export->options->format == FORMAT_CSV && !export->continued &&
         fputs(csv_head, export->out) < 0)
         export->failed = true;
-    return history_readings(export->path, export->options->device, export->options->channel,
-                            export->from_ms, export->to_ms, write_reading, export, error);
+    return history_readings(export->path, export->options->asked.device,
+                            export->options->asked.channel, export->from_ms, export->to_ms,
+                            write_reading, export, error);
 }
 
 /* ---- Home Assistant ---- */
@@ -393,8 +348,8 @@ static enum status export_statistics(struct export *export, struct error *error)
     if (fputs("[", export->out) < 0)
         export->failed = true;
     enum status status =
-        history_channels(export->path, export->options->device, export->options->channel,
-                         write_statistics, &statistics, error);
+        history_channels(export->path, export->options->asked.device,
+                         export->options->asked.channel, write_statistics, &statistics, error);
     if (fputs("\n]\n", export->out) < 0)
         export->failed = true;
     return status != STATUS_OK ? status : statistics.status;
@@ -576,12 +531,12 @@ static bool any_channel(void *context, const char *device, const char *channel)
     return false;
 }
 
-static enum status run_export(const char *path, const struct options *options, struct error *error)
+static enum status run_export(const char *path, const void *own, struct error *error)
 {
+    const struct options *options = own;
     struct export export = {.path = path, .options = options, .out = stdout};
-    enum status status = command_history_time("--to", options->to, &export.to_ms, error);
-    if (status == STATUS_OK && options->from != NULL)
-        status = command_history_time("--from", options->from, &export.from_ms, error);
+    enum status status =
+        command_history_span(&options->asked, INT64_MAX, &export.from_ms, &export.to_ms, error);
     /* An hour that is not over, or a reading that comes while this runs, is of the next export. */
     int64_t now_ms = clock_wall_ms();
     export.to_ms = export.to_ms > now_ms ? now_ms : export.to_ms;
@@ -592,7 +547,8 @@ static enum status run_export(const char *path, const struct options *options, s
                          "The time asked for ends before it begins, or where it begins. A date "
                          "means the beginning of that day.");
     /* Before the first byte: a program that reads it must not take a head alone for an empty answer. */
-    status = history_channels(path, options->device, options->channel, any_channel, NULL, error);
+    status = history_channels(path, options->asked.device, options->asked.channel, any_channel,
+                              NULL, error);
     if (status != STATUS_OK)
         return status;
     return options->output == NULL ? write_all(&export, error) : write_file(&export, error);
@@ -600,18 +556,11 @@ static enum status run_export(const char *path, const struct options *options, s
 
 enum status command_history_export(const struct command_context *context, int argc, char **argv)
 {
-    struct options options = {.to = "now"};
+    struct options options = {
+        .asked = {
+            .command = NAME, .needs = HISTORY_NEEDS_DEVICE, .print_help = print_help, .to = "now"}};
     enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK || options.asked.help)
         return status;
-    if (options.help) {
-        print_help();
-        return STATUS_OK;
-    }
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    status = command_history_path(context, options.database, &path, &error);
-    if (status == STATUS_OK)
-        status = run_export(path, &options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+    return command_history_answer(context, &options.asked, run_export, &options);
 }

@@ -2,8 +2,8 @@
 /* bl2mqtt history import: energy that others counted, from their files. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
+#include "bridge/commands/history_print.h"
 #include "bridge/history/foreign_import.h"
-#include "bridge/history/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
@@ -177,18 +177,11 @@ static enum status parse(int argc, char **argv, struct options *options)
     return options->help ? STATUS_OK : complete(argc, argv, options);
 }
 
-static char *time_of(int64_t wall_ms, char buffer[64])
-{
-    struct text text;
-    text_init(&text, buffer, 64);
-    time_text_append(&text, wall_ms);
-    return buffer;
-}
-
 /* A file without energy has no span. */
-static const char *span_of(const struct foreign_parsed *parsed, int64_t wall_ms, char buffer[64])
+static const char *span_of(const struct foreign_parsed *parsed, int64_t wall_ms,
+                           char buffer[HISTORY_PRINT_SIZE])
 {
-    return parsed->last_ms == 0 ? NULL : time_of(wall_ms, buffer);
+    return parsed->last_ms == 0 ? NULL : history_print_time(wall_ms, buffer);
 }
 
 static double kwh(int64_t uwh)
@@ -202,7 +195,7 @@ static enum status print_json(const struct options *options,
                               const struct foreign_import_report *report)
 {
     const struct foreign_parsed *parsed = &report->parsed;
-    char first[64], last[64];
+    char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
     json_t *rows = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "used", (json_int_t)parsed->rows, "unreadable",
         (json_int_t)parsed->unreadable, "other_sources", (json_int_t)parsed->others, "unsorted",
@@ -235,11 +228,11 @@ static enum status print_text(const struct options *options,
                               const struct foreign_import_report *report, struct error *error)
 {
     const struct foreign_parsed *parsed = &report->parsed;
-    char first[64], last[64];
+    char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
     (void)printf("%s, format %s", options->import.file, foreign_format_name(parsed->format));
     if (parsed->last_ms != 0)
-        (void)printf(", %s to %s", time_of(parsed->first_ms, first),
-                     time_of(parsed->last_ms, last));
+        (void)printf(", %s to %s", history_print_time(parsed->first_ms, first),
+                     history_print_time(parsed->last_ms, last));
     (void)printf(":\n");
     print_count(parsed->rows, "rows with a time and a value");
     print_count(parsed->unreadable, "rows without");
@@ -282,10 +275,10 @@ struct listing {
 static bool list_file(void *context, const struct foreign_file *file)
 {
     struct listing *listing = context;
-    char made[64], first[64], end[64];
-    (void)time_of(file->made_ms, made);
-    (void)time_of(file->first_ms, first);
-    (void)time_of(file->end_ms, end);
+    char made[HISTORY_PRINT_SIZE], first[HISTORY_PRINT_SIZE], end[HISTORY_PRINT_SIZE];
+    (void)history_print_time(file->made_ms, made);
+    (void)history_print_time(file->first_ms, first);
+    (void)history_print_time(file->end_ms, end);
     listing->any = true;
     if (listing->list == NULL)
         return printf("%4" PRId64 "  %s  %s %s  %s (%s): %.3f kWh, produced %.3f, %s to %s\n",

@@ -2,13 +2,13 @@
 /* bl2mqtt history power: the power of a channel over time, its peaks included. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
+#include "bridge/commands/history_print.h"
 #include "bridge/history/power.h"
 #include "bridge/history/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,18 +19,10 @@
 #define PLOT_COLUMNS 72 /* at most */
 #define PLOT_LINES 12
 
-enum layout { LAYOUT_PLOT, LAYOUT_JSON, LAYOUT_CSV };
-
 struct options {
-    const char *device;
-    const char *channel;
-    const char *from;
-    const char *to;
+    struct history_asked asked;
     int64_t points;   /* 0: not given */
     int64_t piece_ms; /* 0: follows from the points */
-    enum layout layout;
-    const char *database;
-    bool help;
 };
 
 static void print_help(void)
@@ -46,93 +38,41 @@ static void print_help(void)
         "  --points N       at most so many pieces (default %d, the plot %d)\n"
         "  --bucket TIME    pieces of this length instead, 1s to 366d\n"
         "  --json           one JSON list on stdout; without: a plot\n"
-        "  --csv            comma-separated values\n"
-        "  --database FILE  the history file (default: history.path of the configuration)\n\n"
-        "T is a date (2026-10-01, its beginning), a time (2026-10-01T14:30, with an offset if "
-        "need\n"
-        "be), now, today, yesterday or tomorrow.\n",
+        "  --csv            comma-separated values\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP,
         POINTS, PLOT_COLUMNS);
-}
-
-static enum status take_option(int option, struct options *options)
-{
-    switch (option) {
-    case 'd':
-        options->device = optarg;
-        return STATUS_OK;
-    case 'c':
-        options->channel = optarg;
-        return STATUS_OK;
-    case 'f':
-        options->from = optarg;
-        return STATUS_OK;
-    case 't':
-        options->to = optarg;
-        return STATUS_OK;
-    case 'p':
-        if (number_parse_int(optarg, strlen(optarg), 1, HISTORY_POWER_PIECES_MAX - 1,
-                             &options->points))
-            return STATUS_OK;
-        return command_bad_value(NAME, "points", optarg, "a number from 1 to 99999");
-    case 'b':
-        if (number_parse_duration(optarg, strlen(optarg), 1000, 366 * DAY_MS, &options->piece_ms) &&
-            options->piece_ms % 1000 == 0)
-            return STATUS_OK;
-        return command_bad_value(NAME, "bucket", optarg,
-                                 "whole seconds with a unit, such as 10s, 5m, 1h or 1d");
-    case 'j':
-        options->layout = LAYOUT_JSON;
-        return STATUS_OK;
-    case 'v':
-        options->layout = LAYOUT_CSV;
-        return STATUS_OK;
-    case 'D':
-        options->database = optarg;
-        return STATUS_OK;
-    case 'h':
-        options->help = true;
-        return STATUS_OK;
-    default:
-        return command_bad_option(NAME);
-    }
 }
 
 static enum status parse(int argc, char **argv, struct options *options)
 {
-    static const struct option known[] = {
-        {"device", required_argument, NULL, 'd'},
-        {"channel", required_argument, NULL, 'c'},
-        {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 't'},
-        {"points", required_argument, NULL, 'p'},
-        {"bucket", required_argument, NULL, 'b'},
-        {"json", no_argument, NULL, 'j'},
-        {"csv", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"database", required_argument, NULL, 'D'},
-        {NULL, 0, NULL, 0},
+    const char *points = NULL;
+    const char *bucket = NULL;
+    const struct option_row own[] = {
+        {"points", &points, NULL},
+        {"bucket", &bucket, NULL},
+        {"json", NULL, &options->asked.json},
+        {"csv", NULL, &options->asked.csv},
+        {NULL, NULL, NULL},
     };
-    int option;
-    while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options);
-        if (status != STATUS_OK)
-            return status;
-    }
-    if (options->help)
+    enum status status = command_history_parse(&options->asked, own, argc, argv);
+    if (status != STATUS_OK || options->asked.help)
+        return status;
+    if (points != NULL && !number_parse_int(points, strlen(points), 1, HISTORY_POWER_PIECES_MAX - 1,
+                                            &options->points))
+        return command_bad_value(NAME, "points", points, "a number from 1 to 99999");
+    if (bucket == NULL)
         return STATUS_OK;
-    if (optind < argc)
-        return command_extra_word(NAME, argv[optind]);
-    if (options->device == NULL || options->channel == NULL)
-        return command_fail(
-            NAME, STATUS_USAGE,
-            &(struct error){"Say which device and channel, with --device and --channel."});
+    if (!number_parse_duration(bucket, strlen(bucket), 1000, 366 * DAY_MS, &options->piece_ms) ||
+        options->piece_ms % 1000 != 0)
+        return command_bad_value(NAME, "bucket", bucket,
+                                 "whole seconds with a unit, such as 10s, 5m, 1h or 1d");
     return STATUS_OK;
 }
 
 /* ---- rows ---- */
 
 struct answer {
-    enum layout layout;
+    bool plot;
+    bool json;
     bool first;
     struct history_power_row *rows; /* of the plot */
     size_t count;
@@ -176,8 +116,8 @@ static bool take_row(void *context, const struct history_power_row *row)
     struct answer *answer = context;
     bool first = answer->first;
     answer->first = false;
-    if (answer->layout != LAYOUT_PLOT)
-        return print_row(row, answer->layout == LAYOUT_JSON, first);
+    if (!answer->plot)
+        return print_row(row, answer->json, first);
     answer->rows =
         memory_grow(answer->rows, answer->count, &answer->capacity, sizeof *answer->rows);
     answer->rows[answer->count++] = *row;
@@ -185,17 +125,6 @@ static bool take_row(void *context, const struct history_power_row *row)
 }
 
 /* ---- plot ---- */
-
-static bool speaks_utf8(void)
-{
-    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = getenv(names[i]);
-        if (value != NULL && value[0] != '\0')
-            return strcasestr(value, "utf-8") != NULL || strcasestr(value, "utf8") != NULL;
-    }
-    return false;
-}
 
 /* The full part reaches from 0 to the mean, the light one over what there was from least to most. */
 static const char *cell(const struct history_power_row *row, int64_t low_mw, int64_t high_mw,
@@ -227,13 +156,10 @@ static void print_line(const struct answer *answer, int64_t low_mw, int64_t high
 
 static void print_legend(const struct answer *answer, int64_t piece_ms, bool utf8)
 {
-    char from[64], to[64];
-    struct text text;
-    text_init(&text, from, sizeof from);
-    time_text_append(&text, answer->rows[0].start_ms);
-    text_init(&text, to, sizeof to);
-    time_text_append(&text, answer->rows[answer->count - 1].end_ms);
-    (void)printf("%11s%s to %s, a column is %lld s; %s mean, %s least to greatest\n", "", from, to,
+    char from[HISTORY_PRINT_SIZE], to[HISTORY_PRINT_SIZE];
+    (void)printf("%11s%s to %s, a column is %lld s; %s mean, %s least to greatest\n", "",
+                 history_print_time(answer->rows[0].start_ms, from),
+                 history_print_time(answer->rows[answer->count - 1].end_ms, to),
                  (long long)(piece_ms / 1000), utf8 ? "█" : "#", utf8 ? "░" : ":");
 }
 
@@ -255,7 +181,7 @@ static void print_plot(const struct answer *answer, int64_t piece_ms)
     int64_t step_mw = (high_mw - low_mw) / PLOT_LINES + 1;
     int64_t below = low_mw == 0 ? 0 : (-low_mw + step_mw - 1) / step_mw;
     int64_t above = (high_mw + step_mw - 1) / step_mw;
-    bool utf8 = speaks_utf8();
+    bool utf8 = history_print_utf8();
     for (int64_t line = above; line > -below; line--)
         print_line(answer, (line - 1) * step_mw, line * step_mw, utf8);
     print_legend(answer, piece_ms, utf8);
@@ -263,35 +189,26 @@ static void print_plot(const struct answer *answer, int64_t piece_ms)
 
 /* ---- the command ---- */
 
-static enum status parse_span(const struct options *options, int64_t *from_ms, int64_t *to_ms,
-                              struct error *error)
+static enum status answer_power(const char *path, const void *own, struct error *error)
 {
-    enum status status = command_history_time("--to", options->to, to_ms, error);
-    *from_ms = *to_ms < DAY_MS ? 0 : *to_ms - DAY_MS;
-    if (status == STATUS_OK && options->from != NULL)
-        status = command_history_time("--from", options->from, from_ms, error);
-    return status;
-}
-
-static enum status answer_power(const char *path, const struct options *options,
-                                struct error *error)
-{
+    const struct options *options = own;
+    const struct history_asked *asked = &options->asked;
     int64_t from_ms = 0;
     int64_t to_ms = 0;
-    struct answer answer = {.layout = options->layout, .first = true};
-    bool plot = options->layout == LAYOUT_PLOT;
+    bool plot = !asked->json && !asked->csv;
+    struct answer answer = {.plot = plot, .json = asked->json, .first = true};
     int64_t points = options->points != 0 ? options->points : plot ? PLOT_COLUMNS : POINTS;
     if (plot && points > PLOT_COLUMNS)
         points = PLOT_COLUMNS;
-    enum status status = parse_span(options, &from_ms, &to_ms, error);
+    enum status status = command_history_span(asked, DAY_MS, &from_ms, &to_ms, error);
     if (status != STATUS_OK)
         return status;
     int64_t piece_ms = options->piece_ms;
     if (piece_ms == 0 || (plot && (to_ms - from_ms) / piece_ms >= PLOT_COLUMNS))
         piece_ms = history_power_length(to_ms - from_ms, points);
-    status = history_power(path, options->device, options->channel, from_ms, to_ms, piece_ms,
-                           take_row, &answer, error);
-    if (status == STATUS_OK && options->layout == LAYOUT_JSON)
+    status = history_power(path, asked->device, asked->channel, from_ms, to_ms, piece_ms, take_row,
+                           &answer, error);
+    if (status == STATUS_OK && asked->json)
         (void)puts("\n]");
     if (status == STATUS_OK && plot)
         print_plot(&answer, piece_ms);
@@ -301,18 +218,12 @@ static enum status answer_power(const char *path, const struct options *options,
 
 enum status command_history_power(const struct command_context *context, int argc, char **argv)
 {
-    struct options options = {.to = "now"};
+    struct options options = {.asked = {.command = NAME,
+                                        .needs = HISTORY_NEEDS_CHANNEL,
+                                        .print_help = print_help,
+                                        .to = "now"}};
     enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK || options.asked.help)
         return status;
-    if (options.help) {
-        print_help();
-        return STATUS_OK;
-    }
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    status = command_history_path(context, options.database, &path, &error);
-    if (status == STATUS_OK)
-        status = answer_power(path, &options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+    return command_history_answer(context, &options.asked, answer_power, &options);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt history recalibrate: corrects the factors of the past, by the running service or without it. */
+#include "bridge/commands/ask_service.h"
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/history/buckets.h"
 #include "bridge/history/history.h"
 #include "bridge/history/recalibration_json.h"
-#include "bridge/mqtt/ask.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
@@ -179,22 +179,8 @@ static enum status parse_times(struct options *options, struct error *error)
 static enum status by_service(const struct config *config, const struct options *options,
                               json_t **answer, struct error *error)
 {
-    const struct config_mqtt *mqtt = &config->mqtt;
-    const struct publisher_options connection = {
-        .server = mqtt->server,
-        .user = mqtt->user,
-        .password = mqtt->password,
-        .keepalive_ms = mqtt->keepalive_ms,
-        .version = mqtt->version,
-        .ca = mqtt->ca,
-        .cert = mqtt->cert,
-        .key = mqtt->key,
-        .insecure = mqtt->insecure,
-    };
-    json_t *body = recalibration_request(&options->wish);
-    enum status status = bridge_ask(&connection, mqtt->base_topic, "history/recalibrate", body,
-                                    ASK_MS, answer, error);
-    json_decref(body);
+    enum status status = ask_service(config, "history/recalibrate",
+                                     recalibration_request(&options->wish), ASK_MS, answer, error);
     if (status == STATUS_NO_ANSWER)
         return error_prefix(error, status,
                             "The running service could not be asked (stop it, and this is done "

@@ -8,7 +8,6 @@
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,55 +81,16 @@ static enum status parse_values(struct wishes *wishes, struct error *error)
     return STATUS_OK;
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes, struct error *error)
+static enum status parse(int argc, char **argv, struct wishes *wishes)
 {
-    static const struct option options[] = {
-        {"host", required_argument, NULL, 'H'},
-        {"web-password-file", required_argument, NULL, 'w'},
-        {"timeout", required_argument, NULL, 't'},
-        {"voltage", required_argument, NULL, 'V'},
-        {"current", required_argument, NULL, 'A'},
-        {"power", required_argument, NULL, 'W'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+    const struct option_row own[] = {
+        {"voltage", &wishes->text[VOLTAGE], NULL},
+        {"current", &wishes->text[CURRENT], NULL},
+        {"power", &wishes->text[POWER], NULL},
+        {"json", NULL, &wishes->json},
+        {NULL, NULL, NULL},
     };
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'H':
-            wishes->target.host = optarg;
-            break;
-        case 'w':
-            wishes->target.web_password_file = optarg;
-            break;
-        case 't':
-            wishes->target.timeout = optarg;
-            break;
-        case 'V':
-            wishes->text[VOLTAGE] = optarg;
-            break;
-        case 'A':
-            wishes->text[CURRENT] = optarg;
-            break;
-        case 'W':
-            wishes->text[POWER] = optarg;
-            break;
-        case 'j':
-            wishes->json = true;
-            break;
-        case 'h':
-            wishes->help = true;
-            return STATUS_OK;
-        default:
-            return error_set(
-                error, STATUS_USAGE,
-                "An option is not understood; see `bl2mqtt openbeken calibrate --help`.");
-        }
-    }
-    if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%.60s\" is one word too many.", argv[optind]);
-    return parse_values(wishes, error);
+    return openbeken_parse(NAME, own, argc, argv, &wishes->target, &wishes->help, NULL);
 }
 
 static double measured(const struct obk_energy *energy, size_t i)
@@ -301,11 +261,14 @@ enum status command_openbeken_calibrate(const struct command_context *context, i
     (void)context;
     struct wishes wishes = {.json = false};
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &wishes, &error);
-    if (status == STATUS_OK && wishes.help) {
+    enum status status = parse(argc, argv, &wishes);
+    if (status != STATUS_OK)
+        return status;
+    if (wishes.help) {
         print_help();
         return STATUS_OK;
     }
+    status = parse_values(&wishes, &error);
     if (status == STATUS_OK)
         status = calibrate(&wishes, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* `bl2mqtt openbeken find`: lists modules on the broker. See bl2mqtt-openbeken-find(1). */
+#include "bridge/commands/ask_service.h"
 #include "bridge/commands/command.h"
 
 #include "bridge/commands/openbeken_shared.h"
 #include "bridge/config/config.h"
-#include "bridge/mqtt/ask.h"
 #include "bridge/service/search.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
@@ -312,23 +312,9 @@ static json_t *adopt_request(const json_t *module)
 
 static enum status adopt_one(const struct config *config, json_t *module, struct error *error)
 {
-    const struct config_mqtt *mqtt = &config->mqtt;
-    const struct publisher_options connection = {
-        .server = mqtt->server,
-        .user = mqtt->user,
-        .password = mqtt->password,
-        .keepalive_ms = mqtt->keepalive_ms,
-        .version = mqtt->version,
-        .ca = mqtt->ca,
-        .cert = mqtt->cert,
-        .key = mqtt->key,
-        .insecure = mqtt->insecure,
-    };
     json_t *data = NULL;
-    json_t *body = adopt_request(module);
     enum status status =
-        bridge_ask(&connection, mqtt->base_topic, "device/adopt", body, ADOPT_MS, &data, error);
-    json_decref(body);
+        ask_service(config, "device/adopt", adopt_request(module), ADOPT_MS, &data, error);
     if (status == STATUS_OK) {
         (void)fprintf(stderr, "%s is the device %s now.\n", text_of(module, "topic"),
                       text_of(data, "id"));

@@ -5,7 +5,6 @@
 
 #include "drivers/base/memory.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,45 +27,6 @@ static void print_help(void)
                  "nothing.\n\n" OPENBEKEN_TARGET_HELP
                  "  --json                   one JSON document instead of text\n"
                  "  --help                   this text\n");
-}
-
-static enum status parse(int argc, char **argv, struct openbeken_target *target, bool *json,
-                         bool *help, struct error *error)
-{
-    static const struct option options[] = {
-        {"host", required_argument, NULL, 'H'},
-        {"web-password-file", required_argument, NULL, 'w'},
-        {"timeout", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'H':
-            target->host = optarg;
-            break;
-        case 'w':
-            target->web_password_file = optarg;
-            break;
-        case 't':
-            target->timeout = optarg;
-            break;
-        case 'j':
-            *json = true;
-            break;
-        case 'h':
-            *help = true;
-            return STATUS_OK;
-        default:
-            return error_set(error, STATUS_USAGE,
-                             "An option is not understood; see `bl2mqtt openbeken info --help`.");
-        }
-    }
-    if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%.60s\" is one word too many.", argv[optind]);
-    return STATUS_OK;
 }
 
 static enum status ask(struct module *module, struct answer *answer, struct error *error)
@@ -189,12 +149,14 @@ enum status command_openbeken_info(const struct command_context *context, int ar
     struct openbeken_target target = {.host = NULL};
     struct error error = {.text = ""};
     bool json = false, help = false;
-    enum status status = parse(argc, argv, &target, &json, &help, &error);
-    if (status == STATUS_OK && help) {
+    const struct option_row own[] = {{"json", NULL, &json}, {NULL, NULL, NULL}};
+    enum status status = openbeken_parse(NAME, own, argc, argv, &target, &help, NULL);
+    if (status != STATUS_OK)
+        return status;
+    if (help) {
         print_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = inform(&target, json, &error);
+    status = inform(&target, json, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

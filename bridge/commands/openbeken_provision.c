@@ -11,7 +11,6 @@
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,16 +47,9 @@ static void print_help(void)
         PROOF_WAIT_DEFAULT_S);
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes, struct error *error)
+static enum status parse(int argc, char **argv, struct wishes *wishes)
 {
-    const struct {
-        const char *name;
-        const char **text;
-        bool *flag;
-    } table[] = {
-        {"host", &wishes->target.host, NULL},
-        {"web-password-file", &wishes->target.web_password_file, NULL},
-        {"timeout", &wishes->target.timeout, NULL},
+    const struct option_row own[] = {
         {"mqtt", &wishes->server, NULL},
         {"id", &wishes->client_id, NULL},
         {"mqtt-user", &wishes->user, NULL},
@@ -68,28 +60,9 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, struct er
         {"dry-run", NULL, &wishes->dry_run},
         {"list-profiles", NULL, &wishes->list},
         {"json", NULL, &wishes->json},
-        {"help", NULL, &wishes->help},
+        {NULL, NULL, NULL},
     };
-    enum { COUNT = sizeof table / sizeof table[0] };
-    struct option options[COUNT + 1] = {{.name = NULL}};
-    for (size_t i = 0; i < COUNT; i++)
-        options[i] =
-            (struct option){.name = table[i].name,
-                            .has_arg = table[i].text != NULL ? required_argument : no_argument};
-    int option, index = 0;
-    while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
-        if (option != 0)
-            return error_set(
-                error, STATUS_USAGE,
-                "An option is not understood; see `bl2mqtt openbeken provision --help`.");
-        if (table[index].text != NULL)
-            *table[index].text = optarg;
-        else
-            *table[index].flag = true;
-    }
-    if (optind < argc)
-        return error_set(error, STATUS_USAGE, "\"%.60s\" is one word too many.", argv[optind]);
-    return STATUS_OK;
+    return openbeken_parse(NAME, own, argc, argv, &wishes->target, &wishes->help, NULL);
 }
 
 static bool is_loopback(const char *host)
@@ -347,12 +320,13 @@ enum status command_openbeken_provision(const struct command_context *context, i
     (void)context;
     struct wishes wishes = {.server = NULL};
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &wishes, &error);
-    if (status == STATUS_OK && wishes.help) {
+    enum status status = parse(argc, argv, &wishes);
+    if (status != STATUS_OK)
+        return status;
+    if (wishes.help) {
         print_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = wishes.list ? profiles_list(NAME, wishes.json, &error) : run(&wishes, &error);
+    status = wishes.list ? profiles_list(NAME, wishes.json, &error) : run(&wishes, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/openbeken_shared.h"
 
+#include "bridge/commands/command.h"
 #include "bridge/config/text_rules.h"
 #include "bridge/provision/proof.h"
 #include "drivers/base/file.h"
@@ -18,6 +19,25 @@
 
 #define TIMEOUT_DEFAULT_MS 10000
 #define LOOK_EVERY_MS 100
+
+enum status openbeken_parse(const char *command, const struct option_row *own, int argc,
+                            char **argv, struct openbeken_target *target, bool *help,
+                            const char **operand)
+{
+    const struct option_row shared[] = {
+        {"host", &target->host, NULL},
+        {"web-password-file", &target->web_password_file, NULL},
+        {"timeout", &target->timeout, NULL},
+        {NULL, NULL, NULL},
+    };
+    int at = 0;
+    enum status status = option_rows_parse(command, shared, own, argc, argv, help, &at);
+    if (status != STATUS_OK || *help)
+        return status;
+    if (operand != NULL && at < argc)
+        *operand = argv[at++];
+    return at < argc ? command_extra_word(command, argv[at]) : STATUS_OK;
+}
 
 static enum status read_timeout(const char *text, int64_t *timeout_ms, struct error *error)
 {

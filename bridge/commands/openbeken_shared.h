@@ -3,6 +3,7 @@
 #ifndef BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
 #define BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
 
+#include "bridge/commands/option_rows.h"
 #include "bridge/provision/broker_watch.h"
 #include "bridge/provision/module.h"
 #include "bridge/provision/obk_advice.h"
@@ -17,6 +18,12 @@ struct openbeken_target {
     const char *web_password_file;
     const char *timeout;
 };
+
+/** Takes the target's options and the command's own ones, and at most one operand (operand may be NULL:
+ *  none). After --help, which sets *help, it looks no further. What is wrong is said on stderr. */
+enum status openbeken_parse(const char *command, const struct option_row *own, int argc,
+                            char **argv, struct openbeken_target *target, bool *help,
+                            const char **operand);
 
 /** "--host H, ..." for the help text of each of them. */
 #define OPENBEKEN_TARGET_HELP                                                                      \

@@ -8,7 +8,6 @@
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,48 +45,22 @@ static void print_help(void)
         UPDATE_WAIT_DEFAULT_MS / 1000);
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes, struct error *error)
+static enum status parse(int argc, char **argv, struct wishes *wishes)
 {
-    const struct {
-        const char *name;
-        const char **text;
-        bool *flag;
-    } table[] = {
-        {"host", &wishes->target.host, NULL},
-        {"web-password-file", &wishes->target.web_password_file, NULL},
-        {"timeout", &wishes->target.timeout, NULL},
+    const struct option_row own[] = {
         {"wait", &wishes->wait, NULL},
         {"progress", &wishes->progress, NULL},
         {"reinstall", NULL, &wishes->reinstall},
         {"lose-channel", NULL, &wishes->lose_channel},
         {"dry-run", NULL, &wishes->dry_run},
         {"json", NULL, &wishes->json},
-        {"help", NULL, &wishes->help},
+        {NULL, NULL, NULL},
     };
-    enum { COUNT = sizeof table / sizeof table[0] };
-    struct option options[COUNT + 1] = {{.name = NULL}};
-    for (size_t i = 0; i < COUNT; i++)
-        options[i] =
-            (struct option){.name = table[i].name,
-                            .has_arg = table[i].text != NULL ? required_argument : no_argument};
-    int option, index = 0;
-    while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
-        if (option != 0)
-            return error_set(error, STATUS_USAGE,
-                             "An option is not understood; see `bl2mqtt openbeken update --help`.");
-        if (table[index].text != NULL)
-            *table[index].text = optarg;
-        else
-            *table[index].flag = true;
-    }
-    if (wishes->help)
-        return STATUS_OK;
-    if (optind == argc)
-        return error_set(error, STATUS_USAGE, "Say which package: a file that ends with .rbl.");
-    if (optind + 1 < argc)
-        return error_set(error, STATUS_USAGE, "\"%.60s\" is one word too many.", argv[optind + 1]);
-    wishes->image = argv[optind];
-    return STATUS_OK;
+    enum status status =
+        openbeken_parse(NAME, own, argc, argv, &wishes->target, &wishes->help, &wishes->image);
+    if (status != STATUS_OK || wishes->help || wishes->image != NULL)
+        return status;
+    return command_missing(NAME, "which package: a file that ends with .rbl");
 }
 
 static enum status read_numbers(const struct wishes *wishes, int64_t *wait_ms,
@@ -246,12 +219,13 @@ enum status command_openbeken_update(const struct command_context *context, int 
     (void)context;
     struct wishes wishes = {.image = NULL};
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &wishes, &error);
-    if (status == STATUS_OK && wishes.help) {
+    enum status status = parse(argc, argv, &wishes);
+    if (status != STATUS_OK)
+        return status;
+    if (wishes.help) {
         print_help();
         return STATUS_OK;
     }
-    if (status == STATUS_OK)
-        status = run(&wishes, &error);
+    status = run(&wishes, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

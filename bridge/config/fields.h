@@ -6,8 +6,8 @@
  * derived from it.
  *
  * There are scopes, each with a struct of its own: the file as a whole (struct config), one device
- * (struct config_device), one channel (struct config_channel), and the elements of lists. A field's path is relative to
- * its scope and uses dots for steps down: "history.keep.raw", "mains.voltage".
+ * (struct config_device), one channel (struct config_channel), and the elements of lists. A field's
+ * path is relative to its scope and uses dots for steps down: "history.keep.raw", "mains.voltage".
  */
 #ifndef BRIDGE_CONFIG_FIELDS_H
 #define BRIDGE_CONFIG_FIELDS_H

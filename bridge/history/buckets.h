@@ -2,10 +2,11 @@
 /**
  * Where hours, days, months and years begin in the process's time zone (TZ). Pure but for the zone.
  *
- * A quarter of an hour is that of UTC too, as all offsets are multiples of one. An hour ends at the next full hour of the local clock: one of Lord Howe Island's that loses half
- * an hour to summer time lasts 30 minutes. A day begins at the first moment of its date, which is
- * 01:00 where summer time skips midnight, and lasts 23, 23.5, 24, 24.5 or 25 hours. Dates a zone
- * never had (Samoa's 30 December 2011) have no bucket.
+ * A quarter of an hour is that of UTC too, as all offsets are multiples of one. An hour ends at the
+ * next full hour of the local clock: one of Lord Howe Island's that loses half an hour to summer
+ * time lasts 30 minutes. A day begins at the first moment of its date, which is 01:00 where summer
+ * time skips midnight, and lasts 23, 23.5, 24, 24.5 or 25 hours. Dates a zone never had (Samoa's 30
+ * December 2011) have no bucket.
  */
 #ifndef BRIDGE_HISTORY_BUCKETS_H
 #define BRIDGE_HISTORY_BUCKETS_H

@@ -52,9 +52,10 @@ struct history;
  * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm).
  * The newest sound copy (backup.h) takes its place; without one, what can still be read of channels
  * and totals is carried over into a fresh file. Totals are the greatest that any of these and
- * PATH.totals.json have; history_health tells. Fails only when no database can be had at all: STATUS_USAGE, with what to do
- * (folder missing or not writable, file of a newer version), or STATUS_FAILED, with which trying
- * again may help (another process has it, a service that a hanging disk does not let go included).
+ * PATH.totals.json have; history_health tells. Fails only when no database can be had at all:
+ * STATUS_USAGE, with what to do (folder missing or not writable, file of a newer version), or
+ * STATUS_FAILED, with which trying again may help (another process has it, a service that a hanging
+ * disk does not let go included).
  *
  * Beside the file stand PATH.lock, which keeps a second service off, and PATH.totals.json, a copy of
  * the totals for the case that the file is lost (totals_file.h). A full disk is no obstacle unless
@@ -64,9 +65,10 @@ enum status history_open(const struct history_options *options, struct history *
                          struct error *error);
 
 /** Number of a channel in this file, created on first sight (also while the writer runs: it is in
- *  the next transaction); what is known of it is loaded. state->known is false if it was never seen. When the channel was
- *  read by another kind of source before, its total so far comes as the base of a state that is
- *  not known, so that totals go on although the new source's counter begins elsewhere. */
+ *  the next transaction); what is known of it is loaded. state->known is false if it was never
+ *  seen. When the channel was read by another kind of source before, its total so far comes as the
+ *  base of a state that is not known, so that totals go on although the new source's counter begins
+ *  elsewhere. */
 enum status history_channel(struct history *history, const char *device, const char *channel,
                             enum reading_kind kind, unsigned *number, struct energy_state *state,
                             struct error *error);

@@ -33,8 +33,8 @@ typedef bool (*history_power_callback)(void *context, const struct history_power
 int64_t history_power_length(int64_t span_ms, int64_t pieces);
 
 /** One row for each piece of from_ms..to_ms, empty ones too. The first begins at from_ms, rounded down
- *  to where rows begin: a quarter of an hour, piece_ms, a minute or a second. STATUS_USAGE if there is no such
- *  file, device or channel, or the span is empty or makes too many pieces. */
+ *  to where rows begin: a quarter of an hour, piece_ms, a minute or a second. STATUS_USAGE if there
+ *  is no such file, device or channel, or the span is empty or makes too many pieces. */
 enum status history_power(const char *path, const char *device, const char *channel,
                           int64_t from_ms, int64_t to_ms, int64_t piece_ms,
                           history_power_callback callback, void *context, struct error *error);

@@ -31,8 +31,8 @@ struct history_reading {
 /** Return false to stop. */
 typedef bool (*history_reading_callback)(void *context, const struct history_reading *reading);
 
-/** device NULL: all; channel NULL: all of the device. from_ms <= time < to_ms. STATUS_USAGE: no such file, device or
- *  channel, or an empty span. */
+/** device NULL: all; channel NULL: all of the device. from_ms <= time < to_ms. STATUS_USAGE: no
+ *  such file, device or channel, or an empty span. */
 enum status history_readings(const char *path, const char *device, const char *channel,
                              int64_t from_ms, int64_t to_ms, history_reading_callback callback,
                              void *context, struct error *error);

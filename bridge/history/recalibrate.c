@@ -232,23 +232,27 @@ static int insert(struct work *work, const struct calibration *factors)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static int update(struct work *work, const char *sql, const int64_t *values, size_t count)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(work->db, sql, -1, &statement, NULL);
+    for (size_t i = 0; i < count && code == SQLITE_OK; i++)
+        code = sqlite3_bind_int64(statement, (int)i + 1, values[i]);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 static int note_result(struct work *work)
 {
     const struct history_recalibrated *done = work->done;
     const int64_t values[] = {done->id, done->imported_before_uwh, done->imported_after_uwh,
                               done->exported_before_uwh, done->exported_after_uwh};
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(
-        work->db,
-        "UPDATE recalibration SET imported_before_uwh = ?2, imported_after_uwh = ?3, "
-        "exported_before_uwh = ?4, exported_after_uwh = ?5 WHERE id = ?1",
-        -1, &statement, NULL);
-    for (int i = 0; i < 5 && code == SQLITE_OK; i++)
-        code = sqlite3_bind_int64(statement, i + 1, values[i]);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
-    (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    return update(work,
+                  "UPDATE recalibration SET imported_before_uwh = ?2, imported_after_uwh = ?3, "
+                  "exported_before_uwh = ?4, exported_after_uwh = ?5 WHERE id = ?1",
+                  values, sizeof values / sizeof values[0]);
 }
 
 /* ---- undoing ---- */
@@ -408,18 +412,11 @@ static int write_total(struct work *work, unsigned number, const struct directio
                               exported->base_uwh,
                               imported->held_uwh < 0 ? 0 : imported->held_uwh,
                               exported->held_uwh < 0 ? 0 : exported->held_uwh};
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(
-        work->db,
+    return update(
+        work,
         "UPDATE total SET imported = ?2, exported = ?3, base_imported_uwh = ?4, "
         "base_exported_uwh = ?5, held_imported_uwh = ?6, held_exported_uwh = ?7 WHERE channel = ?1",
-        -1, &statement, NULL);
-    for (int i = 0; i < 7 && code == SQLITE_OK; i++)
-        code = sqlite3_bind_int64(statement, i + 1, values[i]);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
-    (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+        values, sizeof values / sizeof values[0]);
 }
 
 static int correct_total(struct work *work, const struct view *before, const struct view *after)

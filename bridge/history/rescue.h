@@ -38,8 +38,8 @@ struct rescued {
 /**
  * Copies channels, calibrations, corrections of these and totals row by row from the damaged file
  * into db, which has the schema of this program's version: from both ends of each table until a row
- * cannot be read. Rows that db has already, and rows that break its rules, are left out. Never fails: what cannot be
- * read is not counted.
+ * cannot be read. Rows that db has already, and rows that break its rules, are left out. Never
+ * fails: what cannot be read is not counted.
  */
 struct rescued rescue_salvage(const char *damaged, sqlite3 *db);
 

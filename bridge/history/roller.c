@@ -428,7 +428,7 @@ static int newest_ms(struct roller *roller, int64_t *ms)
 int roller_advance(struct roller *roller, int64_t rows, bool *more)
 {
     *more = false;
-    int64_t last_ms;
+    int64_t last_ms = -1;
     int code = load(roller);
     if (code == SQLITE_OK)
         code = newest_ms(roller, &last_ms);

@@ -66,15 +66,15 @@ void rows_close(struct rows *rows);
 
 /**
  * One transaction, all or nothing. Of `channels` it adds those without the `stored` mark, which it
- * sets once committed.
- * Each reading and event that finds its key taken gets the next free millisecond. What is over by
- * these readings is put together (rollup.h).
+ * sets once committed. Each reading and event that finds its key taken gets the next free
+ * millisecond. What is over by these readings is put together (rollup.h).
  */
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);
 
 /** The same with what channels has and the file has not, added to the batch: calibrations, and the
  *  totals that are `dirty`. Its lists of these must be empty, and are afterwards. */
 int rows_write_known(struct rows *rows, struct channels *channels, struct batch *batch);
+
 /** Readings, minutes and quarters from before these times are deleted; 0: none are. */
 struct rows_limits {
     int64_t before_ms[3];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Whether a history file, or a copy of one, is what it should be: sound as a database, its tables in
- * agreement with each other, rollups with what they were made of, and no total below what its readings add up to. Read-only.
+ * agreement with each other, rollups with what they were made of, and no total below what its
+ * readings add up to. Read-only.
  */
 #ifndef BRIDGE_HISTORY_VERIFY_H
 #define BRIDGE_HISTORY_VERIFY_H

@@ -50,7 +50,8 @@
  *    unless the driver flags it: at most rate * gap too much.
  *
  * An OpenBeken module's counter (in mWh) does not wrap. Its messages arrive whole, so a possible step
- * is also credited when the next reading disagrees; all else is as above. What it does instead (enum energy_reason tells them apart):
+ * is also credited when the next reading disagrees; all else is as above. What it does instead
+ * (enum energy_reason tells them apart):
  *
  *   step                                                 credited        baseline
  *   down by what its number format costs (a float's      nothing         stays

@@ -31,7 +31,8 @@ struct message_info {
 };
 char *message_bridge_info(const struct message_info *info);
 
-/** NULL only if memory is out. An array: id, friendly_name, driver, manufacturer, model, channels, homeassistant, exposes. */
+/** NULL only if memory is out. An array: id, friendly_name, driver, manufacturer, model, channels,
+ *  homeassistant, exposes. */
 char *message_bridge_devices(const struct device_description *const *devices, size_t count);
 
 struct message_device_health {

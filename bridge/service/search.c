@@ -2,6 +2,7 @@
 #include "bridge/service/search.h"
 
 #include "bridge/mqtt/publisher.h"
+#include "bridge/service/broker.h"
 #include "bridge/service/module_id.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
@@ -72,25 +73,15 @@ static enum status create_publisher(struct search *search, struct log *log, stru
     char client_id[64], will_topic[256];
     (void)snprintf(client_id, sizeof client_id, "bl2mqtt_find_%ld", (long)getpid());
     (void)snprintf(will_topic, sizeof will_topic, "%s/bridge/find", mqtt->base_topic);
-    const struct publisher_options options = {
-        .server = mqtt->server,
-        .client_id = client_id,
-        .user = mqtt->user,
-        .password = mqtt->password,
-        .keepalive_ms = mqtt->keepalive_ms,
-        .version = mqtt->version,
-        .ca = mqtt->ca,
-        .cert = mqtt->cert,
-        .key = mqtt->key,
-        .insecure = mqtt->insecure,
-        /* Empty and retained: the broker keeps nothing of it. */
-        .will_topic = will_topic,
-        .will_payload = "",
-        .birth_payload = "",
-        .log = log,
-        .wake = wake_up,
-        .wake_context = search,
-    };
+    struct publisher_options options = broker_options(mqtt);
+    options.client_id = client_id;
+    /* Empty and retained: the broker keeps nothing of it. */
+    options.will_topic = will_topic;
+    options.will_payload = "";
+    options.birth_payload = "";
+    options.log = log;
+    options.wake = wake_up;
+    options.wake_context = search;
     return publisher_create(&options, &search->publisher, error);
 }
 

@@ -4,6 +4,7 @@
 #include "bridge/mqtt/announcer.h"
 #include "bridge/service/adoption.h"
 #include "bridge/service/backups.h"
+#include "bridge/service/broker.h"
 #include "bridge/service/clock_watch.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/recalibration.h"
@@ -873,24 +874,14 @@ static enum status create_publisher(struct service *service, struct error *error
     const struct config_mqtt *mqtt = &service->config->mqtt;
     char will_topic[256], client_id[64];
     (void)snprintf(client_id, sizeof client_id, "bl2mqtt_%s", service->config->bridge.id);
-    const struct publisher_options options = {
-        .server = mqtt->server,
-        .client_id = mqtt->client_id[0] != '\0' ? mqtt->client_id : client_id,
-        .user = mqtt->user,
-        .password = mqtt->password,
-        .keepalive_ms = mqtt->keepalive_ms,
-        .version = mqtt->version,
-        .ca = mqtt->ca,
-        .cert = mqtt->cert,
-        .key = mqtt->key,
-        .insecure = mqtt->insecure,
-        .will_topic = bridge_topic(service, "state", will_topic, sizeof will_topic),
-        .will_payload = MESSAGE_OFFLINE,
-        .birth_payload = MESSAGE_ONLINE,
-        .log = service->log,
-        .wake = wake_up,
-        .wake_context = service,
-    };
+    struct publisher_options options = broker_options(mqtt);
+    options.client_id = mqtt->client_id[0] != '\0' ? mqtt->client_id : client_id;
+    options.will_topic = bridge_topic(service, "state", will_topic, sizeof will_topic);
+    options.will_payload = MESSAGE_OFFLINE;
+    options.birth_payload = MESSAGE_ONLINE;
+    options.log = service->log;
+    options.wake = wake_up;
+    options.wake_context = service;
     return publisher_create(&options, &service->publisher, error);
 }
 

@@ -47,6 +47,8 @@ struct module_entry {
     const struct config_device *config;
     bool twin; /* a channel is on the second chip */
     bool asked;
+    bool
+        speaks_tele; /* flag 30 is on: it takes its own words for commands, and must not be asked */
     enum beken_chip chip;
     char ip[48];
     struct device_update told; /* as the bridge was told last */
@@ -220,10 +222,16 @@ static const struct image *update_for(const struct updates *updates,
     return newest;
 }
 
+static bool is_same(const struct device_update *a, const struct device_update *b)
+{
+    return strcmp(a->installed, b->installed) == 0 && strcmp(a->latest, b->latest) == 0 &&
+           a->in_progress == b->in_progress && a->percentage == b->percentage;
+}
+
 static void tell(struct updates *updates, struct module_entry *entry,
                  const struct device_update *update)
 {
-    bool same = memcmp(&entry->told, update, sizeof *update) == 0;
+    bool same = is_same(&entry->told, update);
     entry->told = *update;
     if (!same && !updates->closing)
         updates->options.changed(updates->options.context, entry->device, update);
@@ -237,7 +245,7 @@ static void set_version(char version[40], const char *text)
         if ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
             (*text >= '0' && *text <= '9') || strchr("._+-", *text) != NULL)
             version[length++] = *text;
-    memset(version + length, 0, 40 - length); /* compared byte by byte */
+    version[length] = '\0';
 }
 
 static void offer(struct updates *updates, struct module_entry *entry)
@@ -326,6 +334,18 @@ static struct module_entry *find_client(const struct updates *updates, const cha
     return NULL;
 }
 
+/* It has said something on tele/CLIENT/word. */
+static void note_tele(const struct updates *updates, const char *topic)
+{
+    static const char tele[] = "tele/";
+    const char *word = strrchr(topic, '/');
+    if (strncmp(topic, tele, sizeof tele - 1) != 0)
+        return;
+    struct module_entry *entry = find_client(updates, topic + sizeof tele - 1, word);
+    if (entry != NULL)
+        entry->speaks_tele = true;
+}
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), wanted = strlen(end);
@@ -370,6 +390,7 @@ bool updates_incoming(struct updates *updates, const struct publisher_incoming *
     }
     if (incoming->kind != PUBLISHER_MESSAGE)
         return false;
+    note_tele(updates, incoming->topic);
     bool build = ends_with(incoming->topic, "/build");
     if (!build && !ends_with(incoming->topic, "/ip"))
         return false;
@@ -391,7 +412,7 @@ static void ask_some(struct updates *updates)
     size_t asked = 0;
     for (size_t i = 0; i < updates->count && asked < ASK_PER_TICK; i++) {
         struct module_entry *entry = &updates->entries[i];
-        if (entry->asked || entry->told.installed[0] != '\0')
+        if (entry->asked || entry->speaks_tele || entry->told.installed[0] != '\0')
             continue;
         char topic[128];
         struct text text;

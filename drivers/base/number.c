@@ -46,7 +46,7 @@ bool number_parse_int(const char *text, size_t length, int64_t low, int64_t high
     return true;
 }
 
-static int hex_digit(char c)
+int number_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -61,7 +61,7 @@ bool number_parse_whole(const char *text, size_t length, int64_t low, int64_t hi
         return number_parse_int(text, length, low, high, value);
     int64_t number = 0;
     for (size_t i = 2; i < length; i++) {
-        int digit = hex_digit(text[i]);
+        int digit = number_hex_digit(text[i]);
         if (digit < 0 || number > INT64_MAX >> 4)
             return false;
         number = number * 16 + digit;

@@ -29,4 +29,7 @@ bool number_parse_double(const char *text, size_t length, double low, double hig
 bool number_parse_duration(const char *text, size_t length, int64_t low_ms, int64_t high_ms,
                            int64_t *value_ms);
 
+/** 0 to 15, of either case; -1 if it is none. */
+int number_hex_digit(char c);
+
 #endif

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#define ZLIB_CONST /* zlib only reads what it is given */
 #include <zlib.h>
 
 enum {
@@ -48,7 +49,7 @@ static bool decrypt(const uint8_t *bytes, size_t length, uint8_t *plain)
 /* What follows the end of the gzip stream is padding. */
 static bool unzip(const uint8_t *bytes, size_t length, struct code *code)
 {
-    z_stream stream = {.next_in = (uint8_t *)(uintptr_t)bytes, /* zlib only reads it */
+    z_stream stream = {.next_in = bytes,
                        .avail_in = (uInt)length,
                        .next_out = code->bytes,
                        .avail_out = (uInt)code->length};

@@ -29,22 +29,13 @@ struct field {
     size_t length;
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool parse_hex(const char *text, size_t length, uint32_t *value)
 {
     uint32_t result = 0;
     if (length == 0 || length > 8)
         return false;
     for (size_t i = 0; i < length; i++) {
-        int digit = hex_digit(text[i]);
+        int digit = number_hex_digit(text[i]);
         if (digit < 0)
             return false;
         result = result << 4 | (uint32_t)digit;

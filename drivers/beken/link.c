@@ -484,49 +484,27 @@ static enum status is_only_late(struct link *link, const struct link_want *want,
     return status;
 }
 
-/* One answer within wait->deadline_us. */
-static enum status await_reply(struct link *link, const struct link_want *want, struct wait *wait,
-                               struct beken_reply *reply, struct error *error)
+/* The answer, if it is among what came. *passed: the chip has got to what was sent behind the command. */
+static bool take_reply(struct link *link, const struct link_want *want, const struct wait *wait,
+                       struct beken_reply *reply, bool *passed)
 {
-    bool passed = false; /* the chip has got to what was sent behind the command */
-    bool looked = false; /* since the time was up: this process may have been held up meanwhile */
-    for (;;) {
-        while (beken_parser_next(link->parser, reply)) {
-            if (matches(want, reply)) {
-                int64_t arrived_us = now_us() - line_us(link, reply->frame_length);
-                link->tail_us = arrived_us - wait->sent_us;
-                /* The answer proves that the command has left, whatever the line should take. */
-                if (link->line_free_us > now_us())
-                    link->line_free_us = now_us();
-                return STATUS_OK;
-            }
-            passed = passed || (wait->fed_us != 0 && is_link_answer(reply));
+    while (beken_parser_next(link->parser, reply)) {
+        if (matches(want, reply)) {
+            int64_t arrived_us = now_us() - line_us(link, reply->frame_length);
+            link->tail_us = arrived_us - wait->sent_us;
+            /* The answer proves that the command has left, whatever the line should take. */
+            if (link->line_free_us > now_us())
+                link->line_free_us = now_us();
+            return true;
         }
-        bool over = now_us() >= wait->deadline_us || is_cut(link);
-        bool late = false;
-        enum status status = STATUS_OK;
-        if (!passed && over && looked)
-            status = is_only_late(link, want, wait, &late, error);
-        if (status != STATUS_OK)
-            return status;
-        if (passed || (over && looked && !late))
-            break;
-        if (!over)
-            status = feed_if_due(link, want, wait, error);
-        if (status != STATUS_OK)
-            return status;
-        if (!over)
-            wait_port(link, POLLIN, next_wake_us(link, want, wait));
-        looked = over && !late;
-        size_t count = 0;
-        status = receive(link, &count, error);
-        if (status != STATUS_OK)
-            return status;
-        /* Bytes of a long reply keep coming: only silence ends it. */
-        if (count > 0 && beken_parser_pending(link->parser) > 0 &&
-            wait->deadline_us < now_us() + (int64_t)REPLY_GAP_MS * 1000)
-            wait->deadline_us = now_us() + (int64_t)REPLY_GAP_MS * 1000;
+        *passed = *passed || (wait->fed_us != 0 && is_link_answer(reply));
     }
+    return false;
+}
+
+static enum status tell_silence(struct link *link, const struct wait *wait, bool passed,
+                                struct error *error)
+{
     size_t filler = wait->probes > 0 ? (size_t)(link->heard.bytes - wait->heard) : 0;
     size_t pending = beken_parser_pending(link->parser);
     link->partial = pending > filler ? pending - filler : 0;
@@ -536,6 +514,50 @@ static enum status await_reply(struct link *link, const struct link_want *want, 
         return error_set(error, STATUS_NO_ANSWER, "Only %zu bytes of an answer came.",
                          link->partial);
     return error_set(error, STATUS_NO_ANSWER, "No answer came.");
+}
+
+/* Takes in what has come, or comes before the next thing is due. */
+static enum status listen_on(struct link *link, const struct link_want *want, struct wait *wait,
+                             bool over, struct error *error)
+{
+    enum status status = over ? STATUS_OK : feed_if_due(link, want, wait, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!over)
+        wait_port(link, POLLIN, next_wake_us(link, want, wait));
+    size_t count = 0;
+    status = receive(link, &count, error);
+    if (status != STATUS_OK)
+        return status;
+    /* Bytes of a long reply keep coming: only silence ends it. */
+    if (count > 0 && beken_parser_pending(link->parser) > 0 &&
+        wait->deadline_us < now_us() + (int64_t)REPLY_GAP_MS * 1000)
+        wait->deadline_us = now_us() + (int64_t)REPLY_GAP_MS * 1000;
+    return STATUS_OK;
+}
+
+/* One answer within wait->deadline_us. */
+static enum status await_reply(struct link *link, const struct link_want *want, struct wait *wait,
+                               struct beken_reply *reply, struct error *error)
+{
+    bool passed = false;
+    bool looked = false; /* since the time was up: this process may have been held up meanwhile */
+    while (!take_reply(link, want, wait, reply, &passed)) {
+        bool over = now_us() >= wait->deadline_us || is_cut(link);
+        bool late = false;
+        enum status status = STATUS_OK;
+        if (!passed && over && looked)
+            status = is_only_late(link, want, wait, &late, error);
+        if (status != STATUS_OK)
+            return status;
+        if (passed || (over && looked && !late))
+            return tell_silence(link, wait, passed, error);
+        looked = over && !late;
+        status = listen_on(link, want, wait, over, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
 }
 
 enum status link_ask(struct link *link, const struct beken_command *command,

@@ -219,15 +219,6 @@ static bool set_text(struct obk_config *config, const struct obk_config_field *f
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool set_hex(uint8_t *bytes, size_t size, const char *text)
 {
     if (text[0] == '\0') {
@@ -237,7 +228,8 @@ static bool set_hex(uint8_t *bytes, size_t size, const char *text)
     if (strlen(text) != 2 * size || strspn(text, "0123456789abcdefABCDEF") != 2 * size)
         return false;
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+        bytes[i] =
+            (uint8_t)(number_hex_digit(text[2 * i]) * 16 + number_hex_digit(text[2 * i + 1]));
     return true;
 }
 

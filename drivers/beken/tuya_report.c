@@ -323,8 +323,9 @@ void tuya_report_free(struct tuya_report *report)
 
 static bool is_secret(const char *name)
 {
-    static const char *const parts[] = {"key",   "pass", "pwd",  "psk",    "ssid", "secret",
-                                        "token", "uuid", "auth", "random", "seed", "cert"};
+    static const char *const parts[] = {
+        "key",  "pass", "pwd",    "psk",  "ssid", "secret", "token",
+        "uuid", "auth", "random", "seed", "cert", "fac_pin"}; /* not "pin": these are the module's */
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (strcasestr(name, parts[i]) != NULL)
             return true;

@@ -14,17 +14,15 @@ At the end:
   - no published total was ever lower than one before.
 """
 
-import argparse
-import os
 import pathlib
 import random
 import signal
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
+import campaign_main  # noqa: E402
 import harness  # noqa: E402
 import house  # noqa: E402
 from harness import Broker, Process, wait_for, write_config  # noqa: E402
@@ -158,20 +156,11 @@ class Campaign:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_main.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--binary", default=harness.BINARY)
     options = parser.parse_args()
-    harness.BINARY = options.binary
-    seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
-    print(f"seed {seed} (repeat with --seed {seed})", flush=True)
-    with tempfile.TemporaryDirectory(prefix="bl2mqtt-clocks-") as folder:
-        campaign = Campaign(folder, seed)
-        try:
-            campaign.run(options.seconds)
-        finally:
-            campaign.close()
+    with campaign_main.campaign(Campaign, options, "bl2mqtt-clocks-") as campaign:
+        campaign.run(options.seconds)
     return 0
 
 

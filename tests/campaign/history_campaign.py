@@ -16,21 +16,19 @@ published total is ever lower than one before, and at the end the totals are wha
 count.
 """
 
-import argparse
 import contextlib
 import errno
-import os
 import pathlib
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
+import campaign_main  # noqa: E402
 import harness  # noqa: E402
 import house  # noqa: E402
 from harness import Broker, Process, preloaded, wait_for, write_config  # noqa: E402
@@ -314,27 +312,15 @@ class Campaign:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_main.parser(__doc__)
     parser.add_argument("what", choices=["kills", "disk"])
     parser.add_argument("--rounds", type=int, default=None)
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--binary", default=harness.BINARY)
     options = parser.parse_args()
-    harness.BINARY = options.binary
-    # A release may be built without the tests; any build's preloaded libraries do.
-    own = pathlib.Path(options.binary).resolve().parents[1] / "tests/integration/preload"
-    harness.PRELOAD = own if own.exists() else harness.ROOT / "build/asan/tests/integration/preload"
-    seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
-    print(f"seed {seed} (repeat with --seed {seed})", flush=True)
-    with tempfile.TemporaryDirectory(prefix="bl2mqtt-history-") as folder:
-        campaign = Campaign(folder, seed)
-        try:
-            if options.what == "kills":
-                campaign.kills(options.rounds or 500)
-            else:
-                campaign.disk(options.rounds or 60)
-        finally:
-            campaign.close()
+    with campaign_main.campaign(Campaign, options, "bl2mqtt-history-") as campaign:
+        if options.what == "kills":
+            campaign.kills(options.rounds or 500)
+        else:
+            campaign.disk(options.rounds or 60)
     return 0
 
 

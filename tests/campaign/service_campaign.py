@@ -19,17 +19,15 @@ disk stalls, and the service is killed and stopped and started again. At the end
   - the database is sound, and its readings add up to its totals.
 """
 
-import argparse
-import os
 import pathlib
 import random
 import signal
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
+import campaign_main  # noqa: E402
 import harness  # noqa: E402
 import house  # noqa: E402
 from harness import Broker, Process, preloaded, wait_for, write_config  # noqa: E402
@@ -278,23 +276,11 @@ def house_settled(campaign):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = campaign_main.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=3600)
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--binary", default=harness.BINARY)
     options = parser.parse_args()
-    harness.BINARY = options.binary
-    # A release may be built without the tests; any build's preloaded libraries do.
-    own = pathlib.Path(options.binary).resolve().parents[1] / "tests/integration/preload"
-    harness.PRELOAD = own if own.exists() else harness.ROOT / "build/asan/tests/integration/preload"
-    seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "little")
-    print(f"seed {seed} (repeat with --seed {seed})", flush=True)
-    with tempfile.TemporaryDirectory(prefix="bl2mqtt-campaign-") as folder:
-        campaign = Campaign(folder, seed)
-        try:
-            campaign.run(options.seconds)
-        finally:
-            campaign.close()
+    with campaign_main.campaign(Campaign, options, "bl2mqtt-campaign-") as campaign:
+        campaign.run(options.seconds)
     return 0
 
 

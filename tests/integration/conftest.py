@@ -6,6 +6,7 @@ import tempfile
 import pytest
 
 import beken_module
+import house
 from harness import BINARY, Broker, Process, Subscriber
 from obk_module import ObkModule
 
@@ -70,6 +71,15 @@ def broker(folder):
     instance = Broker(folder)
     yield instance
     instance.stop()
+
+
+@pytest.fixture
+def chips(folder):
+    """The two chips of house.house(folder), without load."""
+    started = {name: house.meter(folder / f"usb-{name}") for name in "ab"}
+    yield started
+    for chip in started.values():
+        chip.close()
 
 
 @pytest.fixture

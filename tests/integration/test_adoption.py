@@ -29,7 +29,7 @@ def module(broker):
         flash = Flash()
         flash.values.update(host="127.0.0.1", port=broker.port, client=client, flags=flags)
         flash.files["autoexec.bat"] = (b"logtype none\nBL0942opts 3\n" if options.get("twin") else b"") + b"startDriver BL0942\n"
-        started.append(ObkModule(**{"boot_s": 0.1, "speed": 20, **options}, flash=flash))
+        started.append(ObkModule(**{"boot_s": 0.1, "speed": 60, **options}, flash=flash))
         return started[-1]
 
     yield start

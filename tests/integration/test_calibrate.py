@@ -29,9 +29,9 @@ def chip(folder):
 
 def configure(folder, url, calibration=None, **history):
     channel = {"port": f"{folder}/usb-a", **({"calibration": calibration} if calibration else {})}
-    device = {"id": "house", "driver": "bl0942", "interval": "250ms", "report_interval": "1s",
+    device = {"id": "house", "driver": "bl0942", "interval": "250ms", "report_interval": "250ms",
               "channels": {"a": channel}}
-    return write_config(folder, url, [device], history={"commit_interval": "500ms", **history})
+    return write_config(folder, url, [device], history={"commit_interval": "250ms", **history})
 
 
 def calibrate(config, *args, seconds=2, expected=0):

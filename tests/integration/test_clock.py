@@ -20,14 +20,7 @@ from clock_campaign import Campaign  # noqa: E402
 
 DAY_S = 86400
 INTERVAL_S = 0.25
-
-
-@pytest.fixture
-def chips(folder):
-    started = {name: house.meter(folder / f"usb-{name}") for name in "ab"}
-    yield started
-    for chip in started.values():
-        chip.close()
+COMMIT_S = 0.3
 
 
 @pytest.fixture
@@ -36,6 +29,7 @@ def clock(folder):
 
 
 def begin(folder, broker, spawn, env, **history):
+    history.setdefault("commit_interval", f"{COMMIT_S * 1000:.0f}ms")
     config = write_config(folder, broker.url, [house.house(folder)], history=history)
     watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
     process = spawn("--config", config, "run", env=env)
@@ -122,9 +116,9 @@ def test_readings_wait_for_the_clock(folder, broker, spawn, chips, clock):
     for name, chip in chips.items():
         house.load(chip, {"a": 15000, "b": -9000}[name])
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "clock_awaited", 10)
-    time.sleep(1.5)
+    time.sleep(3 * COMMIT_S)
     clock(-3600)  # somebody's guess
-    time.sleep(1.5)
+    time.sleep(3 * COMMIT_S)
     assert stored.query("SELECT count(*) FROM reading") == [(0,)]
     clock(0)
     clock.synchronised(True)
@@ -170,7 +164,7 @@ def test_nobody_sets_the_clock(folder, broker, spawn, chips, clock):
     before = rows(stored)
     process = spawn("--config", config, "run", env=clock.environment)
     process.wait_line("not set yet")
-    time.sleep(1)
+    time.sleep(3 * COMMIT_S)
     assert rows(stored) == before
     assert process.stop() == 0
     assert rows(stored) > before

@@ -18,14 +18,6 @@ from harness import preloaded, run, wait_for, write_config
 LOADS = {"a": 15000, "b": -9000}
 
 
-@pytest.fixture
-def chips(folder):
-    started = {name: house.meter(folder / f"usb-{name}") for name in "ab"}
-    yield started
-    for chip in started.values():
-        chip.close()
-
-
 class TinyDisk:
     """A file system of 3 MB at data/ where one may be mounted; else a library that says ENOSPC."""
 

@@ -283,6 +283,23 @@ def test_one_is_not_many(module, folder):
     assert result.stdout == f"The module holds this file (1 sector at 0x{CONFIG['BK7231N']:X}).\n"
 
 
+def test_verify_says_what_is_the_matter_with_a_file(module, folder):
+    sim = module()
+    whole = make_ua("BK7231N", 9000)
+    cut, other = put(folder, "cut.bin", whole[:-100]), put(folder, "other.bin", make_ua("BK7231T", 9000))
+    result = flash(sim, "verify", cut)
+    assert result.returncode == 5 and "Compared all the same: " in result.stderr, result.stderr
+    assert "cut short" in result.stderr
+    result = flash(sim, "verify", other)
+    assert result.returncode == 5
+    assert "The file is for a BK7231T, but the module is a BK7231N." in result.stderr, result.stderr
+
+
+def test_a_port_without_a_name_is_none():
+    result = run("flash", "probe", "--port", "")
+    assert (result.returncode, "Say which adapter with --port" in result.stderr) == (2, True), result.stderr
+
+
 def test_temporary_names_are_not_told(module, folder):
     sim = module()
     saved = folder / "no-such-folder" / "saved.bin"

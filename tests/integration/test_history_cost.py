@@ -5,6 +5,7 @@ import csv
 import datetime
 import io
 import json
+import re
 import random
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -23,7 +24,8 @@ def configure(folder, tariffs):
     config = write_config(folder, "mqtt://127.0.0.1:1", [{"id": "house", "driver": "simulator", "channels": {"a": {}}}])
     document = json.loads(config.read_text())
     document["tariffs"] = tariffs
-    config.write_text(json.dumps(document))
+    # Money has no exponent in bridge.yaml, but small numbers have one in Python's JSON.
+    config.write_text(re.sub(r"\d[\d.]*e-\d+", lambda small: f"{float(small[0]):.6f}", json.dumps(document)))
     return config
 
 
@@ -196,7 +198,8 @@ def test_the_configuration_is_checked(folder):
     result = run("--config", config, "history", "cost", "--device", "house", "--database", folder / "none.db")
     assert result.returncode == 2 and "has no tariffs" in result.stderr
     for args, words in [((), "which device"), (("--device", "x", "--bucket", "hour"), "day, month or year"),
-                        (("--device", "x", "y"), "one word too many")]:
+                        (("--device", "x", "y"), "one word too many"),
+                        (("--device", "x", "--csv", "--json"), "not both")]:
         result = run("--config", config, "history", "cost", *args)
         assert result.returncode == 2 and words in result.stderr
 

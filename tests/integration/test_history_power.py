@@ -83,7 +83,8 @@ def test_plot(history):
 
 def test_what_is_refused(history):
     for args, words in [(("--bucket", "5"), "whole seconds"), (("--bucket", "1500ms"), "whole seconds"),
-                        (("--points", "0"), "1 to 99999"), (("x",), "one word too many")]:
+                        (("--points", "0"), "1 to 99999"), (("x",), "one word too many"),
+                        (("--json", "--csv"), "not both")]:
         assert words in power(history, *args, expected=2).stderr
     result = run("history", "power", "--database", history, "--device", "house")
     assert result.returncode == 2 and "device and channel" in result.stderr

@@ -21,9 +21,9 @@ def meter(broker):
     """meter(client, **options): a module that is set up for the broker."""
     started = []
 
-    def start(client="meters/1", **options):
+    def start(client="meters/1", flags=1 << 10 | 1 << 25, **options):
         flash = Flash()
-        flash.values.update(host="127.0.0.1", port=broker.port, client=client, flags=1 << 10 | 1 << 25)
+        flash.values.update(host="127.0.0.1", port=broker.port, client=client, flags=flags)
         flash.files["autoexec.bat"] = (b"logtype none\nBL0942opts 3\n" if options.get("twin") else b"") + b"startDriver BL0942\n"
         module = ObkModule(**{"boot_s": 0.1, "restart_s": 0.2, "speed": 40, "version": "1.18.0", **options}, flash=flash)
         module.booted -= 100
@@ -112,6 +112,19 @@ def test_version_is_asked_for_and_two_channels_want_a_twin_build(folder, broker,
     watch.wait("bl2mqtt/meter", lambda s: update_of(s) == {"installed_version": "1.18.0", "latest_version": "1.18.0"})
     broker.publish(REQUEST, {"id": "meter"})
     assert "and two channels" in watch.wait(RESPONSE)["error"]
+    watch.close()
+
+
+def test_a_module_that_answers_its_own_answers_is_not_asked(folder, broker, meter, service):
+    modules = [meter(), meter("meters/2", flags=1 << 10 | 1 << 25 | 1 << 30)]
+    for module in modules:
+        wait_for(lambda: module._client and module._client.is_connected(), what="the module")
+    _, watch = service(device(modules[0]), device(modules[1], "second"))
+    watch.wait("cmnd/meters/1/publishAll", timeout=25)  # both would be asked at that moment
+    watch.wait("bl2mqtt/meter", lambda s: update_of(s).get("installed_version") == "1.18.0")
+    assert not watch.payloads("cmnd/meters/2/publishAll")
+    modules[1].run("restart")  # it tells by itself when it connects
+    watch.wait("bl2mqtt/second", lambda s: update_of(s).get("installed_version") == "1.18.0")
     watch.close()
 
 

@@ -161,13 +161,14 @@ def vendor_json(settings):
 
 PLUG = {"rl1_pin": 6, "rl1_lv": 1, "bt1_pin": 26, "bt1_lv": 0, "netled1_pin": 8, "netled1_lv": 1,
         "module": "CB2S", "crc": 101}
-SECRETS = {"uuid": "uuid-of-this-one", "psk_key": "psk-of-this-one", "auth_key": "auth-of-this-one"}
+SECRETS = {"uuid": "uuid-of-this-one", "psk_key": "psk-of-this-one", "auth_key": "auth-of-this-one",
+           "fac_pin": "pin-of-this-one"}
 NETWORK = {"nc_tp": 9, "ssid": "HomeNetwork", "passwd": "home-password", "token": "tok-4711", "region": "EU"}
 
 
 def usual_values(settings=None):
     values = {
-        "gw_bi": json.dumps({**SECRETS, "country_code": "EU", "prod_test": False, "fac_pin": ""}),
+        "gw_bi": json.dumps({**SECRETS, "country_code": "EU", "prod_test": False}),
         "gw_di": json.dumps({"id": "bf00", "swv": "1.3.21", "bv": "40.00", "pk": "keyproduct1"}),
         "gw_wsm": json.dumps(NETWORK),
         "gw_ai": json.dumps({"key": "cloud-key-1", "lckey": "local-key-1"}),

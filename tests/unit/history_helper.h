@@ -5,6 +5,7 @@
 #define TESTS_UNIT_HISTORY_HELPER_H
 
 #include "bridge/history/history.h"
+#include "bridge/history/time_text.h"
 #include "drivers/base/clock.h"
 
 #include <dirent.h>
@@ -240,6 +241,19 @@ HELPER void make_history(const struct folder *folder, struct circuit *a, struct 
         put(history, b, 1, 1);
     }
     history_close(history, 5000);
+}
+
+HELPER void use_zone(const char *zone)
+{
+    (void)setenv("TZ", zone, 1);
+    tzset();
+}
+
+HELPER int64_t at(const char *text)
+{
+    int64_t ms = -1;
+    assert_int_equal(time_text_parse(text, 0, &ms, NULL), STATUS_OK);
+    return ms;
 }
 
 #define wait_until(condition)                                                                      \

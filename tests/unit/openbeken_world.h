@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of drivers/openbeken/source share: modules under a clock of the test's own, with meters behind
- * them if wanted, and a log of all that is said. Included by one test file each. */
+/* What the tests of drivers/openbeken/source share: modules under a clock of the test's own, with
+ * meters behind them if wanted, and a log of all that is said. Included by one test file each. */
 #ifndef TESTS_UNIT_OPENBEKEN_WORLD_H
 #define TESTS_UNIT_OPENBEKEN_WORLD_H
 

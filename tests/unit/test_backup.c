@@ -5,10 +5,9 @@
 #include "bridge/history/backup.h"
 #include "bridge/service/backups.h"
 
-static int64_t at(const char *zone, const char *text)
+static int64_t at_in(const char *zone, const char *text)
 {
-    assert_int_equal(setenv("TZ", zone, 1), 0);
-    tzset();
+    use_zone(zone);
     struct tm tm = {.tm_isdst = -1};
     assert_non_null(strptime(text, "%Y-%m-%d %H:%M:%S", &tm));
     return (int64_t)mktime(&tm) * 1000;
@@ -36,8 +35,8 @@ static void test_when_it_is_due(void **state)
         {"America/Santiago", 0, "2024-09-08 12:00:00", "2024-09-08 01:00:00"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        int64_t now_ms = at(rows[i].zone, rows[i].now);
-        int64_t due_ms = at(rows[i].zone, rows[i].due);
+        int64_t now_ms = at_in(rows[i].zone, rows[i].now);
+        int64_t due_ms = at_in(rows[i].zone, rows[i].due);
         if (backups_scheduled_ms(rows[i].minutes, now_ms) != due_ms)
             fail_msg("row %zu: %lld", i,
                      (long long)backups_scheduled_ms(rows[i].minutes, now_ms) - due_ms);
@@ -51,7 +50,7 @@ static void test_it_is_due_once_a_day(void **state)
     static const char *const zones[] = {"Europe/Berlin", "America/Santiago", "Australia/Lord_Howe",
                                         "Asia/Kathmandu", "Pacific/Apia"};
     for (size_t zone = 0; zone < sizeof zones / sizeof zones[0]; zone++) {
-        int64_t ms = at(zones[zone], "2024-01-01 00:00:00");
+        int64_t ms = at_in(zones[zone], "2024-01-01 00:00:00");
         int64_t last = 0;
         for (int step = 0; step < 9000; step++, ms += 7247000) {
             int64_t due = backups_scheduled_ms(150, ms);

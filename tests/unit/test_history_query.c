@@ -6,7 +6,6 @@
 #include "bridge/history/buckets.h"
 #include "bridge/history/query.h"
 #include "bridge/history/samples.h"
-#include "bridge/history/time_text.h"
 
 #define ROWS_MAX 20000
 
@@ -15,19 +14,6 @@ struct rows_seen {
     size_t count;
     size_t stop_after; /* 0: never */
 };
-
-static void use_zone(const char *zone)
-{
-    (void)setenv("TZ", zone, 1);
-    tzset();
-}
-
-static int64_t at(const char *text)
-{
-    int64_t ms = -1;
-    assert_int_equal(time_text_parse(text, 0, &ms, NULL), STATUS_OK);
-    return ms;
-}
 
 static bool keep(void *context, const struct history_energy_row *row)
 {

@@ -17,19 +17,6 @@
 #define CHANNELS 2
 #define MINUTE (60 * SECOND)
 
-static void use_zone(const char *zone)
-{
-    (void)setenv("TZ", zone, 1);
-    tzset();
-}
-
-static int64_t at(const char *text)
-{
-    int64_t ms = -1;
-    assert_int_equal(time_text_parse(text, 0, &ms, NULL), STATUS_OK);
-    return ms;
-}
-
 /* What the writer's thread does, without its waiting. */
 struct station {
     const char *path;
