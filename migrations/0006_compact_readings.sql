@@ -43,7 +43,9 @@ SELECT key, energy FROM reading AS r WHERE energy IS NOT NULL AND (
 ORDER BY key;
 
 INSERT OR IGNORE INTO sample_counter (key, energy)
-SELECT b.key, b.energy FROM sample_counter AS r JOIN reading AS b ON b.key = (
+SELECT b.key, b.energy FROM (
+    SELECT key, energy FROM sample_counter WHERE key & 32767 IN (SELECT number FROM channel WHERE kind = 1)
+) AS r JOIN reading AS b ON b.key = (
     SELECT key FROM reading AS c WHERE c.key < r.key AND c.key & 32767 = r.key & 32767
     AND c.energy IS NOT NULL ORDER BY c.key DESC LIMIT 1)
 WHERE r.energy - b.energy NOT BETWEEN 0 AND 20 + ((r.key >> 15) - (b.key >> 15)) / 50;

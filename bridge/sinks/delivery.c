@@ -40,7 +40,6 @@ enum delivery delivery_judge(enum http_outcome outcome, int code, const char *bo
     case HTTP_ANSWERED:
         return judge_code(code, body, refused);
     case HTTP_NOT_HTTP:
-        return DELIVERY_SETTING;
     case HTTP_TOO_LONG: /* nobody answers a write with so much: a web page */
         return DELIVERY_SETTING;
     default:
@@ -118,7 +117,8 @@ int64_t delivery_delay_ms(unsigned failures, double chance)
         delay_ms *= 2;
     if (delay_ms > DELIVERY_DELAY_MAX_MS)
         delay_ms = DELIVERY_DELAY_MAX_MS;
-    return delay_ms / 2 + (int64_t)((double)(delay_ms / 2) * chance);
+    int64_t half_ms = delay_ms / 2;
+    return half_ms + (int64_t)((double)half_ms * chance);
 }
 
 int64_t delivery_wait_ms(unsigned failures, double chance, int code, int64_t retry_after_ms)
