@@ -562,7 +562,9 @@ enum database_result database_write(struct database *database, struct channels *
     if ((code & 0xff) ==
         SQLITE_ERROR) /* are the tables still what they were? Opening it again tells */
         detach(database, false);
-    if (!sql_is_damage(code))
+    /* Channels that were loaded from it are not there: pages are other ones than they should be. To try
+     * again would be in vain for ever, and a kill then cost what is only in memory. */
+    if (!sql_is_damage(code) && code != SQLITE_CONSTRAINT_FOREIGNKEY)
         return DATABASE_RETRY;
     return lose(database);
 }

@@ -7,7 +7,8 @@
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
  * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
  * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
- * itself: in a damaged file's place, after that was set aside, in the newest sound copy or a fresh one. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
+ * itself: in a damaged file's place, after that was set aside, in the newest sound copy or a fresh
+ * one. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
@@ -59,7 +60,7 @@ struct history;
  *
  * Beside the file stand PATH.lock, which keeps a second service off, and PATH.totals.json, a copy of
  * the totals for the case that the file is lost (totals_file.h). A full disk is no obstacle unless
- * the file has yet to be made.
+ * the file has yet to be made or brought up to date.
  */
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error);
@@ -173,9 +174,9 @@ struct history_health {
     char clock_message[256];
     bool clock_awaited;
     int64_t clock_released_boot_ms; /**< when those that waited got their stamps; 0: none did */
-    char problem[256];   /**< a sentence, "" when healthy */
-    char set_aside[256]; /**< path of the damaged file that was set aside last, or "" */
-    char restored[256];  /**< path of the copy that the history goes on from since then, or "" */
+    char problem[256];              /**< a sentence, "" when healthy */
+    char set_aside[256];            /**< path of the damaged file that was set aside last, or "" */
+    char restored[256]; /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/migrate.h"
 
+#include "bridge/history/backup.h"
 #include "bridge/history/sql.h"
 
 #include <fcntl.h>
@@ -61,17 +62,33 @@ static bool sync_file(const char *path)
     return close(fd) == 0 && good;
 }
 
-static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct log *log,
-                             struct error *error)
+/* Copied under another name, always the same: what a kill leaves does not pass for a copy, and the next
+ * start begins with taking it away. */
+static int copy_whole(sqlite3 *db, const char *partial, const char *copy)
+{
+    history_backup_remove(partial);
+    int code = copy_into(db, partial);
+    if (code == SQLITE_OK && (!sync_file(partial) || rename(partial, copy) != 0))
+        code = SQLITE_IOERR_FSYNC;
+    if (code != SQLITE_OK)
+        history_backup_remove(partial); /* with the journal that a full disk leaves beside it */
+    else if (!sql_sync_folder(copy))
+        code = SQLITE_IOERR_FSYNC;
+    return code;
+}
+
+static enum status keep_copy(sqlite3 *db, const char *path, int newest, char copy[PATH_MAX],
+                             struct log *log, struct error *error)
 {
     char word[32];
-    char copy[PATH_MAX];
+    char partial[PATH_MAX];
     (void)snprintf(word, sizeof word, "before-%d", newest);
-    if (!sql_beside(path, word, copy, sizeof copy))
+    int length = snprintf(partial, sizeof partial, "%s.%s.new", path, word);
+    if (length < 0 || (size_t)length >= sizeof partial || !sql_beside(path, word, copy, PATH_MAX))
         return error_set(error, STATUS_FAILED, "The path %s is too long for a copy beside it.",
                          path);
-    int code = copy_into(db, copy);
-    if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy)) {
+    int code = copy_whole(db, partial, copy);
+    if (code == SQLITE_OK) {
         log_info(
             log,
             "The history %s is being brought to format %d, which takes minutes if it is large; as "
@@ -79,10 +96,7 @@ static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct l
             path, newest, copy);
         return STATUS_OK;
     }
-    if (code == SQLITE_OK)
-        code = SQLITE_IOERR_FSYNC;
     (void)sql_explain(code, db, copy, error);
-    (void)unlink(copy); /* a partial copy is none */
     return error_prefix(error, STATUS_FAILED,
                         "The history %s is of an older version and was not changed, because the "
                         "copy that is kept before that could not be made. ",
@@ -125,10 +139,17 @@ enum status migrate(sqlite3 *db, const char *path, int from, const struct migrat
                     size_t count, struct log *log, struct error *error)
 {
     int newest = list[count - 1].version;
-    enum status status = STATUS_OK;
-    if (from > 0 && from < newest)
-        status = keep_copy(db, path, newest, log, error);
-    if (status == STATUS_OK)
-        status = migrate_without_copy(db, from, list, count, path, error);
+    if (from == 0 || from >= newest)
+        return migrate_without_copy(db, from, list, count, path, error);
+    char copy[PATH_MAX];
+    int64_t reached = -1;
+    enum status status = keep_copy(db, path, newest, copy, log, error);
+    if (status != STATUS_OK)
+        return status;
+    status = migrate_without_copy(db, from, list, count, path, error);
+    /* Nothing was changed, and every further attempt makes a copy, too: they would fill the disk. */
+    if (status != STATUS_OK && sql_integer(db, "PRAGMA user_version", &reached) == SQLITE_OK &&
+        reached == from)
+        history_backup_remove(copy);
     return status;
 }

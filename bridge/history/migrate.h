@@ -27,7 +27,8 @@ int migrations_newest(void);
 
 /**
  * Applies what is above version `from`. When from is not 0 the file holds somebody's history: it is
- * copied first, to PATH.before-<newest version>-<UTC time>, and nothing is done if that fails.
+ * copied first, to PATH.before-<newest version>-<UTC time>, and nothing is done if that fails. What has
+ * that name is complete; it is removed again if the first migration fails, as then nothing has changed.
  */
 enum status migrate(sqlite3 *db, const char *path, int from, const struct migration *list,
                     size_t count, struct log *log, struct error *error);

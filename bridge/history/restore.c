@@ -200,13 +200,25 @@ struct plan {
     struct history_backup_options hooks;
 };
 
+/* SQLite asks this every so many steps: a copy from before an update takes minutes to bring up to date. */
+static int must_stop(void *context)
+{
+    const struct history_backup_options *hooks = context;
+    if (hooks->alive != NULL)
+        hooks->alive(hooks->alive_context);
+    return hooks->stop != NULL && atomic_load(hooks->stop) ? 1 : 0;
+}
+
 static enum status prepare(const char *partial, struct plan *plan, struct error *error)
 {
     sqlite3 *db = NULL;
     bool fits = true;
     int code = sql_open(partial, SQLITE_OPEN_READWRITE, false, &db);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
+        sqlite3_progress_handler(db, 100000, must_stop, &plan->hooks);
         code = bring_up_to_date(db, partial);
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+    }
     if (code == SQLITE_OK && plan->memory != NULL)
         code = is_of_this_history(db, plan->memory, &fits);
     if (code == SQLITE_OK && fits)

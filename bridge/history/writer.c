@@ -67,7 +67,7 @@ struct writer {
     bool urgent;
     struct job job;
     bool held;       /* the wall clock is not set: everything waits for its stamp */
-    bool totals_due; /* the user has set some: the file must not keep the old */
+    bool totals_due; /* what the totals file has of a channel must not stay until its next turn */
     bool stopping;
     int64_t stop_deadline_ms;
     bool finished;
@@ -755,6 +755,8 @@ void writer_put_reading(struct writer *writer, const struct queued_reading *item
     struct queued_reading whole = *item;
     whole.kind = channel->kind;
     queue_put_reading(&writer->queue, &whole);
+    /* Of a channel that the totals file does not know, nobody could tell what was counted since. */
+    writer->totals_due = writer->totals_due || (state->known && !channel->state.known);
     channels_put_state(channel, state);
     (void)pthread_mutex_unlock(&writer->mutex);
 }

@@ -188,6 +188,46 @@ def test_damaged_while_stopped(folder, broker, spawn, chips, seed, killed):
     assert stored.query("PRAGMA integrity_check") == [("ok",)]
 
 
+def test_lost_soon_after_the_first_start(folder, broker, spawn, chips):
+    """Killed and damaged all over within minutes: the totals file knows the channels, their chips' counters the rest."""
+    config, stored = config_of(folder, broker), house.Stored(folder)
+    watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
+    process = spawn("--config", config, "run")
+    wait_metering(watch)
+    for name, chip in chips.items():
+        house.load(chip, LOADS[name])
+    watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) > 0.004)
+    process.signal(signal.SIGKILL)
+    process.stop()
+    for path in stored.path, stored.path.with_name("history.db-wal"):
+        damage(path, random.Random(1), 0, 1)
+    process = spawn("--config", config, "run")
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed", 15)
+    house.settle(chips, folder)
+    house.judge_states(watch.messages, house.announced_keys(watch.messages))
+    assert process.stop() == 0
+
+
+def test_tables_that_lost_their_rows_while_running(folder, broker, spawn, chips):
+    """As when pages were written to the wrong place: each is sound, but they do not belong together."""
+    config, stored = config_of(folder, broker), house.Stored(folder)
+    watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
+    process = spawn("--config", config, "run")
+    wait_metering(watch)
+    for name, chip in chips.items():
+        house.load(chip, LOADS[name])
+    watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) > 0.002)
+    with sqlite3.connect(stored.path, timeout=10) as db:
+        db.execute("DELETE FROM total")
+        db.execute("DELETE FROM channel")
+    db.close()
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed", 15)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 15)
+    house.settle(chips, folder)
+    house.judge_states(watch.messages, house.announced_keys(watch.messages))
+    assert process.stop() == 0
+
+
 @pytest.mark.parametrize("copy", [True, False], ids=["copy", "none"])
 def test_damaged_while_running(folder, broker, spawn, chips, seed, copy):
     """Metering goes on, and the history goes on from the newest copy where there is one, without a restart."""

@@ -503,6 +503,31 @@ static void test_an_older_file_is_copied_and_migrated_step_by_step(void **state)
     assert_string_equal(ask(copy, "PRAGMA user_version"), "1");
 }
 
+/* Each start tries again; what it leaves must not fill the disk, nor pass for a copy if it is none. */
+static void test_an_update_that_fails_leaves_no_copies(void **state)
+{
+    const struct folder *folder = *state;
+    static const struct migration steps[] = {
+        {1, "0001_a", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (42);"},
+        {2, "0002_b", "CREATE TABLE a (again INTEGER);"}, /* cannot work */
+    };
+    struct error error = {""};
+    sqlite3 *db = NULL;
+    char partial[PATH_MAX];
+    (void)snprintf(partial, sizeof partial, "%s.before-2.new", folder->database);
+    assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
+    assert_int_equal(migrate(db, folder->database, 0, steps, 1, NULL, &error), STATUS_OK);
+    for (int attempt = 0; attempt < 3; attempt++) {
+        FILE *killed = fopen(partial, "w"); /* amid the copy */
+        assert_non_null(killed);
+        assert_int_equal(fclose(killed), 0);
+        assert_int_equal(migrate(db, folder->database, 1, steps, 2, NULL, &error), STATUS_FAILED);
+        assert_int_equal(count_files(folder, "history.db.before-*", NULL), 0);
+    }
+    (void)sqlite3_close(db);
+    assert_string_equal(ask(folder->database, "SELECT x FROM a"), "42");
+}
+
 /* Enough of them that the list moves many times while transactions are under way. */
 static void test_channels_join_while_the_writer_runs(void **state)
 {
@@ -590,6 +615,7 @@ int main(void)
         TEST(test_migrations_arrive_at_the_schema),
         TEST(test_every_migration_is_built_in),
         TEST(test_an_older_file_is_copied_and_migrated_step_by_step),
+        TEST(test_an_update_that_fails_leaves_no_copies),
         TEST(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "history_helper.h"
 
 #include "bridge/history/backup.h"
+#include "bridge/history/migrate.h"
 #include "bridge/history/restore.h"
 #include "bridge/history/totals_file.h"
 #include "random_helper.h"
@@ -234,6 +235,46 @@ static void test_an_old_copy(void **state)
 
 /* Pages and bytes at random: whatever is hit, the history opens, and totals are at least the copy's
  * and, with the totals file, at least the last ones. */
+struct listener {
+    char copied[PATH_MAX]; /* where the copy is brought up to date after it was made and checked */
+    unsigned heard;
+    atomic_bool stop;
+};
+
+static void listen_once(void *context)
+{
+    struct listener *listener = context;
+    if (access(listener->copied, F_OK) != 0)
+        return;
+    listener->heard++;
+    atomic_store(&listener->stop, true);
+}
+
+/* Of months of readings it takes minutes: the watchdog must hear of it, and a stop be heard. */
+static void test_an_old_copy_shows_life_and_can_be_stopped(void **state)
+{
+    const struct folder *folder = *state;
+    char copy[PATH_MAX];
+    struct channels none = {0};
+    struct error error = {""};
+    struct listener listener = {.heard = 0};
+    size_t count;
+    sqlite3 *db = NULL;
+    (void)snprintf(copy, sizeof copy, "%s.old", folder->database);
+    (void)snprintf(listener.copied, sizeof listener.copied, "%s.restored.restoring",
+                   folder->database);
+    assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    assert_int_equal(migrate_without_copy(db, 0, migrations(&count), 5, copy, &error), STATUS_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    change(copy, "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 50000) "
+                 "INSERT INTO reading SELECT i << 15 | 1, 1, 1, 1, 1, 1, 0, 0, 0 FROM s");
+    const struct history_backup_options hooks = {
+        .stop = &listener.stop, .alive = listen_once, .alive_context = &listener};
+    assert_int_equal(restore_ready(folder->database, copy, &none, &hooks, &error), STATUS_FAILED);
+    assert_int_equal(listener.heard, 1);
+    assert_int_equal(access(listener.copied, F_OK), -1);
+}
+
 static void test_damage_at_random(void **state)
 {
     const struct folder *folder = *state;
@@ -294,6 +335,7 @@ int main(void)
         TEST(test_a_later_calibration_is_kept),
         TEST(test_a_restore_by_command),
         TEST(test_an_old_copy),
+        TEST(test_an_old_copy_shows_life_and_can_be_stopped),
         TEST(test_damage_at_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
