@@ -63,6 +63,10 @@ struct history_backups {
 enum status history_backups(const char *base, struct history_backups *backups, struct error *error);
 void history_backups_free(struct history_backups *backups);
 
+/** Deletes what killed processes have left of copies that they had only begun; one that is being made
+ *  stays. */
+void history_backup_clean(const char *base);
+
 /** Deletes the oldest of them, so that `keep` are left; *deleted counts them. STATUS_FAILED if one
  *  could not be deleted. */
 enum status history_backup_prune(const char *base, unsigned keep, unsigned *deleted,

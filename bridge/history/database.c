@@ -162,11 +162,8 @@ static int set_modes(sqlite3 *db)
     /* An import of years or a recalibration is one transaction of another process; readings wait in
      * the queue meanwhile, and it is nothing to be alarmed about. */
     (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
-    /* A transaction writes the page at the table's right edge and that of the totals, whatever is new
-     * in them, so small pages write less: a day (two channels, a commit every 5 s) was measured at 61 MB
-     * with pages of 1 KiB, 99 MB with 2 KiB; half a KiB would make the file bigger. A file that exists
-     * keeps its size. */
-    int code = sql_run(db, "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL");
+    /* A file that exists keeps its pages' size. */
+    int code = sql_run(db, SQL_PAGE_SIZE "PRAGMA journal_mode = WAL");
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. What is deleted every day need not be overwritten
      * with zeros, which Debian's SQLite does by default. */
@@ -369,36 +366,50 @@ static void put_back(struct database *database)
                   database->set_aside);
 }
 
-/* Without a copy, the set-aside file's small tables come into a fresh one before it is loaded. */
+/* The damaged file keeps its name until another one is ready, so that a kill costs nothing that it tells. */
+static enum status begin_from_rescued(struct database *database, struct channels *channels,
+                                      struct rescued *rescued, struct error *error)
+{
+    const char *path = database->path;
+    bool aside = database->set_aside[0] != '\0'; /* by a copy that was of no use after all */
+    enum status status =
+        restore_ready_fresh(path, aside ? database->set_aside : path, rescued, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!aside)
+        status = rescue_set_aside(path, database->set_aside, sizeof database->set_aside, error);
+    if (status == STATUS_OK)
+        status = restore_ready_put(path, error);
+    if (status != STATUS_OK) {
+        restore_ready_drop(path);
+        return status;
+    }
+    return attach(database, TO_LOAD, channels, error, &status) == SOUND ? STATUS_OK : status;
+}
+
+/* Without a copy, what the small tables still say comes into a fresh file. */
 static enum status replace_at_open(struct database *database, struct channels *channels,
                                    struct error *error)
 {
+    struct rescued rescued = {0};
     detach(database, true);
     channels_free(channels);
     log_error(database->log, "%s", error->text);
     if (restore_newest(database, channels))
         return STATUS_OK;
-    enum status status = STATUS_OK;
-    if (database->set_aside[0] == '\0') /* else by a copy that was of no use after all */
-        status = rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside,
-                                  error);
-    if (status != STATUS_OK)
-        return status;
-    status = attach_fresh(database, error);
+    enum status status = begin_from_rescued(database, channels, &rescued, error);
     if (status != STATUS_OK) {
-        put_back(database);
+        detach(database, true);
+        if (database->set_aside[0] != '\0')
+            put_back(database);
         return status;
     }
-    struct rescued rescued = rescue_salvage(database->set_aside, database->db);
     log_warning(database->log,
                 "The damaged history was set aside as %s and a fresh one begun; %u channels, %u "
                 "calibrations and %u totals could be brought over. Its readings are still in that "
                 "file (\".recover\" of sqlite3(1) reads them).",
                 database->set_aside, rescued.channels, rescued.calibrations, rescued.totals);
-    int code = rows_load(database->db, channels);
-    if (code == SQLITE_OK)
-        return STATUS_OK;
-    return sql_explain(code, database->db, database->path, error);
+    return STATUS_OK;
 }
 
 /* To be freed. */
@@ -453,8 +464,10 @@ static enum status open_locked(struct database *database, struct channels *chann
     enum status status = STATUS_FAILED;
     struct error damage = {""};
     if (restore_finish(database->path))
-        log_warning(database->log,
-                    "The history goes on from a copy; putting it in its place was interrupted.");
+        log_warning(
+            database->log,
+            "The history goes on from the file that was made ready in place of a damaged or "
+            "replaced one; putting it there was interrupted.");
     enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
     if (verdict == UNUSABLE)
         return error_set(error, status, "%s", damage.text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/migrate.h"
 
+#include "bridge/history/backup.h"
 #include "bridge/history/sql.h"
 
 #include <fcntl.h>
@@ -61,17 +62,23 @@ static bool sync_file(const char *path)
     return close(fd) == 0 && good;
 }
 
+/* What has the name is whole; a kill leaves PATH.before-N.new, which the next start makes again. */
 static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct log *log,
                              struct error *error)
 {
     char word[32];
     char copy[PATH_MAX];
+    char partial[PATH_MAX];
     (void)snprintf(word, sizeof word, "before-%d", newest);
-    if (!sql_beside(path, word, copy, sizeof copy))
+    int length = snprintf(partial, sizeof partial, "%s.%s.new", path, word);
+    if (length < 0 || (size_t)length >= sizeof partial ||
+        !sql_beside(path, word, copy, sizeof copy))
         return error_set(error, STATUS_FAILED, "The path %s is too long for a copy beside it.",
                          path);
-    int code = copy_into(db, copy);
-    if (code == SQLITE_OK && sync_file(copy) && sql_sync_folder(copy)) {
+    history_backup_remove(partial);
+    int code = copy_into(db, partial);
+    if (code == SQLITE_OK && sync_file(partial) && rename(partial, copy) == 0 &&
+        sql_sync_folder(copy)) {
         log_info(
             log,
             "The history %s is being brought to format %d, which takes minutes if it is large; as "
@@ -82,7 +89,7 @@ static enum status keep_copy(sqlite3 *db, const char *path, int newest, struct l
     if (code == SQLITE_OK)
         code = SQLITE_IOERR_FSYNC;
     (void)sql_explain(code, db, copy, error);
-    (void)unlink(copy); /* a partial copy is none */
+    history_backup_remove(partial);
     return error_prefix(error, STATUS_FAILED,
                         "The history %s is of an older version and was not changed, because the "
                         "copy that is kept before that could not be made. ",

@@ -16,6 +16,12 @@
 /** 'BL09' in the file's header; the same number stands in migrations/0001. */
 #define HISTORY_APPLICATION_ID 1112289337
 
+/** Of a file that is begun; it takes effect before the first table. A transaction writes the page at the
+ *  table's right edge and that of the totals, whatever is new in them, so small pages write less: a day (two
+ *  channels, a commit every 5 s) was measured at 61 MB with pages of 1 KiB, 99 MB with 2 KiB; half a KiB would
+ *  make the file bigger. */
+#define SQL_PAGE_SIZE "PRAGMA page_size = 1024;"
+
 /**
  * flags: SQLITE_OPEN_READONLY or SQLITE_OPEN_READWRITE [| SQLITE_OPEN_CREATE]. exclusive: nobody
  * else can use the file, and the index of its log is kept in memory. The schema of the file is not
