@@ -28,8 +28,8 @@ struct database {
     char *path;
     char *backup_folder; /* NULL: beside the file */
     struct log *log;     /* only while database_open runs; NULL after it */
-    int lock;
-    sqlite3 *db; /* NULL: there is no usable file at the moment */
+    int lock;            /* -1: the disk was read-only and had no such file yet */
+    sqlite3 *db;         /* NULL: there is no usable file at the moment */
     struct rows *rows;
     char set_aside[PATH_MAX];
     char restored_from[PATH_MAX];
@@ -38,6 +38,8 @@ struct database {
     bool lost;             /* the file is gone: a fresh one is to be begun */
     bool salvage_due;      /* from set_aside, once the channels in memory are stored */
     bool may_lag;          /* what was loaded may be older than what was known before the stop */
+    int64_t newest_ms;     /* of a file that could only be read; there is no db then */
+    struct outboxes outboxes;
 };
 
 /* What came of trying to open the file. */
@@ -288,7 +290,8 @@ static enum status attach_fresh(struct database *database, struct error *error)
 static void store_seeds(struct database *database, struct channels *channels)
 {
     struct batch batch = {.totals = NULL};
-    (void)rows_write_known(database->rows, channels, &batch);
+    if (database->rows != NULL) /* else the disk is read-only */
+        (void)rows_write_known(database->rows, channels, &batch);
 }
 
 static void seed_totals(struct database *database, struct channels *channels)
@@ -438,10 +441,16 @@ static bool may_pass(int reason)
     return reason == EROFS || reason == ENOSPC || reason == EDQUOT || reason == EIO;
 }
 
-enum status database_lock(const char *path, int *lock, struct error *error)
+static enum status lock_as(const char *path, bool may_read_only, int *lock, struct error *error)
 {
     char *name memory_auto = lock_path(path);
     *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*lock < 0 && errno == EROFS && may_read_only) {
+        *lock = open(name, O_RDONLY | O_CLOEXEC);
+        if (*lock < 0 &&
+            errno == ENOENT) /* nobody can write, and it is made before this one does */
+            return STATUS_OK;
+    }
     if (*lock < 0)
         return error_set(error, may_pass(errno) ? STATUS_FAILED : STATUS_USAGE,
                          "The history %s cannot be opened: %s. Check that its folder exists and "
@@ -458,11 +467,73 @@ enum status database_lock(const char *path, int *lock, struct error *error)
                      path);
 }
 
+enum status database_lock(const char *path, int *lock, struct error *error)
+{
+    return lock_as(path, false, lock, error);
+}
+
+/* A file that was never written to knows less than the copy of the totals. */
+static void seed_if_unused(struct database *database, struct channels *channels)
+{
+    bool used;
+    if (rows_was_used(database->db, &used) != SQLITE_OK || used)
+        return;
+    seed_totals(database, channels);
+    database->may_lag = true;
+}
+
+static int load_unwritable(struct database *database, struct channels *channels)
+{
+    int code = check_after_unclean_stop(database);
+    if (code == SQLITE_OK)
+        code = rows_load(database->db, channels);
+    if (code == SQLITE_OK) {
+        seed_if_unused(database, channels);
+        code = rows_load_outboxes(database->db, &database->outboxes);
+    }
+    database->newest_ms = database_newest_ms(database);
+    return code;
+}
+
+/*
+ * The disk is mounted read-only, as the kernel does with one that fails. Metering and MQTT can do with what
+ * the file says: it is read once and closed, and from then on it is as if the disk had refused a
+ * transaction. What would have to be changed first (an older version, damage) is not gone on with.
+ */
+static enum status open_unwritable(struct database *database, struct channels *channels,
+                                   struct error *error)
+{
+    enum status status = STATUS_OK;
+    struct identity identity = {0};
+    int code = sql_open_unwritable(database->path, &database->db);
+    if (code == SQLITE_OK)
+        code = identify(database->db, &identity);
+    if (code == SQLITE_OK)
+        status = check_identity(&identity, database->path, error);
+    bool current = identity.version == migrations_newest();
+    if (code == SQLITE_OK && status == STATUS_OK && current)
+        code = load_unwritable(database, channels);
+    if (code != SQLITE_OK)
+        status = sql_explain(code, database->db, database->path, error);
+    else if (status == STATUS_OK && !current)
+        status = error_set(error, STATUS_FAILED, "The history %s is of an older version.",
+                           database->path);
+    detach(database, true);
+    if (status == STATUS_OK)
+        return status;
+    return error_prefix(
+        error, STATUS_FAILED,
+        "The disk of the history is a read-only file system, and the history cannot be "
+        "gone on with before it can be written. ");
+}
+
 static enum status open_locked(struct database *database, struct channels *channels,
                                struct error *error)
 {
     enum status status = STATUS_FAILED;
     struct error damage = {""};
+    if (sql_is_unwritable(database->path))
+        return open_unwritable(database, channels, error);
     if (restore_finish(database->path))
         log_warning(
             database->log,
@@ -476,11 +547,7 @@ static enum status open_locked(struct database *database, struct channels *chann
         status = replace_at_open(database, channels, &damage);
     if (status != STATUS_OK)
         return error_set(error, status, "%s", damage.text);
-    bool used;
-    if (rows_was_used(database->db, &used) == SQLITE_OK && !used) {
-        seed_totals(database, channels);
-        database->may_lag = true;
-    }
+    seed_if_unused(database, channels);
     return STATUS_OK;
 }
 
@@ -491,7 +558,8 @@ enum status database_open(const char *path, const char *backup_folder, struct ch
     made->path = memory_copy_text(path);
     made->backup_folder = backup_folder == NULL ? NULL : memory_copy_text(backup_folder);
     made->log = log;
-    enum status status = database_lock(path, &made->lock, error);
+    made->outboxes.writing = INT64_MAX;
+    enum status status = lock_as(path, true, &made->lock, error);
     if (status == STATUS_OK)
         status = open_locked(made, channels, error);
     made->log = NULL;
@@ -528,9 +596,32 @@ static void attach_shared(struct database *database)
         detach(database, false); /* the next write tries again, and tells */
 }
 
+/* A lock that could not be made at the start, on a read-only disk, is made before anything is written. */
+static bool is_locked(struct database *database, struct error *error)
+{
+    if (database->lock >= 0)
+        return true;
+    if (database_lock(database->path, &database->lock, error) == STATUS_OK)
+        return true;
+    if (database->lock >= 0) /* another one's */
+        (void)close(database->lock);
+    database->lock = -1;
+    return false;
+}
+
 static enum database_result attach_again(struct database *database, struct error *error)
 {
     enum status status;
+    if (sql_is_unwritable(database->path)) {
+        (void)error_set(
+            error, STATUS_FAILED,
+            "The history %s cannot be written: its disk is a read-only file system. Readings "
+            "wait in memory. Check the disk and mount it read-write again.",
+            database->path);
+        return DATABASE_RETRY;
+    }
+    if (!is_locked(database, error))
+        return DATABASE_RETRY;
     switch (attach(database, TO_GO_ON, NULL, error, &status)) {
     case SOUND:
         return DATABASE_DONE;
@@ -726,15 +817,16 @@ const char *database_set_aside(const struct database *database)
 int64_t database_newest_ms(struct database *database)
 {
     int64_t key = 0;
-    if (database->db == NULL ||
-        sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
+    if (database->db == NULL)
+        return database->newest_ms;
+    if (sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
         return 0; /* whatever is wrong shows when it is written */
     return rows_key_ms(key);
 }
 
 void database_outboxes(struct database *database, struct outboxes *outboxes)
 {
-    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    *outboxes = database->outboxes;
     if (database->db != NULL && rows_load_outboxes(database->db, outboxes) != SQLITE_OK)
         *outboxes = (struct outboxes){.writing = INT64_MAX};
 }

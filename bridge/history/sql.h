@@ -31,6 +31,13 @@
  */
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db);
 
+/**
+ * Opens a WAL file on a disk that is mounted read-only, where neither locks nor the index of the log can be
+ * had: with its log, if that has anything in it, else without. Nobody may be able to write the file. *db
+ * as with sql_open.
+ */
+int sql_open_unwritable(const char *path, sqlite3 **db);
+
 /** Runs all statements in text. */
 int sql_run(sqlite3 *db, const char *text);
 
@@ -59,6 +66,9 @@ bool sql_beside(const char *path, const char *word, char *name, size_t size);
  * with errno, if that did not work.
  */
 bool sql_give_to_folder(int fd, const char *path);
+
+/** Whether the disk that holds the file, or the folder of one that does not exist, is mounted read-only. */
+bool sql_is_unwritable(const char *path);
 
 /** fsync of the folder that holds path, so that a rename in it lasts. False if it failed. */
 bool sql_sync_folder(const char *path);
