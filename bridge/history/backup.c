@@ -24,7 +24,8 @@
 #define AHEAD_MS (24 * 3600 * INT64_C(1000))
 #define STEP_PAGES 1024
 #define WORD "backup"
-#define ROOM_LEFT 32000000ULL /* bytes that a copy leaves free */
+#define ROOM_LEFT 32000000ULL     /* bytes that a copy leaves free */
+#define ROOM_FOR_START 2000000ULL /* ... and one that the service is to go on from */
 
 enum status history_backup_name(const char *base, char *name, size_t size, struct error *error)
 {
@@ -205,8 +206,10 @@ void history_backup_remove(const char *partial)
 }
 
 /* A disk that the copy fills is a disk that takes no readings. */
-static enum status check_room(const char *path, const char *output, struct error *error)
+static enum status check_room(const char *path, const char *output, bool needed_now,
+                              struct error *error)
 {
+    unsigned long long left = needed_now ? ROOM_FOR_START : ROOM_LEFT;
     char *folder memory_auto = memory_copy_text(output);
     char *slash = strrchr(folder, '/');
     if (slash != NULL)
@@ -216,14 +219,14 @@ static enum status check_room(const char *path, const char *output, struct error
     if (stat(path, &source) != 0 || statvfs(slash == NULL ? "." : folder, &disk) != 0)
         return STATUS_OK; /* what is missing is told by the opening */
     unsigned long long free_bytes = (unsigned long long)disk.f_bavail * disk.f_frsize;
-    unsigned long long needed = (unsigned long long)source.st_size + ROOM_LEFT;
+    unsigned long long needed = (unsigned long long)source.st_size + left;
     if (free_bytes >= needed)
         return STATUS_OK;
     return error_set(error, STATUS_FAILED,
                      "There is no room for the copy %s: it needs %llu MB, with %llu MB left over, "
                      "and %llu MB are free. Free some space, keep fewer copies, or name another "
                      "folder.",
-                     output, (needed - ROOM_LEFT + 999999) / 1000000, ROOM_LEFT / 1000000,
+                     output, (needed - left + 999999) / 1000000, left / 1000000,
                      free_bytes / 1000000);
 }
 
@@ -236,7 +239,7 @@ enum status history_backup(const struct history_backup_options *wish, int64_t *b
     const struct history_backup_options *options = &resolved;
     enum status status = check_output(wish->path, wish->output, output, error);
     if (status == STATUS_OK)
-        status = check_room(options->path, output, error);
+        status = check_room(options->path, output, options->needed, error);
     if (status != STATUS_OK)
         return status;
     resolved.output = output;

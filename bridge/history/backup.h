@@ -20,6 +20,7 @@ struct history_backup_options {
     int64_t pause_ms;        /**< after every 4 MiB, so that a slow disk has time for others */
     const atomic_bool *stop; /**< set by another thread: give up soon. NULL: nobody does */
     bool older;              /**< one of an older version is copied, too */
+    bool needed;             /**< to be gone on from: only 2 MB of the disk need to be left over */
     /** Called now and then while it goes on; may be NULL. */
     void (*alive)(void *context);
     void *alive_context;

@@ -268,6 +268,7 @@ static enum status carry_out(const char *path, struct plan *plan, struct error *
     options.path = plan->copy;
     options.output = partial;
     options.older = true;
+    options.needed = true;
     enum status status = check_usable(plan->copy, error);
     if (status == STATUS_OK)
         status = history_backup(&options, NULL, error);

@@ -59,7 +59,7 @@ def test_root_restores_what_the_service_user_owns(folder):
 
 @pytest.fixture
 def small_disk(folder):
-    """data/ with 40 MB: 32 are left free by a restore."""
+    """data/ with 40 MB."""
     data = folder / "data"
     data.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "bl2mqtt-test", str(data)], capture_output=True).returncode:
@@ -92,6 +92,25 @@ def test_damaged_on_a_full_disk(folder, spawn, small_disk):
     service.wait_line("house a is online")
     assert service.stop() == 0
     with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
+
+
+def test_a_copy_that_fits_is_gone_on_from(folder, spawn, small_disk):
+    """The 32 MB that a scheduled copy leaves free are no reason to begin an empty history."""
+    config = configured(folder, history={"backup": {"folder": str(folder)}})
+    path = small_disk / "history.db"
+    history(path)
+    assert run("--config", config, "history", "backup").returncode == 0
+    with open(path, "r+b") as file:
+        file.write(b"junk" * 1000)
+    disk = os.statvfs(small_disk)
+    filler = disk.f_bavail * disk.f_frsize - path.stat().st_size - 4000000
+    (small_disk / "filler").write_bytes(bytes(filler))
+    service = spawn("--config", config, "run")
+    service.wait_line("goes on from the copy")
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with contextlib.closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
 
 
@@ -129,7 +148,6 @@ def test_start_on_a_disk_that_became_read_only(folder, spawn, broker, small_disk
     watch.wait("bl2mqtt/house", lambda s: (s["last_seen"] or "") > state_message["last_seen"])
     assert service.running()
     if state == "closed":
-        assert service.stop() == 0
         return
     remount("rw", small_disk)
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 40)
