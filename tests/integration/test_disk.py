@@ -90,6 +90,9 @@ def test_full_disk(folder, broker, spawn, chips, disk):
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_problem", 15)
     health = watch.wait("bl2mqtt/bridge/health", lambda h: h["problems"])
     assert "no room" in json.dumps(health["problems"])
+    broker.publish("bl2mqtt/bridge/request/device/energy/set", json.dumps({"id": "house", "channel": "a", "energy": 4711}))
+    answer = watch.wait("bl2mqtt/bridge/response/device/energy/set")
+    assert answer["status"] == "error" and "Try again" in answer["error"]  # a restart would take it back
     rows = len(stored.rows("a"))
     watch.clear()
     energy = watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None)["energy_a"]
