@@ -33,12 +33,17 @@ struct database {
     struct rows *rows;
     char set_aside[PATH_MAX];
     char restored_from[PATH_MAX];
-    bool exclusive;        /* nobody else can read it; see attach */
-    bool damaged_in_place; /* is to be set aside before anything else */
-    bool lost;             /* the file is gone: a fresh one is to be begun */
-    bool salvage_due;      /* from set_aside, once the channels in memory are stored */
-    bool may_lag;          /* what was loaded may be older than what was known before the stop */
-    int64_t newest_ms;     /* of a file that could only be read; there is no db then */
+    /* The file that was loaded, or that was gone on from after damage: held (O_PATH) so that no other can
+     * get its number. -1: none. */
+    int known;
+    char moved_log[PATH_MAX]; /* its log, if it was set aside when the file was moved away; or "" */
+    bool afresh;              /* another one was begun since, in its place */
+    bool exclusive;           /* nobody else can read it; see attach */
+    bool damaged_in_place;    /* is to be set aside before anything else */
+    bool lost;                /* the file is gone: a fresh one is to be begun */
+    bool salvage_due;         /* from set_aside, once the channels in memory are stored */
+    bool may_lag;             /* what was loaded may be older than what was known before the stop */
+    int64_t newest_ms;        /* of a file that could only be read; there is no db then */
     struct outboxes outboxes;
 };
 
@@ -274,6 +279,26 @@ static enum verdict attach(struct database *database, enum purpose purpose,
     if (verdict == UNUSABLE)
         *error = first;
     return verdict;
+}
+
+static void hold_known(struct database *database)
+{
+    if (database->known >= 0)
+        (void)close(
+            database->known); /* of O_PATH: takes none of the process's locks on the file along */
+    database->known = open(database->path, O_PATH | O_CLOEXEC);
+    database->moved_log[0] = '\0';
+    database->afresh = false;
+}
+
+/* Whether the file that was moved away is in its place again: that very one. */
+static bool is_back(const struct database *database)
+{
+    struct stat known;
+    struct stat there;
+    return database->known >= 0 && fstat(database->known, &known) == 0 &&
+           stat(database->path, &there) == 0 && known.st_dev == there.st_dev &&
+           known.st_ino == there.st_ino;
 }
 
 static enum status attach_fresh(struct database *database, struct error *error)
@@ -559,11 +584,13 @@ enum status database_open(const char *path, const char *backup_folder, struct ch
     made->backup_folder = backup_folder == NULL ? NULL : memory_copy_text(backup_folder);
     made->log = log;
     made->outboxes.writing = INT64_MAX;
+    made->known = -1;
     enum status status = lock_as(path, true, &made->lock, error);
     if (status == STATUS_OK)
         status = open_locked(made, channels, error);
     made->log = NULL;
     if (status == STATUS_OK) {
+        hold_known(made);
         *database = made;
         return STATUS_OK;
     }
@@ -584,6 +611,14 @@ static bool file_is_gone(const struct database *database)
     int moved = 0;
     int code = sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     return code == SQLITE_OK && moved != 0;
+}
+
+static void set_log_aside(struct database *database)
+{
+    char name[PATH_MAX];
+    rescue_set_log_aside(database->path, name, sizeof name);
+    if (!database->afresh)
+        (void)snprintf(database->moved_log, sizeof database->moved_log, "%s", name);
 }
 
 /* There is room now: the file is opened again so that others can read it. */
@@ -642,7 +677,7 @@ enum database_result database_write(struct database *database, struct channels *
         (void)error_set(error, STATUS_FAILED, "The history %s was moved or deleted while in use.",
                         database->path);
         detach(database, false);
-        rescue_set_log_aside(database->path);
+        set_log_aside(database);
         database->lost = true;
         return DATABASE_LOST;
     }
@@ -711,7 +746,29 @@ static bool go_on_from_ready(struct database *database, const char *copy, struct
         return false;
     }
     (void)snprintf(database->restored_from, sizeof database->restored_from, "%s", copy);
+    hold_known(database);
     return true;
+}
+
+/* Memory has grown since on its numbers, so that all of it can be written there. */
+static enum database_result go_on_with_known(struct database *database, struct error *error)
+{
+    enum status status;
+    if (database->moved_log[0] != '\0')
+        rescue_put_log_back(database->moved_log, database->path);
+    enum verdict verdict = attach(database, TO_GO_ON, NULL, error, &status);
+    if (verdict != SOUND) {
+        detach(database, verdict == DAMAGED);
+        database->damaged_in_place = verdict == DAMAGED;
+        return DATABASE_RETRY;
+    }
+    database->lost = false;
+    database->afresh = false;
+    database->moved_log[0] = '\0';
+    (void)error_set(error, STATUS_FAILED,
+                    "The history %s was moved away and back while in use; it is gone on with.",
+                    database->path);
+    return DATABASE_RENEWED;
 }
 
 static enum database_result begin_afresh(struct database *database, const struct error *why,
@@ -720,6 +777,10 @@ static enum database_result begin_afresh(struct database *database, const struct
     if (attach_fresh(database, error) != STATUS_OK)
         return DATABASE_RETRY;
     database->lost = false;
+    if (database->salvage_due)
+        hold_known(database);
+    else
+        database->afresh = true;
     if (database->salvage_due)
         (void)error_set(
             error, STATUS_FAILED,
@@ -772,6 +833,8 @@ enum database_result database_renew(struct database *database, struct channels *
     *error = none;
     if (database->damaged_in_place)
         return replace_damaged(database, memory, hooks, error);
+    if (is_back(database))
+        return go_on_with_known(database, error);
     return begin_afresh(database, &none, error);
 }
 
@@ -857,6 +920,8 @@ void database_close(struct database *database, bool clean)
     detach(database, false);
     if (database->lock >= 0)
         (void)close(database->lock);
+    if (database->known >= 0)
+        (void)close(database->known);
     free(database->path);
     free(database->backup_folder);
     free(database);
