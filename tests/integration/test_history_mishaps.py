@@ -37,6 +37,14 @@ def test_what_is_no_file_is_not_opened(folder, kind):
         assert result.returncode == 2 and "is a folder, a pipe or a device" in result.stdout + result.stderr, (command, result)
 
 
+@pytest.mark.parametrize("zone, warned", [("Europe/Nowhere", True), (":Nowhere", True), ("Europe/Berlin", False), ("", False),
+                                          ("CET-1CEST,M3.5.0,M10.5.0/3", False), ("<+0330>-3:30", False)])
+def test_a_time_zone_of_the_environment_that_is_none(folder, spawn, zone, warned):
+    service = spawn("--config", configured(folder), "run", env={"TZ": zone})
+    service.wait_line("Running with")
+    assert ("days follow UTC" in service.output) == warned, service.output
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
 def test_root_restores_what_the_service_user_owns(folder):
     os.chmod(folder, 0o755)
