@@ -173,9 +173,10 @@ struct history_health {
     char clock_event[32];
     char clock_message[256];
     bool clock_awaited;
-    char problem[256];   /**< a sentence, "" when healthy */
-    char set_aside[256]; /**< path of the damaged file that was set aside last, or "" */
-    char restored[256];  /**< path of the copy that the history goes on from since then, or "" */
+    int64_t clock_released_boot_ms; /**< when those that waited got their stamps; 0: none did */
+    char problem[256];              /**< a sentence, "" when healthy */
+    char set_aside[256];            /**< path of the damaged file that was set aside last, or "" */
+    char restored[256]; /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);
 

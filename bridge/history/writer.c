@@ -277,6 +277,8 @@ static void release(struct writer *writer, enum stamping stamping, const struct 
                    "The clock of this machine is not synchronised; readings are stamped with it as "
                    "it stands.");
     }
+    if (health->clock_awaited)
+        health->clock_released_boot_ms = now->boot_ms;
     writer->held = health->clock_awaited = false;
 }
 

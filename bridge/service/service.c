@@ -219,14 +219,15 @@ static void publish_devices(void *context)
 static void watch_clocks(struct service *service)
 {
     const struct clocks now = {clock_wall_ms(), clock_boot_ms(), clock_awake_ms()};
-    int64_t since_ms = now.awake_ms - service->clocks.last.awake_ms;
+    const struct clocks last = service->clocks.last;
     int64_t by_ms;
     enum clock_change change = clock_watch_note(&service->clocks, &now, &by_ms);
     if (change == CLOCK_UNCHANGED)
         return;
     struct history_health history;
     history_health(service->history, &history);
-    if (change == CLOCK_STEPPED && history.clock_awaited)
+    bool was_awaited = history.clock_released_boot_ms >= last.boot_ms;
+    if (change == CLOCK_STEPPED && (history.clock_awaited || was_awaited))
         return; /* it is told when the readings get their stamps */
     char message[200];
     struct text text;
@@ -240,7 +241,8 @@ static void watch_clocks(struct service *service)
     text_append(&text, ".");
     const char *kind = change == CLOCK_STEPPED ? "clock_stepped" : "suspended";
     log_warning(service->log, "%s", message);
-    history_put_event(service->history, 0, now.wall_ms - since_ms, kind, message);
+    history_put_event(service->history, 0, now.wall_ms - (now.awake_ms - last.awake_ms), kind,
+                      message);
     publish_event(service, kind, NULL, NULL, message);
 }
 

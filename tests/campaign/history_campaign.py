@@ -235,7 +235,8 @@ class Campaign:
             raise AssertionError(f"{error} than {before}, now {self.stored_rows()}\n{self.service.output[-3000:]}") from None
 
     def stored_rows(self):
-        with contextlib.suppress(sqlite3.Error):
+        # A damaged schema is quoted in the error's text, junk bytes and all.
+        with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
             return self.stored.query("SELECT coalesce(max(key), 0) FROM reading")[0][0]
         return 0
 
