@@ -203,7 +203,7 @@ static void print_legend(const struct table *table)
     text_init(&text, buffer, sizeof buffer);
     if (table->greatest_uwh > 0) {
         text_append(&text, "  full bar: ");
-        text_append_decimal(&text, table->greatest_uwh, 9, 3, true);
+        text_append_decimal(&text, table->greatest_uwh, 9, 3, false); /* as in its row */
         text_append(&text, " kWh");
     }
     (void)puts(buffer);

@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define NAME "run"
@@ -35,6 +36,12 @@ static enum status serve(const char *path, struct config *config, const char *ow
     for (;;) {
         bucket_use_zone(config->history.time_zone, own_zone);
         log_set_level(log, config->bridge.log_level);
+        if (strcmp(config->history.time_zone, "system") == 0 && !bucket_zone_usable(own_zone))
+            log_warning(
+                log,
+                "The time zone \"%.100s\" of the environment (TZ) is none that this machine knows, "
+                "and so days follow UTC. Correct it, or set history.time_zone.",
+                own_zone);
         enum service_end end = SERVICE_STOPPED;
         struct error error = {""};
         enum status status = service_run(config, path, log, &end, &error);

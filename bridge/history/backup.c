@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -23,7 +24,8 @@
 #define AHEAD_MS (24 * 3600 * INT64_C(1000))
 #define STEP_PAGES 1024
 #define WORD "backup"
-#define ROOM_LEFT 32000000ULL /* bytes that a copy leaves free */
+#define ROOM_LEFT 32000000ULL     /* bytes that a copy leaves free */
+#define ROOM_FOR_START 2000000ULL /* ... and one that the service is to go on from */
 
 enum status history_backup_name(const char *base, char *name, size_t size, struct error *error)
 {
@@ -135,6 +137,8 @@ static enum status copy_checked(const struct history_backup_options *options, sq
     bool sound = false;
     int code = sql_open(partial, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &target);
     int fd = open(partial, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) /* shows history_backup_clean that it is being made; not SQLite's kind of lock */
+        (void)flock(fd, LOCK_SH | LOCK_NB);
     if (code == SQLITE_OK)
         code = copy(options, source, target, fd);
     if (code == SQLITE_OK) {
@@ -191,7 +195,8 @@ static enum status put_in_place(const char *partial, const char *output, int64_t
 
 void history_backup_remove(const char *partial)
 {
-    static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+    /* The file last: as long as it is there, somebody comes to remove the rest. */
+    static const char *const suffixes[] = {"-journal", "-wal", "-shm", ""};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         char name[PATH_MAX];
         int length = snprintf(name, sizeof name, "%s%s", partial, suffixes[i]);
@@ -201,8 +206,10 @@ void history_backup_remove(const char *partial)
 }
 
 /* A disk that the copy fills is a disk that takes no readings. */
-static enum status check_room(const char *path, const char *output, struct error *error)
+static enum status check_room(const char *path, const char *output, bool needed_now,
+                              struct error *error)
 {
+    unsigned long long left = needed_now ? ROOM_FOR_START : ROOM_LEFT;
     char *folder memory_auto = memory_copy_text(output);
     char *slash = strrchr(folder, '/');
     if (slash != NULL)
@@ -212,14 +219,14 @@ static enum status check_room(const char *path, const char *output, struct error
     if (stat(path, &source) != 0 || statvfs(slash == NULL ? "." : folder, &disk) != 0)
         return STATUS_OK; /* what is missing is told by the opening */
     unsigned long long free_bytes = (unsigned long long)disk.f_bavail * disk.f_frsize;
-    unsigned long long needed = (unsigned long long)source.st_size + ROOM_LEFT;
+    unsigned long long needed = (unsigned long long)source.st_size + left;
     if (free_bytes >= needed)
         return STATUS_OK;
     return error_set(error, STATUS_FAILED,
                      "There is no room for the copy %s: it needs %llu MB, with %llu MB left over, "
                      "and %llu MB are free. Free some space, keep fewer copies, or name another "
                      "folder.",
-                     output, (needed - ROOM_LEFT + 999999) / 1000000, ROOM_LEFT / 1000000,
+                     output, (needed - left + 999999) / 1000000, left / 1000000,
                      free_bytes / 1000000);
 }
 
@@ -232,7 +239,7 @@ enum status history_backup(const struct history_backup_options *wish, int64_t *b
     const struct history_backup_options *options = &resolved;
     enum status status = check_output(wish->path, wish->output, output, error);
     if (status == STATUS_OK)
-        status = check_room(options->path, output, error);
+        status = check_room(options->path, output, options->needed, error);
     if (status != STATUS_OK)
         return status;
     resolved.output = output;
@@ -270,9 +277,9 @@ char *history_backup_base(const char *path, const char *folder)
     return base;
 }
 
-/* Exactly what sql_beside makes: the time, Z, perhaps "-2". Not "….new", nor what somebody else named
- * alike. */
-static bool is_backup_name(const char *name, const char *prefix)
+/* Exactly what sql_beside makes: the time, Z, perhaps "-2", and what it ends in: "", or ".new" while it is
+ * being made. Not what somebody else named alike. */
+static bool is_backup_name(const char *name, const char *prefix, const char *end)
 {
     static const char pattern[] = "dddddddd'T'dddddd'Z'";
     size_t length = strlen(prefix);
@@ -288,7 +295,9 @@ static bool is_backup_name(const char *name, const char *prefix)
             return false;
         }
     }
-    return *name == '\0' || (*name == '-' && name[1 + strspn(name + 1, "0123456789")] == '\0');
+    if (*name == '-')
+        name += 1 + strspn(name + 1, "0123456789");
+    return strcmp(name, end) == 0;
 }
 
 static int64_t digits_of(const char *text, size_t count)
@@ -339,29 +348,64 @@ static int compare_files(const void *left, const void *right)
     return strcmp(a->path, b->path);
 }
 
+/* The folder that base names copies in, with its slash, and how their names begin. */
+static bool split_base(const char *base, char folder[PATH_MAX], char prefix[PATH_MAX])
+{
+    const char *slash = strrchr(base, '/');
+    const char *file = slash == NULL ? base : slash + 1;
+    int folder_length = snprintf(folder, PATH_MAX, "%.*s", (int)(file - base), base);
+    int prefix_length = snprintf(prefix, PATH_MAX, "%s." WORD "-", file);
+    return folder_length >= 0 && folder_length < PATH_MAX && prefix_length >= 0 &&
+           prefix_length < PATH_MAX;
+}
+
 enum status history_backups(const char *base, struct history_backups *backups, struct error *error)
 {
     *backups = (struct history_backups){.list = NULL};
-    const char *slash = strrchr(base, '/');
-    const char *file = slash == NULL ? base : slash + 1;
     char folder[PATH_MAX];
     char prefix[PATH_MAX];
-    int folder_length = snprintf(folder, sizeof folder, "%.*s", (int)(file - base), base);
-    int prefix_length = snprintf(prefix, sizeof prefix, "%s." WORD "-", file);
-    if (folder_length < 0 || (size_t)folder_length >= sizeof folder || prefix_length < 0 ||
-        (size_t)prefix_length >= sizeof prefix)
+    if (!split_base(base, folder, prefix))
         return error_set(error, STATUS_FAILED, "The path %s is too long for copies.", base);
     DIR *list = opendir(folder[0] == '\0' ? "." : folder);
     if (list == NULL)
         return error_set(error, STATUS_FAILED, "The folder %s cannot be read: %s.",
                          folder[0] == '\0' ? "." : folder, strerror(errno));
     for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
-        if (is_backup_name(entry->d_name, prefix))
-            add_copy(backups, folder, entry->d_name, (size_t)prefix_length);
+        if (is_backup_name(entry->d_name, prefix, ""))
+            add_copy(backups, folder, entry->d_name, strlen(prefix));
     (void)closedir(list);
     if (backups->count > 0)
         qsort(backups->list, backups->count, sizeof *backups->list, compare_files);
     return STATUS_OK;
+}
+
+static void remove_if_nobodys(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s%s", folder, name);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        history_backup_remove(path);
+    (void)close(fd);
+}
+
+void history_backup_clean(const char *base)
+{
+    char folder[PATH_MAX];
+    char prefix[PATH_MAX];
+    if (!split_base(base, folder, prefix))
+        return;
+    DIR *list = opendir(folder[0] == '\0' ? "." : folder);
+    if (list == NULL)
+        return; /* history_backups tells */
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
+        if (is_backup_name(entry->d_name, prefix, ".new"))
+            remove_if_nobodys(folder, entry->d_name);
+    (void)closedir(list);
 }
 
 void history_backups_free(struct history_backups *backups)
@@ -377,6 +421,7 @@ enum status history_backup_prune(const char *base, unsigned keep, unsigned *dele
 {
     *deleted = 0;
     struct history_backups backups;
+    history_backup_clean(base);
     enum status status = history_backups(base, &backups, error);
     for (size_t i = 0; status == STATUS_OK && i + keep < backups.count; i++) {
         if (unlink(backups.list[i].path) == 0)

@@ -20,6 +20,7 @@ struct history_backup_options {
     int64_t pause_ms;        /**< after every 4 MiB, so that a slow disk has time for others */
     const atomic_bool *stop; /**< set by another thread: give up soon. NULL: nobody does */
     bool older;              /**< one of an older version is copied, too */
+    bool needed;             /**< to be gone on from: only 2 MB of the disk need to be left over */
     /** Called now and then while it goes on; may be NULL. */
     void (*alive)(void *context);
     void *alive_context;
@@ -62,6 +63,10 @@ struct history_backups {
  *  read. Free them in any case. */
 enum status history_backups(const char *base, struct history_backups *backups, struct error *error);
 void history_backups_free(struct history_backups *backups);
+
+/** Deletes what killed processes have left of copies that they had only begun; one that is being made
+ *  stays. */
+void history_backup_clean(const char *base);
 
 /** Deletes the oldest of them, so that `keep` are left; *deleted counts them. STATUS_FAILED if one
  *  could not be deleted. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/buckets.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,32 @@ void bucket_zone(char name[BUCKET_ZONE_SIZE])
     link[length < 0 ? 0 : length] = '\0';
     const char *found = strstr(link, "zoneinfo/");
     (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", found == NULL ? "" : found + strlen("zoneinfo/"));
+}
+
+/* Rules have digits, and a name of three letters or more, or <...>, before these. */
+static bool looks_like_rule(const char *zone)
+{
+    size_t letters = strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    if (zone[0] == '<')
+        letters = strcspn(zone, ">") + 1;
+    if (letters < 3 || letters >= strlen(zone))
+        return false;
+    const char *offset = zone + letters;
+    offset += *offset == '+' || *offset == '-' ? 1 : 0;
+    return *offset >= '0' && *offset <= '9';
+}
+
+bool bucket_zone_usable(const char *zone)
+{
+    char path[PATH_MAX];
+    if (zone == NULL || zone[0] == '\0')
+        return true;
+    const char *name = zone[0] == ':' ? zone + 1 : zone;
+    int length =
+        snprintf(path, sizeof path, "%s%s", name[0] == '/' ? "" : "/usr/share/zoneinfo/", name);
+    if (length > 0 && (size_t)length < sizeof path && access(path, R_OK) == 0)
+        return true;
+    return zone[0] != ':' && looks_like_rule(zone);
 }
 
 void bucket_use_zone(const char *name, const char *own)

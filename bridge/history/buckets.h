@@ -13,6 +13,7 @@
 
 #include "bridge/history/query.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** Times that buckets are made for: 1970 to the end of 9999. */
@@ -28,6 +29,10 @@ int64_t bucket_next(enum history_bucket bucket, int64_t wall_ms);
 
 /** Name of the process's time zone: TZ, or what /etc/localtime links to, or "". */
 void bucket_zone(char name[BUCKET_ZONE_SIZE]);
+
+/** Whether the C library can make anything of that value of TZ, so that it does not silently mean UTC: a name
+ *  that this machine knows, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3. NULL and "" are fine. */
+bool bucket_zone_usable(const char *zone);
 
 /** From now on the process's zone is that one (an IANA name such as Europe/Berlin); "system": the one
  *  that `own` names, TZ of the process's start (NULL: it had none). Before threads are started. */

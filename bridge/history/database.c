@@ -28,16 +28,23 @@ struct database {
     char *path;
     char *backup_folder; /* NULL: beside the file */
     struct log *log;     /* only while database_open runs; NULL after it */
-    int lock;
-    sqlite3 *db; /* NULL: there is no usable file at the moment */
+    int lock;            /* -1: the disk was read-only and had no such file yet */
+    sqlite3 *db;         /* NULL: there is no usable file at the moment */
     struct rows *rows;
     char set_aside[PATH_MAX];
     char restored_from[PATH_MAX];
-    bool exclusive;        /* nobody else can read it; see attach */
-    bool damaged_in_place; /* is to be set aside before anything else */
-    bool lost;             /* the file is gone: a fresh one is to be begun */
-    bool salvage_due;      /* from set_aside, once the channels in memory are stored */
-    bool may_lag;          /* what was loaded may be older than what was known before the stop */
+    /* The file that was loaded, or that was gone on from after damage: held (O_PATH) so that no other can
+     * get its number. -1: none. */
+    int known;
+    char moved_log[PATH_MAX]; /* its log, if it was set aside when the file was moved away; or "" */
+    bool afresh;              /* another one was begun since, in its place */
+    bool exclusive;           /* nobody else can read it; see attach */
+    bool damaged_in_place;    /* is to be set aside before anything else */
+    bool lost;                /* the file is gone: a fresh one is to be begun */
+    bool salvage_due;         /* from set_aside, once the channels in memory are stored */
+    bool may_lag;             /* what was loaded may be older than what was known before the stop */
+    int64_t newest_ms;        /* of a file that could only be read; there is no db then */
+    struct outboxes outboxes;
 };
 
 /* What came of trying to open the file. */
@@ -162,11 +169,8 @@ static int set_modes(sqlite3 *db)
     /* An import of years or a recalibration is one transaction of another process; readings wait in
      * the queue meanwhile, and it is nothing to be alarmed about. */
     (void)sqlite3_busy_timeout(db, WRITER_BUSY_MS);
-    /* A transaction writes the page at the table's right edge and that of the totals, whatever is new
-     * in them, so small pages write less: a day (two channels, a commit every 5 s) was measured at 61 MB
-     * with pages of 1 KiB, 99 MB with 2 KiB; half a KiB would make the file bigger. A file that exists
-     * keeps its size. */
-    int code = sql_run(db, "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL");
+    /* A file that exists keeps its pages' size. */
+    int code = sql_run(db, SQL_PAGE_SIZE "PRAGMA journal_mode = WAL");
     /* FULL: a commit that returned survives a power cut. The log is cut back after a checkpoint, so
      * that a long reader's swelling does not stay. What is deleted every day need not be overwritten
      * with zeros, which Debian's SQLite does by default. */
@@ -277,6 +281,26 @@ static enum verdict attach(struct database *database, enum purpose purpose,
     return verdict;
 }
 
+static void hold_known(struct database *database)
+{
+    if (database->known >= 0)
+        (void)close(
+            database->known); /* of O_PATH: takes none of the process's locks on the file along */
+    database->known = open(database->path, O_PATH | O_CLOEXEC);
+    database->moved_log[0] = '\0';
+    database->afresh = false;
+}
+
+/* Whether the file that was moved away is in its place again: that very one. */
+static bool is_back(const struct database *database)
+{
+    struct stat known;
+    struct stat there;
+    return database->known >= 0 && fstat(database->known, &known) == 0 &&
+           stat(database->path, &there) == 0 && known.st_dev == there.st_dev &&
+           known.st_ino == there.st_ino;
+}
+
 static enum status attach_fresh(struct database *database, struct error *error)
 {
     enum status status = STATUS_FAILED;
@@ -291,7 +315,8 @@ static enum status attach_fresh(struct database *database, struct error *error)
 static void store_seeds(struct database *database, struct channels *channels)
 {
     struct batch batch = {.totals = NULL};
-    (void)rows_write_known(database->rows, channels, &batch);
+    if (database->rows != NULL) /* else the disk is read-only */
+        (void)rows_write_known(database->rows, channels, &batch);
 }
 
 static void seed_totals(struct database *database, struct channels *channels)
@@ -369,36 +394,50 @@ static void put_back(struct database *database)
                   database->set_aside);
 }
 
-/* Without a copy, the set-aside file's small tables come into a fresh one before it is loaded. */
+/* The damaged file keeps its name until another one is ready, so that a kill costs nothing that it tells. */
+static enum status begin_from_rescued(struct database *database, struct channels *channels,
+                                      struct rescued *rescued, struct error *error)
+{
+    const char *path = database->path;
+    bool aside = database->set_aside[0] != '\0'; /* by a copy that was of no use after all */
+    enum status status =
+        restore_ready_fresh(path, aside ? database->set_aside : path, rescued, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!aside)
+        status = rescue_set_aside(path, database->set_aside, sizeof database->set_aside, error);
+    if (status == STATUS_OK)
+        status = restore_ready_put(path, error);
+    if (status != STATUS_OK) {
+        restore_ready_drop(path);
+        return status;
+    }
+    return attach(database, TO_LOAD, channels, error, &status) == SOUND ? STATUS_OK : status;
+}
+
+/* Without a copy, what the small tables still say comes into a fresh file. */
 static enum status replace_at_open(struct database *database, struct channels *channels,
                                    struct error *error)
 {
+    struct rescued rescued = {0};
     detach(database, true);
     channels_free(channels);
     log_error(database->log, "%s", error->text);
     if (restore_newest(database, channels))
         return STATUS_OK;
-    enum status status = STATUS_OK;
-    if (database->set_aside[0] == '\0') /* else by a copy that was of no use after all */
-        status = rescue_set_aside(database->path, database->set_aside, sizeof database->set_aside,
-                                  error);
-    if (status != STATUS_OK)
-        return status;
-    status = attach_fresh(database, error);
+    enum status status = begin_from_rescued(database, channels, &rescued, error);
     if (status != STATUS_OK) {
-        put_back(database);
+        detach(database, true);
+        if (database->set_aside[0] != '\0')
+            put_back(database);
         return status;
     }
-    struct rescued rescued = rescue_salvage(database->set_aside, database->db);
     log_warning(database->log,
                 "The damaged history was set aside as %s and a fresh one begun; %u channels, %u "
                 "calibrations and %u totals could be brought over. Its readings are still in that "
                 "file (\".recover\" of sqlite3(1) reads them).",
                 database->set_aside, rescued.channels, rescued.calibrations, rescued.totals);
-    int code = rows_load(database->db, channels);
-    if (code == SQLITE_OK)
-        return STATUS_OK;
-    return sql_explain(code, database->db, database->path, error);
+    return STATUS_OK;
 }
 
 /* To be freed. */
@@ -427,10 +466,16 @@ static bool may_pass(int reason)
     return reason == EROFS || reason == ENOSPC || reason == EDQUOT || reason == EIO;
 }
 
-enum status database_lock(const char *path, int *lock, struct error *error)
+static enum status lock_as(const char *path, bool may_read_only, int *lock, struct error *error)
 {
     char *name memory_auto = lock_path(path);
     *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*lock < 0 && errno == EROFS && may_read_only) {
+        *lock = open(name, O_RDONLY | O_CLOEXEC);
+        if (*lock < 0 &&
+            errno == ENOENT) /* nobody can write, and it is made before this one does */
+            return STATUS_OK;
+    }
     if (*lock < 0)
         return error_set(error, may_pass(errno) ? STATUS_FAILED : STATUS_USAGE,
                          "The history %s cannot be opened: %s. Check that its folder exists and "
@@ -447,14 +492,78 @@ enum status database_lock(const char *path, int *lock, struct error *error)
                      path);
 }
 
+enum status database_lock(const char *path, int *lock, struct error *error)
+{
+    return lock_as(path, false, lock, error);
+}
+
+/* A file that was never written to knows less than the copy of the totals. */
+static void seed_if_unused(struct database *database, struct channels *channels)
+{
+    bool used;
+    if (rows_was_used(database->db, &used) != SQLITE_OK || used)
+        return;
+    seed_totals(database, channels);
+    database->may_lag = true;
+}
+
+static int load_unwritable(struct database *database, struct channels *channels)
+{
+    int code = check_after_unclean_stop(database);
+    if (code == SQLITE_OK)
+        code = rows_load(database->db, channels);
+    if (code == SQLITE_OK) {
+        seed_if_unused(database, channels);
+        code = rows_load_outboxes(database->db, &database->outboxes);
+    }
+    database->newest_ms = database_newest_ms(database);
+    return code;
+}
+
+/*
+ * The disk is mounted read-only, as the kernel does with one that fails. Metering and MQTT can do with what
+ * the file says: it is read once and closed, and from then on it is as if the disk had refused a
+ * transaction. What would have to be changed first (an older version, damage) is not gone on with.
+ */
+static enum status open_unwritable(struct database *database, struct channels *channels,
+                                   struct error *error)
+{
+    enum status status = STATUS_OK;
+    struct identity identity = {0};
+    int code = sql_open_unwritable(database->path, &database->db);
+    if (code == SQLITE_OK)
+        code = identify(database->db, &identity);
+    if (code == SQLITE_OK)
+        status = check_identity(&identity, database->path, error);
+    bool current = identity.version == migrations_newest();
+    if (code == SQLITE_OK && status == STATUS_OK && current)
+        code = load_unwritable(database, channels);
+    if (code != SQLITE_OK)
+        status = sql_explain(code, database->db, database->path, error);
+    else if (status == STATUS_OK && !current)
+        status = error_set(error, STATUS_FAILED, "The history %s is of an older version.",
+                           database->path);
+    detach(database, true);
+    if (status == STATUS_OK)
+        return status;
+    return error_prefix(
+        error, STATUS_FAILED,
+        "The disk of the history is a read-only file system, and the history cannot be "
+        "gone on with before it can be written. ");
+}
+
 static enum status open_locked(struct database *database, struct channels *channels,
                                struct error *error)
 {
     enum status status = STATUS_FAILED;
     struct error damage = {""};
+    if (sql_is_unwritable(database->path))
+        return open_unwritable(database, channels, error);
     if (restore_finish(database->path))
-        log_warning(database->log,
-                    "The history goes on from a copy; putting it in its place was interrupted.");
+        log_warning(
+            database->log,
+            "The history goes on from the file that was made ready in place of a damaged or "
+            "replaced one; putting it there was interrupted.");
     enum verdict verdict = attach(database, TO_LOAD, channels, &damage, &status);
     if (verdict == UNUSABLE)
         return error_set(error, status, "%s", damage.text);
@@ -463,11 +572,7 @@ static enum status open_locked(struct database *database, struct channels *chann
         status = replace_at_open(database, channels, &damage);
     if (status != STATUS_OK)
         return error_set(error, status, "%s", damage.text);
-    bool used;
-    if (rows_was_used(database->db, &used) == SQLITE_OK && !used) {
-        seed_totals(database, channels);
-        database->may_lag = true;
-    }
+    seed_if_unused(database, channels);
     return STATUS_OK;
 }
 
@@ -478,11 +583,14 @@ enum status database_open(const char *path, const char *backup_folder, struct ch
     made->path = memory_copy_text(path);
     made->backup_folder = backup_folder == NULL ? NULL : memory_copy_text(backup_folder);
     made->log = log;
-    enum status status = database_lock(path, &made->lock, error);
+    made->outboxes.writing = INT64_MAX;
+    made->known = -1;
+    enum status status = lock_as(path, true, &made->lock, error);
     if (status == STATUS_OK)
         status = open_locked(made, channels, error);
     made->log = NULL;
     if (status == STATUS_OK) {
+        hold_known(made);
         *database = made;
         return STATUS_OK;
     }
@@ -505,6 +613,14 @@ static bool file_is_gone(const struct database *database)
     return code == SQLITE_OK && moved != 0;
 }
 
+static void set_log_aside(struct database *database)
+{
+    char name[PATH_MAX];
+    rescue_set_log_aside(database->path, name, sizeof name);
+    if (!database->afresh)
+        (void)snprintf(database->moved_log, sizeof database->moved_log, "%s", name);
+}
+
 /* There is room now: the file is opened again so that others can read it. */
 static void attach_shared(struct database *database)
 {
@@ -515,9 +631,32 @@ static void attach_shared(struct database *database)
         detach(database, false); /* the next write tries again, and tells */
 }
 
+/* A lock that could not be made at the start, on a read-only disk, is made before anything is written. */
+static bool is_locked(struct database *database, struct error *error)
+{
+    if (database->lock >= 0)
+        return true;
+    if (database_lock(database->path, &database->lock, error) == STATUS_OK)
+        return true;
+    if (database->lock >= 0) /* another one's */
+        (void)close(database->lock);
+    database->lock = -1;
+    return false;
+}
+
 static enum database_result attach_again(struct database *database, struct error *error)
 {
     enum status status;
+    if (sql_is_unwritable(database->path)) {
+        (void)error_set(
+            error, STATUS_FAILED,
+            "The history %s cannot be written: its disk is a read-only file system. Readings "
+            "wait in memory. Check the disk and mount it read-write again.",
+            database->path);
+        return DATABASE_RETRY;
+    }
+    if (!is_locked(database, error))
+        return DATABASE_RETRY;
     switch (attach(database, TO_GO_ON, NULL, error, &status)) {
     case SOUND:
         return DATABASE_DONE;
@@ -538,7 +677,7 @@ enum database_result database_write(struct database *database, struct channels *
         (void)error_set(error, STATUS_FAILED, "The history %s was moved or deleted while in use.",
                         database->path);
         detach(database, false);
-        rescue_set_log_aside(database->path);
+        set_log_aside(database);
         database->lost = true;
         return DATABASE_LOST;
     }
@@ -609,7 +748,29 @@ static bool go_on_from_ready(struct database *database, const char *copy, struct
         return false;
     }
     (void)snprintf(database->restored_from, sizeof database->restored_from, "%s", copy);
+    hold_known(database);
     return true;
+}
+
+/* Memory has grown since on its numbers, so that all of it can be written there. */
+static enum database_result go_on_with_known(struct database *database, struct error *error)
+{
+    enum status status;
+    if (database->moved_log[0] != '\0')
+        rescue_put_log_back(database->moved_log, database->path);
+    enum verdict verdict = attach(database, TO_GO_ON, NULL, error, &status);
+    if (verdict != SOUND) {
+        detach(database, verdict == DAMAGED);
+        database->damaged_in_place = verdict == DAMAGED;
+        return DATABASE_RETRY;
+    }
+    database->lost = false;
+    database->afresh = false;
+    database->moved_log[0] = '\0';
+    (void)error_set(error, STATUS_FAILED,
+                    "The history %s was moved away and back while in use; it is gone on with.",
+                    database->path);
+    return DATABASE_RENEWED;
 }
 
 static enum database_result begin_afresh(struct database *database, const struct error *why,
@@ -618,6 +779,10 @@ static enum database_result begin_afresh(struct database *database, const struct
     if (attach_fresh(database, error) != STATUS_OK)
         return DATABASE_RETRY;
     database->lost = false;
+    if (database->salvage_due)
+        hold_known(database);
+    else
+        database->afresh = true;
     if (database->salvage_due)
         (void)error_set(
             error, STATUS_FAILED,
@@ -670,6 +835,8 @@ enum database_result database_renew(struct database *database, struct channels *
     *error = none;
     if (database->damaged_in_place)
         return replace_damaged(database, memory, hooks, error);
+    if (is_back(database))
+        return go_on_with_known(database, error);
     return begin_afresh(database, &none, error);
 }
 
@@ -715,15 +882,16 @@ const char *database_set_aside(const struct database *database)
 int64_t database_newest_ms(struct database *database)
 {
     int64_t key = 0;
-    if (database->db == NULL ||
-        sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
+    if (database->db == NULL)
+        return database->newest_ms;
+    if (sql_integer(database->db, "SELECT coalesce(max(key), 0) FROM reading", &key) != SQLITE_OK)
         return 0; /* whatever is wrong shows when it is written */
     return rows_key_ms(key);
 }
 
 void database_outboxes(struct database *database, struct outboxes *outboxes)
 {
-    *outboxes = (struct outboxes){.writing = INT64_MAX};
+    *outboxes = database->outboxes;
     if (database->db != NULL && rows_load_outboxes(database->db, outboxes) != SQLITE_OK)
         *outboxes = (struct outboxes){.writing = INT64_MAX};
 }
@@ -754,6 +922,8 @@ void database_close(struct database *database, bool clean)
     detach(database, false);
     if (database->lock >= 0)
         (void)close(database->lock);
+    if (database->known >= 0)
+        (void)close(database->known);
     free(database->path);
     free(database->backup_folder);
     free(database);

@@ -22,7 +22,8 @@ struct database;
  * is set aside. The newest sound copy in backup_folder (NULL: beside the file) takes its place
  * (restore.h); if there is none, what can be saved comes into a fresh one. Then, and when there was no
  * file, totals come from the totals file if it knows more. After an unclean stop the small tables are
- * checked, and all of it up to 256 MiB: some seconds at most.
+ * checked, and all of it up to 256 MiB: some seconds at most. On a disk that is mounted read-only a sound file
+ * of this version is only read, and database_write is DATABASE_RETRY until the disk can be written.
  *
  * STATUS_USAGE: it is not a history, of a newer version, or cannot be written or created.
  * STATUS_FAILED: the disk or another process is in the way.

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define QUARTERS_MAX (200LL * 366 * 96)
 #define PIECE_MAX_MS (400LL * 86400 * 1000) /* longer is no piece of energy but two of life */
@@ -121,6 +122,12 @@ static enum status read_file(const struct foreign_import_options *options,
     if (file == NULL)
         return error_set(error, STATUS_USAGE, "The file %s cannot be read: %s.", options->file,
                          strerror(errno));
+    struct stat kind;
+    if (fstat(fileno(file), &kind) == 0 && S_ISDIR(kind.st_mode)) {
+        if (!standard)
+            (void)fclose(file);
+        return error_set(error, STATUS_USAGE, "%s is a folder; name a file.", options->file);
+    }
     struct foreign_parse_options parse = options->parse;
     char own[FOREIGN_NAME_SIZE];
     (void)snprintf(own, sizeof own, "%.120s/%.120s", options->device, options->channel);

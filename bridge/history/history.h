@@ -60,7 +60,8 @@ struct history;
  *
  * Beside the file stand PATH.lock, which keeps a second service off, and PATH.totals.json, a copy of
  * the totals for the case that the file is lost (totals_file.h). A full disk is no obstacle unless
- * the file has yet to be made or brought up to date.
+ * the file has yet to be made or brought up to date, nor is a read-only one if the file is sound and of
+ * this version: then it is read, and writing begins when the disk takes it.
  */
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error);

@@ -33,13 +33,18 @@ static bool rename_all(const char *path, const char *name)
     return good && rename_with(path, name, "");
 }
 
-void rescue_set_log_aside(const char *path)
+void rescue_set_log_aside(const char *path, char *name, size_t size)
 {
-    char name[PATH_MAX];
-    if (access(path, F_OK) != 0 || !sql_beside(path, "moved", name, sizeof name))
-        return;
-    (void)rename_with(path, name, "-wal");
-    (void)rename_with(path, name, "-shm");
+    if (!sql_beside(path, "moved", name, size) || !rename_with(path, name, "-wal"))
+        name[0] = '\0';
+    else
+        (void)rename_with(path, name, "-shm");
+}
+
+void rescue_put_log_back(const char *name, const char *path)
+{
+    (void)rename_with(name, path, "-wal");
+    (void)rename_with(name, path, "-shm");
 }
 
 bool rescue_rename_back(const char *name, const char *path)

@@ -22,9 +22,12 @@ enum status rescue_set_aside(const char *path, char *name, size_t size, struct e
 /** The same under NAME = PATH.<word>-<UTC time>. */
 enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
                           struct error *error);
-/** Another file has taken the place of the one that was open: the log that is left there belongs to that
- *  one, and SQLite would play it into the other. It becomes PATH.moved-<UTC time>-wal. */
-void rescue_set_log_aside(const char *path);
+/** The history was moved away, or another file has taken its place: the log that is left there belongs to
+ *  the one that was open, and SQLite would play it into the other, or delete it beside an empty one. It
+ *  becomes NAME-wal with NAME = PATH.moved-<UTC time>, which name receives; "" if there is no log. */
+void rescue_set_log_aside(const char *path, char *name, size_t size);
+/** Undoes that. */
+void rescue_put_log_back(const char *name, const char *path);
 
 /** Undoes rescue_rename; false if it did not work. */
 bool rescue_rename_back(const char *name, const char *path);

@@ -280,6 +280,7 @@ static enum status carry_out(const char *path, struct plan *plan, struct error *
     options.path = plan->copy;
     options.output = partial;
     options.older = true;
+    options.needed = true;
     enum status status = check_usable(plan->copy, error);
     if (status == STATUS_OK)
         status = history_backup(&options, NULL, error);
@@ -321,6 +322,33 @@ enum status restore_ready(const char *path, const char *copy, struct channels *m
     struct plan plan = {.copy = copy, .memory = memory, .sentence = sentence, .hooks = *hooks};
     (void)unlink(ready);
     return carry_out(ready, &plan, error);
+}
+
+enum status restore_ready_fresh(const char *path, const char *damaged, struct rescued *rescued,
+                                struct error *error)
+{
+    char ready[PATH_MAX];
+    sqlite3 *db = NULL;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    history_backup_remove(ready);
+    enum status status = STATUS_OK;
+    int code = sql_open(ready, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &db);
+    if (code == SQLITE_OK)
+        code = sql_run(db, SQL_PAGE_SIZE);
+    if (code != SQLITE_OK)
+        status = sql_explain(code, db, path, error);
+    if (status == STATUS_OK)
+        status = migrate_without_copy(db, 0, list, count, path, error);
+    if (status == STATUS_OK)
+        *rescued = rescue_salvage(damaged, db);
+    if (sqlite3_close(db) != SQLITE_OK && status == STATUS_OK)
+        status = error_set(error, STATUS_FAILED, "%s could not be closed.", ready);
+    if (status != STATUS_OK)
+        history_backup_remove(ready);
+    return status;
 }
 
 enum status restore_ready_put(const char *path, struct error *error)

@@ -8,6 +8,7 @@
 
 #include "bridge/history/backup.h"
 #include "bridge/history/channels.h"
+#include "bridge/history/rescue.h"
 #include "drivers/base/status.h"
 
 #include <limits.h>
@@ -45,6 +46,11 @@ enum status restore_ready(const char *path, const char *copy, struct channels *m
 /** Renames PATH.restored to path, where no file may be; and deletes it if it is not wanted. */
 enum status restore_ready_put(const char *path, struct error *error);
 void restore_ready_drop(const char *path);
+
+/** Makes PATH.restored, a fresh history with what can be read of the small tables of `damaged` (rescue.h),
+ *  which stays as it is, for restore_ready_put. */
+enum status restore_ready_fresh(const char *path, const char *damaged, struct rescued *rescued,
+                                struct error *error);
 
 struct history_restored {
     char kept[PATH_MAX]; /**< where the file before is now; "" if there was none */

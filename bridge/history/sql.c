@@ -5,9 +5,11 @@
 #include "drivers/base/memory.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,12 +23,9 @@ static bool is_no_file(const char *path)
     return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
 }
 
-int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
+static int open_by(const char *name, int flags, bool exclusive, const char *vfs, sqlite3 **db)
 {
-    *db = NULL;
-    if (is_no_file(path))
-        return SQLITE_CANTOPEN_ISDIR;
-    int code = sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int code = sqlite3_open_v2(name, db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     if (code != SQLITE_OK)
         return code;
     (void)sqlite3_busy_timeout(*db, BUSY_MS);
@@ -45,6 +44,46 @@ int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
     return sql_run(*db, "PRAGMA cell_size_check = ON;"
                         "PRAGMA temp_store = MEMORY;"
                         "PRAGMA cache_size = -512;");
+}
+
+int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
+{
+    *db = NULL;
+    if (is_no_file(path))
+        return SQLITE_CANTOPEN_ISDIR;
+    return open_by(path, flags, exclusive, NULL, db);
+}
+
+/* A URI in which no character of the path has a meaning. To be freed. */
+static char *immutable_uri(const char *path)
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char begin[] = "file:";
+    static const char end[] = "?immutable=1";
+    char *uri = memory_new(3 * strlen(path) + sizeof begin + sizeof end, 1);
+    char *at = stpcpy(uri, begin);
+    for (; *path != '\0'; path++) {
+        unsigned char byte = (unsigned char)*path;
+        *at++ = '%';
+        *at++ = digits[byte >> 4];
+        *at++ = digits[byte & 15];
+    }
+    (void)memcpy(at, end, sizeof end);
+    return uri;
+}
+
+int sql_open_unwritable(const char *path, sqlite3 **db)
+{
+    struct stat log;
+    char name[PATH_MAX];
+    *db = NULL;
+    int length = snprintf(name, sizeof name, "%s-wal", path);
+    if (is_no_file(path) || length < 0 || (size_t)length >= sizeof name)
+        return SQLITE_CANTOPEN_ISDIR;
+    if (stat(name, &log) == 0 && log.st_size > 0) /* exclusive: the log's index is in memory */
+        return open_by(path, SQLITE_OPEN_READONLY, true, "unix-none", db);
+    char *uri memory_auto = immutable_uri(path);
+    return open_by(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, false, NULL, db);
 }
 
 int sql_run(sqlite3 *db, const char *text)
@@ -164,6 +203,18 @@ bool sql_give_to_folder(int fd, const char *path)
     if (!good || geteuid() != 0 || file.st_uid != 0 || folder.st_uid == 0)
         return good;
     return fchown(fd, folder.st_uid, folder.st_gid) == 0;
+}
+
+bool sql_is_unwritable(const char *path)
+{
+    struct statvfs disk;
+    if (statvfs(path, &disk) == 0)
+        return (disk.f_flag & ST_RDONLY) != 0;
+    int fd = open_folder_of(path);
+    bool unwritable = fd >= 0 && fstatvfs(fd, &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return unwritable;
 }
 
 bool sql_sync_folder(const char *path)

@@ -183,6 +183,7 @@ enum status backups_create(uv_loop_t *loop, const struct backups_options *option
                          uv_strerror(result));
     }
     made->ended.data = made;
+    history_backup_clean(made->base);
     look_for_last(made);
     *backups = made;
     return STATUS_OK;

@@ -608,6 +608,13 @@ enum status service_device_set_totals(struct service_device *device, const char 
     if (status != STATUS_OK)
         return status;
     struct service_channel *channel = &device->channels[number];
+    struct history_health health;
+    history_health(device->outlets->history, &health);
+    if (!health.writing)
+        return error_set(
+            error, STATUS_FAILED,
+            "The disk does not take the history at the moment, and a restart would bring "
+            "the former total back. Try again when the history is written again.");
     meter_set_totals(channel->meter, imported_uwh, exported_uwh);
     report_totals_set(device, channel, &device->values[number], imported_uwh, exported_uwh);
     channel->totals = TOTALS_CURRENT;

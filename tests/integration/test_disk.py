@@ -90,6 +90,9 @@ def test_full_disk(folder, broker, spawn, chips, disk):
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_problem", 15)
     health = watch.wait("bl2mqtt/bridge/health", lambda h: h["problems"])
     assert "no room" in json.dumps(health["problems"])
+    broker.publish("bl2mqtt/bridge/request/device/energy/set", json.dumps({"id": "house", "channel": "a", "energy": 4711}))
+    answer = watch.wait("bl2mqtt/bridge/response/device/energy/set")
+    assert answer["status"] == "error" and "Try again" in answer["error"]  # a restart would take it back
     rows = len(stored.rows("a"))
     watch.clear()
     energy = watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None)["energy_a"]
@@ -137,6 +140,35 @@ def test_killed_and_started_while_the_disk_is_full(folder, broker, spawn, chips,
     assert latest_state(watch)["energy_a"] > 0
     house.judge_states(before + watch.messages, house.announced_keys(before))
     stored.assert_consistent()
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_moved_away_and_back(folder, broker, spawn, chips, what):
+    """It is the same file, and nobody else's: it is gone on with, log and all."""
+    stored = house.Stored(folder)
+    watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
+    process = spawn("--config", config_of(folder, broker), "run")
+    wait_metering(watch)
+    for name, chip in chips.items():
+        house.load(chip, LOADS[name])
+    watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) > 0)
+    first, inode = stored.rows("a")[0][0], stored.path.stat().st_ino
+    moved, place = (folder / "away", folder / "data") if what == "folder" else (folder / "data/away.db", stored.path)
+    place.rename(moved)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_problem", 15)
+    time.sleep(0.6)
+    watch.clear()
+    moved.rename(place)
+    watch.wait("bl2mqtt/bridge/event", lambda e: "moved away and back" in e["message"], 40)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 15)
+    house.settle(chips, folder)
+    house.judge_states(watch.messages, house.announced_keys(watch.messages))
+    assert process.stop() == 0
+    assert stored.path.stat().st_ino == inode and stored.rows("a")[0][0] == first
+    if what == "folder":  # else the readings of meanwhile are in the file that was there then
+        assert max(stored.distances("a")) < 750
+        stored.assert_consistent()
+    assert run("history", "verify", stored.path).returncode == 0
 
 
 def age(path, rows=30000):

@@ -131,7 +131,8 @@ def test_the_table(two_days):
     table = run(*span, env=BERLIN).stdout.splitlines()
     assert len(table) == 3
     assert table[0].split()[:7] == ["from", "kWh", "produced", "mean", "W", "covered", "%"]
-    assert re.search(r"full bar: \d+\.\d+ kWh$", table[0])
+    full_bar = re.search(r"full bar: (\d+\.\d+) kWh$", table[0])
+    assert full_bar[1] == max((line.split()[2] for line in table[1:]), key=float)
     assert table[2].startswith("2026-10-25 Sun") and "█" in table[2]
     assert run(*span, env={**BERLIN, "LC_ALL": "C"}).stdout.isascii()
     hours = run(*span, "--channel", "a", "--bucket", "hour", env=BERLIN).stdout.splitlines()

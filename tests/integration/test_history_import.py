@@ -155,7 +155,7 @@ def test_what_is_refused(history, folder):
     base = ("history", "import", "--database", history)
     owner = ("--device", "house", "--channel", "a")
     for args, words in [((), "which file"), ((good,), "whose energy"), ((good, "x", *owner), "one word too many"),
-                        ((folder / "none", *owner), "cannot be read"), ((good, *owner, "--format", "xml"), "auto,"),
+                        ((folder / "none", *owner), "cannot be read"), ((folder, *owner), "is a folder"), ((good, *owner, "--format", "xml"), "auto,"),
                         ((good, *owner, "--unit", "J"), "kWh or Wh"), ((good, *owner, "--max-power", "0"), "watts"),
                         ((good, *owner, "--format", "ha"), "no columns"), (("--undo", "x"), "id of an import")]:
         result = run(*base, *args)

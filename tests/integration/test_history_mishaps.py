@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -36,6 +37,14 @@ def test_what_is_no_file_is_not_opened(folder, kind):
         assert result.returncode == 2 and "is a folder, a pipe or a device" in result.stdout + result.stderr, (command, result)
 
 
+@pytest.mark.parametrize("zone, warned", [("Europe/Nowhere", True), (":Nowhere", True), ("Europe/Berlin", False), ("", False),
+                                          ("CET-1CEST,M3.5.0,M10.5.0/3", False), ("<+0330>-3:30", False)])
+def test_a_time_zone_of_the_environment_that_is_none(folder, spawn, zone, warned):
+    service = spawn("--config", configured(folder), "run", env={"TZ": zone})
+    service.wait_line("Running with")
+    assert ("days follow UTC" in service.output) == warned, service.output
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
 def test_root_restores_what_the_service_user_owns(folder):
     os.chmod(folder, 0o755)
@@ -58,7 +67,7 @@ def test_root_restores_what_the_service_user_owns(folder):
 
 @pytest.fixture
 def small_disk(folder):
-    """data/ with 40 MB: 32 are left free by a restore."""
+    """data/ with 40 MB."""
     data = folder / "data"
     data.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "bl2mqtt-test", str(data)], capture_output=True).returncode:
@@ -94,13 +103,82 @@ def test_damaged_on_a_full_disk(folder, spawn, small_disk):
         assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
 
 
-def test_start_on_a_disk_that_became_read_only(folder, small_disk):
+def test_a_copy_that_fits_is_gone_on_from(folder, spawn, small_disk):
+    """The 32 MB that a scheduled copy leaves free are no reason to begin an empty history."""
+    config = configured(folder, history={"backup": {"folder": str(folder)}})
+    path = small_disk / "history.db"
+    history(path)
+    assert run("--config", config, "history", "backup").returncode == 0
+    with open(path, "r+b") as file:
+        file.write(b"junk" * 1000)
+    disk = os.statvfs(small_disk)
+    filler = disk.f_bavail * disk.f_frsize - path.stat().st_size - 4000000
+    (small_disk / "filler").write_bytes(bytes(filler))
+    service = spawn("--config", config, "run")
+    service.wait_line("goes on from the copy")
+    service.wait_line("house a is online")
+    assert service.stop() == 0
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM reading WHERE key >> 15 < ?", (BEGIN + 1000000,)).fetchone() == (1000,)
+
+
+def remount(how, folder):
+    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+
+
+def totals_of(path):
+    with contextlib.closing(sqlite3.connect(path)) as db:  # an open one would keep its log, and the disk busy
+        return dict(db.execute("SELECT channel, imported FROM total"))
+
+
+@pytest.mark.parametrize("state", ["closed", "killed"])
+def test_start_on_a_disk_that_became_read_only(folder, spawn, broker, small_disk, state):
+    """As the kernel does with a card that fails: what the file and its log know is the beginning, metering goes on from
+    there in memory, and what waited is written when the disk is well."""
+    config = configured(folder, broker.url, history={"commit_interval": "200ms"})
+    path = small_disk / "history.db"
+    service = spawn("--config", config, "run")
+    service.wait_line("house a is online", 15)
+    wait_for(lambda: path.exists() and totals_of(path), 10, "a commit")
+    if state == "killed":
+        service.signal(signal.SIGKILL)
+    service.stop()
+    assert ((small_disk / "history.db-wal").exists() and (small_disk / "history.db-wal").stat().st_size > 0) == (state == "killed")
+    if state == "killed":
+        (small_disk / "history.db.lock").unlink()  # it is not needed before something is written
+    remount("ro", small_disk)
+    began_ms = int(time.time() * 1000)
+    watch = broker.subscribe("bl2mqtt/#")
+    service = spawn("--config", config, "run")
+    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_problem", 15)
+    assert "read-only file system" in event["message"]
+    watch.wait("bl2mqtt/house", lambda s: s["power"] is not None and s["energy"] is not None)
+    assert service.running()
+    if state == "closed":
+        return
+    remount("rw", small_disk)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 40)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        number, first = db.execute("SELECT count(*), min(key >> 15) FROM reading WHERE key >> 15 > ?", (began_ms,)).fetchone()
+    assert number > 2 and first < began_ms + 5000, (number, first - began_ms)
+    assert run("--config", config, "run", timeout=10).returncode == 1, "nobody else may write it"
+    assert service.stop() == 0
+    assert run("history", "verify", path).returncode == 0
+
+
+def test_what_cannot_be_read_from_a_read_only_disk(folder, small_disk):
     """Status 2 would be the end: systemd starts the service again after any other, until the disk is well."""
     config = configured(folder)
-    history(small_disk / "history.db")
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    remount("ro", small_disk)
     result = run("--config", config, "run", timeout=10)
-    assert result.returncode == 1 and "Read-only file system" in result.stdout + result.stderr, result
+    assert result.returncode == 1 and "read-only file system" in result.stdout + result.stderr, result
+    remount("rw", small_disk)
+    history(small_disk / "history.db")
+    with open(small_disk / "history.db", "r+b") as file:
+        file.write(b"junk" * 1000)
+    remount("ro", small_disk)
+    result = run("--config", config, "run", timeout=10)
+    assert result.returncode == 1 and "read-only file system" in result.stdout + result.stderr, result
     result = run("--config", config, "history", "restore", small_disk / "history.db", timeout=10)
     assert result.returncode == 1 and "Read-only file system" in result.stderr, result
 

@@ -5,6 +5,8 @@
 #include "bridge/history/backup.h"
 #include "bridge/service/backups.h"
 
+#include <sys/file.h>
+
 static int64_t at_in(const char *zone, const char *text)
 {
     use_zone(zone);
@@ -106,11 +108,32 @@ static void test_names(void **state)
     assert_int_equal(history_backup_prune(base, 1, &deleted, NULL), STATUS_OK);
     assert_int_equal(deleted, 2);
     assert_int_equal(count_files(folder, "h.db.backup-20260301T000000Z-2", NULL), 1);
-    assert_int_equal(count_files(folder, "*", NULL), 2 + 6 + 1); /* . and .. */
+    assert_int_equal(count_files(folder, "*", NULL), 2 + 5 + 1); /* . and ..; .new is gone */
     free(base);
     struct error error = {""};
     assert_int_equal(history_backups("/nowhere/at/all/h.db", &backups, &error), STATUS_FAILED);
     history_backups_free(&backups);
+}
+
+static void test_what_killed_processes_left(void **state)
+{
+    const struct folder *folder = *state;
+    char making[PATH_MAX];
+    char *base = history_backup_base("h.db", folder->path);
+    touch(folder, "h.db.backup-20260101T000000Z.new");
+    touch(folder, "h.db.backup-20260101T000000Z.new-journal");
+    touch(folder, "h.db.backup-20260102T000000Z.new");
+    touch(folder, "h.db.new");
+    (void)snprintf(making, sizeof making, "%s/h.db.backup-20260102T000000Z.new", folder->path);
+    int fd = open(making, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_SH), 0);
+    history_backup_clean(base);
+    assert_int_equal(count_files(folder, "*", NULL), 2 + 2);
+    assert_int_equal(access(making, F_OK), 0);
+    assert_int_equal(close(fd), 0);
+    history_backup_clean(base);
+    assert_int_equal(count_files(folder, "*", NULL), 2 + 1);
+    free(base);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -121,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_when_it_is_due),
         cmocka_unit_test(test_it_is_due_once_a_day),
         TEST(test_names),
+        TEST(test_what_killed_processes_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
