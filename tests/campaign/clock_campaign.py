@@ -146,7 +146,8 @@ class Campaign:
         status = self.service.stop()
         assert status == 0, f"exit {status}\n{self.service.output[-3000:]}"
         self.stored.assert_consistent()
-        judged = house.judge_states(self.watch.messages, house.announced_keys(self.watch.messages))
+        most_kwh = max(sum(total) for total in self.stored.totals().values()) * house.KWH_PER_COUNT + 0.001
+        judged = house.judge_states(self.watch.messages, house.announced_keys(self.watch.messages), most_kwh=most_kwh)
         print("figure: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in sorted(self.tally.items())))
         for name, chip in self.chips.items():
             answers, rows = chip.truth()["answers"], len(self.stored.rows(name))

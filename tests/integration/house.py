@@ -175,10 +175,14 @@ def announced_keys(messages):
     return keys
 
 
-def judge_states(messages, keys, floor=None):
+def judge_states(messages, keys, floor=None, most_kwh=None):
     """Every state message in order of arrival: complete, physical, and no total ever lower than
-    before. floor carries the greatest totals on from one call to the next. Returns how many."""
+    before. floor carries the greatest totals on from one call to the next. most_kwh: what a channel can have
+    counted in all, where that is known. Returns how many."""
     floor = {} if floor is None else floor
+    physical = dict(PHYSICAL)
+    if most_kwh is not None:
+        physical["energy"] = physical["energy_produced"] = (0, most_kwh)
     states = [m for m in messages if m["topic"] == "bl2mqtt/house"]
     for message in states:
         state = json.loads(message["payload"], parse_constant=forbid_constant)
@@ -186,8 +190,8 @@ def judge_states(messages, keys, floor=None):
         assert not missing, f"{missing} missing in {state}"
         for key, value in state.items():
             name = key[:-2] if key[-2:] in ("_a", "_b") else key
-            if name in PHYSICAL and value is not None:
-                low, high = PHYSICAL[name]
+            if name in physical and value is not None:
+                low, high = physical[name]
                 scale = 1 if key != name else 2  # a sum over two channels
                 assert low * scale <= value <= high * scale, f"{key} is {value}: {state}"
             if name in ("energy", "energy_produced") and value is not None:
