@@ -223,6 +223,7 @@ def test_a_reading_behind_the_cursor(folder, broker, spawn, pretender):
     wait_for(lambda: rows(stored) > 46, 15, "new readings, a day before the old ones")
     assert process.stop() == 0
     process = spawn("--config", path, "run")
+    process.wait_line("Running with")  # perhaps everything is there already
     there = lambda: {fields(line)[1] for *_, lines in pretender.requests for line in lines}  # noqa: E731
     wanted = {stamp for stamp, in stored.query("SELECT key >> 15 FROM reading")}
     wait_for(lambda: wanted <= there(), 15, "all readings")
