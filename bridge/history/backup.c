@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* More than time zones, leap seconds and a clock that was put right a little can make. */
-#define AHEAD_MS (24 * 3600 * INT64_C(1000))
+#define AHEAD_MS (INT64_C(24) * 3600 * 1000)
 #define STEP_PAGES 1024
 #define WORD "backup"
 #define ROOM_LEFT 32000000ULL     /* bytes that a copy leaves free */

@@ -27,7 +27,7 @@
 #define DELETE_FIRST_MS 3600000 /* by then a clock that was wrong at boot is right */
 #define DELETE_AGAIN_MS 600000  /* after a failure */
 #define DELETE_WAIT_MS 3600000  /* until the clock is looked at again */
-#define DELETE_UNSURE_MS (2 * DELETE_INTERVAL_MS)
+#define DELETE_UNSURE_MS (INT64_C(2) * DELETE_INTERVAL_MS)
 #define STEP_PAUSE_MS 50 /* between steps of what is done beside: readers and disk get their turn */
 
 /* A recalibration that is asked for. */

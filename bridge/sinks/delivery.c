@@ -53,7 +53,7 @@ static void append_quote(struct text *text, const char *body)
     if (body[0] == '\0')
         return;
     text_append(text, ", saying \"");
-    for (size_t i = 0; body[i] != '\0' && i < QUOTE_MAX; i++) {
+    for (size_t i = 0; i < QUOTE_MAX && body[i] != '\0'; i++) {
         unsigned char c = (unsigned char)body[i];
         text_append(text, "%c", c < 0x20 || c >= 0x7f || c == '"' ? ' ' : c);
     }

@@ -976,7 +976,7 @@ enum status link_connect(struct link *link, struct error *error)
     bool linked = false;
     enum status status = call_and_settle(link, BOOT_WINDOW_MS, &linked, error);
     for (size_t i = 0; i < sizeof rates / sizeof rates[0] && status == STATUS_OK && !linked; i++)
-        if (rates[i] != 0 && (i < 2 || rates[i] != rates[1]) && !link_stopped(link))
+        if ((i < 2 || rates[i] != rates[1]) && rates[i] != 0 && !link_stopped(link))
             status = try_rate(link, rates[i], &linked, error);
     if (status != STATUS_OK || linked)
         return status;
