@@ -164,6 +164,14 @@ enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *e
     }
 }
 
+static bool is_free(const char *name)
+{
+    char log[PATH_MAX];
+    int length = snprintf(log, sizeof log, "%s-wal", name);
+    return length > 0 && (size_t)length < sizeof log && access(name, F_OK) != 0 &&
+           access(log, F_OK) != 0;
+}
+
 bool sql_beside(const char *path, const char *word, char *name, size_t size)
 {
     time_t now = (time_t)(clock_wall_ms() / 1000);
@@ -176,7 +184,7 @@ bool sql_beside(const char *path, const char *word, char *name, size_t size)
                             : snprintf(name, size, "%s.%s-%s-%d", path, word, stamp, i);
         if (length < 0 || (size_t)length >= size)
             return false;
-        if (access(name, F_OK) != 0)
+        if (is_free(name))
             return true;
     }
     return false;

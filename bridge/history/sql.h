@@ -56,8 +56,8 @@ bool sql_is_damage(int code);
  */
 enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *error);
 
-/** "PATH.damaged-20261124T121922Z": path, word and the time in UTC, with "-2", "-3" ... if that
- *  exists. False if it does not fit into size. */
+/** "PATH.damaged-20261124T121922Z": path, word and the time in UTC, with "-2", "-3" ... if that,
+ *  or a log of that name, exists. False if it does not fit into size. */
 bool sql_beside(const char *path, const char *word, char *name, size_t size);
 
 /**

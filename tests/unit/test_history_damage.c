@@ -2,6 +2,7 @@
 /* bridge/history: damaged, missing and deleted files. */
 #include "history_helper.h"
 
+#include "bridge/history/rescue.h"
 #include "bridge/history/totals_file.h"
 
 #include <fcntl.h>
@@ -358,11 +359,42 @@ static void test_a_lost_log(void **state)
     history_close(history, 100);
 }
 
+static void put_log(const char *database, char letter)
+{
+    char path[200];
+    (void)snprintf(path, sizeof path, "%s-wal", database);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fputc(letter, file), letter);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Within one second, which is what their names tell apart: none takes another one's place. */
+static void test_logs_that_are_set_aside_at_once(void **state)
+{
+    const struct folder *folder = *state;
+    char names[5][200];
+    for (int i = 0; i < 5; i++) {
+        put_log(folder->database, (char)('a' + i));
+        rescue_set_log_aside(folder->database, names[i], sizeof names[i]);
+        assert_string_not_equal(names[i], "");
+    }
+    for (int i = 0; i < 5; i++) {
+        char path[220];
+        (void)snprintf(path, sizeof path, "%s-wal", names[i]);
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        assert_int_equal(fgetc(file), 'a' + i);
+        (void)fclose(file);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_clean_stop_is_not_checked_and_an_unclean_one_is),
+        TEST(test_logs_that_are_set_aside_at_once),
         TEST(test_a_damaged_table_of_readings),
         TEST(test_a_damaged_file_too_large_to_check_whole),
         TEST(test_damaged_totals_come_from_the_totals_file),
