@@ -23,7 +23,7 @@ enum driver_event {
     DRIVER_CHIP_CHANGED, /**< answers at another baud rate than configured, or the like */
     DRIVER_UNIT_CHANGED, /**< the source counts energy in another unit; readings go on in theirs */
     DRIVER_SOURCE_RESTARTED, /**< the module that reads the chip restarted */
-    DRIVER_SOURCE_RESTLESS,  /**< it comes and goes, or talks to itself */
+    DRIVER_SOURCE_FLAPPING,  /**< it comes and goes, or talks to itself */
     DRIVER_MESSAGES_BAD,     /**< many messages of the last minute could not be */
 };
 

@@ -4,7 +4,7 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/history/history.h"
-#include "bridge/history/readings.h"
+#include "bridge/history/query/readings.h"
 #include "bridge/meter/reference.h"
 #include "bridge/service/sources.h"
 #include "drivers/base/clock.h"
@@ -28,7 +28,7 @@
 #define ASK_MS 10000
 #define CLOSE_MS 10000
 
-struct wishes {
+struct options {
     const char *device;
     const char *channel;
     struct reference reference;
@@ -39,7 +39,7 @@ struct wishes {
 
 /* What the work is about, and what came of it. */
 struct work {
-    const struct wishes *wishes;
+    const struct options *options;
     const struct config *config;
     const struct config_device *device;
     const struct config_channel *channel;
@@ -91,37 +91,37 @@ static enum status parse_value(const char *option, const char *text, double high
                      option, high, text);
 }
 
-static enum status take_option(int option, struct wishes *wishes, struct error *error)
+static enum status take_option(int option, struct options *options, struct error *error)
 {
     switch (option) {
     case 'd':
-        wishes->device = optarg;
+        options->device = optarg;
         return STATUS_OK;
     case 'c':
-        wishes->channel = optarg;
+        options->channel = optarg;
         return STATUS_OK;
     case 'V':
-        return parse_value("--voltage", optarg, 1000, &wishes->reference.voltage_v, error);
+        return parse_value("--voltage", optarg, 1000, &options->reference.voltage_v, error);
     case 'A':
-        return parse_value("--current", optarg, 10000, &wishes->reference.current_a, error);
+        return parse_value("--current", optarg, 10000, &options->reference.current_a, error);
     case 'W':
-        return parse_value("--power", optarg, 1e7, &wishes->reference.power_w, error);
+        return parse_value("--power", optarg, 1e7, &options->reference.power_w, error);
     case 's':
-        if (number_parse_int(optarg, strlen(optarg), 2, 3600, &wishes->seconds))
+        if (number_parse_int(optarg, strlen(optarg), 2, 3600, &options->seconds))
             return STATUS_OK;
         return error_set(error, STATUS_USAGE, "--seconds takes 2 to 3600, not \"%s\".", optarg);
     case 'n':
-        wishes->dry_run = true;
+        options->dry_run = true;
         return STATUS_OK;
     case 'j':
-        wishes->json = true;
+        options->json = true;
         return STATUS_OK;
     default:
         return error_set(error, STATUS_USAGE, "Try `bl2mqtt calibrate --help`.");
     }
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes, bool *help,
+static enum status parse(int argc, char **argv, struct options *options, bool *help,
                          struct error *error)
 {
     static const struct option known[] = {
@@ -137,7 +137,7 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
             *help = true;
             return STATUS_OK;
         }
-        enum status status = take_option(option, wishes, error);
+        enum status status = take_option(option, options, error);
         if (status != STATUS_OK)
             return status;
     }
@@ -145,34 +145,34 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
         (void)error_set(error, STATUS_USAGE, "\"%s\" is not an option; see --help.", argv[optind]);
         return STATUS_USAGE;
     }
-    if (wishes->device == NULL || wishes->channel == NULL) {
+    if (options->device == NULL || options->channel == NULL) {
         (void)error_set(error, STATUS_USAGE,
                         "Say which circuit with --device and --channel, as in bridge.yaml.");
         return STATUS_USAGE;
     }
-    return reference_check(&wishes->reference, error);
+    return reference_check(&options->reference, error);
 }
 
 static enum status find_channel(struct work *work, struct error *error)
 {
     const struct config *config = work->config;
     for (size_t i = 0; i < config->device_count; i++)
-        if (strcmp(config->devices[i].id, work->wishes->device) == 0)
+        if (strcmp(config->devices[i].id, work->options->device) == 0)
             work->device = &config->devices[i];
     if (work->device == NULL) {
         (void)error_set(error, STATUS_USAGE, "The configuration has no device \"%.60s\".",
-                        work->wishes->device);
+                        work->options->device);
         return STATUS_USAGE;
     }
     for (size_t i = 0; i < work->device->channel_count; i++) {
-        if (strcmp(work->device->channels[i].name, work->wishes->channel) != 0)
+        if (strcmp(work->device->channels[i].name, work->options->channel) != 0)
             continue;
         work->channel = &work->device->channels[i];
         work->channel_index = i;
         return STATUS_OK;
     }
     (void)error_set(error, STATUS_USAGE, "Device %s has no channel \"%.20s\".", work->device->id,
-                    work->wishes->channel);
+                    work->options->channel);
     return STATUS_USAGE;
 }
 
@@ -185,7 +185,7 @@ static enum reading_kind kind_of(const struct work *work)
 
 static bool enough(const struct work *work)
 {
-    return work->first_ms != 0 && work->last_ms - work->first_ms >= work->wishes->seconds * 1000;
+    return work->first_ms != 0 && work->last_ms - work->first_ms >= work->options->seconds * 1000;
 }
 
 static void take_reading(struct work *work, const struct reading *reading)
@@ -213,7 +213,7 @@ static bool on_stored(void *context, const struct history_reading *stored)
 static enum status readings_of_service(struct work *work, struct error *error)
 {
     int64_t next_ms = clock_wall_ms();
-    int64_t patience_ms = work->wishes->seconds * 1000 + PATIENCE_MS +
+    int64_t patience_ms = work->options->seconds * 1000 + PATIENCE_MS +
                           2 * work->config->history.commit_interval_ms +
                           2 * work->device->interval_ms;
     int64_t until_ms = clock_boot_ms() + patience_ms;
@@ -298,7 +298,7 @@ static enum status listen_to_chip(struct listening *listening, struct error *err
     (void)uv_timer_init(&listening->loop, &listening->end);
     (void)uv_timer_start(
         &listening->end, on_end,
-        (uint64_t)(work->wishes->seconds * 1000 + PATIENCE_MS + 2 * work->device->interval_ms), 0);
+        (uint64_t)(work->options->seconds * 1000 + PATIENCE_MS + 2 * work->device->interval_ms), 0);
     struct sources *sources = sources_create(&listening->loop, &only, &sink, NULL, NULL);
     (void)uv_run(&listening->loop, UV_RUN_DEFAULT);
     sources_close(sources);
@@ -393,7 +393,7 @@ static enum status store(struct work *work, struct history *history, unsigned nu
 
 static enum status judge(struct work *work, struct error *error)
 {
-    return reference_calibrate(&work->samples, &work->wishes->reference, kind_of(work), &work->old,
+    return reference_calibrate(&work->samples, &work->options->reference, kind_of(work), &work->old,
                                work->invert, &work->result, error);
 }
 
@@ -418,7 +418,7 @@ static void print_quantity(const char *name, double shown, double reference, con
 
 static void print_text(const struct work *work)
 {
-    const struct reference *reference = &work->wishes->reference;
+    const struct reference *reference = &work->options->reference;
     const struct reference_result *result = &work->result;
     char line[256];
     struct text text;
@@ -426,7 +426,7 @@ static void print_text(const struct work *work)
     append_line(&text, &result->factors);
     (void)printf("%zu readings of %s %s in %lld s\n\n%-8s %13s %13s %13s %13s %10s\n",
                  work->samples.count, work->device->id, work->channel->name,
-                 (long long)work->wishes->seconds, "", "shown", "true", "old factor", "new factor",
+                 (long long)work->options->seconds, "", "shown", "true", "old factor", "new factor",
                  "change");
     print_quantity("voltage", result->shown.voltage_v, reference->voltage_v, "V", work->old.voltage,
                    result->factors.voltage);
@@ -467,7 +467,7 @@ static json_t *triple(const char *v, double a, const char *c, double b, const ch
 
 static void print_json(const struct work *work)
 {
-    const struct reference *reference = &work->wishes->reference;
+    const struct reference *reference = &work->options->reference;
     const struct reference_result *result = &work->result;
     char line[256], time[64];
     struct text text;
@@ -503,7 +503,7 @@ static void print_json(const struct work *work)
  * for bridge.yaml also when it cannot be. */
 static void show(const struct work *work)
 {
-    if (!work->wishes->json)
+    if (!work->options->json)
         print_text(work);
     warn(work);
 }
@@ -516,7 +516,7 @@ static enum status with_service(struct work *work, struct error *error)
     if (status != STATUS_OK)
         return status;
     show(work);
-    if (work->wishes->dry_run)
+    if (work->options->dry_run)
         return STATUS_OK;
     status = hand_to_service(work, error);
     work->stored = status == STATUS_OK;
@@ -530,7 +530,7 @@ static enum status without_service(struct work *work, struct error *error)
     enum status status = STATUS_OK;
     work->old = work->channel->calibration;
     work->invert = work->channel->invert;
-    if (!work->wishes->dry_run || access(work->history_path, F_OK) == 0)
+    if (!work->options->dry_run || access(work->history_path, F_OK) == 0)
         status = open_history(work, &history, &number, error);
     if (status == STATUS_OK)
         status = readings_of_chip(work, error);
@@ -538,7 +538,7 @@ static enum status without_service(struct work *work, struct error *error)
         status = judge(work, error);
     if (status == STATUS_OK)
         show(work);
-    if (status == STATUS_OK && !work->wishes->dry_run) {
+    if (status == STATUS_OK && !work->options->dry_run) {
         status = store(work, history, number, error);
         work->stored = status == STATUS_OK;
     }
@@ -546,7 +546,7 @@ static enum status without_service(struct work *work, struct error *error)
     return status;
 }
 
-static enum status calibrate(const struct command_context *context, const struct wishes *wishes,
+static enum status calibrate(const struct command_context *context, const struct options *options,
                              struct error *error)
 {
     struct config *config =
@@ -554,17 +554,17 @@ static enum status calibrate(const struct command_context *context, const struct
     if (config == NULL)
         return STATUS_USAGE;
     char *path memory_auto = command_history_of(config);
-    struct work work = {.wishes = wishes, .config = config, .history_path = path};
+    struct work work = {.options = options, .config = config, .history_path = path};
     enum status status = find_channel(&work, error);
     if (status == STATUS_OK) {
         work.service_runs = history_in_use(path);
-        (void)fprintf(stderr, "Averaging readings of %s %s for %lld s, %s ...\n", wishes->device,
-                      wishes->channel, (long long)wishes->seconds,
+        (void)fprintf(stderr, "Averaging readings of %s %s for %lld s, %s ...\n", options->device,
+                      options->channel, (long long)options->seconds,
                       work.service_runs ? "as the running service stores them"
                                         : "from the chip, as no service runs");
         status = work.service_runs ? with_service(&work, error) : without_service(&work, error);
     }
-    if (status == STATUS_OK && wishes->json)
+    if (status == STATUS_OK && options->json)
         print_json(&work);
     else if (status == STATUS_OK)
         (void)puts(work.stored ? "Stored; the new factors hold from now on."
@@ -575,15 +575,15 @@ static enum status calibrate(const struct command_context *context, const struct
 
 enum status command_calibrate(const struct command_context *context, int argc, char **argv)
 {
-    struct wishes wishes = {.seconds = 15};
+    struct options options = {.seconds = 15};
     struct error error = {""};
     bool help = false;
-    enum status status = parse(argc, argv, &wishes, &help, &error);
+    enum status status = parse(argc, argv, &options, &help, &error);
     if (status == STATUS_OK && help) {
         print_help();
         return STATUS_OK;
     }
     if (status == STATUS_OK)
-        status = calibrate(context, &wishes, &error);
+        status = calibrate(context, &options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

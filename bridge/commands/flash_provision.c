@@ -3,7 +3,7 @@
  * bl2mqtt-flash-provision(1). */
 #include "bridge/commands/adopt.h"
 #include "bridge/commands/command.h"
-#include "bridge/commands/flash_provision_wishes.h"
+#include "bridge/commands/flash_provision_options.h"
 #include "bridge/commands/flash_session.h"
 #include "bridge/commands/history_options.h"
 

@@ -2,9 +2,9 @@
 /* bl2mqtt history backup, bl2mqtt history verify: a copy of the history, and whether one is sound. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
-#include "bridge/history/backup.h"
-#include "bridge/history/time_text.h"
-#include "bridge/history/verify.h"
+#include "bridge/history/query/time_text.h"
+#include "bridge/history/safety/backup.h"
+#include "bridge/history/safety/verify.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"

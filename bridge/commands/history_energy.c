@@ -3,8 +3,8 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/history_print.h"
-#include "bridge/history/query.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/energy.h"
+#include "bridge/history/query/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
@@ -151,13 +151,13 @@ static bool print_csv_row(void *context, const struct history_energy_row *row)
 
 /* ---- table ---- */
 
-/* The bars need the greatest value first. */
+/* The bars need the maximum value first. */
 struct table {
     enum history_bucket bucket;
     struct history_energy_row *rows;
     size_t count;
     size_t capacity;
-    int64_t greatest_uwh;
+    int64_t maximum_uwh;
     bool produced;
     bool range;
 };
@@ -168,8 +168,8 @@ static bool keep_row(void *context, const struct history_energy_row *row)
     /* Bounded by HISTORY_BUCKETS_MAX. */
     table->rows = memory_grow(table->rows, table->count, &table->capacity, sizeof *table->rows);
     table->rows[table->count++] = *row;
-    if (row->imported_uwh > table->greatest_uwh)
-        table->greatest_uwh = row->imported_uwh;
+    if (row->imported_uwh > table->maximum_uwh)
+        table->maximum_uwh = row->imported_uwh;
     table->produced = table->produced || row->exported_uwh > 0;
     table->range = table->range || row->power_range_known;
     return true;
@@ -182,12 +182,12 @@ static int start_width(enum history_bucket bucket)
     return widths[bucket];
 }
 
-static void append_bar(struct text *text, int64_t value, int64_t greatest, bool utf8)
+static void append_bar(struct text *text, int64_t value, int64_t maximum, bool utf8)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    if (greatest <= 0 || value <= 0)
+    if (maximum <= 0 || value <= 0)
         return;
-    int length = (int)((__int128)value * BAR_WIDTH * 8 / greatest);
+    int length = (int)((__int128)value * BAR_WIDTH * 8 / maximum);
     text_append(text, "  ");
     for (int i = 0; i < length / 8; i++)
         text_append(text, "%s", utf8 ? "█" : "#");
@@ -201,9 +201,9 @@ static void print_legend(const struct table *table)
     char buffer[64];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
-    if (table->greatest_uwh > 0) {
+    if (table->maximum_uwh > 0) {
         text_append(&text, "  full bar: ");
-        text_append_decimal(&text, table->greatest_uwh, 9, 3, false); /* as in its row */
+        text_append_decimal(&text, table->maximum_uwh, 9, 3, false); /* as in its row */
         text_append(&text, " kWh");
     }
     (void)puts(buffer);
@@ -247,7 +247,7 @@ static void print_table(const struct table *table)
             history_print_column(&text, 10, row->power_range_known, row->power_max_mw, 3, 1);
         history_print_column(&text, 9, true, row->coverage_permille, 1, 1);
         text_append(&text, has_foreign(row) ? " *" : foreign ? "  " : "");
-        append_bar(&text, row->imported_uwh, table->greatest_uwh, utf8);
+        append_bar(&text, row->imported_uwh, table->maximum_uwh, utf8);
         (void)puts(buffer);
     }
     if (foreign)

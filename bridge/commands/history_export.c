@@ -2,8 +2,8 @@
 /* bl2mqtt history export: readings as CSV or JSON lines, or energy as Home Assistant imports it. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
-#include "bridge/history/readings.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/readings.h"
+#include "bridge/history/query/time_text.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"

@@ -3,7 +3,7 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/history_print.h"
-#include "bridge/history/foreign_import.h"
+#include "bridge/history/import/foreign_import.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/history_options.h"
 
-#include "bridge/history/buckets.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/time_text.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 

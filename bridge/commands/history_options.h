@@ -6,7 +6,7 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/option_rows.h"
 #include "bridge/config/config.h"
-#include "bridge/history/query.h"
+#include "bridge/history/query/energy.h"
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/history_print.h"
-#include "bridge/history/power.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/power.h"
+#include "bridge/history/query/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/text.h"
@@ -29,7 +29,7 @@ static void print_help(void)
 {
     (void)printf(
         "Usage: bl2mqtt history power --device D --channel C [OPTION...]\n\n"
-        "The power over time, in pieces with their least, mean and greatest, so that no peak is\n"
+        "The power over time, in pieces with their least, mean and maximum, so that no peak is\n"
         "lost; the service may run.\n\n"
         "  --device D       the device's id in bridge.yaml\n"
         "  --channel C      its channel\n"
@@ -157,7 +157,7 @@ static void print_line(const struct answer *answer, int64_t low_mw, int64_t high
 static void print_legend(const struct answer *answer, int64_t piece_ms, bool utf8)
 {
     char from[HISTORY_PRINT_SIZE], to[HISTORY_PRINT_SIZE];
-    (void)printf("%11s%s to %s, a column is %lld s; %s mean, %s least to greatest\n", "",
+    (void)printf("%11s%s to %s, a column is %lld s; %s mean, %s least to maximum\n", "",
                  history_print_time(answer->rows[0].start_ms, from),
                  history_print_time(answer->rows[answer->count - 1].end_ms, to),
                  (long long)(piece_ms / 1000), utf8 ? "█" : "#", utf8 ? "░" : ":");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/history_print.h"
 
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/time_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef BRIDGE_COMMANDS_HISTORY_PRINT_H
 #define BRIDGE_COMMANDS_HISTORY_PRINT_H
 
-#include "bridge/history/query.h"
+#include "bridge/history/query/energy.h"
 #include "drivers/base/text.h"
 
 #include <stdbool.h>

@@ -3,8 +3,8 @@
 #include "bridge/commands/ask_service.h"
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
-#include "bridge/history/buckets.h"
 #include "bridge/history/history.h"
+#include "bridge/history/query/buckets.h"
 #include "bridge/history/recalibration_json.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
@@ -20,7 +20,7 @@
 #define TEXT_SIZE 2000
 
 struct options {
-    struct history_recalibration wish;
+    struct history_recalibration correction;
     const char *since;
     const char *until;
     bool json;
@@ -73,12 +73,12 @@ static enum status take_factor(const char *option, double *factor, struct error 
 
 static enum status take_option(int option, struct options *options, struct error *error)
 {
-    struct history_recalibration *wish = &options->wish;
+    struct history_recalibration *correction = &options->correction;
     switch (option) {
     case 'd':
-        return take_name("--device", wish->device, error);
+        return take_name("--device", correction->device, error);
     case 'c':
-        return take_name("--channel", wish->channel, error);
+        return take_name("--channel", correction->channel, error);
     case 's':
         options->since = optarg;
         return STATUS_OK;
@@ -86,21 +86,21 @@ static enum status take_option(int option, struct options *options, struct error
         options->until = optarg;
         return STATUS_OK;
     case 'V':
-        return take_factor("--voltage", &wish->factors.voltage, error);
+        return take_factor("--voltage", &correction->factors.voltage, error);
     case 'A':
-        return take_factor("--current", &wish->factors.current, error);
+        return take_factor("--current", &correction->factors.current, error);
     case 'W':
-        return take_factor("--power", &wish->factors.power, error);
+        return take_factor("--power", &correction->factors.power, error);
     case 'i':
-        if (number_parse_int(optarg, strlen(optarg), 1, INT64_MAX, &wish->calibration_id))
+        if (number_parse_int(optarg, strlen(optarg), 1, INT64_MAX, &correction->calibration_id))
             return STATUS_OK;
         return error_set(error, STATUS_USAGE, "--calibration takes a number, not \"%.40s\".",
                          optarg);
     case 'U':
-        wish->undo = true;
+        correction->undo = true;
         return STATUS_OK;
     case 'n':
-        wish->dry_run = true;
+        correction->dry_run = true;
         return STATUS_OK;
     case 'j':
         options->json = true;
@@ -118,16 +118,16 @@ static enum status take_option(int option, struct options *options, struct error
 
 static enum status check(const struct options *options, struct error *error)
 {
-    const struct history_recalibration *wish = &options->wish;
-    const struct calibration *factors = &wish->factors;
+    const struct history_recalibration *correction = &options->correction;
+    const struct calibration *factors = &correction->factors;
     bool any = factors->voltage > 0 || factors->current > 0 || factors->power > 0;
-    if (wish->device[0] == '\0' || wish->channel[0] == '\0')
+    if (correction->device[0] == '\0' || correction->channel[0] == '\0')
         return error_set(error, STATUS_USAGE, "Say which circuit with --device and --channel.");
-    if (wish->undo && (any || wish->calibration_id != 0 || options->since != NULL))
+    if (correction->undo && (any || correction->calibration_id != 0 || options->since != NULL))
         return error_set(error, STATUS_USAGE, "--undo stands alone: it takes back the last one.");
-    if (!wish->undo && options->since == NULL)
+    if (!correction->undo && options->since == NULL)
         return error_set(error, STATUS_USAGE, "Say from which time on with --since.");
-    if (!wish->undo && any == (wish->calibration_id != 0))
+    if (!correction->undo && any == (correction->calibration_id != 0))
         return error_set(error, STATUS_USAGE,
                          "Say the right factors: --voltage, --current or --power, or else "
                          "--calibration.");
@@ -168,19 +168,22 @@ static enum status parse(int argc, char **argv, struct options *options, struct 
 static enum status parse_times(struct options *options, struct error *error)
 {
     enum status status = STATUS_OK;
-    options->wish.until_ms = INT64_MAX;
+    options->correction.until_ms = INT64_MAX;
     if (options->since != NULL)
-        status = command_history_time("--since", options->since, &options->wish.since_ms, error);
+        status =
+            command_history_time("--since", options->since, &options->correction.since_ms, error);
     if (status == STATUS_OK && options->until != NULL)
-        status = command_history_time("--until", options->until, &options->wish.until_ms, error);
+        status =
+            command_history_time("--until", options->until, &options->correction.until_ms, error);
     return status;
 }
 
 static enum status by_service(const struct config *config, const struct options *options,
                               json_t **answer, struct error *error)
 {
-    enum status status = ask_service(config, "history/recalibrate",
-                                     recalibration_request(&options->wish), ASK_MS, answer, error);
+    enum status status =
+        ask_service(config, "history/recalibrate", recalibration_request(&options->correction),
+                    ASK_MS, answer, error);
     if (status == STATUS_NO_ANSWER)
         return error_prefix(error, status,
                             "The running service could not be asked (stop it, and this is done "
@@ -196,17 +199,17 @@ static enum status by_itself(const char *path, const struct options *options, js
     struct history_recalibrated done;
     if (access(path, F_OK) != 0)
         return error_set(error, STATUS_USAGE, "There is no history at %s.", path);
-    if (options->wish.dry_run) {
-        enum status tried = history_recalibrate_try(path, &options->wish, &done, error);
+    if (options->correction.dry_run) {
+        enum status tried = history_recalibrate_try(path, &options->correction, &done, error);
         if (tried == STATUS_OK)
-            *answer = recalibration_answer(&options->wish, &done);
+            *answer = recalibration_answer(&options->correction, &done);
         return tried;
     }
     enum status status = history_open(&opening, &history, error);
     if (status == STATUS_OK)
-        status = history_recalibrate(history, &options->wish, &done, error);
+        status = history_recalibrate(history, &options->correction, &done, error);
     if (status == STATUS_OK)
-        *answer = recalibration_answer(&options->wish, &done);
+        *answer = recalibration_answer(&options->correction, &done);
     history_close(history, CLOSE_MS);
     return status;
 }
@@ -242,8 +245,8 @@ static void print_text(const struct options *options, const json_t *answer)
     char buffer[TEXT_SIZE];
     recalibration_text(answer, buffer, sizeof buffer);
     (void)fputs(buffer, stdout);
-    (void)puts(options->wish.dry_run ? "\nNothing was changed (--dry-run)."
-               : options->wish.undo
+    (void)puts(options->correction.dry_run ? "\nNothing was changed (--dry-run)."
+               : options->correction.undo
                    ? "\nThe correction is taken back."
                    : "\nCorrected; `bl2mqtt history recalibrate ... --undo` takes it back.");
 }

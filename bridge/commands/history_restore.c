@@ -2,7 +2,7 @@
 /* bl2mqtt history restore: a copy takes the place of the history. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
-#include "bridge/history/restore.h"
+#include "bridge/history/safety/restore.h"
 #include "drivers/base/memory.h"
 
 #include <getopt.h>
@@ -16,7 +16,7 @@ static void print_help(void)
         "Usage: bl2mqtt history restore FILE [OPTION...]\n\n"
         "Puts a copy of the history in its place. Stop the service first. The copy is checked and\n"
         "stays as it is; the history that was there is kept beside it. Totals do not fall: each\n"
-        "channel's is the greatest of the copy's, that of the history that was there, and that of\n"
+        "channel's is the maximum of the copy's, that of the history that was there, and that of\n"
         "history.db.totals.json.\n\n"
         "  --json           one JSON document on stdout\n"
         "  --database FILE  the history file (default: history.path of the configuration)\n");

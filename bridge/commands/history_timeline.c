@@ -3,7 +3,7 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/history_print.h"
-#include "bridge/history/timeline.h"
+#include "bridge/history/query/timeline.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"

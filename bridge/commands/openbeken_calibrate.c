@@ -34,7 +34,7 @@ static const struct quantity quantities[QUANTITIES] = {
     [POWER] = {"PowerSet", "power", "W", 1, 300000, 0.05, 1000, 1},
 };
 
-struct wishes {
+struct options {
     struct openbeken_target target;
     const char *text[QUANTITIES];
     double value[QUANTITIES]; /* 0: not to be set */
@@ -55,21 +55,21 @@ static void print_help(void)
         "  --help                   this text\n");
 }
 
-static enum status parse_values(struct wishes *wishes, struct error *error)
+static enum status parse_values(struct options *options, struct error *error)
 {
     bool any = false;
     for (size_t i = 0; i < QUANTITIES; i++) {
         const struct quantity *quantity = &quantities[i];
-        const char *text = wishes->text[i];
+        const char *text = options->text[i];
         if (text == NULL)
             continue;
         any = true;
         if (!number_parse_double(text, strlen(text), quantity->low, quantity->high,
-                                 &wishes->value[i]))
+                                 &options->value[i]))
             return error_set(error, STATUS_USAGE, "--%s must be a number from %g to %g %s.",
                              quantity->name, quantity->low, quantity->high, quantity->unit);
     }
-    const double *value = wishes->value;
+    const double *value = options->value;
     if (!any)
         return error_set(error, STATUS_USAGE,
                          "Say the true values with --voltage, --current or --power.");
@@ -81,16 +81,16 @@ static enum status parse_values(struct wishes *wishes, struct error *error)
     return STATUS_OK;
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes)
+static enum status parse(int argc, char **argv, struct options *options)
 {
     const struct option_row own[] = {
-        {"voltage", &wishes->text[VOLTAGE], NULL},
-        {"current", &wishes->text[CURRENT], NULL},
-        {"power", &wishes->text[POWER], NULL},
-        {"json", NULL, &wishes->json},
+        {"voltage", &options->text[VOLTAGE], NULL},
+        {"current", &options->text[CURRENT], NULL},
+        {"power", &options->text[POWER], NULL},
+        {"json", NULL, &options->json},
         {NULL, NULL, NULL},
     };
-    return openbeken_parse(NAME, own, argc, argv, &wishes->target, &wishes->help, NULL);
+    return openbeken_parse(NAME, own, argc, argv, &options->target, &options->help, NULL);
 }
 
 static double measured(const struct obk_energy *energy, size_t i)
@@ -125,7 +125,7 @@ static enum status check_twin(struct module *module, struct error *error)
                      module_host(module));
 }
 
-static enum status check_readings(const struct wishes *wishes, const struct obk_status *before,
+static enum status check_readings(const struct options *options, const struct obk_status *before,
                                   struct error *error)
 {
     if (!before->has_energy)
@@ -135,7 +135,7 @@ static enum status check_readings(const struct wishes *wishes, const struct obk_
     for (size_t i = 0; i < QUANTITIES; i++) {
         const struct quantity *quantity = &quantities[i];
         double now = measured(&before->energy, i);
-        if (wishes->value[i] <= 0)
+        if (options->value[i] <= 0)
             continue;
         if (!(now >= quantity->smallest))
             return error_set(
@@ -146,28 +146,28 @@ static enum status check_readings(const struct wishes *wishes, const struct obk_
                 i == VOLTAGE ? ": does the chip answer?"
                              : ": connect a steady load; if there is one, the clamp "
                                "is reversed or flag 38 hides the values.");
-        double factor = wishes->value[i] / now;
+        double factor = options->value[i] / now;
         if (factor > quantity->correction_max || factor < 1 / quantity->correction_max)
             return error_set(error, STATUS_REFUSED,
                              "The module measures %.3f %s and %g %s are given: that is more than a "
                              "calibration mends. Check the wiring and the reference. Nothing was "
                              "changed.",
-                             now, quantity->unit, wishes->value[i], quantity->unit);
+                             now, quantity->unit, options->value[i], quantity->unit);
     }
     return STATUS_OK;
 }
 
-static enum status send_values(struct module *module, const struct wishes *wishes,
+static enum status send_values(struct module *module, const struct options *options,
                                struct error *error)
 {
     size_t sent = 0;
     for (size_t i = 0; i < QUANTITIES; i++) {
-        if (wishes->value[i] <= 0)
+        if (options->value[i] <= 0)
             continue;
         char command[64];
         struct text text;
         text_init(&text, command, sizeof command);
-        text_append(&text, "%s %s", quantities[i].command, wishes->text[i]);
+        text_append(&text, "%s %s", quantities[i].command, options->text[i]);
         enum status status = module_command(module, command, NULL, error);
         if (status != STATUS_OK)
             return error_prefix(error, status, "The %s was not set%s. ", quantities[i].name,
@@ -177,24 +177,24 @@ static enum status send_values(struct module *module, const struct wishes *wishe
     return STATUS_OK;
 }
 
-static size_t first_wrong(const struct wishes *wishes, const struct obk_energy *energy)
+static size_t first_wrong(const struct options *options, const struct obk_energy *energy)
 {
     for (size_t i = 0; i < QUANTITIES; i++)
-        if (wishes->value[i] > 0 && !(fabs(measured(energy, i) - wishes->value[i]) <=
-                                      quantities[i].tolerance * wishes->value[i]))
+        if (options->value[i] > 0 && !(fabs(measured(energy, i) - options->value[i]) <=
+                                       quantities[i].tolerance * options->value[i]))
             return i;
     return QUANTITIES;
 }
 
 /* The new factor shows from the chip's next frame on. */
-static enum status check_result(struct module *module, const struct wishes *wishes,
+static enum status check_result(struct module *module, const struct options *options,
                                 struct obk_status *after, struct error *error)
 {
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     int64_t deadline = clock_boot_ms() + SETTLE_LIMIT_MS;
     for (;;) {
         enum status status = module_status(module, 8, after, error);
-        size_t wrong = status == STATUS_OK ? first_wrong(wishes, &after->energy) : QUANTITIES;
+        size_t wrong = status == STATUS_OK ? first_wrong(options, &after->energy) : QUANTITIES;
         if (status != STATUS_OK || wrong == QUANTITIES)
             return status;
         if (clock_boot_ms() >= deadline)
@@ -204,53 +204,53 @@ static enum status check_result(struct module *module, const struct wishes *wish
                 "the load changed, or does the chip no longer answer? Repeat it with a "
                 "steady load.",
                 quantities[wrong].name, measured(&after->energy, wrong), quantities[wrong].unit,
-                wishes->value[wrong]);
+                options->value[wrong]);
         (void)nanosleep(&pause, NULL);
     }
 }
 
-static enum status print_result(const struct wishes *wishes, const char *host,
+static enum status print_result(const struct options *options, const char *host,
                                 const struct obk_status *before, const struct obk_status *after,
                                 struct error *error)
 {
-    if (wishes->json) {
+    if (options->json) {
         json_t *set = json_object();
         for (size_t i = 0; i < QUANTITIES; i++)
-            if (wishes->value[i] > 0)
-                (void)json_object_set_new(set, quantities[i].name, json_real(wishes->value[i]));
+            if (options->value[i] > 0)
+                (void)json_object_set_new(set, quantities[i].name, json_real(options->value[i]));
         return openbeken_print_json(json_pack("{s:s, s:o, s:o, s:o}", "host", host, "set", set,
                                               "before", openbeken_energy_json(&before->energy),
                                               "after", openbeken_energy_json(&after->energy)),
                                     error);
     }
     for (size_t i = 0; i < QUANTITIES; i++)
-        if (wishes->value[i] > 0)
+        if (options->value[i] > 0)
             (void)printf("%s: %.3f %s before, %.3f %s now\n", quantities[i].name,
                          measured(&before->energy, i), quantities[i].unit,
                          measured(&after->energy, i), quantities[i].unit);
-    if (wishes->value[POWER] > 0)
+    if (options->value[POWER] > 0)
         (void)printf("Energy is counted with the new factor from now on; what was counted before "
                      "stays as it is.\n");
     return STATUS_OK;
 }
 
-static enum status calibrate(const struct wishes *wishes, struct error *error)
+static enum status calibrate(const struct options *options, struct error *error)
 {
     struct module *module = NULL;
     struct obk_status before, after;
-    enum status status = openbeken_open(&wishes->target, &module, error);
+    enum status status = openbeken_open(&options->target, &module, error);
     if (status == STATUS_OK)
         status = check_twin(module, error);
     if (status == STATUS_OK)
         status = module_status(module, 8, &before, error);
     if (status == STATUS_OK)
-        status = check_readings(wishes, &before, error);
+        status = check_readings(options, &before, error);
     if (status == STATUS_OK)
-        status = send_values(module, wishes, error);
+        status = send_values(module, options, error);
     if (status == STATUS_OK)
-        status = check_result(module, wishes, &after, error);
+        status = check_result(module, options, &after, error);
     if (status == STATUS_OK)
-        status = print_result(wishes, module_host(module), &before, &after, error);
+        status = print_result(options, module_host(module), &before, &after, error);
     module_close(module);
     return status;
 }
@@ -259,17 +259,17 @@ enum status command_openbeken_calibrate(const struct command_context *context, i
                                         char **argv)
 {
     (void)context;
-    struct wishes wishes = {.json = false};
+    struct options options = {.json = false};
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &wishes);
+    enum status status = parse(argc, argv, &options);
     if (status != STATUS_OK)
         return status;
-    if (wishes.help) {
+    if (options.help) {
         print_help();
         return STATUS_OK;
     }
-    status = parse_values(&wishes, &error);
+    status = parse_values(&options, &error);
     if (status == STATUS_OK)
-        status = calibrate(&wishes, &error);
+        status = calibrate(&options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

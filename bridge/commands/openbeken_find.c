@@ -18,7 +18,7 @@
 #define CLEAR_MS 3000 /* retained announcements come at once */
 #define ADOPT_MS 10000
 
-struct wishes {
+struct settings {
     int64_t duration_ms;
     const char *clear_client; /* NULL */
     const char *adopt;        /* a client id, or "all"; NULL */
@@ -59,29 +59,29 @@ static enum status wrong(const char *what, struct error *error)
     return error_set(error, STATUS_USAGE, "%s; see `bl2mqtt openbeken find --help`.", what);
 }
 
-static enum status parse_minutes(const char *text, struct wishes *wishes, struct error *error)
+static enum status parse_minutes(const char *text, struct settings *settings, struct error *error)
 {
     double minutes;
     if (!number_parse_double(text, strlen(text), 0.02, 60, &minutes))
         return wrong("--minutes must be 0.02 to 60", error);
-    wishes->duration_ms = (int64_t)(minutes * 60000);
+    settings->duration_ms = (int64_t)(minutes * 60000);
     return STATUS_OK;
 }
 
 /* Where a long option's argument goes; NULL if it is not one of these. */
-static const char **text_option(struct wishes *wishes, const char *name)
+static const char **text_option(struct settings *settings, const char *name)
 {
     const struct {
         const char *name, **target;
     } table[] = {
-        {"clear", &wishes->clear_client},
-        {"adopt", &wishes->adopt},
-        {"server", &wishes->server},
-        {"user", &wishes->user},
-        {"password-file", &wishes->password_file},
-        {"ca", &wishes->ca},
-        {"base-topic", &wishes->base_topic},
-        {"discovery-prefix", &wishes->discovery_prefix},
+        {"clear", &settings->clear_client},
+        {"adopt", &settings->adopt},
+        {"server", &settings->server},
+        {"user", &settings->user},
+        {"password-file", &settings->password_file},
+        {"ca", &settings->ca},
+        {"base-topic", &settings->base_topic},
+        {"discovery-prefix", &settings->discovery_prefix},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].name, name) == 0)
@@ -89,22 +89,23 @@ static const char **text_option(struct wishes *wishes, const char *name)
     return NULL;
 }
 
-static enum status check_wishes(struct wishes *wishes, struct error *error)
+static enum status check_settings(struct settings *settings, struct error *error)
 {
-    if (wishes->clear_client != NULL && wishes->adopt != NULL)
+    if (settings->clear_client != NULL && settings->adopt != NULL)
         return wrong("--clear and --adopt are two different errands", error);
-    if (wishes->server == NULL &&
-        (wishes->user != NULL || wishes->password_file != NULL || wishes->ca != NULL ||
-         wishes->base_topic != NULL || wishes->discovery_prefix != NULL))
+    if (settings->server == NULL &&
+        (settings->user != NULL || settings->password_file != NULL || settings->ca != NULL ||
+         settings->base_topic != NULL || settings->discovery_prefix != NULL))
         return wrong("Without --server the broker is that of bridge.yaml, which has the other "
                      "settings too",
                      error);
-    if (wishes->duration_ms == 0)
-        wishes->duration_ms = wishes->clear_client != NULL ? CLEAR_MS : SEARCH_MODULE_REPEATS_MS;
+    if (settings->duration_ms == 0)
+        settings->duration_ms =
+            settings->clear_client != NULL ? CLEAR_MS : SEARCH_MODULE_REPEATS_MS;
     return STATUS_OK;
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes, bool *help,
+static enum status parse(int argc, char **argv, struct settings *settings, bool *help,
                          struct error *error)
 {
     static const struct option options[] = {
@@ -126,13 +127,13 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
     while (status == STATUS_OK && (option = getopt_long(argc, argv, "h", options, &index)) != -1) {
         switch (option) {
         case 'm':
-            status = parse_minutes(optarg, wishes, error);
+            status = parse_minutes(optarg, settings, error);
             break;
         case 't':
-            *text_option(wishes, options[index].name) = optarg;
+            *text_option(settings, options[index].name) = optarg;
             break;
         case 'j':
-            wishes->json = true;
+            settings->json = true;
             break;
         case 'h':
             *help = true;
@@ -143,7 +144,7 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
     }
     if (status == STATUS_OK && optind < argc)
         return wrong("There is one word too many", error);
-    return status == STATUS_OK ? check_wishes(wishes, error) : status;
+    return status == STATUS_OK ? check_settings(settings, error) : status;
 }
 
 /* ---- the broker ---- */
@@ -155,16 +156,16 @@ static void set_if_given(json_t *object, const char *key, const char *value)
 }
 
 /* As if bridge.yaml said it, so that the same rules and messages hold. */
-static struct config *config_of_options(const struct wishes *wishes, const char *password,
+static struct config *config_of_options(const struct settings *settings, const char *password,
                                         struct config_problems *problems)
 {
     json_t *mqtt = json_object(), *homeassistant = json_object();
-    set_if_given(mqtt, "server", wishes->server);
-    set_if_given(mqtt, "user", wishes->user);
+    set_if_given(mqtt, "server", settings->server);
+    set_if_given(mqtt, "user", settings->user);
     set_if_given(mqtt, "password", password[0] != '\0' ? password : NULL);
-    set_if_given(mqtt, "ca", wishes->ca);
-    set_if_given(mqtt, "base_topic", wishes->base_topic);
-    set_if_given(homeassistant, "discovery_prefix", wishes->discovery_prefix);
+    set_if_given(mqtt, "ca", settings->ca);
+    set_if_given(mqtt, "base_topic", settings->base_topic);
+    set_if_given(homeassistant, "discovery_prefix", settings->discovery_prefix);
     json_t *root =
         json_pack("{s:o, s:o, s:[]}", "mqtt", mqtt, "homeassistant", homeassistant, "devices");
     char *text = json_dumps(root, 0);
@@ -178,12 +179,12 @@ static struct config *config_of_options(const struct wishes *wishes, const char 
 }
 
 static struct config *load_config(const struct command_context *context,
-                                  const struct wishes *wishes, struct error *error)
+                                  const struct settings *settings, struct error *error)
 {
     char password[SECRET_SIZE] = "";
     struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
     struct config *config = NULL;
-    if (wishes->server == NULL) {
+    if (settings->server == NULL) {
         config = config_load(context->config_path, environ, problems);
         config_problems_print(problems, stderr);
         if (config == NULL)
@@ -191,10 +192,10 @@ static struct config *load_config(const struct command_context *context,
                             "There is no usable bridge.yaml; --server names a broker without one.");
         return config;
     }
-    if (openbeken_secret("MQTT password", wishes->password_file, "OBK_MQTT_PASSWORD",
-                         wishes->user != NULL, password, error) != STATUS_OK)
+    if (openbeken_secret("MQTT password", settings->password_file, "OBK_MQTT_PASSWORD",
+                         settings->user != NULL, password, error) != STATUS_OK)
         return NULL;
-    config = config_of_options(wishes, wishes->user != NULL ? password : "", problems);
+    config = config_of_options(settings, settings->user != NULL ? password : "", problems);
     explicit_bzero(password, sizeof password);
     const struct config_problem *first = config_problems_first_error(problems);
     if (config == NULL)
@@ -210,7 +211,7 @@ static void on_done(void *context)
     uv_stop(context);
 }
 
-static enum status search_modules(const struct config *config, const struct wishes *wishes,
+static enum status search_modules(const struct config *config, const struct settings *settings,
                                   struct log *log, json_t **result, struct error *error)
 {
     uv_loop_t loop;
@@ -219,8 +220,8 @@ static enum status search_modules(const struct config *config, const struct wish
         return error_set(error, STATUS_FAILED, "The event loop could not be created.");
     const struct search_options options = {
         .config = config,
-        .duration_ms = wishes->duration_ms,
-        .clear_client = wishes->clear_client,
+        .duration_ms = settings->duration_ms,
+        .clear_client = settings->clear_client,
         .log = log,
         .done = on_done,
         .context = &loop,
@@ -276,23 +277,23 @@ static void print_modules(const json_t *modules)
     }
 }
 
-static enum status judge(const json_t *result, const struct wishes *wishes, struct error *error)
+static enum status judge(const json_t *result, const struct settings *settings, struct error *error)
 {
     if (!json_is_true(json_object_get(result, "connected")))
         return error_set(error, STATUS_NO_ANSWER,
                          "The broker did not answer: check mqtt.server, user and password.");
-    if (wishes->clear_client != NULL) {
+    if (settings->clear_client != NULL) {
         json_int_t count = json_integer_value(json_object_get(result, "cleared"));
         (void)fprintf(stderr, "%lld announcement(s) of %s were removed.\n", (long long)count,
-                      wishes->clear_client);
+                      settings->clear_client);
         return count > 0 ? STATUS_OK
                          : error_set(error, STATUS_NO_ANSWER,
                                      "There was no announcement of %s on the broker.",
-                                     wishes->clear_client);
+                                     settings->clear_client);
     }
     if (json_array_size(json_object_get(result, "modules")) == 0)
         return error_set(error, STATUS_NO_ANSWER,
-                         "No module was heard: does its MQTT page name this broker, and is "
+                         "No module was received: does its MQTT page name this broker, and is "
                          "flag 10 on?");
     return STATUS_OK;
 }
@@ -328,15 +329,15 @@ static enum status adopt_one(const struct config *config, json_t *module, struct
 
 /* Each is tried; the first error is the one to tell. */
 static enum status adopt(const struct config *config, const json_t *result,
-                         const struct wishes *wishes, struct error *error)
+                         const struct settings *settings, struct error *error)
 {
-    bool all = strcmp(wishes->adopt, "all") == 0, found = false;
+    bool all = strcmp(settings->adopt, "all") == 0, found = false;
     enum status status = STATUS_OK;
     size_t index;
     json_t *module;
     json_array_foreach(json_object_get(result, "modules"), index, module)
     {
-        if (!all && strcmp(text_of(module, "topic"), wishes->adopt) != 0)
+        if (!all && strcmp(text_of(module, "topic"), settings->adopt) != 0)
             continue;
         found = true;
         struct error problem = {""};
@@ -349,30 +350,30 @@ static enum status adopt(const struct config *config, const json_t *result,
             break;
     }
     if (!found && !all)
-        return error_set(error, STATUS_NO_ANSWER, "No module with the client id %s was heard.",
-                         wishes->adopt);
+        return error_set(error, STATUS_NO_ANSWER, "No module with the client id %s was received.",
+                         settings->adopt);
     return status;
 }
 
-static enum status find(const struct config *config, const struct wishes *wishes,
+static enum status find(const struct config *config, const struct settings *settings,
                         struct error *error)
 {
     struct log *log = log_create(LOG_LEVEL_WARNING);
     if (log == NULL)
         return error_set(error, STATUS_FAILED, "The log could not be opened.");
     json_t *result = NULL;
-    (void)fprintf(stderr, "Listening for %lld s ...\n", (long long)wishes->duration_ms / 1000);
-    enum status status = search_modules(config, wishes, log, &result, error);
+    (void)fprintf(stderr, "Listening for %lld s ...\n", (long long)settings->duration_ms / 1000);
+    enum status status = search_modules(config, settings, log, &result, error);
     log_free(log);
     if (status != STATUS_OK)
         return status;
-    status = judge(result, wishes, error);
-    if (status == STATUS_OK && wishes->adopt != NULL)
-        status = adopt(config, result, wishes, error);
-    if (wishes->json) {
+    status = judge(result, settings, error);
+    if (status == STATUS_OK && settings->adopt != NULL)
+        status = adopt(config, result, settings, error);
+    if (settings->json) {
         (void)json_dumpf(result, stdout, JSON_INDENT(2));
         (void)printf("\n");
-    } else if (wishes->clear_client == NULL) {
+    } else if (settings->clear_client == NULL) {
         print_modules(json_object_get(result, "modules"));
     }
     json_decref(result);
@@ -381,20 +382,20 @@ static enum status find(const struct config *config, const struct wishes *wishes
 
 enum status command_openbeken_find(const struct command_context *context, int argc, char **argv)
 {
-    struct wishes wishes = {0};
+    struct settings settings = {0};
     struct error error = {""};
     bool help = false;
-    enum status status = parse(argc, argv, &wishes, &help, &error);
+    enum status status = parse(argc, argv, &settings, &help, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
     if (help) {
         print_help();
         return STATUS_OK;
     }
-    struct config *config = load_config(context, &wishes, &error);
+    struct config *config = load_config(context, &settings, &error);
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE, &error);
-    status = find(config, &wishes, &error);
+    status = find(config, &settings, &error);
     config_free(config);
     return status == STATUS_OK ? status : command_fail(NAME, status, &error);
 }

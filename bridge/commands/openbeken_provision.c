@@ -17,7 +17,7 @@
 #define NAME "openbeken provision"
 #define SNIPPET_SIZE 4096
 
-struct wishes {
+struct options {
     struct openbeken_target target;
     const char *server, *client_id, *name, *profile, *user, *password_file, *wait;
     bool dry_run, json, list, help;
@@ -47,22 +47,22 @@ static void print_help(void)
         PROOF_WAIT_DEFAULT_S);
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes)
+static enum status parse(int argc, char **argv, struct options *options)
 {
     const struct option_row own[] = {
-        {"mqtt", &wishes->server, NULL},
-        {"id", &wishes->client_id, NULL},
-        {"mqtt-user", &wishes->user, NULL},
-        {"mqtt-password-file", &wishes->password_file, NULL},
-        {"name", &wishes->name, NULL},
-        {"profile", &wishes->profile, NULL},
-        {"wait", &wishes->wait, NULL},
-        {"dry-run", NULL, &wishes->dry_run},
-        {"list-profiles", NULL, &wishes->list},
-        {"json", NULL, &wishes->json},
+        {"mqtt", &options->server, NULL},
+        {"id", &options->client_id, NULL},
+        {"mqtt-user", &options->user, NULL},
+        {"mqtt-password-file", &options->password_file, NULL},
+        {"name", &options->name, NULL},
+        {"profile", &options->profile, NULL},
+        {"wait", &options->wait, NULL},
+        {"dry-run", NULL, &options->dry_run},
+        {"list-profiles", NULL, &options->list},
+        {"json", NULL, &options->json},
         {NULL, NULL, NULL},
     };
-    return openbeken_parse(NAME, own, argc, argv, &wishes->target, &wishes->help, NULL);
+    return openbeken_parse(NAME, own, argc, argv, &options->target, &options->help, NULL);
 }
 
 static bool is_loopback(const char *host)
@@ -72,10 +72,10 @@ static bool is_loopback(const char *host)
 }
 
 /* The same word means this machine here and the module there. */
-static enum status check_loopback(const struct wishes *wishes, const char *broker,
+static enum status check_loopback(const struct options *options, const char *broker,
                                   struct error *error)
 {
-    const char *host = wishes->target.host;
+    const char *host = options->target.host;
     if (strncmp(host, "http://", 7) == 0)
         host += 7;
     bool module_is_here = strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
@@ -85,19 +85,19 @@ static enum status check_loopback(const struct wishes *wishes, const char *broke
     return error_set(error, STATUS_USAGE,
                      "--mqtt %s would be the module itself to the module. Give this machine's "
                      "address on the network.",
-                     wishes->server);
+                     options->server);
 }
 
-static enum status check_broker(const struct wishes *wishes, struct server_address *address,
+static enum status check_broker(const struct options *options, struct server_address *address,
                                 struct error *error)
 {
-    if (wishes->server == NULL)
+    if (options->server == NULL)
         return error_set(error, STATUS_USAGE, "Say with --mqtt which broker it shall use.");
-    if (server_address_parse(wishes->server, address, NULL) != STATUS_OK)
+    if (server_address_parse(options->server, address, NULL) != STATUS_OK)
         return error_set(error, STATUS_USAGE,
                          "--mqtt \"%.100s\" must look like mqtt://192.168.1.2 or "
                          "mqtt://192.168.1.2:1883; user and password have options of their own.",
-                         wishes->server);
+                         options->server);
     if (address->tls)
         return error_set(error, STATUS_USAGE,
                          "--mqtt must begin with mqtt://, because OpenBeken's published images "
@@ -105,17 +105,17 @@ static enum status check_broker(const struct wishes *wishes, struct server_addre
     if (strlen(address->host) > OBK_MQTT_HOST_MAX)
         return error_set(error, STATUS_USAGE, "The broker's name is longer than %d bytes.",
                          OBK_MQTT_HOST_MAX);
-    return check_loopback(wishes, address->host, error);
+    return check_loopback(options, address->host, error);
 }
 
-static enum status check_texts(const struct wishes *wishes, struct error *error)
+static enum status check_texts(const struct options *options, struct error *error)
 {
-    enum status status = openbeken_check_client_id("--id", wishes->client_id, error);
-    if (status == STATUS_OK && wishes->name != NULL)
-        status = obk_check_text("name", wishes->name, OBK_NAME_MAX, error);
-    if (status == STATUS_OK && wishes->user != NULL)
-        status = obk_check_text("user", wishes->user, OBK_USER_MAX, error);
-    if (status == STATUS_OK && wishes->user == NULL && wishes->password_file != NULL)
+    enum status status = openbeken_check_client_id("--id", options->client_id, error);
+    if (status == STATUS_OK && options->name != NULL)
+        status = obk_check_text("name", options->name, OBK_NAME_MAX, error);
+    if (status == STATUS_OK && options->user != NULL)
+        status = obk_check_text("user", options->user, OBK_USER_MAX, error);
+    if (status == STATUS_OK && options->user == NULL && options->password_file != NULL)
         return error_set(error, STATUS_USAGE, "A password needs a user; give --mqtt-user too.");
     return status;
 }
@@ -181,11 +181,11 @@ static void show_request(void *context, const char *why, const struct obk_reques
     (void)printf(line_begins ? "\n" : "\n\n");
 }
 
-static enum status dry_run(const struct provision_wishes *wishes, const struct module *module,
+static enum status dry_run(const struct provision_options *options, const struct module *module,
                            bool json, struct error *error)
 {
     struct showing showing = {.host = module_host(module), .requests = json_array(), .json = json};
-    enum status status = provision_show(wishes, &showing, show_request, error);
+    enum status status = provision_show(options, &showing, show_request, error);
     if (status == STATUS_OK && json)
         return openbeken_print_json(json_pack("{s:b, s:s, s:o}", "dry_run", 1, "host", showing.host,
                                               "requests", showing.requests),
@@ -204,7 +204,7 @@ static void print_progress(void *context, const char *sentence)
     (void)fprintf(stderr, "%s\n", sentence);
 }
 
-static json_t *report_json(const struct provision_wishes *wishes, const char *host,
+static json_t *report_json(const struct provision_options *options, const char *host,
                            const struct provision_report *report, const char *snippet,
                            enum status status, const struct error *failure)
 {
@@ -214,7 +214,7 @@ static json_t *report_json(const struct provision_wishes *wishes, const char *ho
     json_t *online = report->waited ? json_boolean(report->sight.online) : json_null();
     json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "host",
                              host, "chipset", report->info.chipset, "build", report->info.build,
-                             "mac", report->info.mac, "client_id", wishes->mqtt.client_id,
+                             "mac", report->info.mac, "client_id", options->mqtt.client_id,
                              "changed", changed, "kept_old_script", report->kept_old_script,
                              "restarted", report->restarted, "online", online, "channels",
                              openbeken_channels_json(report->waited ? &report->sight : NULL),
@@ -237,25 +237,25 @@ static void print_report(const struct provision_report *report, const char *snip
         (void)printf("\nFor bridge.yaml:\n\n%s", snippet);
 }
 
-static void make_snippet(const struct provision_wishes *wishes, char *snippet)
+static void make_snippet(const struct provision_options *options, char *snippet)
 {
     struct text text;
     text_init(&text, snippet, SNIPPET_SIZE);
-    if (wishes->profile != NULL)
-        profile_append_bridge(wishes->profile, wishes->mqtt.client_id, wishes->name, &text);
+    if (options->profile != NULL)
+        profile_append_bridge(options->profile, options->mqtt.client_id, options->name, &text);
 }
 
-static enum status provision(const struct provision_wishes *wishes, struct module *module,
+static enum status provision(const struct provision_options *options, struct module *module,
                              bool json, struct error *error)
 {
     struct provision_report *report memory_auto = memory_new(1, sizeof *report);
     const struct provision_listener listener = {.say = print_progress};
     char snippet[SNIPPET_SIZE];
-    make_snippet(wishes, snippet);
-    enum status status = provision_run(wishes, module, &listener, report, error);
+    make_snippet(options, snippet);
+    enum status status = provision_run(options, module, &listener, report, error);
     if (json) {
         enum status printed = openbeken_print_json(
-            report_json(wishes, module_host(module), report, snippet, status, error),
+            report_json(options, module_host(module), report, snippet, status, error),
             status == STATUS_OK ? error : NULL);
         return status == STATUS_OK ? printed : status;
     }
@@ -264,50 +264,50 @@ static enum status provision(const struct provision_wishes *wishes, struct modul
     return status;
 }
 
-static enum status prepare(const struct wishes *wishes, struct provision_wishes *prepared,
+static enum status prepare(const struct options *options, struct provision_options *prepared,
                            struct server_address *address, struct profile **profile,
                            char password[SECRET_SIZE], struct error *error)
 {
-    if (wishes->target.host == NULL)
+    if (options->target.host == NULL)
         return error_set(error, STATUS_USAGE, "Say which module with --host.");
-    enum status status = check_broker(wishes, address, error);
+    enum status status = check_broker(options, address, error);
     if (status == STATUS_OK)
-        status = check_texts(wishes, error);
+        status = check_texts(options, error);
     if (status == STATUS_OK)
-        status = read_wait(wishes->wait, &prepared->wait_ms, error);
+        status = read_wait(options->wait, &prepared->wait_ms, error);
     if (status == STATUS_OK)
-        status = load_profile(wishes->profile, profile, error);
-    if (status == STATUS_OK && wishes->user != NULL)
-        status = openbeken_secret("MQTT password", wishes->password_file, "OBK_MQTT_PASSWORD",
-                                  !wishes->dry_run, password, error);
-    if (status == STATUS_OK && wishes->user != NULL && wishes->dry_run && password[0] == '\0')
+        status = load_profile(options->profile, profile, error);
+    if (status == STATUS_OK && options->user != NULL)
+        status = openbeken_secret("MQTT password", options->password_file, "OBK_MQTT_PASSWORD",
+                                  !options->dry_run, password, error);
+    if (status == STATUS_OK && options->user != NULL && options->dry_run && password[0] == '\0')
         (void)snprintf(password, SECRET_SIZE, "?"); /* so that it is shown where it will stand */
     if (status == STATUS_OK && password[0] != '\0')
         status = obk_check_text("MQTT password", password, OBK_PASSWORD_MAX, error);
     prepared->mqtt = (struct obk_mqtt){.host = address->host,
                                        .port = address->port,
-                                       .client_id = wishes->client_id,
-                                       .user = wishes->user != NULL ? wishes->user : "",
+                                       .client_id = options->client_id,
+                                       .user = options->user != NULL ? options->user : "",
                                        .password = password};
     prepared->server = address->uri;
-    prepared->name = wishes->name != NULL ? wishes->name : "";
+    prepared->name = options->name != NULL ? options->name : "";
     prepared->profile = *profile;
     return status;
 }
 
-static enum status run(const struct wishes *wishes, struct error *error)
+static enum status run(const struct options *options, struct error *error)
 {
     char password[SECRET_SIZE] = "";
     struct server_address address = {.port = 0};
-    struct provision_wishes prepared = {.wait_ms = 0};
+    struct provision_options prepared = {.wait_ms = 0};
     struct profile *profile = NULL;
     struct module *module = NULL;
-    enum status status = prepare(wishes, &prepared, &address, &profile, password, error);
+    enum status status = prepare(options, &prepared, &address, &profile, password, error);
     if (status == STATUS_OK)
-        status = openbeken_open(&wishes->target, &module, error);
+        status = openbeken_open(&options->target, &module, error);
     if (status == STATUS_OK)
-        status = wishes->dry_run ? dry_run(&prepared, module, wishes->json, error)
-                                 : provision(&prepared, module, wishes->json, error);
+        status = options->dry_run ? dry_run(&prepared, module, options->json, error)
+                                  : provision(&prepared, module, options->json, error);
     module_close(module);
     profile_free(profile);
     explicit_bzero(password, sizeof password);
@@ -318,15 +318,15 @@ enum status command_openbeken_provision(const struct command_context *context, i
                                         char **argv)
 {
     (void)context;
-    struct wishes wishes = {.server = NULL};
+    struct options options = {.server = NULL};
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &wishes);
+    enum status status = parse(argc, argv, &options);
     if (status != STATUS_OK)
         return status;
-    if (wishes.help) {
+    if (options.help) {
         print_help();
         return STATUS_OK;
     }
-    status = wishes.list ? profiles_list(NAME, wishes.json, &error) : run(&wishes, &error);
+    status = options.list ? profiles_list(NAME, options.json, &error) : run(&options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

@@ -18,7 +18,7 @@
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE };
 
-struct wishes {
+struct options {
     struct openbeken_target target;
     const char *image, *wait, *progress;
     bool reinstall, lose_channel, dry_run, json, help;
@@ -45,38 +45,38 @@ static void print_help(void)
         UPDATE_WAIT_DEFAULT_MS / 1000);
 }
 
-static enum status parse(int argc, char **argv, struct wishes *wishes)
+static enum status parse(int argc, char **argv, struct options *options)
 {
     const struct option_row own[] = {
-        {"wait", &wishes->wait, NULL},
-        {"progress", &wishes->progress, NULL},
-        {"reinstall", NULL, &wishes->reinstall},
-        {"lose-channel", NULL, &wishes->lose_channel},
-        {"dry-run", NULL, &wishes->dry_run},
-        {"json", NULL, &wishes->json},
+        {"wait", &options->wait, NULL},
+        {"progress", &options->progress, NULL},
+        {"reinstall", NULL, &options->reinstall},
+        {"lose-channel", NULL, &options->lose_channel},
+        {"dry-run", NULL, &options->dry_run},
+        {"json", NULL, &options->json},
         {NULL, NULL, NULL},
     };
     enum status status =
-        openbeken_parse(NAME, own, argc, argv, &wishes->target, &wishes->help, &wishes->image);
-    if (status != STATUS_OK || wishes->help || wishes->image != NULL)
+        openbeken_parse(NAME, own, argc, argv, &options->target, &options->help, &options->image);
+    if (status != STATUS_OK || options->help || options->image != NULL)
         return status;
     return command_missing(NAME, "which package: a file that ends with .rbl");
 }
 
-static enum status read_numbers(const struct wishes *wishes, int64_t *wait_ms,
+static enum status read_numbers(const struct options *options, int64_t *wait_ms,
                                 enum progress_mode *mode, struct error *error)
 {
     static const char *const modes[] = {"auto", "bar", "json", "none"};
     int64_t seconds = UPDATE_WAIT_DEFAULT_MS / 1000;
     *mode = PROGRESS_AUTO;
-    if (wishes->wait != NULL &&
-        !number_parse_int(wishes->wait, strlen(wishes->wait), 1, 3600, &seconds))
+    if (options->wait != NULL &&
+        !number_parse_int(options->wait, strlen(options->wait), 1, 3600, &seconds))
         return error_set(error, STATUS_USAGE, "--wait must be whole seconds from 1 to 3600.");
     *wait_ms = seconds * 1000;
-    if (wishes->progress == NULL)
+    if (options->progress == NULL)
         return STATUS_OK;
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(wishes->progress, modes[i]) != 0)
+        if (strcmp(options->progress, modes[i]) != 0)
             continue;
         *mode = (enum progress_mode)i;
         return STATUS_OK;
@@ -163,7 +163,7 @@ static void print_report(const struct update_report *report)
                      report->energy_before.total_wh, report->energy_after.total_wh);
 }
 
-static enum status update(const struct wishes *wishes, const struct update_package *package,
+static enum status update(const struct options *options, const struct update_package *package,
                           struct module *module, int64_t wait_ms, enum progress_mode mode,
                           struct error *error)
 {
@@ -173,17 +173,17 @@ static enum status update(const struct wishes *wishes, const struct update_packa
         display.mode = isatty(STDERR_FILENO) != 0 ? PROGRESS_BAR : PROGRESS_NONE;
     const struct update_listener listener = {
         .context = &display, .say = print_sentence, .progress = show_progress};
-    const struct update_wishes prepared = {
+    const struct update_options prepared = {
         .package = package,
-        .reinstall = wishes->reinstall,
-        .lose_channel = wishes->lose_channel,
-        .dry_run = wishes->dry_run,
+        .reinstall = options->reinstall,
+        .lose_channel = options->lose_channel,
+        .dry_run = options->dry_run,
         .wait_ms = wait_ms,
     };
     enum status status = update_run(&prepared, module, &listener, report, error);
-    if (wishes->json) {
+    if (options->json) {
         enum status printed = openbeken_print_json(
-            report_json(module_host(module), package, report, wishes->dry_run, status, error),
+            report_json(module_host(module), package, report, options->dry_run, status, error),
             status == STATUS_OK ? error : NULL);
         return status == STATUS_OK ? printed : status;
     }
@@ -192,22 +192,22 @@ static enum status update(const struct wishes *wishes, const struct update_packa
     return status;
 }
 
-static enum status run(const struct wishes *wishes, struct error *error)
+static enum status run(const struct options *options, struct error *error)
 {
     int64_t wait_ms = 0;
     enum progress_mode mode = PROGRESS_AUTO;
     struct update_package package = {.bytes = NULL};
     struct module *module = NULL;
     const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    enum status status = read_numbers(wishes, &wait_ms, &mode, error);
+    enum status status = read_numbers(options, &wait_ms, &mode, error);
     if (status == STATUS_OK)
-        status = openbeken_open(&wishes->target, &module, error);
+        status = openbeken_open(&options->target, &module, error);
     if (status == STATUS_OK)
-        status = update_package_load(wishes->image, &package, error);
+        status = update_package_load(options->image, &package, error);
     if (status == STATUS_OK) {
         (void)sigaction(SIGINT, &action, NULL);
         (void)sigaction(SIGTERM, &action, NULL);
-        status = update(wishes, &package, module, wait_ms, mode, error);
+        status = update(options, &package, module, wait_ms, mode, error);
     }
     update_package_free(&package);
     module_close(module);
@@ -217,15 +217,15 @@ static enum status run(const struct wishes *wishes, struct error *error)
 enum status command_openbeken_update(const struct command_context *context, int argc, char **argv)
 {
     (void)context;
-    struct wishes wishes = {.image = NULL};
+    struct options options = {.image = NULL};
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &wishes);
+    enum status status = parse(argc, argv, &options);
     if (status != STATUS_OK)
         return status;
-    if (wishes.help) {
+    if (options.help) {
         print_help();
         return STATUS_OK;
     }
-    status = run(&wishes, &error);
+    status = run(&options, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

@@ -2,7 +2,7 @@
 /* bl2mqtt run: loads the configuration, runs the service, and again after a reload. */
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
-#include "bridge/history/buckets.h"
+#include "bridge/history/query/buckets.h"
 #include "bridge/service/service.h"
 #include "drivers/base/memory.h"
 

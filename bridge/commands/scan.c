@@ -20,7 +20,7 @@
  * V_RMS = 73989 * v / 1.218 with v in millivolts at the pin. */
 #define USUAL_COUNTS_PER_VOLT 15883.34
 
-struct wishes {
+struct settings {
     const char *port;
     uint32_t baud; /* 0: all */
     bool json;
@@ -36,18 +36,18 @@ static void print_help(void)
                  "  --help    this text\n");
 }
 
-static enum status parse_baud(const char *text, struct wishes *wishes)
+static enum status parse_baud(const char *text, struct settings *settings)
 {
     int64_t baud;
     if (!number_parse_int(text, strlen(text), 4800, 38400, &baud) ||
         (baud != 4800 && baud != 9600 && baud != 19200 && baud != 38400))
         return command_bad_value(NAME, "baud", text, "4800, 9600, 19200 or 38400");
-    wishes->baud = (uint32_t)baud;
+    settings->baud = (uint32_t)baud;
     return STATUS_OK;
 }
 
 /* *help: --help was asked for. */
-static enum status parse(int argc, char **argv, struct wishes *wishes, bool *help)
+static enum status parse(int argc, char **argv, struct settings *settings, bool *help)
 {
     static const struct option options[] = {
         {"port", required_argument, NULL, 'p'},
@@ -61,13 +61,13 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
     while (status == STATUS_OK && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
         case 'p':
-            wishes->port = optarg;
+            settings->port = optarg;
             break;
         case 'b':
-            status = parse_baud(optarg, wishes);
+            status = parse_baud(optarg, settings);
             break;
         case 'j':
-            wishes->json = true;
+            settings->json = true;
             break;
         case 'h':
             *help = true;
@@ -78,7 +78,7 @@ static enum status parse(int argc, char **argv, struct wishes *wishes, bool *hel
     }
     if (status == STATUS_OK && optind < argc)
         return command_extra_word(NAME, argv[optind]);
-    if (status == STATUS_OK && wishes->port[0] == '\0')
+    if (status == STATUS_OK && settings->port[0] == '\0')
         return command_fail(
             NAME, STATUS_USAGE,
             &(struct error){"Say which port with --port; `bl2mqtt ports` lists them."});
@@ -202,28 +202,28 @@ static void print_text(const struct bl0942_scan *scan, const char *config)
                  config);
 }
 
-static enum status scan_port(const struct wishes *wishes, struct bl0942_scan *scan,
+static enum status scan_port(const struct settings *settings, struct bl0942_scan *scan,
                              struct error *error)
 {
-    const struct serial_options options = {.baud = wishes->baud != 0 ? wishes->baud : 4800,
+    const struct serial_options options = {.baud = settings->baud != 0 ? settings->baud : 4800,
                                            .patient = true};
     struct serial_port *port = NULL;
-    enum status status = serial_open(wishes->port, &options, &port, error);
+    enum status status = serial_open(settings->port, &options, &port, error);
     if (status != STATUS_OK)
         return status;
-    status = bl0942_scan(port, wishes->baud, show_progress, NULL, scan, error);
+    status = bl0942_scan(port, settings->baud, show_progress, NULL, scan, error);
     serial_close(port);
     return status;
 }
 
-static enum status answer(const struct wishes *wishes, const struct bl0942_scan *scan)
+static enum status answer(const struct settings *settings, const struct bl0942_scan *scan)
 {
     char name[PATH_MAX], config[4 * PATH_MAX + 512];
     struct text text;
     text_init(&text, config, sizeof config);
-    stable_name(wishes->port, name, sizeof name);
+    stable_name(settings->port, name, sizeof name);
     write_config(scan, name, &text);
-    if (wishes->json)
+    if (settings->json)
         return print_json(scan, name, config);
     print_text(scan, config);
     return STATUS_OK;
@@ -232,9 +232,9 @@ static enum status answer(const struct wishes *wishes, const struct bl0942_scan 
 enum status command_scan(const struct command_context *context, int argc, char **argv)
 {
     (void)context;
-    struct wishes wishes = {.port = ""};
+    struct settings settings = {.port = ""};
     bool help = false;
-    enum status status = parse(argc, argv, &wishes, &help);
+    enum status status = parse(argc, argv, &settings, &help);
     if (status != STATUS_OK)
         return status;
     if (help) {
@@ -243,9 +243,10 @@ enum status command_scan(const struct command_context *context, int argc, char *
     }
     struct error error = {""};
     struct bl0942_scan scan = {.count = 0};
-    status = scan_port(&wishes, &scan, &error);
+    status = scan_port(&settings, &scan, &error);
     /* With no chip found there is still an answer: an empty list. */
-    if ((status == STATUS_OK || status == STATUS_NO_ANSWER) && answer(&wishes, &scan) != STATUS_OK)
+    if ((status == STATUS_OK || status == STATUS_NO_ANSWER) &&
+        answer(&settings, &scan) != STATUS_OK)
         return STATUS_FAILED;
     return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
 }

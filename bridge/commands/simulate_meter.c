@@ -23,7 +23,7 @@
 
 /* ---- what was asked for ---- */
 
-struct wishes {
+struct options {
     struct simulator_meter_options meter;
     struct chip_options chip; /* what all chips have in common */
     struct load_options load;
@@ -77,10 +77,10 @@ static bool parse_whole(const char *text, int64_t low, int64_t high, int64_t *va
     return number_parse_int(text, strlen(text), low, high, value);
 }
 
-static enum status add_address(struct wishes *wishes, const char *text)
+static enum status add_address(struct options *options, const char *text)
 {
     int64_t address;
-    struct simulator_meter_options *meter = &wishes->meter;
+    struct simulator_meter_options *meter = &options->meter;
     if (!parse_whole(text, 0, SIMULATOR_CHIPS_MAX - 1, &address))
         return usage("address", text, "0, 1, 2 or 3");
     for (size_t i = 0; i < meter->chip_count; i++)
@@ -90,10 +90,10 @@ static enum status add_address(struct wishes *wishes, const char *text)
     return STATUS_OK;
 }
 
-static enum status parse_calibration(struct wishes *wishes, const char *text)
+static enum status parse_calibration(struct options *options, const char *text)
 {
-    double *const factors[] = {&wishes->chip.counts_per_volt, &wishes->chip.counts_per_ampere,
-                               &wishes->chip.counts_per_watt};
+    double *const factors[] = {&options->chip.counts_per_volt, &options->chip.counts_per_ampere,
+                               &options->chip.counts_per_watt};
     const char *at = text;
     for (int i = 0; i < 3; i++) {
         size_t length = strcspn(at, ",");
@@ -105,11 +105,11 @@ static enum status parse_calibration(struct wishes *wishes, const char *text)
     return STATUS_OK;
 }
 
-static enum status parse_fault(struct wishes *wishes, const char *text)
+static enum status parse_fault(struct options *options, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL ||
-        !console_set_fault(&wishes->faults, text, (size_t)(equals - text), equals + 1))
+        !console_set_fault(&options->faults, text, (size_t)(equals - text), equals + 1))
         return usage("fault", text,
                      "a fault's name (see --help), \"=\" and a probability from 0 to 1");
     return STATUS_OK;
@@ -122,12 +122,12 @@ static enum status parse_seconds(const char *option, const char *text, double *v
                : usage(option, text, "seconds from 0.1 to 86400");
 }
 
-static enum status parse_baud(struct wishes *wishes, const char *text)
+static enum status parse_baud(struct options *options, const char *text)
 {
     int64_t baud;
     if (!parse_whole(text, 4800, 9600, &baud) || (baud != 4800 && baud != 9600))
         return usage("baud", text, "4800 or 9600");
-    wishes->chip.pin_baud = (uint32_t)baud;
+    options->chip.pin_baud = (uint32_t)baud;
     return STATUS_OK;
 }
 
@@ -175,130 +175,130 @@ static const struct option option_table[] = {
 };
 
 /* The options that say what the chips measure. */
-static enum status take_load_option(struct wishes *wishes, int key, const char *value)
+static enum status take_load_option(struct options *options, int key, const char *value)
 {
     switch (key) {
     case OPTION_LOAD:
-        wishes->load_named = true;
-        if (!load_profile_parse(value, &wishes->load.profile))
+        options->load_named = true;
+        if (!load_profile_parse(value, &options->load.profile))
             return usage("load", value, "household, solar, idle or constant");
         return STATUS_OK;
     case OPTION_VOLTAGE:
-        wishes->voltage_given = true;
-        if (!parse_real(value, 0, 400, &wishes->load.constant.voltage_v))
+        options->voltage_given = true;
+        if (!parse_real(value, 0, 400, &options->load.constant.voltage_v))
             return usage("voltage", value, "volts from 0 to 400");
         return STATUS_OK;
     case OPTION_CURRENT:
-        wishes->current_given = true;
-        if (!parse_real(value, 0, 1000, &wishes->load.constant.current_a))
+        options->current_given = true;
+        if (!parse_real(value, 0, 1000, &options->load.constant.current_a))
             return usage("current", value, "amperes from 0 to 1000");
         return STATUS_OK;
     case OPTION_POWER:
-        wishes->power_given = true;
-        if (!parse_real(value, -400000, 400000, &wishes->load.constant.power_w))
+        options->power_given = true;
+        if (!parse_real(value, -400000, 400000, &options->load.constant.power_w))
             return usage("power", value, "watts from -400000 to 400000");
         return STATUS_OK;
     default:
-        if (!parse_real(value, 40, 70, &wishes->frequency_hz))
+        if (!parse_real(value, 40, 70, &options->frequency_hz))
             return usage("frequency", value, "hertz from 40 to 70");
         return STATUS_OK;
     }
 }
 
-static enum status take_option(struct wishes *wishes, int key, const char *value)
+static enum status take_option(struct options *options, int key, const char *value)
 {
     int64_t number = 0;
     switch (key) {
     case OPTION_LINK:
-        wishes->meter.link = value;
+        options->meter.link = value;
         return STATUS_OK;
     case OPTION_ADDRESS:
-        return add_address(wishes, value);
+        return add_address(options, value);
     case OPTION_BAUD:
-        return parse_baud(wishes, value);
+        return parse_baud(options, value);
     case OPTION_CALIBRATION:
-        return parse_calibration(wishes, value);
+        return parse_calibration(options, value);
     case OPTION_FIRST_COUNT:
         if (!parse_whole(value, 0, COUNTER_MAX, &number))
             return usage("first-count", value, "a count from 0 to 16777215");
-        wishes->chip.first_count = (uint32_t)number;
+        options->chip.first_count = (uint32_t)number;
         return STATUS_OK;
     case OPTION_SEED:
         if (!parse_whole(value, 0, INT64_MAX, &number))
             return usage("seed", value, "a whole number");
-        wishes->seed = (uint64_t)number;
+        options->seed = (uint64_t)number;
         return STATUS_OK;
     case OPTION_FAULT:
-        return parse_fault(wishes, value);
+        return parse_fault(options, value);
     case OPTION_UNPLUG_EVERY:
-        return parse_seconds("unplug-every", value, &wishes->unplug_every_s);
+        return parse_seconds("unplug-every", value, &options->unplug_every_s);
     case OPTION_UNPLUG_FOR:
-        return parse_seconds("unplug-for", value, &wishes->unplug_for_s);
+        return parse_seconds("unplug-for", value, &options->unplug_for_s);
     case OPTION_CONTROL:
-        wishes->control = true;
+        options->control = true;
         return strcmp(value, "-") == 0 ? STATUS_OK
                                        : usage("control", value, "\"-\" (standard input)");
     case OPTION_TRUTH:
-        wishes->truth_path = value;
+        options->truth_path = value;
         return STATUS_OK;
     case OPTION_JSON:
-        wishes->json = true;
+        options->json = true;
         return STATUS_OK;
     default:
-        return take_load_option(wishes, key, value);
+        return take_load_option(options, key, value);
     }
 }
 
-static enum status settle_load(struct wishes *wishes)
+static enum status settle_load(struct options *options)
 {
-    struct load_options *load = &wishes->load;
-    bool constant_given = wishes->current_given || wishes->power_given;
-    if (!wishes->load_named && constant_given)
+    struct load_options *load = &options->load;
+    bool constant_given = options->current_given || options->power_given;
+    if (!options->load_named && constant_given)
         load->profile = LOAD_CONSTANT;
     if (constant_given && load->profile != LOAD_CONSTANT)
         return usage("load", load_profile_name(load->profile), "no --current or --power with it");
-    double voltage = wishes->voltage_given ? load->constant.voltage_v : 230;
+    double voltage = options->voltage_given ? load->constant.voltage_v : 230;
     load->constant.voltage_v = voltage;
     bool nominal = voltage >= 90 && voltage <= 300; /* else a later profile has the usual one */
     if (load->profile != LOAD_CONSTANT && !nominal)
         return usage("load", load_profile_name(load->profile),
                      "a --voltage from 90 to 300 with it");
     load->nominal_voltage_v = nominal ? voltage : 230;
-    load->nominal_frequency_hz = load->constant.frequency_hz = wishes->frequency_hz;
-    if (!wishes->power_given)
+    load->nominal_frequency_hz = load->constant.frequency_hz = options->frequency_hz;
+    if (!options->power_given)
         load->constant.power_w = voltage * load->constant.current_a;
-    if (!wishes->current_given && voltage > 0)
+    if (!options->current_given && voltage > 0)
         load->constant.current_a = fabs(load->constant.power_w) / voltage;
     return STATUS_OK;
 }
 
-static enum status settle(struct wishes *wishes)
+static enum status settle(struct options *options)
 {
-    enum status status = settle_load(wishes);
+    enum status status = settle_load(options);
     if (status != STATUS_OK)
         return status;
-    if ((wishes->unplug_every_s > 0) != (wishes->unplug_for_s > 0)) {
+    if ((options->unplug_every_s > 0) != (options->unplug_for_s > 0)) {
         (void)fprintf(stderr, "bl2mqtt " NAME ": Give --unplug-every and --unplug-for together.\n");
         return STATUS_USAGE;
     }
-    struct simulator_meter_options *meter = &wishes->meter;
+    struct simulator_meter_options *meter = &options->meter;
     if (meter->chip_count == 0)
         meter->chip_count = 1; /* at address 0 */
     for (size_t i = 0; i < meter->chip_count; i++) {
         struct simulator_meter_chip *one = &meter->chips[i];
         unsigned address = one->chip.address;
-        one->chip = wishes->chip;
+        one->chip = options->chip;
         one->chip.address = address;
-        one->chip.seed = wishes->seed + address;
-        one->load = wishes->load;
-        one->load.seed = wishes->seed + address;
-        one->faults = wishes->faults;
+        one->chip.seed = options->seed + address;
+        one->load = options->load;
+        one->load.seed = options->seed + address;
+        one->faults = options->faults;
     }
     return STATUS_OK;
 }
 
 /* *done: --help was asked for and given. */
-static enum status parse_arguments(int argc, char **argv, struct wishes *wishes, bool *done)
+static enum status parse_arguments(int argc, char **argv, struct options *options, bool *done)
 {
     int key;
     while ((key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
@@ -309,13 +309,13 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
         }
         if (key == '?')
             return command_bad_option(NAME);
-        enum status status = take_option(wishes, key, optarg);
+        enum status status = take_option(options, key, optarg);
         if (status != STATUS_OK)
             return status;
     }
     if (optind < argc)
         return command_extra_word(NAME, argv[optind]);
-    return settle(wishes);
+    return settle(options);
 }
 
 /* ---- running ---- */
@@ -323,7 +323,7 @@ static enum status parse_arguments(int argc, char **argv, struct wishes *wishes,
 struct session {
     struct simulation simulation;
     uv_timer_t truth_timer, unplug_timer;
-    const struct wishes *wishes;
+    const struct options *options;
     struct simulator_meter *meter;
 };
 
@@ -338,8 +338,8 @@ static void write_truth(struct session *session)
     json_t *document = console_truth(session->meter);
     char *text memory_auto = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(document);
-    if (text != NULL &&
-        simulation_write_file(session->wishes->truth_path, text, strlen(text), &error) == STATUS_OK)
+    if (text != NULL && simulation_write_file(session->options->truth_path, text, strlen(text),
+                                              &error) == STATUS_OK)
         return;
     if (session->simulation.status != STATUS_OK)
         return; /* was said */
@@ -376,8 +376,8 @@ static void on_unplug_timer(uv_timer_t *timer)
         pull_out(session);
     else
         plug_in(session);
-    const struct wishes *wishes = session->wishes;
-    double next_s = plugged ? wishes->unplug_for_s : wishes->unplug_every_s;
+    const struct options *options = session->options;
+    double next_s = plugged ? options->unplug_for_s : options->unplug_every_s;
     (void)uv_timer_start(timer, on_unplug_timer, (uint64_t)(next_s * 1000), 0);
 }
 
@@ -419,7 +419,7 @@ static void obey(void *context, char *line)
 static json_t *start_document(struct session *session)
 {
     json_t *chips = json_array();
-    const struct simulator_meter_options *meter = &session->wishes->meter;
+    const struct simulator_meter_options *meter = &session->options->meter;
     for (size_t i = 0; i < meter->chip_count; i++) {
         const struct chip_options *chip = &meter->chips[i].chip;
         json_t *one =
@@ -435,11 +435,11 @@ static json_t *start_document(struct session *session)
 
 static void announce(struct session *session)
 {
-    if (session->wishes->json) {
+    if (session->options->json) {
         simulation_print(&session->simulation, start_document(session));
         return;
     }
-    const struct simulator_meter_options *meter = &session->wishes->meter;
+    const struct simulator_meter_options *meter = &session->options->meter;
     (void)printf("Port: %s\n", simulator_meter_port(session->meter));
     if (meter->link != NULL)
         (void)printf("Link: %s\n", meter->link);
@@ -453,32 +453,32 @@ static void announce(struct session *session)
 
 static void start_handles(struct session *session)
 {
-    const struct wishes *wishes = session->wishes;
+    const struct options *options = session->options;
     uv_loop_t *loop = &session->simulation.loop;
     (void)uv_timer_init(loop, &session->truth_timer);
     (void)uv_timer_init(loop, &session->unplug_timer);
     session->truth_timer.data = session->unplug_timer.data = session;
-    if (wishes->truth_path != NULL)
+    if (options->truth_path != NULL)
         (void)uv_timer_start(&session->truth_timer, on_truth_timer, 0, TRUTH_INTERVAL_MS);
-    if (wishes->unplug_every_s > 0)
+    if (options->unplug_every_s > 0)
         (void)uv_timer_start(&session->unplug_timer, on_unplug_timer,
-                             (uint64_t)(wishes->unplug_every_s * 1000), 0);
+                             (uint64_t)(options->unplug_every_s * 1000), 0);
 }
 
 static enum status run_session(struct session *session)
 {
     struct simulation *simulation = &session->simulation;
     struct error error = {""};
-    enum status status =
-        simulator_meter_create(&simulation->loop, &session->wishes->meter, &session->meter, &error);
+    enum status status = simulator_meter_create(&simulation->loop, &session->options->meter,
+                                                &session->meter, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
     start_handles(session);
     announce(session);
-    if (session->wishes->control)
+    if (session->options->control)
         simulation_control(simulation, obey, session);
     simulation_run(simulation);
-    if (session->wishes->truth_path != NULL)
+    if (session->options->truth_path != NULL)
         write_truth(session);
     simulator_meter_close(session->meter);
     return simulation->status;
@@ -487,7 +487,7 @@ static enum status run_session(struct session *session)
 enum status command_simulate_meter(const struct command_context *context, int argc, char **argv)
 {
     (void)context;
-    struct wishes wishes = {
+    struct options options = {
         .chip = {.pin_baud = 4800,
                  .counts_per_volt = 15883.3,
                  .counts_per_ampere = 128118.9,
@@ -498,11 +498,11 @@ enum status command_simulate_meter(const struct command_context *context, int ar
         .seed = 1,
     };
     bool done = false;
-    enum status status = parse_arguments(argc, argv, &wishes, &done);
+    enum status status = parse_arguments(argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
     struct session *session memory_auto = memory_new(1, sizeof *session);
-    session->wishes = &wishes;
+    session->options = &options;
     struct error error = {""};
     status = simulation_open(&session->simulation, NAME, &error);
     if (status != STATUS_OK)

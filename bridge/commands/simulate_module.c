@@ -33,7 +33,7 @@
 
 /* ---- what was asked for ---- */
 
-struct wishes {
+struct options {
     struct module_options module;
     struct module_contents_options contents;
     struct module_port_options port;
@@ -97,7 +97,7 @@ static bool parse_whole(const char *text, int64_t low, int64_t high, int64_t *va
     return number_parse_whole(text, strlen(text), low, high, value);
 }
 
-static enum status parse_fault(struct wishes *wishes, const char *text)
+static enum status parse_fault(struct options *options, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals - text >= 64)
@@ -106,7 +106,7 @@ static enum status parse_fault(struct wishes *wishes, const char *text)
     memcpy(name, text, (size_t)(equals - text));
     name[equals - text] = '\0';
     struct error error = {""};
-    enum status status = module_fault_set(&wishes->faults, name, equals + 1, &error);
+    enum status status = module_fault_set(&options->faults, name, equals + 1, &error);
     return status == STATUS_OK ? STATUS_OK : fail(status, &error);
 }
 
@@ -157,135 +157,135 @@ static const struct option option_table[] = {
 
 /* Options about the module itself. --chip was taken in a scan of its own: the faults' defaults hang
  * on it. */
-static enum status take_module_option(struct wishes *wishes, int key, const char *value)
+static enum status take_module_option(struct options *options, int key, const char *value)
 {
     int64_t number = 0;
     switch (key) {
     case OPTION_FLASH_SIZE:
         if (!parse_whole(value, FLASH_SIZE_MIN, FLASH_SIZE_MAX, &number) || number % NOR_BLOCK != 0)
             return usage("flash-size", value, "a multiple of 65536 from 2097152 to 16777216");
-        wishes->module.flash_size = (uint32_t)number;
+        options->module.flash_size = (uint32_t)number;
         return STATUS_OK;
     case OPTION_STATUS:
         if (!parse_whole(value, 0, 0xFFFFFF, &number))
             return usage("status", value, "a number from 0 to 0xFFFFFF");
-        wishes->module.status = (uint32_t)number;
+        options->module.status = (uint32_t)number;
         return STATUS_OK;
     case OPTION_BOOT_VERSION:
         if (strlen(value) > 16)
             return usage("boot-version", value, "at most 16 characters");
-        wishes->module.boot_version = value;
+        options->module.boot_version = value;
         return STATUS_OK;
     case OPTION_UNKNOWN_BOOTLOADER:
-        wishes->contents.unknown_bootloader = true;
+        options->contents.unknown_bootloader = true;
         return STATUS_OK;
     case OPTION_CONTENTS:
-        return module_contents_parse(value, &wishes->contents.kind)
+        return module_contents_parse(value, &options->contents.kind)
                    ? STATUS_OK
                    : usage("contents", value, "vendor, openbeken or blank");
     case OPTION_SEED:
         if (!parse_whole(value, 0, INT64_MAX, &number))
             return usage("seed", value, "a whole number");
-        wishes->module.seed = wishes->contents.seed = (uint64_t)number;
+        options->module.seed = options->contents.seed = (uint64_t)number;
         return STATUS_OK;
     case OPTION_FAULT:
-        return parse_fault(wishes, value);
+        return parse_fault(options, value);
     default:
         return STATUS_OK;
     }
 }
 
-static enum status take_option(struct wishes *wishes, int key, const char *value)
+static enum status take_option(struct options *options, int key, const char *value)
 {
     double seconds = 0;
     switch (key) {
     case OPTION_LINK:
-        wishes->port.link = value;
+        options->port.link = value;
         return STATUS_OK;
     case OPTION_FLASH:
-        wishes->flash_path = value;
+        options->flash_path = value;
         return STATUS_OK;
     case OPTION_VAULT:
-        wishes->vault_path = value;
+        options->vault_path = value;
         return STATUS_OK;
     case OPTION_SPEED:
-        return number_parse_double(value, strlen(value), 0.1, 1000, &wishes->port.speed)
+        return number_parse_double(value, strlen(value), 0.1, 1000, &options->port.speed)
                    ? STATUS_OK
                    : usage("speed", value, "a factor from 0.1 to 1000");
     case OPTION_RESET_EVERY:
         if (!number_parse_double(value, strlen(value), 0, 86400, &seconds))
             return usage("reset-every", value, "seconds from 0 to 86400");
-        wishes->port.power_cycle_ms = (int64_t)(seconds * 1000);
+        options->port.power_cycle_ms = (int64_t)(seconds * 1000);
         return STATUS_OK;
     case OPTION_POWER_CYCLE_ON_OPEN:
-        wishes->port.power_cycle_on_open = true;
+        options->port.power_cycle_on_open = true;
         return STATUS_OK;
     case OPTION_CONTROL:
-        wishes->control = true;
+        options->control = true;
         return strcmp(value, "-") == 0 ? STATUS_OK
                                        : usage("control", value, "\"-\" (standard input)");
     case OPTION_STATS:
-        wishes->stats_path = value;
+        options->stats_path = value;
         return STATUS_OK;
     case OPTION_ON_BOOT:
-        wishes->on_boot = value;
+        options->on_boot = value;
         return STATUS_OK;
     case OPTION_JSON:
-        wishes->json = true;
+        options->json = true;
         return STATUS_OK;
     default:
-        return take_module_option(wishes, key, value);
+        return take_module_option(options, key, value);
     }
 }
 
-static enum status find_chip(int argc, char **argv, struct wishes *wishes)
+static enum status find_chip(int argc, char **argv, struct options *options)
 {
     int key;
     opterr = 0;
     while ((key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
-        if (key == OPTION_CHIP && !module_chip_parse(optarg, &wishes->module.chip))
+        if (key == OPTION_CHIP && !module_chip_parse(optarg, &options->module.chip))
             return usage("chip", optarg, "BK7231N, BK7231T or BK7231M");
     }
     opterr = 1;
     optind = 0; /* glibc: start a new scan */
-    wishes->contents.chip = wishes->module.chip;
-    module_faults_default(wishes->module.chip, &wishes->faults);
+    options->contents.chip = options->module.chip;
+    module_faults_default(options->module.chip, &options->faults);
     return STATUS_OK;
 }
 
 /* *done: --help was asked for and given. */
-static enum status parse_arguments(int argc, char **argv, struct wishes *wishes, bool *done)
+static enum status parse_arguments(int argc, char **argv, struct options *options, bool *done)
 {
-    enum status status = find_chip(argc, argv, wishes);
+    enum status status = find_chip(argc, argv, options);
     int key;
     while (status == STATUS_OK && (key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
         if (key == OPTION_HELP) {
-            print_help(&wishes->faults);
+            print_help(&options->faults);
             *done = true;
             return STATUS_OK;
         }
         if (key == '?')
             return command_bad_option(NAME);
-        status = take_option(wishes, key, optarg);
+        status = take_option(options, key, optarg);
     }
     if (status == STATUS_OK && optind < argc)
         return command_extra_word(NAME, argv[optind]);
-    if (status == STATUS_OK && wishes->on_boot != NULL && wishes->flash_path == NULL)
-        return usage("on-boot", wishes->on_boot, "--flash FILE too, which the program is to read");
-    wishes->module.window_scale = wishes->port.speed;
+    if (status == STATUS_OK && options->on_boot != NULL && options->flash_path == NULL)
+        return usage("on-boot", options->on_boot, "--flash FILE too, which the program is to read");
+    options->module.window_scale = options->port.speed;
     return status;
 }
 
 /* ---- files ---- */
 
-static enum status make_contents(const struct wishes *wishes, uint8_t *flash, size_t size,
+static enum status make_contents(const struct options *options, uint8_t *flash, size_t size,
                                  struct error *error)
 {
-    module_contents_fill(&wishes->contents, flash, size);
-    if (wishes->flash_path != NULL) {
+    module_contents_fill(&options->contents, flash, size);
+    if (options->flash_path != NULL) {
         char *stored memory_auto = NULL;
         size_t length = 0;
-        enum status status = file_read(wishes->flash_path, size, &stored, &length, error);
+        enum status status = file_read(options->flash_path, size, &stored, &length, error);
         if (status != STATUS_OK && status != STATUS_NO_ANSWER) /* which is made at the end */
             return status;
         if (status == STATUS_OK) {
@@ -293,11 +293,11 @@ static enum status make_contents(const struct wishes *wishes, uint8_t *flash, si
             memcpy(flash, stored, length);
         }
     }
-    if (wishes->vault_path == NULL)
+    if (options->vault_path == NULL)
         return STATUS_OK;
     char *vault memory_auto = NULL;
     size_t length = 0;
-    enum status status = file_read(wishes->vault_path, VAULT_SIZE_MAX, &vault, &length, error);
+    enum status status = file_read(options->vault_path, VAULT_SIZE_MAX, &vault, &length, error);
     if (status == STATUS_OK)
         memcpy(flash + VAULT_ADDRESS, vault, length);
     return status == STATUS_NO_ANSWER ? STATUS_FAILED : status;
@@ -310,7 +310,7 @@ struct session {
     uv_timer_t stats_timer, boot_timer;
     uint64_t boots_seen;
     pid_t application; /* 0: none runs */
-    const struct wishes *wishes;
+    const struct options *options;
     struct log *log;
     struct module *module;
     struct module_port *port;
@@ -318,14 +318,14 @@ struct session {
 
 static enum status write_stats(struct session *session, struct error *error)
 {
-    if (session->wishes->stats_path == NULL)
+    if (session->options->stats_path == NULL)
         return STATUS_OK;
     json_t *document = module_stats(session->module);
     char *text memory_auto = json_dumps(document, JSON_INDENT(2));
     json_decref(document);
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "The statistics cannot be put into words.");
-    return simulation_write_file(session->wishes->stats_path, text, strlen(text), error);
+    return simulation_write_file(session->options->stats_path, text, strlen(text), error);
 }
 
 static enum status store_flash(struct session *session, const char *path, struct error *error)
@@ -382,11 +382,11 @@ static enum status spawn(const char *program, const char *file, pid_t *pid, stru
 
 static void start_application(struct session *session)
 {
-    const struct wishes *wishes = session->wishes;
+    const struct options *options = session->options;
     struct error error = {""};
-    enum status status = store_flash(session, wishes->flash_path, &error);
+    enum status status = store_flash(session, options->flash_path, &error);
     if (status == STATUS_OK)
-        status = spawn(wishes->on_boot, wishes->flash_path, &session->application, &error);
+        status = spawn(options->on_boot, options->flash_path, &session->application, &error);
     if (status != STATUS_OK)
         (void)fail(status, &error);
 }
@@ -479,70 +479,70 @@ static void obey(void *context, char *line)
 
 static void announce(struct session *session)
 {
-    const struct wishes *wishes = session->wishes;
+    const struct options *options = session->options;
     const char *tty = module_port_tty(session->port);
-    const char *link = wishes->port.link;
-    if (!wishes->json) {
+    const char *link = options->port.link;
+    if (!options->json) {
         (void)printf("%s\n", link != NULL ? link : tty);
         (void)fflush(stdout);
         return;
     }
     uint8_t mac[6];
     char mac_text[18];
-    module_contents_mac(wishes->contents.seed, mac);
+    module_contents_mac(options->contents.seed, mac);
     (void)snprintf(mac_text, sizeof mac_text, "%02X:%02X:%02X:%02X:%02X:%02X", mac[0], mac[1],
                    mac[2], mac[3], mac[4], mac[5]);
     simulation_print(&session->simulation,
                      json_pack("{s:s, s:s?, s:s, s:s}", "port", tty, "link", link, "chip",
-                               module_chip_name(wishes->module.chip), "mac", mac_text));
+                               module_chip_name(options->module.chip), "mac", mac_text));
 }
 
 static enum status run(struct session *session, struct error *error)
 {
-    const struct wishes *wishes = session->wishes;
+    const struct options *options = session->options;
     struct simulation *simulation = &session->simulation;
     enum status status =
-        module_port_open(&simulation->loop, session->module, &wishes->port, &session->port, error);
+        module_port_open(&simulation->loop, session->module, &options->port, &session->port, error);
     if (status != STATUS_OK)
         return status;
     session->stats_timer.data = session;
     (void)uv_timer_init(&simulation->loop, &session->stats_timer);
-    if (wishes->stats_path != NULL)
+    if (options->stats_path != NULL)
         (void)uv_timer_start(&session->stats_timer, on_stats_timer, STATS_INTERVAL_MS,
                              STATS_INTERVAL_MS);
     session->boot_timer.data = session;
     (void)uv_timer_init(&simulation->loop, &session->boot_timer);
-    if (wishes->on_boot != NULL)
+    if (options->on_boot != NULL)
         (void)uv_timer_start(&session->boot_timer, on_boot_timer, BOOT_INTERVAL_MS,
                              BOOT_INTERVAL_MS);
     announce(session);
-    if (wishes->control)
+    if (options->control)
         simulation_control(simulation, obey, session);
     simulation_run(simulation);
     end_application(session);
     status = write_stats(session, error);
-    if (status == STATUS_OK && wishes->flash_path != NULL)
-        status = store_flash(session, wishes->flash_path, error);
+    if (status == STATUS_OK && options->flash_path != NULL)
+        status = store_flash(session, options->flash_path, error);
     module_port_close(session->port);
     return status == STATUS_OK ? simulation->status : status;
 }
 
-static enum status simulate(struct wishes *wishes, struct error *error)
+static enum status simulate(struct options *options, struct error *error)
 {
     struct session *session memory_auto = memory_new(1, sizeof *session);
-    size_t size = wishes->module.flash_size;
+    size_t size = options->module.flash_size;
     uint8_t *contents memory_auto = memory_new(size, 1);
-    enum status status = make_contents(wishes, contents, size, error);
+    enum status status = make_contents(options, contents, size, error);
     if (status != STATUS_OK)
         return status;
     status = simulation_open(&session->simulation, NAME, error);
     if (status != STATUS_OK)
         return status;
     session->log = log_create(LOG_LEVEL_INFO);
-    wishes->port.log = session->log;
-    wishes->module.contents = contents;
-    session->wishes = wishes;
-    session->module = module_create(&wishes->module, &wishes->faults, 0);
+    options->port.log = session->log;
+    options->module.contents = contents;
+    session->options = options;
+    session->module = module_create(&options->module, &options->faults, 0);
     status = run(session, error);
     simulation_close(&session->simulation);
     module_free(session->module);
@@ -553,17 +553,17 @@ static enum status simulate(struct wishes *wishes, struct error *error)
 enum status command_simulate_module(const struct command_context *context, int argc, char **argv)
 {
     (void)context;
-    struct wishes wishes = {
+    struct options options = {
         .module = {.chip = MODULE_BK7231N, .flash_size = FLASH_SIZE_MIN, .status = 0x7C, .seed = 1},
         .contents = {.kind = MODULE_CONTENTS_VENDOR, .seed = 1},
         .port = {.speed = 1, .power_cycle_ms = 2000},
     };
     bool done = false;
-    enum status status = parse_arguments(argc, argv, &wishes, &done);
+    enum status status = parse_arguments(argc, argv, &options, &done);
     if (status != STATUS_OK || done)
         return status;
     struct error error = {""};
-    status = simulate(&wishes, &error);
+    status = simulate(&options, &error);
     if (status != STATUS_OK && error.text[0] != '\0')
         (void)fail(status, &error);
     return status;

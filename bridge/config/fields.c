@@ -158,7 +158,7 @@ const struct field fields[] = {
      .meaning = "Every reading as it was measured."},
     {IN_FILE(history.keep_minute_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.minute", .initial = "2y",
-     .meaning = "Minutes: least, mean and greatest value, energy."},
+     .meaning = "Minutes: least, mean and maximum value, energy."},
     {IN_FILE(history.keep_hour_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
      .meaning =
@@ -269,9 +269,8 @@ const struct field fields[] = {
      .meaning = "Nominal voltage at the meter."},
     {IN_DEVICE(max_current_a), .type = FIELD_NUMBER, .low = 0.1, .high = 5000,
      .path = "mains.max_current", .unit = "A", .drivers = FOR_ALL, .initial = "80",
-     .meaning =
-         "The greatest current possible (clamp or main fuse). Energy that would need more is "
-         "not believed."},
+     .meaning = "The maximum current possible (clamp or main fuse). Energy that would need more is "
+                "not believed."},
     {.scope = SCOPE_DEVICE,
      .type = FIELD_CHANNELS,
      .path = "channels",
@@ -349,7 +348,7 @@ const struct field fields[] = {
      .initial = "[readings]",
      .meaning =
          "What it gets: every reading, and minutes, quarters of an hour and days put together "
-         "(least, mean and greatest values, energy), each as soon as it is over. Minutes are a "
+         "(least, mean and maximum values, energy), each as soon as it is over. Minutes are a "
          "sixtieth of the readings."},
     {IN_SINK(interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = HOUR, .path = "interval",
      .initial = "10s", .meaning = "How often what is new is sent."},

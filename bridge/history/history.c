@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/history.h"
 
-#include "bridge/history/channels.h"
-#include "bridge/history/database.h"
 #include "bridge/history/queue.h"
+#include "bridge/history/store/channels.h"
+#include "bridge/history/store/database.h"
 #include "bridge/history/writer.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -100,15 +100,17 @@ enum status history_measured(struct history *history, unsigned number,
                      "the history is written again.");
 }
 
-enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
+enum status history_recalibrate(struct history *history,
+                                const struct history_recalibration *request,
                                 struct history_recalibrated *done, struct error *error)
 {
-    return writer_recalibrate(history->writer, wish, done, error);
+    return writer_recalibrate(history->writer, request, done, error);
 }
 
-bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish)
+bool history_recalibration_begin(struct history *history,
+                                 const struct history_recalibration *request)
 {
-    return writer_recalibration_begin(history->writer, wish);
+    return writer_recalibration_begin(history->writer, request);
 }
 
 bool history_recalibration_end(struct history *history, enum status *status,

@@ -52,7 +52,7 @@ struct history;
  * Opens (creating, migrating, checking after an unclean stop) on the calling thread, before any
  * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm).
  * The newest sound copy (backup.h) takes its place; without one, what can still be read of channels
- * and totals is carried over into a fresh file. Totals are the greatest that any of these and
+ * and totals is carried over into a fresh file. Totals are the maximum that any of these and
  * PATH.totals.json have; history_health tells. Fails only when no database can be had at all:
  * STATUS_USAGE, with what to do (folder missing or not writable, file of a newer version), or
  * STATUS_FAILED, with which trying again may help (another process has it, a service that a hanging
@@ -101,17 +101,19 @@ enum status history_measured(struct history *history, unsigned number,
                              struct error *error);
 
 /** Corrects the past at once; only before history_start. */
-enum status history_recalibrate(struct history *history, const struct history_recalibration *wish,
+enum status history_recalibrate(struct history *history,
+                                const struct history_recalibration *request,
                                 struct history_recalibrated *done, struct error *error);
 
 /** What that would do to the file at path, which stays as it is whatever its state: it is not opened as
- *  a service would. wish->dry_run is taken for granted. STATUS_USAGE also: of an older version. */
-enum status history_recalibrate_try(const char *path, const struct history_recalibration *wish,
+ *  a service would. request->dry_run is taken for granted. STATUS_USAGE also: of an older version. */
+enum status history_recalibrate_try(const char *path, const struct history_recalibration *request,
                                     struct history_recalibrated *done, struct error *error);
 
 /** history_recalibrate while the writer runs: it does it after what was put so far, and wakes the owner. False if
  *  another one has not ended yet. */
-bool history_recalibration_begin(struct history *history, const struct history_recalibration *wish);
+bool history_recalibration_begin(struct history *history,
+                                 const struct history_recalibration *request);
 
 /** True once when it is done. Then give done->adjustment to the meter of channel done->number before
  *  anything else is put (unless it was a dry run or failed). */
@@ -176,7 +178,7 @@ struct history_health {
     bool clock_awaited;
     int64_t clock_released_boot_ms; /**< when those that waited got their stamps; 0: none did */
     char problem[256];              /**< a sentence, "" when healthy */
-    char set_aside[256];            /**< path of the damaged file that was set aside last, or "" */
+    char quarantined[256];          /**< path of the damaged file that was set aside last, or "" */
     char restored[256]; /**< path of the copy that the history goes on from since then, or "" */
 };
 void history_health(struct history *history, struct history_health *health);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/recalibrate.h"
 
-#include "bridge/history/conversion.h"
 #include "bridge/history/history.h"
-#include "bridge/history/reader.h"
-#include "bridge/history/rows.h"
-#include "bridge/history/sql.h"
-#include "bridge/history/tiles.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/conversion.h"
+#include "bridge/history/query/reader.h"
+#include "bridge/history/query/segments.h"
+#include "bridge/history/query/time_text.h"
+#include "bridge/history/store/rows.h"
+#include "bridge/history/store/sql.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -15,10 +15,10 @@
 
 struct work {
     sqlite3 *db;
-    struct roller *roller;
-    const struct history_recalibration *wish;
+    struct rollup_writer *rollups;
+    const struct history_recalibration *request;
     struct history_recalibrated *done;
-    struct tiles *tiles;
+    struct segments *segments;
     struct conversion conversion;
     enum reading_kind kind;
     int64_t last_ms; /* of the channel's readings */
@@ -52,7 +52,7 @@ static int sum_until(struct work *work, int64_t until_ms, struct sum *sum)
 {
     *sum =
         (struct sum){.work = work, .converted = {.number = work->done->number, .kind = work->kind}};
-    int code = tiles_walk(work->tiles, 0, until_ms, ROLLUP_DAY, add_row, sum);
+    int code = segments_walk(work->segments, 0, until_ms, ROLLUP_DAY, add_row, sum);
     /* What holds from there on decides what the sum goes on with. */
     return code == SQLITE_OK ? conversion_at(&work->conversion, &sum->converted, until_ms) : code;
 }
@@ -74,8 +74,8 @@ static sqlite3_stmt *numbers_of(struct work *work, int *code)
         "SELECT number, kind FROM channel WHERE device = ?1 AND channel = ?2 ORDER BY number", -1,
         &statement, NULL);
     if (*code == SQLITE_OK) {
-        (void)sqlite3_bind_text(statement, 1, work->wish->device, -1, SQLITE_STATIC);
-        (void)sqlite3_bind_text(statement, 2, work->wish->channel, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 1, work->request->device, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 2, work->request->channel, -1, SQLITE_STATIC);
     }
     return statement;
 }
@@ -84,7 +84,7 @@ static sqlite3_stmt *numbers_of(struct work *work, int *code)
 static int choose_number(struct work *work, int64_t since_ms, int64_t until_ms, int *found)
 {
     bool *seen memory_auto = memory_new(CHANNEL_NUMBER_MAX + 1, sizeof *seen);
-    int code = tiles_walk(work->tiles, since_ms, until_ms, ROLLUP_DAY, mark_number, seen);
+    int code = segments_walk(work->segments, since_ms, until_ms, ROLLUP_DAY, mark_number, seen);
     *found = 0;
     if (code != SQLITE_OK)
         return code;
@@ -109,7 +109,7 @@ static enum status fail(struct work *work, int code)
 
 static enum status find_number(struct work *work, int64_t since_ms, int64_t until_ms)
 {
-    const struct history_recalibration *wish = work->wish;
+    const struct history_recalibration *request = work->request;
     int found = 0;
     int code = choose_number(work, since_ms, until_ms, &found);
     if (code != SQLITE_OK)
@@ -120,11 +120,11 @@ static enum status find_number(struct work *work, int64_t since_ms, int64_t unti
         return error_set(work->error, STATUS_USAGE,
                          "The history has no readings of channel %.60s of device %.60s in that "
                          "time.",
-                         wish->channel, wish->device);
+                         request->channel, request->device);
     return error_set(work->error, STATUS_USAGE,
                      "Channel %.60s of device %.60s was read by two kinds of source in that time, "
                      "which have different factors. Recalibrate the time of each by itself.",
-                     wish->channel, wish->device);
+                     request->channel, request->device);
 }
 
 /* ---- the correction ---- */
@@ -132,13 +132,13 @@ static enum status find_number(struct work *work, int64_t since_ms, int64_t unti
 /* The end is not after the last reading: what comes is measured with the factors in use. */
 static enum status find_span(struct work *work)
 {
-    const struct history_recalibration *wish = work->wish;
+    const struct history_recalibration *request = work->request;
     struct history_recalibrated *done = work->done;
     int64_t last = 0;
     int code = sql_integer(work->db, "SELECT coalesce(max(key), 0) FROM reading", &last);
     work->last_ms = rows_key_ms(last);
-    done->since_ms = wish->since_ms < 0 ? 0 : wish->since_ms;
-    done->until_ms = wish->until_ms <= work->last_ms ? wish->until_ms : work->last_ms + 1;
+    done->since_ms = request->since_ms < 0 ? 0 : request->since_ms;
+    done->until_ms = request->until_ms <= work->last_ms ? request->until_ms : work->last_ms + 1;
     if (code == SQLITE_OK && done->since_ms >= done->until_ms)
         return error_set(work->error, STATUS_USAGE,
                          "There are no readings in that time: it ends before it begins, or begins "
@@ -146,9 +146,9 @@ static enum status find_span(struct work *work)
     int64_t since_ms = done->since_ms;
     int64_t until_ms = done->until_ms;
     if (code == SQLITE_OK)
-        code = roller_round(work->roller, since_ms, &done->since_ms);
+        code = rollup_writer_round(work->rollups, since_ms, &done->since_ms);
     if (code == SQLITE_OK && until_ms <= work->last_ms)
-        code = roller_round(work->roller, until_ms, &done->until_ms);
+        code = rollup_writer_round(work->rollups, until_ms, &done->until_ms);
     done->rounded = done->since_ms != since_ms || done->until_ms != until_ms;
     if (code != SQLITE_OK)
         return fail(work, code);
@@ -168,7 +168,7 @@ static int read_named(struct work *work, struct calibration *factors, bool *foun
                                   "WHERE id = ?1 AND channel = ?2",
                                   -1, &statement, NULL);
     if (code == SQLITE_OK) {
-        (void)sqlite3_bind_int64(statement, 1, work->wish->calibration_id);
+        (void)sqlite3_bind_int64(statement, 1, work->request->calibration_id);
         (void)sqlite3_bind_int64(statement, 2, work->done->number);
         code = sqlite3_step(statement);
     }
@@ -185,8 +185,8 @@ static int read_named(struct work *work, struct calibration *factors, bool *foun
 
 static enum status find_factors(struct work *work, struct calibration *factors)
 {
-    *factors = work->wish->factors;
-    if (work->wish->calibration_id == 0)
+    *factors = work->request->factors;
+    if (work->request->calibration_id == 0)
         return STATUS_OK;
     bool found;
     int code = read_named(work, factors, &found);
@@ -195,7 +195,7 @@ static enum status find_factors(struct work *work, struct calibration *factors)
     if (!found)
         return error_set(work->error, STATUS_USAGE,
                          "The channel has no calibration number %lld in that time.",
-                         (long long)work->wish->calibration_id);
+                         (long long)work->request->calibration_id);
     return STATUS_OK;
 }
 
@@ -269,8 +269,8 @@ static int read_last(struct work *work, bool *found)
         "AND undone_ms IS NULL ORDER BY recalibration.id DESC LIMIT 1",
         -1, &statement, NULL);
     if (code == SQLITE_OK) {
-        (void)sqlite3_bind_text(statement, 1, work->wish->device, -1, SQLITE_STATIC);
-        (void)sqlite3_bind_text(statement, 2, work->wish->channel, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 1, work->request->device, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 2, work->request->channel, -1, SQLITE_STATIC);
         code = sqlite3_step(statement);
     }
     if (code == SQLITE_ROW) {
@@ -299,7 +299,7 @@ static enum status find_last(struct work *work)
     if (!found)
         return error_set(work->error, STATUS_USAGE,
                          "There is no recalibration of channel %.60s of device %.60s to undo.",
-                         work->wish->channel, work->wish->device);
+                         work->request->channel, work->request->device);
     return STATUS_OK;
 }
 
@@ -354,8 +354,8 @@ static int read_total(struct work *work, unsigned *number, struct stored_total *
         "ORDER BY counter_wall_ms DESC LIMIT 1",
         -1, &statement, NULL);
     if (code == SQLITE_OK) {
-        (void)sqlite3_bind_text(statement, 1, work->wish->device, -1, SQLITE_STATIC);
-        (void)sqlite3_bind_text(statement, 2, work->wish->channel, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 1, work->request->device, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 2, work->request->channel, -1, SQLITE_STATIC);
         code = sqlite3_step(statement);
     }
     if (code == SQLITE_ROW) {
@@ -478,11 +478,11 @@ static void describe(const struct work *work, char *buffer, size_t size)
     const struct history_recalibrated *done = work->done;
     struct text text;
     text_init(&text, buffer, size);
-    text_append(&text, work->wish->undo ? "The recalibration from " : "Recalibrated from ");
+    text_append(&text, work->request->undo ? "The recalibration from " : "Recalibrated from ");
     time_text_append(&text, done->since_ms);
     text_append(&text, " to ");
     time_text_append(&text, done->until_ms);
-    text_append(&text, work->wish->undo ? " was undone:" : ":");
+    text_append(&text, work->request->undo ? " was undone:" : ":");
     append_kwh(&text, "energy", done->imported_before_uwh, done->imported_after_uwh);
     append_kwh(&text, "total", done->total_imported_before_uwh, done->total_imported_after_uwh);
     text_append(&text, " held ");
@@ -519,15 +519,15 @@ static int put_event(struct work *work)
 static int change(struct work *work, const struct calibration *factors)
 {
     const struct history_recalibrated *done = work->done;
-    if (work->wish->undo) {
+    if (work->request->undo) {
         int code = mark_undone(work);
-        return code == SQLITE_OK ? roller_changed(work->roller, done->since_ms) : code;
+        return code == SQLITE_OK ? rollup_writer_changed(work->rollups, done->since_ms) : code;
     }
     int code = insert(work, factors);
     if (code == SQLITE_OK)
-        code = roller_cut(work->roller, done->number, done->since_ms);
+        code = rollup_writer_cut(work->rollups, done->number, done->since_ms);
     if (code == SQLITE_OK)
-        code = roller_cut(work->roller, done->number, done->until_ms);
+        code = rollup_writer_cut(work->rollups, done->number, done->until_ms);
     return code;
 }
 
@@ -547,10 +547,10 @@ static void compare(struct work *work, const struct view *before, const struct v
 static enum status carry_out(struct work *work)
 {
     struct calibration factors = {0};
-    enum status status = work->wish->undo ? find_last(work) : find_span(work);
-    if (status == STATUS_OK && !work->wish->undo)
+    enum status status = work->request->undo ? find_last(work) : find_span(work);
+    if (status == STATUS_OK && !work->request->undo)
         status = find_number(work, work->done->since_ms, work->done->until_ms);
-    if (status == STATUS_OK && !work->wish->undo)
+    if (status == STATUS_OK && !work->request->undo)
         status = find_factors(work, &factors);
     if (status != STATUS_OK)
         return status;
@@ -565,59 +565,60 @@ static enum status carry_out(struct work *work)
         compare(work, before, after);
         code = correct_total(work, before, after);
     }
-    if (code == SQLITE_OK && !work->wish->undo)
+    if (code == SQLITE_OK && !work->request->undo)
         code = note_result(work);
     if (code == SQLITE_OK)
         code = put_event(work);
     return code == SQLITE_OK ? STATUS_OK : fail(work, code);
 }
 
-enum status recalibrate(sqlite3 *db, struct roller *roller, const char *path,
-                        const struct history_recalibration *wish, struct history_recalibrated *done,
-                        struct error *error)
+enum status recalibrate(sqlite3 *db, struct rollup_writer *rollups, const char *path,
+                        const struct history_recalibration *request,
+                        struct history_recalibrated *done, struct error *error)
 {
     *done = (struct history_recalibrated){0};
-    struct work work = {.db = db, .roller = roller, .wish = wish, .done = done, .error = error};
-    int code = tiles_open(db, &work.tiles);
+    struct work work = {
+        .db = db, .rollups = rollups, .request = request, .done = done, .error = error};
+    int code = segments_open(db, &work.segments);
     if (code == SQLITE_OK)
         code = conversion_open(db, &work.conversion);
     if (code == SQLITE_OK)
         code = sql_run(db, "BEGIN IMMEDIATE");
     enum status status = code == SQLITE_OK ? carry_out(&work) : sql_explain(code, db, path, error);
-    bool keep = status == STATUS_OK && !wish->dry_run;
-    if (keep && (code = roller_set_back(roller)) == SQLITE_OK)
+    bool keep = status == STATUS_OK && !request->dry_run;
+    if (keep && (code = rollup_writer_set_back(rollups)) == SQLITE_OK)
         code = sql_run(db, "COMMIT");
     if (keep && code != SQLITE_OK)
         status = sql_explain(code, db, path, error);
-    roller_ended(roller, keep && code == SQLITE_OK);
+    rollup_writer_ended(rollups, keep && code == SQLITE_OK);
     if (!sqlite3_get_autocommit(db))
         (void)sql_run(db, "ROLLBACK"); /* a dry run, or a failure that is already told */
-    roller_forget(roller);
-    tiles_close(work.tiles);
+    rollup_writer_forget(rollups);
+    segments_close(work.segments);
     conversion_close(&work.conversion);
     return status;
 }
 
 /* The correction is made and rolled back, so the file must be open for writing; a reader has looked at
  * what it is first. */
-static enum status try_on(const char *path, const struct history_recalibration *wish,
+static enum status try_on(const char *path, const struct history_recalibration *request,
                           struct history_recalibrated *done, struct error *error)
 {
-    struct history_recalibration dry = *wish;
-    struct roller *roller = NULL;
+    struct history_recalibration dry = *request;
+    struct rollup_writer *rollups = NULL;
     sqlite3 *db = NULL;
     dry.dry_run = true;
     int code = sql_open(path, SQLITE_OPEN_READWRITE, false, &db);
     if (code == SQLITE_OK)
-        code = roller_open(db, &roller);
-    enum status status = code == SQLITE_OK ? recalibrate(db, roller, path, &dry, done, error)
+        code = rollup_writer_open(db, &rollups);
+    enum status status = code == SQLITE_OK ? recalibrate(db, rollups, path, &dry, done, error)
                                            : sql_explain(code, db, path, error);
-    roller_close(roller);
+    rollup_writer_close(rollups);
     (void)sqlite3_close(db);
     return status;
 }
 
-enum status history_recalibrate_try(const char *path, const struct history_recalibration *wish,
+enum status history_recalibrate_try(const char *path, const struct history_recalibration *request,
                                     struct history_recalibrated *done, struct error *error)
 {
     sqlite3 *db = NULL;
@@ -630,5 +631,5 @@ enum status history_recalibrate_try(const char *path, const struct history_recal
                       "The history %s is in use by a service. Leave out --database, and it does "
                       "this by itself.",
                       path);
-    return status == STATUS_OK ? try_on(path, wish, done, error) : status;
+    return status == STATUS_OK ? try_on(path, request, done, error) : status;
 }

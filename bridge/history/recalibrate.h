@@ -4,15 +4,15 @@
 #define BRIDGE_HISTORY_RECALIBRATE_H
 
 #include "bridge/history/recalibration.h"
-#include "bridge/history/roller.h"
+#include "bridge/history/store/rollup_writer.h"
 #include "drivers/base/status.h"
 
 #include <sqlite3.h>
 
 /** One transaction on the writer's connection, with the event `recalibrated`. STATUS_USAGE: no such
  *  channel, span, calibration, nothing to undo; STATUS_FAILED: disk. */
-enum status recalibrate(sqlite3 *db, struct roller *roller, const char *path,
-                        const struct history_recalibration *wish, struct history_recalibrated *done,
-                        struct error *error);
+enum status recalibrate(sqlite3 *db, struct rollup_writer *rollups, const char *path,
+                        const struct history_recalibration *request,
+                        struct history_recalibrated *done, struct error *error);
 
 #endif

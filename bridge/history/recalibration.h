@@ -11,7 +11,7 @@
 #ifndef BRIDGE_HISTORY_RECALIBRATION_H
 #define BRIDGE_HISTORY_RECALIBRATION_H
 
-#include "bridge/history/channels.h"
+#include "bridge/history/store/channels.h"
 #include "bridge/meter/calibration.h"
 #include "bridge/meter/energy.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/recalibration_json.h"
 
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/time_text.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/text.h"
 
@@ -52,22 +52,22 @@ static enum status read_flag(const json_t *body, const char *key, bool *flag, st
     return error_set(error, STATUS_USAGE, "The key \"%s\" must be true or false.", key);
 }
 
-static enum status read_factors(const json_t *body, struct history_recalibration *wish,
+static enum status read_factors(const json_t *body, struct history_recalibration *correction,
                                 struct error *error)
 {
-    enum status status = read_factor(body, "voltage", &wish->factors.voltage, error);
+    enum status status = read_factor(body, "voltage", &correction->factors.voltage, error);
     if (status == STATUS_OK)
-        status = read_factor(body, "current", &wish->factors.current, error);
+        status = read_factor(body, "current", &correction->factors.current, error);
     if (status == STATUS_OK)
-        status = read_factor(body, "power", &wish->factors.power, error);
+        status = read_factor(body, "power", &correction->factors.power, error);
     if (status != STATUS_OK)
         return status;
     const json_t *id = json_object_get(body, "calibration");
-    wish->calibration_id = json_integer_value(id);
-    if (id != NULL && wish->calibration_id < 1)
+    correction->calibration_id = json_integer_value(id);
+    if (id != NULL && correction->calibration_id < 1)
         return error_set(error, STATUS_USAGE,
                          "The key \"calibration\" must be the number of a calibration.");
-    const struct calibration *factors = &wish->factors;
+    const struct calibration *factors = &correction->factors;
     bool any = factors->voltage > 0 || factors->current > 0 || factors->power > 0;
     if (any == (id != NULL))
         return error_set(error, STATUS_USAGE,
@@ -76,26 +76,26 @@ static enum status read_factors(const json_t *body, struct history_recalibration
     return STATUS_OK;
 }
 
-enum status recalibration_parse(const json_t *body, struct history_recalibration *wish,
+enum status recalibration_parse(const json_t *body, struct history_recalibration *correction,
                                 struct error *error)
 {
-    *wish = (struct history_recalibration){.since_ms = -1, .until_ms = INT64_MAX};
-    enum status status = read_name(body, "id", wish->device, error);
+    *correction = (struct history_recalibration){.since_ms = -1, .until_ms = INT64_MAX};
+    enum status status = read_name(body, "id", correction->device, error);
     if (status == STATUS_OK)
-        status = read_name(body, "channel", wish->channel, error);
+        status = read_name(body, "channel", correction->channel, error);
     if (status == STATUS_OK)
-        status = read_flag(body, "undo", &wish->undo, error);
+        status = read_flag(body, "undo", &correction->undo, error);
     if (status == STATUS_OK)
-        status = read_flag(body, "dry_run", &wish->dry_run, error);
+        status = read_flag(body, "dry_run", &correction->dry_run, error);
     if (status == STATUS_OK)
-        status = read_time(body, "since", &wish->since_ms, error);
+        status = read_time(body, "since", &correction->since_ms, error);
     if (status == STATUS_OK)
-        status = read_time(body, "until", &wish->until_ms, error);
-    if (status != STATUS_OK || wish->undo)
+        status = read_time(body, "until", &correction->until_ms, error);
+    if (status != STATUS_OK || correction->undo)
         return status;
-    if (wish->since_ms < 0)
+    if (correction->since_ms < 0)
         return error_set(error, STATUS_USAGE, "Say from which time on the factors hold: since.");
-    return read_factors(body, wish, error);
+    return read_factors(body, correction, error);
 }
 
 static void set_time(json_t *object, const char *key, int64_t ms)
@@ -113,23 +113,24 @@ static void set_factor(json_t *object, const char *key, double factor)
         (void)json_object_set_new(object, key, json_real(factor));
 }
 
-json_t *recalibration_request(const struct history_recalibration *wish)
+json_t *recalibration_request(const struct history_recalibration *correction)
 {
-    json_t *body = json_pack("{s:s, s:s}", "id", wish->device, "channel", wish->channel);
-    if (wish->undo)
+    json_t *body =
+        json_pack("{s:s, s:s}", "id", correction->device, "channel", correction->channel);
+    if (correction->undo)
         (void)json_object_set_new(body, "undo", json_true());
-    if (wish->dry_run)
+    if (correction->dry_run)
         (void)json_object_set_new(body, "dry_run", json_true());
-    if (wish->undo)
+    if (correction->undo)
         return body;
-    set_time(body, "since", wish->since_ms);
-    if (wish->until_ms != INT64_MAX)
-        set_time(body, "until", wish->until_ms);
-    set_factor(body, "voltage", wish->factors.voltage);
-    set_factor(body, "current", wish->factors.current);
-    set_factor(body, "power", wish->factors.power);
-    if (wish->calibration_id != 0)
-        (void)json_object_set_new(body, "calibration", json_integer(wish->calibration_id));
+    set_time(body, "since", correction->since_ms);
+    if (correction->until_ms != INT64_MAX)
+        set_time(body, "until", correction->until_ms);
+    set_factor(body, "voltage", correction->factors.voltage);
+    set_factor(body, "current", correction->factors.current);
+    set_factor(body, "power", correction->factors.power);
+    if (correction->calibration_id != 0)
+        (void)json_object_set_new(body, "calibration", json_integer(correction->calibration_id));
     return body;
 }
 
@@ -147,13 +148,14 @@ static json_t *change_json(int64_t before_uwh, int64_t after_uwh)
                      (double)after_uwh / KWH);
 }
 
-json_t *recalibration_answer(const struct history_recalibration *wish,
+json_t *recalibration_answer(const struct history_recalibration *correction,
                              const struct history_recalibrated *done)
 {
-    json_t *answer = json_pack("{s:s, s:s, s:b, s:b, s:b, s:I}", "id", wish->device, "channel",
-                               wish->channel, "stored", (int)!wish->dry_run, "undone",
-                               (int)wish->undo, "rounded", (int)done->rounded, "recalibration",
-                               (json_int_t)(wish->dry_run && !wish->undo ? 0 : done->id));
+    json_t *answer =
+        json_pack("{s:s, s:s, s:b, s:b, s:b, s:I}", "id", correction->device, "channel",
+                  correction->channel, "stored", (int)!correction->dry_run, "undone",
+                  (int)correction->undo, "rounded", (int)done->rounded, "recalibration",
+                  (json_int_t)(correction->dry_run && !correction->undo ? 0 : done->id));
     set_time(answer, "since", done->since_ms);
     set_time(answer, "until", done->until_ms);
     (void)json_object_set_new(answer, "old", factors_json(&done->old_factors));

@@ -11,12 +11,12 @@
 
 /** STATUS_USAGE with a sentence if the object does not say what to do: id, channel, since (a time as in
  *  time_text.h), until, voltage, current, power, calibration, undo, dry_run. */
-enum status recalibration_parse(const json_t *body, struct history_recalibration *wish,
+enum status recalibration_parse(const json_t *body, struct history_recalibration *correction,
                                 struct error *error);
 
 /** A new reference. */
-json_t *recalibration_request(const struct history_recalibration *wish);
-json_t *recalibration_answer(const struct history_recalibration *wish,
+json_t *recalibration_request(const struct history_recalibration *correction);
+json_t *recalibration_answer(const struct history_recalibration *correction,
                              const struct history_recalibrated *done);
 
 /** The answer for people. The buffer should hold 1500 bytes. */

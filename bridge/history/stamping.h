@@ -9,8 +9,8 @@
 #ifndef BRIDGE_HISTORY_STAMPING_H
 #define BRIDGE_HISTORY_STAMPING_H
 
-#include "bridge/history/channels.h"
 #include "bridge/history/queue.h"
+#include "bridge/history/store/channels.h"
 #include "drivers/base/clock.h"
 
 #include <stdint.h>

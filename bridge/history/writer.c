@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/writer.h"
 
+#include "bridge/history/safety/totals_file.h"
 #include "bridge/history/stamping.h"
-#include "bridge/history/totals_file.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -33,7 +33,7 @@
 /* A recalibration that is asked for. */
 struct job {
     enum { NO_JOB, WANTED, DONE } stage;
-    struct history_recalibration wish;
+    struct history_recalibration request;
     struct history_recalibrated done;
     enum status status;
     struct error error;
@@ -139,17 +139,17 @@ struct writer *writer_create(const struct history_options *options, struct datab
     writer->database = database;
     writer->channels = *channels;
     writer->health.writing = true;
-    (void)snprintf(writer->health.set_aside, sizeof writer->health.set_aside, "%s",
-                   database_set_aside(database));
+    (void)snprintf(writer->health.quarantined, sizeof writer->health.quarantined, "%s",
+                   database_quarantine(database));
     (void)snprintf(writer->health.restored, sizeof writer->health.restored, "%s",
                    database_restored_from(database));
     writer->health.may_lag = database_may_lag(database);
     queue_init(&writer->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
 
-    if (writer->health.set_aside[0] != '\0') {
+    if (writer->health.quarantined[0] != '\0') {
         char message[EVENT_MESSAGE_SIZE];
         (void)snprintf(message, sizeof message, "The history was damaged and set aside as %.200s.",
-                       writer->health.set_aside);
+                       writer->health.quarantined);
         queue_event(writer, "history_renewed", message);
     }
 
@@ -222,14 +222,14 @@ static void wait_for(struct writer *writer, int64_t for_ms)
 }
 
 /* Until it is time to write, or (false) for a step of what is done beside. With the mutex held. A stop and a total set by the user do not wait
- * for the interval; but neither does the latter hurry a disk that has just refused. */
+ * for the interval; but neither does the latter flush a disk that has just refused. */
 static bool wait_until_due(struct writer *writer)
 {
     for (;;) {
         writer->health.progress++;
         int64_t left = writer->due_ms - clock_boot_ms();
-        bool hurry = writer->urgent && writer->retry_delay_ms == 0 && !writer->held;
-        if (writer->stopping || left <= 0 || hurry)
+        bool flush = writer->urgent && writer->retry_delay_ms == 0 && !writer->held;
+        if (writer->stopping || left <= 0 || flush)
             return true;
         if (writer->tending) {
             wait_for(writer, STEP_PAUSE_MS);
@@ -523,8 +523,8 @@ static void settle_renewed(struct writer *writer, const struct outboxes *found,
     writer->due_ms = clock_boot_ms() + delay_ms;
     (void)snprintf(health->problem, sizeof health->problem, "%.*s", (int)sizeof health->problem - 1,
                    error->text);
-    (void)snprintf(health->set_aside, sizeof health->set_aside, "%s",
-                   database_set_aside(writer->database));
+    (void)snprintf(health->quarantined, sizeof health->quarantined, "%s",
+                   database_quarantine(writer->database));
     (void)snprintf(health->restored, sizeof health->restored, "%s",
                    database_restored_from(writer->database));
 }
@@ -641,20 +641,20 @@ static void do_job(struct writer *writer, enum database_result result)
     struct error error = {""};
     (void)pthread_mutex_lock(&writer->mutex);
     bool wanted = writer->job.stage == WANTED && !writer->urgent;
-    struct history_recalibration wish = writer->job.wish;
+    struct history_recalibration request = writer->job.request;
     (void)pthread_mutex_unlock(&writer->mutex);
     if (!wanted)
         return;
     enum status status = STATUS_FAILED;
     if (result == DATABASE_DONE)
-        status = database_recalibrate(writer->database, &wish, &done, &error);
+        status = database_recalibrate(writer->database, &request, &done, &error);
     else
         (void)error_set(&error, status,
                         "The history cannot be written at the moment; try again when it can.");
     (void)pthread_mutex_lock(&writer->mutex);
     follow_changes(writer);
     struct known_channel *channel = channels_find(&writer->channels, done.number);
-    if (status == STATUS_OK && !wish.dry_run && channel != NULL)
+    if (status == STATUS_OK && !request.dry_run && channel != NULL)
         channels_adjust(channel, &done.adjustment);
     writer->job.stage = DONE;
     writer->job.status = status;
@@ -787,21 +787,21 @@ bool writer_put_calibration(struct writer *writer, unsigned number,
     return can;
 }
 
-enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
+enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *request,
                                struct history_recalibrated *done, struct error *error)
 {
-    enum status status = database_recalibrate(writer->database, wish, done, error);
+    enum status status = database_recalibrate(writer->database, request, done, error);
     follow_changes(writer);
     return status;
 }
 
-bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish)
+bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *request)
 {
     (void)pthread_mutex_lock(&writer->mutex);
     bool can = writer->job.stage == NO_JOB;
     if (can) {
         writer->job.stage = WANTED;
-        writer->job.wish = *wish;
+        writer->job.request = *request;
         writer->urgent = true;
         (void)pthread_cond_broadcast(&writer->changed);
     }
@@ -837,7 +837,7 @@ void writer_put_event(struct writer *writer, const struct queued_event *event)
 bool writer_outbox(struct writer *writer, const char *id, enum outbox_level level, bool from_now,
                    unsigned *number)
 {
-    /* A key of the newest reading's millisecond and the greatest number. */
+    /* A key of the newest reading's millisecond and the maximum number. */
     int64_t newest = rows_key(writer->newest_ms, CHANNEL_NUMBER_MAX);
     const struct outbox *outbox =
         outboxes_open(&writer->outboxes, id, level, from_now ? newest : 0);

@@ -7,9 +7,9 @@
 #ifndef BRIDGE_HISTORY_WRITER_H
 #define BRIDGE_HISTORY_WRITER_H
 
-#include "bridge/history/channels.h"
-#include "bridge/history/database.h"
 #include "bridge/history/history.h"
+#include "bridge/history/store/channels.h"
+#include "bridge/history/store/database.h"
 
 struct writer;
 
@@ -32,9 +32,9 @@ void writer_put_state(struct writer *writer, unsigned number, const struct energ
 bool writer_put_calibration(struct writer *writer, unsigned number,
                             const struct calibration *factors, int64_t wall_ms);
 /** Before writer_start: at once. After it: by the thread, see history.h. */
-enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *wish,
+enum status writer_recalibrate(struct writer *writer, const struct history_recalibration *request,
                                struct history_recalibrated *done, struct error *error);
-bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *wish);
+bool writer_recalibration_begin(struct writer *writer, const struct history_recalibration *request);
 bool writer_recalibration_end(struct writer *writer, enum status *status,
                               struct history_recalibrated *done, struct error *error);
 void writer_put_event(struct writer *writer, const struct queued_event *event);

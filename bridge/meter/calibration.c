@@ -10,7 +10,7 @@ static const double power_constant = 3537.0;     /* WATT per square millivolt ov
 static const double raw_watt_seconds_per_count = 1638.4 * 256.0;
 
 static const double factor_least = 1.0;
-static const double factor_greatest = 1e8;
+static const double factor_maximum = 1e8;
 
 struct calibration calibration_default(enum reading_kind kind)
 {
@@ -33,13 +33,13 @@ double calibration_consistency(const struct calibration *calibration)
 
 static enum status check_factor(const char *name, double factor, struct error *error)
 {
-    if (isfinite(factor) && factor >= factor_least && factor <= factor_greatest)
+    if (isfinite(factor) && factor >= factor_least && factor <= factor_maximum)
         return STATUS_OK;
     return error_set(error, STATUS_USAGE,
                      "The calibration factor for %s is %g, but it must be between %g and %g. A "
                      "clamp that reads negative is turned round with invert: true, not with a "
                      "negative factor.",
-                     name, factor, factor_least, factor_greatest);
+                     name, factor, factor_least, factor_maximum);
 }
 
 enum status calibration_check(const struct calibration *calibration, struct error *error)

@@ -7,7 +7,7 @@
  *   problem       begins after                              ends after
  *   reversed      10 min of producing over 20 W with a      it consumes over 20 W, or the channel
  *                 power factor under -0.8                   is no longer new (see below)
- *   other phase   5 min with a twentieth of the greatest    1 min of a current that fits better
+ *   other phase   5 min with a twentieth of the maximum    1 min of a current that fits better
  *                 current or more and a power factor of
  *                 about 0 (90 degrees) or -0.5 (120)
  *   no voltage    10 s                                      5 s

@@ -9,7 +9,7 @@
 
 static const int64_t bl0942_size = INT64_C(1) << 24;
 static const int64_t openbeken_size = INT64_C(1) << 53; /* what a double holds exactly */
-static const double bl0942_greatest_rate = 20.0;
+static const double bl0942_maximum_rate = 20.0;
 static const double bl0942_slack_counts = 3.0;      /* jitter of a reading's stamp */
 static const double openbeken_slack_seconds = 10.0; /* a message may be late */
 static const double openbeken_slack_mwh = 2000.0;   /* steps of 0.2 Wh, or 1 Wh with flag 40 */
@@ -148,8 +148,8 @@ void energy_counter_free(struct energy_counter *counter)
 
 void energy_counter_set_rate(struct energy_counter *counter, double counts_per_second)
 {
-    bool capped = counter->kind == READING_BL0942 && !(counts_per_second < bl0942_greatest_rate);
-    counter->counts_per_second = capped ? bl0942_greatest_rate : counts_per_second;
+    bool capped = counter->kind == READING_BL0942 && !(counts_per_second < bl0942_maximum_rate);
+    counter->counts_per_second = capped ? bl0942_maximum_rate : counts_per_second;
 }
 
 struct energy_state *energy_counter_state(struct energy_counter *counter)
@@ -159,7 +159,7 @@ struct energy_state *energy_counter_state(struct energy_counter *counter)
 
 /* ---- What is possible ---------------------------------------------------------------------- */
 
-static double greatest_step(const struct energy_counter *counter, int64_t ms)
+static double maximum_step(const struct energy_counter *counter, int64_t ms)
 {
     double rate = counter->counts_per_second;
     double slack = counter->kind == READING_BL0942
@@ -190,7 +190,7 @@ static int64_t forward_step(enum reading_kind kind, int64_t from, int64_t to)
 static bool forward_possible(const struct energy_counter *counter, int64_t from, int64_t to,
                              const struct gap *gap)
 {
-    double limit = greatest_step(counter, gap->ms);
+    double limit = maximum_step(counter, gap->ms);
     int64_t step = forward_step(counter->kind, from, to);
     if (step < 0 || (double)step > limit)
         return false;
@@ -230,7 +230,7 @@ static bool rescaled(const struct energy_counter *counter, int64_t from, int64_t
 {
     if (from < openbeken_unit_least_mwh || to <= 0 || gap_ms > openbeken_unit_gap_ms)
         return false;
-    double limit = (double)from + greatest_step(counter, gap_ms);
+    double limit = (double)from + maximum_step(counter, gap_ms);
     double up = (double)to / 1000.0, down = (double)to * 1000.0;
     return (up >= (double)from && up <= limit) ||
            (down > (double)(from - openbeken_kwh_step_mwh) && down <= limit);
@@ -245,7 +245,7 @@ static enum move judge_openbeken(const struct energy_counter *counter, int64_t t
         return MOVE_RESCALED;
     if (to < from && from - to <= openbeken_rollback_mwh)
         return MOVE_ROLLBACK;
-    bool counted_since_reset = (double)to <= greatest_step(counter, gap->ms);
+    bool counted_since_reset = (double)to <= maximum_step(counter, gap->ms);
     if (to < from && counted_since_reset && gap->ms <= openbeken_reset_gap_ms)
         return MOVE_RESTART;
     return gap->settled ? MOVE_IMPOSSIBLE : MOVE_UNDECIDED;
@@ -257,7 +257,7 @@ static enum move judge(const struct energy_counter *counter, const struct point 
 {
     const struct energy_state *baseline = &counter->state;
     struct gap gap = gap_to(counter, point, now);
-    bool counted_since_restart = (double)point->counter <= greatest_step(counter, gap.ms);
+    bool counted_since_restart = (double)point->counter <= maximum_step(counter, gap.ms);
     if (point->restarted && counted_since_restart)
         return MOVE_RESTART;
     if (point->restarted && !gap.settled)

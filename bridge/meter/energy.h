@@ -7,7 +7,7 @@
  * last credited reading, which survives restarts, and one pending reading, which does not.
  *
  * A step from counter a to b within t seconds is possible if the counter can have run forward from
- * a to b: (b - a) mod 2^24 <= rate * t + slack, rate being what the greatest load makes.
+ * a to b: (b - a) mod 2^24 <= rate * t + slack, rate being what the maximum load makes.
  *
  *  - Two readings must agree. The step to the pending reading is credited when the next reading is
  *    possible after it. A single misread counter therefore never moves a total, however small the
@@ -33,7 +33,7 @@
  * is taken for 5 days.
  *
  * Limits, all of them on the side of too little energy but one:
- *  - A gap in which the greatest load could move the counter by 2^23 or more (5 days at least), or
+ *  - A gap in which the maximum load could move the counter by 2^23 or more (5 days at least), or
  *    of which nobody knows the length, cannot tell a wrap from a restart: then a lower counter is
  *    a restart.
  *  - A restart in a gap after which the counter is already past the baseline is not seen, unless
@@ -61,13 +61,13 @@
  *   down to what can be counted since the baseline, not  all it shows    moves
  *     longer than an hour ago: it was reset
  *   down otherwise: it was set, or reset long ago        nothing         moves
- *   up by more than the greatest load: it was set, or    nothing         moves
+ *   up by more than the maximum load: it was set, or    nothing         moves
  *     its BL0942 restarted, which the module takes for
  *     a wrap of the chip's 24 bit (up to 3269 kWh)
  *   by a factor of 1000 either way: it counts in the     nothing         moves
  *     other one of Wh and kWh now (its flag 40)
  *
- * A drop that is hidden because the counter is past the baseline again when it is next heard is not
+ * A drop that is hidden because the counter is past the baseline again when it is next received is not
  * seen: too little by at most 10 Wh.
  */
 #ifndef BRIDGE_METER_ENERGY_H

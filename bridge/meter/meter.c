@@ -26,10 +26,10 @@ struct meter {
     unsigned problems;
 };
 
-static double greatest_rate(const struct meter_options *options)
+static double maximum_rate(const struct meter_options *options)
 {
-    double greatest_power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
-    return calibration_counts_per_second(&options->calibration, options->kind, greatest_power_w);
+    double maximum_power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
+    return calibration_counts_per_second(&options->calibration, options->kind, maximum_power_w);
 }
 
 struct meter *meter_create(const struct meter_options *options, const struct energy_state *state)
@@ -40,7 +40,7 @@ struct meter *meter_create(const struct meter_options *options, const struct ene
     (void)snprintf(meter->boot_id, sizeof meter->boot_id, "%s", boot_id);
     meter->options.boot_id = meter->boot_id;
     meter->energy =
-        energy_counter_create(options->kind, greatest_rate(options), meter->boot_id, state);
+        energy_counter_create(options->kind, maximum_rate(options), meter->boot_id, state);
     return meter;
 }
 
@@ -107,7 +107,7 @@ static void say_counter(struct meter_event *event, enum energy_verdict verdict)
             old, new, added);
     else if (verdict == ENERGY_REJECTED)
         say(event,
-            "The energy counter went from %" PRId64 " to %" PRId64 ", more than the greatest "
+            "The energy counter went from %" PRId64 " to %" PRId64 ", more than the maximum "
             "load could do; nothing was added. Check mains.max_current, and whether the meter "
             "was exchanged.",
             old, new);
@@ -345,7 +345,7 @@ void meter_set_calibration(struct meter *meter, const struct calibration *calibr
     energy_fold(energy_counter_state(meter->energy), &meter->options.calibration,
                 meter->options.kind);
     meter->options.calibration = *calibration;
-    energy_counter_set_rate(meter->energy, greatest_rate(&meter->options));
+    energy_counter_set_rate(meter->energy, maximum_rate(&meter->options));
 }
 
 void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exported_uwh)

@@ -20,7 +20,7 @@ struct meter_options {
     bool invert;            /**< the clamp sits the other way round: flips the sign of power */
     int mains_frequency_hz; /**< 50 or 60 */
     double mains_voltage_v; /**< nominal */
-    double max_current_a;   /**< greatest possible; bounds energy per second and plausible power */
+    double max_current_a;   /**< maximum possible; bounds energy per second and plausible power */
     int64_t noise_floor_mw; /**< |power| below it is shown as 0 (energy is not touched) */
     const char *boot_id;    /**< this boot's id, for energy_state; copied */
 };

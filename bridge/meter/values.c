@@ -69,10 +69,10 @@ static bool outside(const struct quantity *quantity, double low, double high)
 
 static bool absurd(const struct meter_options *options, const struct quantities *measured)
 {
-    double greatest_power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
+    double maximum_power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
     return outside(&measured->voltage_v, 0, 1.5 * options->mains_voltage_v) ||
            outside(&measured->current_a, 0, 1.5 * options->max_current_a) ||
-           outside(&measured->power_w, -greatest_power_w, greatest_power_w) ||
+           outside(&measured->power_w, -maximum_power_w, maximum_power_w) ||
            outside(&measured->frequency_hz, lowest_hz, highest_hz);
 }
 

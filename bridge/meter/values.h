@@ -13,7 +13,7 @@ enum values_verdict {
     VALUES_NO_VOLTAGE, /**< true if it lasts; for a moment also after the chip restarted */
     VALUES_UNLIKELY,   /**< more active than apparent power: damage, or factors that do not fit */
     VALUES_ABSURD,     /**< outside what the installation can have: voltage over 1.5 times nominal,
-                            current over 1.5 times or power over 1.2 times the greatest, frequency
+                            current over 1.5 times or power over 1.2 times the maximum, frequency
                             outside 40..70 Hz */
 };
 

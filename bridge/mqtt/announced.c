@@ -95,7 +95,7 @@ json_t *announced_in_message(const char *payload, size_t length)
     return announced;
 }
 
-static enum status set_aside(const char *path, const char *problem, struct error *error)
+static enum status quarantined(const char *path, const char *problem, struct error *error)
 {
     char aside[PATH_MAX];
     struct text text;
@@ -120,16 +120,16 @@ enum status announced_load(const char *path, json_t **records, struct error *err
     if (status == STATUS_NO_ANSWER)
         return STATUS_OK;
     if (status != STATUS_OK)
-        return set_aside(path, problem.text, error);
+        return quarantined(path, problem.text, error);
 
     json_error_t place;
     json_t *root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, &place);
     if (root == NULL)
-        return set_aside(path, place.text, error);
+        return quarantined(path, place.text, error);
     json_t *list = json_object_get(root, "devices");
     if (!good_records(list)) {
         json_decref(root);
-        return set_aside(path, "it is not what this program wrote", error);
+        return quarantined(path, "it is not what this program wrote", error);
     }
     json_decref(*records);
     *records = json_incref(list);

@@ -560,7 +560,7 @@ static void on_birth(uv_timer_t *timer)
 
 /* ---- what comes in -------------------------------------------------------------------------------- */
 
-static void birth_heard(struct announcer *announcer)
+static void birth_received(struct announcer *announcer)
 {
     if (announcer->birth_waits)
         return;
@@ -712,7 +712,7 @@ bool announcer_incoming(struct announcer *announcer, const struct publisher_inco
     }
     if (strcmp(incoming->topic, announcer->options.status_topic) == 0) {
         if (announcer->options.enabled && is_birth(incoming))
-            birth_heard(announcer);
+            birth_received(announcer);
         return true;
     }
     return own_topic(announcer, incoming);

@@ -45,7 +45,7 @@ struct found {
 };
 
 struct run {
-    const struct provision_wishes *wishes;
+    const struct provision_options *options;
     struct module *module;
     const struct provision_listener *listener;
     struct provision_report *report;
@@ -106,8 +106,8 @@ static bool starts_by_command(const struct found *found, const struct profile *p
 
 static enum status add_script(struct run *run, const struct found *now, struct error *error)
 {
-    const char *script = run->wishes->profile->autoexec;
-    if (now != NULL && (same_script(now, script) || starts_by_command(now, run->wishes->profile)))
+    const char *script = run->options->profile->autoexec;
+    if (now != NULL && (same_script(now, script) || starts_by_command(now, run->options->profile)))
         return STATUS_OK;
     enum status status = STATUS_OK;
     bool keep_old = now == NULL || (now->script != NULL && now->script_length > 0);
@@ -141,7 +141,7 @@ static enum status set_flag(struct obk_request *request, unsigned flag, bool on,
 
 static enum status add_flags(struct run *run, const struct found *now, struct error *error)
 {
-    const struct profile *profile = run->wishes->profile;
+    const struct profile *profile = run->options->profile;
     enum status status = STATUS_OK;
     for (size_t i = 0; i < profile->flag_count && status == STATUS_OK; i++) {
         const struct profile_flag *flag = &profile->flags[i];
@@ -169,7 +169,7 @@ static bool names_are_set(const struct run *run, const struct obk_info *info,
                           const struct obk_status *status)
 {
     return strcmp(info->short_name, run->short_name) == 0 &&
-           same_name(status->name, run->wishes->name);
+           same_name(status->name, run->options->name);
 }
 
 /* As it told them; names that cannot be sent stay the new ones, which harms nobody. */
@@ -187,13 +187,13 @@ static void add_names_undo(struct change *change, const struct found *now)
 
 static enum status add_names(struct run *run, const struct found *now, struct error *error)
 {
-    if (run->wishes->name[0] == '\0' ||
+    if (run->options->name[0] == '\0' ||
         (now != NULL && names_are_set(run, &now->info, &now->status)))
         return STATUS_OK;
     struct change *change = add(run, CHANGE_NAMES);
     if (now != NULL)
         add_names_undo(change, now);
-    return obk_request_names(&change->request, run->short_name, run->wishes->name, error);
+    return obk_request_names(&change->request, run->short_name, run->options->name, error);
 }
 
 static bool mqtt_is_set(const struct obk_mqtt *mqtt, const struct obk_info *info)
@@ -204,7 +204,7 @@ static bool mqtt_is_set(const struct obk_mqtt *mqtt, const struct obk_info *info
 
 static enum status add_mqtt(struct run *run, const struct found *now, struct error *error)
 {
-    const struct obk_mqtt *mqtt = &run->wishes->mqtt;
+    const struct obk_mqtt *mqtt = &run->options->mqtt;
     bool same_user =
         mqtt->user[0] == '\0' || (now != NULL && strcmp(now->status.mqtt_user, mqtt->user) == 0);
     if (now != NULL && mqtt_is_set(mqtt, &now->info) && same_user && mqtt->password[0] == '\0')
@@ -230,8 +230,8 @@ static enum status plan(struct run *run, const struct found *now, struct error *
 {
     enum status status = STATUS_OK;
     run->changes = memory_new(CHANGES_MAX, sizeof *run->changes);
-    obk_short_name(run->wishes->mqtt.client_id, run->short_name, sizeof run->short_name);
-    if (run->wishes->profile != NULL) {
+    obk_short_name(run->options->mqtt.client_id, run->short_name, sizeof run->short_name);
+    if (run->options->profile != NULL) {
         status = add_script(run, now, error);
         if (status == STATUS_OK)
             status = add_flags(run, now, error);
@@ -245,7 +245,7 @@ static enum status plan(struct run *run, const struct found *now, struct error *
 
 static enum status check_twin(struct run *run, struct error *error)
 {
-    const struct profile *profile = run->wishes->profile;
+    const struct profile *profile = run->options->profile;
     if (profile == NULL || !profile->image.twin)
         return STATUS_OK;
     bool twin = false;
@@ -263,7 +263,7 @@ static enum status check_twin(struct run *run, struct error *error)
 /* The module runs its startup command first, and a second startDriver does nothing. */
 static enum status check_startup(const struct run *run, struct error *error)
 {
-    const struct profile *profile = run->wishes->profile;
+    const struct profile *profile = run->options->profile;
     const char *startup = run->found.info.startup_command;
     if (profile == NULL || !profile->image.twin || !obk_starts_driver(startup) ||
         obk_reads_two_chips(startup))
@@ -290,7 +290,7 @@ static enum status look(struct run *run, struct error *error)
         status = check_twin(run, error);
     if (status == STATUS_OK)
         status = check_startup(run, error);
-    if (status == STATUS_OK && run->wishes->profile != NULL)
+    if (status == STATUS_OK && run->options->profile != NULL)
         status =
             module_read_file(run->module, SCRIPT, &found->script, &found->script_length, error);
     return status;
@@ -298,16 +298,16 @@ static enum status look(struct run *run, struct error *error)
 
 static enum status look_at_broker(struct run *run, struct error *error)
 {
-    const struct obk_mqtt *mqtt = &run->wishes->mqtt;
-    if (run->wishes->wait_ms == 0)
+    const struct obk_mqtt *mqtt = &run->options->mqtt;
+    if (run->options->wait_ms == 0)
         return STATUS_OK;
     const struct broker_watch_options options = {
-        .server = run->wishes->server,
+        .server = run->options->server,
         .user = mqtt->user,
         .password = mqtt->password,
         .client_id = mqtt->client_id,
     };
-    say(run, "Looking at the broker %s ...", run->wishes->server);
+    say(run, "Looking at the broker %s ...", run->options->server);
     enum status status = broker_watch_open(&options, BROKER_TIMEOUT_MS, &run->watch, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "Nothing was changed. ");
@@ -369,7 +369,7 @@ static enum status verify(struct run *run, const struct change *change, struct e
         return verify_names(run, change, &info, error);
     bool good = change->kind == CHANGE_FLAG
                     ? has_flag(info.flags, change->flag->flag) == change->flag->set
-                    : mqtt_is_set(&run->wishes->mqtt, &info);
+                    : mqtt_is_set(&run->options->mqtt, &info);
     return good ? STATUS_OK : not_kept(change, error);
 }
 
@@ -402,7 +402,7 @@ static enum status step_failed(struct run *run, size_t at, enum status status, s
                               "module works as it did. Mend the cause and run this again."
                             : "What was changed could not all be put back; run this again when "
                               "the module answers, or look at its web page.";
-    bool password = change->kind == CHANGE_MQTT && run->wishes->mqtt.password[0] != '\0';
+    bool password = change->kind == CHANGE_MQTT && run->options->mqtt.password[0] != '\0';
     return error_set(error, status, "The step \"%s\" failed: %.450s %s%s%.200s%s",
                      step_names[change->kind], reason.text, state, whole ? "" : " ",
                      undo_reason.text,
@@ -470,13 +470,13 @@ static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct er
                             "switch its power off and on. ");
     run->report->restarted = true;
     int64_t ordered = clock_boot_ms();
-    *deadline_boot_ms = ordered + run->wishes->wait_ms;
+    *deadline_boot_ms = ordered + run->options->wait_ms;
     return run->watch != NULL ? wait_for_return(run, ordered, *deadline_boot_ms, error) : STATUS_OK;
 }
 
 static enum status prove(struct run *run, struct error *error)
 {
-    int64_t deadline = clock_boot_ms() + run->wishes->wait_ms;
+    int64_t deadline = clock_boot_ms() + run->options->wait_ms;
     enum status status = STATUS_OK;
     if (run->change_count == 0)
         say(run, "Everything is set already.");
@@ -485,11 +485,11 @@ static enum status prove(struct run *run, struct error *error)
     if (status != STATUS_OK || run->watch == NULL)
         return status;
     const struct proof proof = {
-        .server = run->wishes->server,
-        .client_id = run->wishes->mqtt.client_id,
-        .profile = run->wishes->profile,
+        .server = run->options->server,
+        .client_id = run->options->mqtt.client_id,
+        .profile = run->options->profile,
         .channels = run->found.status.has_energy ? 1 : 0,
-        .wait_ms = run->wishes->wait_ms,
+        .wait_ms = run->options->wait_ms,
         .context = run->listener->context,
         .say = run->listener->say,
     };
@@ -498,17 +498,17 @@ static enum status prove(struct run *run, struct error *error)
     struct obk_status now = run->found.status;
     if (module_status(run->module, 0, &now, NULL) == STATUS_OK)
         obk_advise(&run->report->info, &now,
-                   run->wishes->profile != NULL ? run->wishes->profile->autoexec : "",
+                   run->options->profile != NULL ? run->options->profile->autoexec : "",
                    &run->report->advice);
     return status;
 }
 
-enum status provision_run(const struct provision_wishes *wishes, struct module *module,
+enum status provision_run(const struct provision_options *options, struct module *module,
                           const struct provision_listener *listener,
                           struct provision_report *report, struct error *error)
 {
     *report = (struct provision_report){.changed_count = 0};
-    struct run run = {.wishes = wishes, .module = module, .listener = listener, .report = report};
+    struct run run = {.options = options, .module = module, .listener = listener, .report = report};
     enum status status = look(&run, error);
     report->info = run.found.info;
     if (status == STATUS_OK)
@@ -544,26 +544,26 @@ static const char *why(const struct change *change, char *text, size_t size)
     }
 }
 
-enum status provision_show(const struct provision_wishes *wishes, void *context,
+enum status provision_show(const struct provision_options *options, void *context,
                            void (*show)(void *context, const char *why,
                                         const struct obk_request *request),
                            struct error *error)
 {
-    struct run run = {.wishes = wishes};
+    struct run run = {.options = options};
     struct obk_request *request memory_auto = memory_new(1, sizeof *request);
     enum status status = plan(&run, NULL, error);
     if (status == STATUS_OK)
         status = obk_request_command(request, "BL0942opts", error);
     if (status == STATUS_OK) {
         char text[OBK_TEXT_SIZE + 80];
-        if (wishes->profile != NULL && wishes->profile->image.twin)
+        if (options->profile != NULL && options->profile->image.twin)
             show(context, "can this firmware read two chips?", request);
         obk_request_info(request);
         show(context, "what is there now; again after each change, and until the restart is over",
              request);
         obk_request_status(request, 0);
         show(context, "is it OpenBeken, which names does it have", request);
-        if (wishes->profile != NULL) {
+        if (options->profile != NULL) {
             obk_request_file_read(request, SCRIPT);
             show(context, "which script is there now", request);
             obk_request_file_list(request);

@@ -16,7 +16,7 @@
 #include "bridge/provision/obk_advice.h"
 #include "bridge/provision/profile.h"
 
-struct provision_wishes {
+struct provision_options {
     struct obk_mqtt mqtt;          /**< as the module shall have it */
     const char *server;            /**< the same broker as an address, to look at from here */
     const char *name;              /**< "" keeps the module's names */
@@ -49,13 +49,13 @@ struct provision_listener {
  * another's. STATUS_MISMATCH: what it publishes is not plausible. STATUS_FAILED: a step failed; the
  * sentence names it and says in what state the module is.
  */
-enum status provision_run(const struct provision_wishes *wishes, struct module *module,
+enum status provision_run(const struct provision_options *options, struct module *module,
                           const struct provision_listener *listener,
                           struct provision_report *report, struct error *error);
 
 /** Says each request that would be sent, without sending any: why in words, and the request. Both are
  *  borrowed while show runs. */
-enum status provision_show(const struct provision_wishes *wishes, void *context,
+enum status provision_show(const struct provision_options *options, void *context,
                            void (*show)(void *context, const char *why,
                                         const struct obk_request *request),
                            struct error *error);

@@ -20,7 +20,7 @@
 #define VOLTAGE_CHANGE 0.04 /* more than the mains does within minutes; a lost divisor makes 5 % */
 
 struct run {
-    const struct update_wishes *wishes;
+    const struct update_options *options;
     struct module *module;
     const struct update_listener *listener;
     struct update_report *report;
@@ -104,7 +104,7 @@ static void pause_ms(int64_t ms)
 
 static enum status check_chip(const struct run *run, struct error *error)
 {
-    const struct app *app = &run->wishes->package->app;
+    const struct app *app = &run->options->package->app;
     const char *chipset = run->report->before.chipset;
     enum beken_chip chip = BEKEN_CHIP_UNKNOWN;
     if (!beken_chip_parse(chipset, &chip))
@@ -126,7 +126,7 @@ static enum status check_chip(const struct run *run, struct error *error)
 
 static enum status check_twin(const struct run *run, struct error *error)
 {
-    if (run->wishes->package->app.twin || run->wishes->lose_channel)
+    if (run->options->package->app.twin || run->options->lose_channel)
         return STATUS_OK;
     char *script memory_auto = NULL;
     size_t length = 0;
@@ -202,7 +202,7 @@ static enum status upload_failed(struct run *run, enum status status, struct err
 
 static enum status upload(struct run *run, struct error *error)
 {
-    const struct update_package *package = run->wishes->package;
+    const struct update_package *package = run->options->package;
     say(run, "Sending %zu bytes; the module's MQTT is off meanwhile ...", package->length);
     (void)progress(run, UPDATE_UPLOAD, 0, package->length);
     enum status status =
@@ -231,8 +231,8 @@ static enum status restart(struct run *run, struct error *error)
                             "The module has taken the package, but not the restart: switch its "
                             "power off and on. ");
     int64_t ordered = clock_boot_ms();
-    status = module_wait_return(run->module, ordered, ordered + run->wishes->wait_ms, may_wait, run,
-                                &report->after, error);
+    status = module_wait_return(run->module, ordered, ordered + run->options->wait_ms, may_wait,
+                                run, &report->after, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "The module has taken the package. ");
     (void)progress(run, UPDATE_RESTART, 1, 1);
@@ -242,7 +242,7 @@ static enum status restart(struct run *run, struct error *error)
 static enum status check_version(struct run *run, struct error *error)
 {
     struct update_report *report = run->report;
-    const struct app *app = &run->wishes->package->app;
+    const struct app *app = &run->options->package->app;
     char version[sizeof report->to];
     obk_build_version(report->after.build, version, sizeof version);
     bool changed = strcmp(report->before.build, report->after.build) != 0;
@@ -299,7 +299,7 @@ static void compare_energy(struct run *run)
              "right; `EnergyCntReset %.0f` on the module's console sets its own back.",
              before, after, before);
     if (volts_before > 0 && !(volts_after > 0))
-        warn(run, "The chip has not been heard since the restart.");
+        warn(run, "The chip has not been received since the restart.");
     else if (volts_before > 0 && fabs(volts_after / volts_before - 1) > VOLTAGE_CHANGE)
         warn(run,
              "The voltage was %.1f V before and is %.1f V now: has the module lost its "
@@ -335,22 +335,22 @@ static enum status verify(struct run *run, struct error *error)
     return STATUS_OK;
 }
 
-enum status update_run(const struct update_wishes *wishes, struct module *module,
+enum status update_run(const struct update_options *options, struct module *module,
                        const struct update_listener *listener, struct update_report *report,
                        struct error *error)
 {
     *report = (struct update_report){.updated = false};
-    struct run run = {.wishes = wishes, .module = module, .listener = listener, .report = report};
-    const char *version = wishes->package->app.version;
+    struct run run = {.options = options, .module = module, .listener = listener, .report = report};
+    const char *version = options->package->app.version;
     (void)snprintf(report->to, sizeof report->to, "%s", version);
     enum status status = look(&run, error);
     if (status != STATUS_OK)
         return status;
-    if (!wishes->reinstall && version[0] != '\0' && strcmp(report->from, version) == 0) {
+    if (!options->reinstall && version[0] != '\0' && strcmp(report->from, version) == 0) {
         say(&run, "The module has version %s already.", version);
         return STATUS_OK;
     }
-    if (wishes->dry_run) {
+    if (options->dry_run) {
         say(&run, "The package fits. Nothing was changed.");
         return STATUS_OK;
     }

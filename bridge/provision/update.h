@@ -30,7 +30,7 @@ enum status update_package_load(const char *path, struct update_package *package
                                 struct error *error);
 void update_package_free(struct update_package *package);
 
-struct update_wishes {
+struct update_options {
     const struct update_package *package;
     bool reinstall;    /**< also if the module has this version already */
     bool lose_channel; /**< also if the package cannot read the second chip, which is in use */
@@ -65,7 +65,7 @@ struct update_report {
  * does not answer, or did not come back. STATUS_MISMATCH: it came back with the old firmware.
  * STATUS_FAILED: the upload failed; the sentence says in what state the module is.
  */
-enum status update_run(const struct update_wishes *wishes, struct module *module,
+enum status update_run(const struct update_options *options, struct module *module,
                        const struct update_listener *listener, struct update_report *report,
                        struct error *error);
 

@@ -201,7 +201,7 @@ void adoption_close(struct adoption *adoption)
 /* ---- what is asked for ---- */
 
 /* What becomes the file, and before that is judged by the configuration's own rules. */
-struct wish {
+struct candidate {
     char topic[256];
     char id[MODULE_ID_SIZE];
     char name[NAME_SIZE];
@@ -219,12 +219,12 @@ static enum status optional_text(const struct request *request, const char *key,
 }
 
 static enum status read_channels(const struct adoption *adoption, const struct request *request,
-                                 struct wish *wish, struct error *error)
+                                 struct candidate *candidate, struct error *error)
 {
     const json_t *list = json_object_get(request->body, "channels");
     if (list == NULL) {
-        adoption->options.heard(adoption->options.context, wish->topic, wish->chips);
-        wish->chips[0] = wish->chips[0] || !wish->chips[1];
+        adoption->options.received(adoption->options.context, candidate->topic, candidate->chips);
+        candidate->chips[0] = candidate->chips[0] || !candidate->chips[1];
         return STATUS_OK;
     }
     size_t index;
@@ -234,9 +234,9 @@ static enum status read_channels(const struct adoption *adoption, const struct r
     {
         const char *name = json_string_value(entry);
         int chip = name == NULL ? -1 : strcmp(name, "a") == 0 ? 0 : strcmp(name, "b") == 0 ? 1 : -1;
-        good = good && chip >= 0 && !wish->chips[chip];
+        good = good && chip >= 0 && !candidate->chips[chip];
         if (good)
-            wish->chips[chip] = true;
+            candidate->chips[chip] = true;
     }
     return good ? STATUS_OK
                 : error_set(error, STATUS_USAGE,
@@ -257,42 +257,45 @@ static bool is_taken(void *context, const char *id)
     return strcmp(id, "bridge") == 0;
 }
 
-static enum status read_wish(struct adoption *adoption, const struct request *request,
-                             struct wish *wish, struct error *error)
+static enum status read_candidate(struct adoption *adoption, const struct request *request,
+                                  struct candidate *candidate, struct error *error)
 {
-    *wish = (struct wish){.topic = ""};
-    enum status status = request_text(request, "topic", wish->topic, sizeof wish->topic, error);
+    *candidate = (struct candidate){.topic = ""};
+    enum status status =
+        request_text(request, "topic", candidate->topic, sizeof candidate->topic, error);
     if (status == STATUS_OK)
-        status = optional_text(request, "id", wish->id, sizeof wish->id, error);
+        status = optional_text(request, "id", candidate->id, sizeof candidate->id, error);
     if (status == STATUS_OK)
-        status = optional_text(request, "name", wish->name, sizeof wish->name, error);
+        status = optional_text(request, "name", candidate->name, sizeof candidate->name, error);
     if (status == STATUS_OK)
-        status = optional_text(request, "energy_unit", wish->unit, sizeof wish->unit, error);
+        status =
+            optional_text(request, "energy_unit", candidate->unit, sizeof candidate->unit, error);
     if (status == STATUS_OK)
-        status = read_channels(adoption, request, wish, error);
+        status = read_channels(adoption, request, candidate, error);
     if (status != STATUS_OK)
         return status;
-    if (wish->id[0] == '\0')
-        module_id_make(wish->topic, is_taken, adoption, wish->id);
-    if (is_taken(adoption, wish->id))
+    if (candidate->id[0] == '\0')
+        module_id_make(candidate->topic, is_taken, adoption, candidate->id);
+    if (is_taken(adoption, candidate->id))
         return error_set(error, STATUS_USAGE,
-                         "There is a device \"%s\" already; choose another id.", wish->id);
+                         "There is a device \"%s\" already; choose another id.", candidate->id);
     return STATUS_OK;
 }
 
 /* JSON's objects and strings are YAML's. */
-static json_t *device_json(const struct wish *wish)
+static json_t *device_json(const struct candidate *candidate)
 {
     static const char *const names[] = {"a", "b"};
     json_t *channels = json_object();
     for (size_t i = 0; i < 2; i++)
-        if (wish->chips[i])
+        if (candidate->chips[i])
             (void)json_object_set_new(channels, names[i], json_object());
-    json_t *device = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", wish->id, "name",
-                               wish->name[0] != '\0' ? wish->name : wish->id, "driver", "openbeken",
-                               "topic", wish->topic, "channels", channels);
-    if (wish->unit[0] != '\0')
-        (void)json_object_set_new(device, "energy_unit", json_string(wish->unit));
+    json_t *device =
+        json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", candidate->id, "name",
+                  candidate->name[0] != '\0' ? candidate->name : candidate->id, "driver",
+                  "openbeken", "topic", candidate->topic, "channels", channels);
+    if (candidate->unit[0] != '\0')
+        (void)json_object_set_new(device, "energy_unit", json_string(candidate->unit));
     return device;
 }
 
@@ -359,15 +362,15 @@ static enum status set_paths(const struct adoption *adoption, struct job *job, s
 
 /* Takes the request over if all is well. */
 static enum status plan(struct adoption *adoption, const struct request *request,
-                        const struct wish *wish, struct error *error)
+                        const struct candidate *candidate, struct error *error)
 {
     if (adoption->waiting >= ADOPTIONS_WAITING_MAX ||
         adoption->options.config->device_count + adoption->waiting >= CONFIG_DEVICES_MAX)
         return error_set(error, STATUS_FAILED, "Too many devices at once; ask again later.");
-    json_t *device = device_json(wish);
-    struct config *alone = judge(adoption, device, wish->id, error);
+    json_t *device = device_json(candidate);
+    struct config *alone = judge(adoption, device, candidate->id, error);
     struct job *job = memory_new(1, sizeof *job);
-    (void)snprintf(job->id, sizeof job->id, "%s", wish->id);
+    (void)snprintf(job->id, sizeof job->id, "%s", candidate->id);
     job->device = alone;
     enum status status = alone != NULL ? set_paths(adoption, job, error) : STATUS_USAGE;
     if (status == STATUS_OK)
@@ -414,7 +417,7 @@ enum status adoption_adopt(struct adoption *adoption, const struct request *requ
                            struct error *error)
 {
     char topic[256];
-    struct wish wish;
+    struct candidate candidate;
     enum status status = request_text(request, "topic", topic, sizeof topic, error);
     if (status != STATUS_OK)
         return status;
@@ -425,8 +428,8 @@ enum status adoption_adopt(struct adoption *adoption, const struct request *requ
     }
     if (topic_waits(adoption, topic))
         return error_set(error, STATUS_FAILED, "The module %s is just being adopted.", topic);
-    status = read_wish(adoption, request, &wish, error);
-    return status == STATUS_OK ? plan(adoption, request, &wish, error) : status;
+    status = read_candidate(adoption, request, &candidate, error);
+    return status == STATUS_OK ? plan(adoption, request, &candidate, error) : status;
 }
 
 enum status adoption_remove(struct adoption *adoption, const struct request *request,

@@ -19,8 +19,8 @@ struct adoption_options {
     const struct config *config; /**< borrowed: what there is already */
     const char *roster_path;     /**< copied; the device's topic is noted there with its file */
     struct log *log;
-    /** Which chips the last search heard of the module with this client id. */
-    void (*heard)(void *context, const char *client, bool chips[2]);
+    /** Which chips the last search received of the module with this client id. */
+    void (*received)(void *context, const char *client, bool chips[2]);
     /** The file is safe: take the only device of `device`, which is given away. After an error, which
      *  becomes the answer, the file is deleted again. */
     enum status (*adopted)(void *context, struct config *device, struct error *error);

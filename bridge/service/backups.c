@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/backups.h"
 
-#include "bridge/history/backup.h"
+#include "bridge/history/safety/backup.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"

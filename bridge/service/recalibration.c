@@ -7,22 +7,22 @@
 struct recalibration {
     struct history *history;
     struct request request;
-    struct history_recalibration wish;
+    struct history_recalibration correction;
 };
 
 enum status recalibration_begin(struct history *history, const struct request *request,
                                 struct recalibration **recalibration, struct error *error)
 {
-    struct history_recalibration wish;
-    enum status status = recalibration_parse(request->body, &wish, error);
+    struct history_recalibration correction;
+    enum status status = recalibration_parse(request->body, &correction, error);
     if (status != STATUS_OK)
         return status;
-    if (*recalibration != NULL || !history_recalibration_begin(history, &wish))
+    if (*recalibration != NULL || !history_recalibration_begin(history, &correction))
         return error_set(error, STATUS_FAILED, "A recalibration is under way already.");
     struct recalibration *made = memory_new(1, sizeof *made);
     made->history = history;
     made->request = *request;
-    made->wish = wish;
+    made->correction = correction;
     *recalibration = made;
     return STATUS_OK;
 }
@@ -34,7 +34,7 @@ bool recalibration_end(struct recalibration *recalibration, enum status *status,
     if (!history_recalibration_end(recalibration->history, status, done, error))
         return false;
     if (*status == STATUS_OK)
-        *answer = recalibration_answer(&recalibration->wish, done);
+        *answer = recalibration_answer(&recalibration->correction, done);
     return true;
 }
 
@@ -43,9 +43,10 @@ const struct request *recalibration_request_of(const struct recalibration *recal
     return &recalibration->request;
 }
 
-const struct history_recalibration *recalibration_wish(const struct recalibration *recalibration)
+const struct history_recalibration *
+recalibration_correction(const struct recalibration *recalibration)
 {
-    return &recalibration->wish;
+    return &recalibration->correction;
 }
 
 void recalibration_free(struct recalibration *recalibration)

@@ -24,7 +24,8 @@ bool recalibration_end(struct recalibration *recalibration, enum status *status,
 
 /** Borrowed. */
 const struct request *recalibration_request_of(const struct recalibration *recalibration);
-const struct history_recalibration *recalibration_wish(const struct recalibration *recalibration);
+const struct history_recalibration *
+recalibration_correction(const struct recalibration *recalibration);
 
 /** NULL is allowed. */
 void recalibration_free(struct recalibration *recalibration);

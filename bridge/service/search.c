@@ -208,11 +208,11 @@ static json_t *notes_about(const struct openbeken_found *found)
                                "off, and let its announcements be removed (--clear)."));
     if (!found->chips[0] && !found->chips[1])
         (void)json_array_append_new(
-            notes, json_string("No values were heard: does its autoexec.bat start the driver "
+            notes, json_string("No values were received: does its autoexec.bat start the driver "
                                "(startDriver BL0942)?"));
-    else if (!found->values_heard)
+    else if (!found->values_received)
         (void)json_array_append_new(
-            notes, json_string("No fresh value was heard: it is offline, its chip is silent, or "
+            notes, json_string("No fresh value was received: it is offline, its chip is silent, or "
                                "the search was too short (a value comes each minute)."));
     if (found->values_retained)
         (void)json_array_append_new(

@@ -67,15 +67,15 @@ struct service {
     struct request backup_request;
     struct log_relay *relay;
     struct watchdog watchdog;
-    struct service_outlets outlets;
+    struct service_outputs outputs;
     struct service_device **devices;
     size_t device_count;
     const struct device_description **descriptions;
     char history_problem[256]; /* as last reported */
     char clock_message[256];   /* as last reported */
     struct clock_watch clocks;
-    char set_aside[256]; /* the damaged history that was last reported */
-    bool health_due;     /* something in bridge/health has changed */
+    char quarantined[256]; /* the damaged history that was last reported */
+    bool health_due;       /* something in bridge/health has changed */
     const char *config_path;
 };
 
@@ -129,7 +129,7 @@ static const char *set_aside_sentence(const struct history_health *history, char
 {
     bool restored = history->restored[0] != '\0';
     (void)snprintf(text, size, "The history was damaged and set aside as %s.%s%s%s",
-                   history->set_aside, restored ? " It goes on from the copy " : "",
+                   history->quarantined, restored ? " It goes on from the copy " : "",
                    history->restored, restored ? "." : "");
     return text;
 }
@@ -149,12 +149,12 @@ static void publish_health(struct service *service)
         backups_last(service->backups, &backup);
     const char *problems[4 + CONFIG_SINKS_MAX];
     struct sink_health sinks[CONFIG_SINKS_MAX];
-    char set_aside[640];
+    char quarantined[640];
     size_t problem_count = 0;
     if (history.problem[0] != '\0')
         problems[problem_count++] = history.problem;
-    if (history.set_aside[0] != '\0')
-        problems[problem_count++] = set_aside_sentence(&history, set_aside, sizeof set_aside);
+    if (history.quarantined[0] != '\0')
+        problems[problem_count++] = set_aside_sentence(&history, quarantined, sizeof quarantined);
     if (history.clock_awaited)
         problems[problem_count++] = history.clock_message;
     for (size_t i = 0; i < sinks_count(service->sinks); i++) {
@@ -279,12 +279,12 @@ static bool statistics_of(void *context, const struct config_device *device, siz
 
 /* ---- what comes from other threads ---- */
 
-static void report_set_aside(struct service *service, const struct history_health *history)
+static void report_quarantine(struct service *service, const struct history_health *history)
 {
-    if (strcmp(history->set_aside, service->set_aside) == 0)
+    if (strcmp(history->quarantined, service->quarantined) == 0)
         return;
     char sentence[640];
-    (void)snprintf(service->set_aside, sizeof service->set_aside, "%s", history->set_aside);
+    (void)snprintf(service->quarantined, sizeof service->quarantined, "%s", history->quarantined);
     publish_event(service, "history_renewed", NULL, NULL,
                   set_aside_sentence(history, sentence, sizeof sentence));
 }
@@ -318,7 +318,7 @@ static void report_history(struct service *service)
     if (!mqtt.connected)
         return;
     history_health(service->history, &history);
-    report_set_aside(service, &history);
+    report_quarantine(service, &history);
     report_problem(service, history.problem);
     report_clock(service, &history);
     if (service->health_due) /* a fault must not wait for the minute */
@@ -441,9 +441,9 @@ static void finish_recalibration(struct service *service)
     struct recalibration *recalibration = service->recalibration;
     if (recalibration == NULL || !recalibration_end(recalibration, &status, &error, &answer, &done))
         return;
-    const struct history_recalibration *wish = recalibration_wish(recalibration);
-    for (size_t i = 0; status == STATUS_OK && !wish->dry_run && i < service->device_count; i++)
-        if (service_device_recalibrated(service->devices[i], &done, wish->undo))
+    const struct history_recalibration *request = recalibration_correction(recalibration);
+    for (size_t i = 0; status == STATUS_OK && !request->dry_run && i < service->device_count; i++)
+        if (service_device_recalibrated(service->devices[i], &done, request->undo))
             break;
     service_respond(service->config->mqtt.base_topic, service->publisher,
                     recalibration_request_of(recalibration), status, answer, &error);
@@ -474,7 +474,7 @@ static enum status start_search(void *context, const struct request *request, in
 
 /* ---- devices that join while the service runs ---- */
 
-static void chips_heard(void *context, const char *client, bool chips[2])
+static void chips_received(void *context, const char *client, bool chips[2])
 {
     const struct service *service = context;
     size_t index;
@@ -499,7 +499,7 @@ static enum status add_device(struct service *service, const struct config_devic
                               struct error *error)
 {
     struct service_device *device = NULL;
-    enum status status = service_device_create(config, &service->outlets, &device, error);
+    enum status status = service_device_create(config, &service->outputs, &device, error);
     if (status != STATUS_OK)
         return status;
     service->descriptions[service->device_count] = service_device_description(device);
@@ -890,7 +890,7 @@ static enum status create_publisher(struct service *service, struct error *error
 static enum status create_devices(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
-    service->outlets = (struct service_outlets){
+    service->outputs = (struct service_outputs){
         .history = service->history,
         .publisher = service->publisher,
         .preferences = service->preferences,
@@ -920,7 +920,7 @@ static enum status create_adoption(struct service *service, struct error *error)
         .config = service->config,
         .roster_path = path,
         .log = service->log,
-        .heard = chips_heard,
+        .received = chips_received,
         .adopted = on_adopted,
         .removed = on_removed,
         .respond = respond,

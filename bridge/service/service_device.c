@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define STATE_SIZE 16384      /* 26 channels at some 450 bytes each fit */
-#define HURRY_PAUSE_MS 5000   /* a chip that restarts all the time must not wear the disk out */
+#define FLUSH_PAUSE_MS 5000   /* a chip that restarts all the time must not wear the disk out */
 #define NOISY_FADES_MS 120000 /* a line is called noisy until two minutes without complaint */
 
 struct service_channel {
@@ -16,14 +16,14 @@ struct service_channel {
     struct meter *meter;
     unsigned history_number;
     bool online;
-    bool heard_of;              /* the driver has said whether it is online */
+    bool reported;              /* the driver has said whether it is online */
     bool fresh;                 /* has a reading that was not published yet */
     int64_t noisy_until_ms;     /* boot clock */
     unsigned problems;          /* the meter's, as of the last reading */
     int64_t shown_imported_uwh; /* totals as last published */
     int64_t shown_exported_uwh;
     int64_t totals_set_ms;  /* boot clock: when the user last set them */
-    int64_t hurry_after_ms; /* boot clock: not before, the disk is asked to hurry again */
+    int64_t flush_after_ms; /* boot clock: not before, the disk is asked to flush again */
     enum { TOTALS_CURRENT, TOTALS_LAGGING, TOTALS_CAUGHT_UP } totals; /* see show_totals */
     int64_t loaded_counter_ms; /* boot clock: of the baseline */
     int64_t caught_up_imported_uwh, caught_up_exported_uwh;
@@ -31,7 +31,7 @@ struct service_channel {
 
 struct service_device {
     const struct config_device *config;
-    const struct service_outlets *outlets;
+    const struct service_outputs *outputs;
     struct device_description description;
     char model[64];
     char *state_topic;
@@ -84,16 +84,16 @@ static void describe(struct service_device *device)
         .channel_names = device->channel_names,
         .retain = config->retain,
         .homeassistant = config->homeassistant,
-        .updatable = device->outlets->updates && config->driver == DRIVER_OPENBEKEN,
+        .updatable = device->outputs->updates && config->driver == DRIVER_OPENBEKEN,
     };
 }
 
 static void report(const struct service_device *device, const struct service_channel *channel,
                    const char *kind, const char *message)
 {
-    const struct service_outlets *outlets = device->outlets;
-    history_put_event(outlets->history, channel->history_number, clock_wall_ms(), kind, message);
-    outlets->event(outlets->context, kind, device->config->id, channel->config->name, message);
+    const struct service_outputs *outputs = device->outputs;
+    history_put_event(outputs->history, channel->history_number, clock_wall_ms(), kind, message);
+    outputs->event(outputs->context, kind, device->config->id, channel->config->name, message);
 }
 
 /* The configured factors, or those measured since the configuration last changed. */
@@ -103,14 +103,14 @@ static struct calibration calibration_in_use(const struct service_device *device
     struct calibration in_use;
     bool measured;
     int64_t since_ms;
-    history_calibration_in_use(device->outlets->history, channel->history_number, &in_use,
+    history_calibration_in_use(device->outputs->history, channel->history_number, &in_use,
                                &measured, &since_ms);
     if (measured) {
         char since[64];
         struct text text;
         text_init(&text, since, sizeof since);
         text_append_time(&text, since_ms, false);
-        log_info(device->outlets->log,
+        log_info(device->outputs->log,
                  "%s %s uses the calibration that was measured on %s (voltage: %.7g, current: "
                  "%.7g, power: %.7g), as that of the configuration has not changed since.",
                  device->config->id, channel->config->name, since, in_use.voltage, in_use.current,
@@ -123,19 +123,19 @@ static struct calibration calibration_in_use(const struct service_device *device
  * ones before counting with the new, so that the total does not jump. */
 static enum status open_channel(struct service_device *device, size_t number, struct error *error)
 {
-    const struct service_outlets *outlets = device->outlets;
+    const struct service_outputs *outputs = device->outputs;
     const struct config_device *config = device->config;
     struct service_channel *channel = &device->channels[number];
     channel->config = &config->channels[number];
 
     struct energy_state state;
-    enum status status = history_channel(outlets->history, config->id, channel->config->name,
+    enum status status = history_channel(outputs->history, config->id, channel->config->name,
                                          kind_of(config), &channel->history_number, &state, error);
     if (status != STATUS_OK)
         return status;
     struct calibration previous;
     bool changed = false;
-    status = history_calibration(outlets->history, channel->history_number,
+    status = history_calibration(outputs->history, channel->history_number,
                                  &channel->config->calibration, channel->config->invert,
                                  clock_wall_ms(), &previous, &changed, error);
     if (status != STATUS_OK)
@@ -150,39 +150,39 @@ static enum status open_channel(struct service_device *device, size_t number, st
         .mains_voltage_v = config->mains_voltage_v,
         .max_current_a = config->max_current_a,
         .noise_floor_mw = channel->config->noise_floor_mw,
-        .boot_id = outlets->boot_id,
+        .boot_id = outputs->boot_id,
     };
     channel->meter = meter_create(&options, &state);
     if (changed) {
         meter_set_calibration(channel->meter, &in_use);
-        history_put_state(outlets->history, channel->history_number, meter_state(channel->meter));
-        log_info(outlets->log,
+        history_put_state(outputs->history, channel->history_number, meter_state(channel->meter));
+        log_info(outputs->log,
                  "The calibration of %s %s changed; its totals go on from where they are.",
                  config->id, channel->config->name);
     }
     meter_values(channel->meter, true, &device->values[number]);
     struct history_health health;
-    history_health(outlets->history, &health);
+    history_health(outputs->history, &health);
     channel->totals = health.may_lag && state.known ? TOTALS_LAGGING : TOTALS_CURRENT;
     channel->loaded_counter_ms = state.counter_boot_ms;
     return STATUS_OK;
 }
 
 enum status service_device_create(const struct config_device *config,
-                                  const struct service_outlets *outlets,
+                                  const struct service_outputs *outputs,
                                   struct service_device **created, struct error *error)
 {
     struct service_device *device = memory_new(1, sizeof *device);
     device->config = config;
-    device->outlets = outlets;
+    device->outputs = outputs;
     device->channels = memory_new(config->channel_count, sizeof *device->channels);
     device->values = memory_new(config->channel_count, sizeof *device->values);
     device->channel_names = memory_new(config->channel_count, sizeof *device->channel_names);
     for (size_t i = 0; i < config->channel_count; i++)
         device->channel_names[i] = config->channels[i].name;
-    device->state_topic = topic_under(outlets->base_topic, config->id, "");
-    device->availability_topic = topic_under(outlets->base_topic, config->id, "/availability");
-    device->report_interval_ms = preferences_report_interval_ms(outlets->preferences, config->id,
+    device->state_topic = topic_under(outputs->base_topic, config->id, "");
+    device->availability_topic = topic_under(outputs->base_topic, config->id, "/availability");
+    device->report_interval_ms = preferences_report_interval_ms(outputs->preferences, config->id,
                                                                 config->report_interval_ms);
     describe(device);
     for (size_t i = 0; i < config->channel_count; i++) {
@@ -226,7 +226,7 @@ static unsigned problems_of(const struct service_device *device, int64_t boot_ms
     for (size_t i = 0; i < device->config->channel_count; i++) {
         const struct service_channel *channel = &device->channels[i];
         problems |= channel->problems;
-        if (channel->heard_of && !channel->online)
+        if (channel->reported && !channel->online)
             problems |= PROBLEM_SILENT;
         if (channel->noisy_until_ms > boot_ms)
             problems |= PROBLEM_NOISY;
@@ -239,7 +239,7 @@ static uint64_t frame_errors_of(const struct service_device *device)
     uint64_t sum = 0;
     for (size_t i = 0; i < device->config->channel_count; i++) {
         struct driver_statistics statistics;
-        if (device->outlets->statistics(device->outlets->context, device->config, i, &statistics))
+        if (device->outputs->statistics(device->outputs->context, device->config, i, &statistics))
             sum += statistics.frame_errors;
     }
     return sum;
@@ -273,7 +273,7 @@ static bool lags(struct service_channel *channel, int64_t imported_uwh, int64_t 
  * and count all of it again), they are unknown until the meter has told what was counted since. */
 static void show_totals(struct service_device *device)
 {
-    struct history *history = device->outlets->history;
+    struct history *history = device->outputs->history;
     struct history_health health;
     history_health(history, &health);
     for (size_t i = 0; i < device->config->channel_count; i++) {
@@ -312,12 +312,12 @@ static void publish_state(struct service_device *device, int64_t boot_ms)
     };
     device_state_json(&device->description, &state, &text);
     if (text.cut) {
-        log_error(device->outlets->log,
+        log_error(device->outputs->log,
                   "The state of %s does not fit into %d bytes and was not published.",
                   device->config->id, STATE_SIZE);
         return;
     }
-    publisher_publish(device->outlets->publisher, device->state_topic, buffer, text.length,
+    publisher_publish(device->outputs->publisher, device->state_topic, buffer, text.length,
                       device->config->retain, 0);
     device->last_publish_ms = boot_ms;
     for (size_t i = 0; i < device->config->channel_count; i++)
@@ -327,7 +327,7 @@ static void publish_state(struct service_device *device, int64_t boot_ms)
 static void publish_availability(struct service_device *device)
 {
     const char *payload = device->online ? MESSAGE_ONLINE : MESSAGE_OFFLINE;
-    publisher_publish(device->outlets->publisher, device->availability_topic, payload,
+    publisher_publish(device->outputs->publisher, device->availability_topic, payload,
                       strlen(payload), true, 1);
 }
 
@@ -351,7 +351,7 @@ static void report_meter_event(struct service_device *device, const struct servi
     };
     if (event->kind == METER_EVENT_NONE)
         return;
-    struct log *log = device->outlets->log;
+    struct log *log = device->outputs->log;
     const char *id = device->config->id, *name = channel->config->name;
     if (event->kind == METER_EVENT_PROBLEM_BEGAN || event->kind == METER_EVENT_STEP_REJECTED)
         log_warning(log, "%s %s: %s", id, name, event->text);
@@ -367,7 +367,7 @@ static bool round_complete(const struct service_device *device)
 {
     for (size_t i = 0; i < device->config->channel_count; i++) {
         const struct service_channel *channel = &device->channels[i];
-        if (!channel->heard_of || (channel->online && !channel->fresh))
+        if (!channel->reported || (channel->online && !channel->fresh))
             return false;
     }
     return true;
@@ -400,7 +400,7 @@ static bool any_online(const struct service_device *device)
 static void log_reading(const struct service_device *device, const struct service_channel *channel,
                         const struct reading *reading, const struct meter_result *result)
 {
-    log_debug(device->outlets->log,
+    log_debug(device->outputs->log,
               "%s %s: as measured, voltage %" PRId64 ", current %" PRId64 ", power %" PRId64
               ", energy %" PRId64 ", frequency %" PRId64 " (present 0x%02x, flags 0x%02x); %" PRId64
               " counts imported, %" PRId64 " exported.",
@@ -416,10 +416,10 @@ static void store_restart(const struct service_device *device, struct service_ch
 {
     int64_t now_ms = clock_boot_ms();
     const struct energy_state *state = meter_state(channel->meter);
-    if (!state->known || now_ms < channel->hurry_after_ms)
+    if (!state->known || now_ms < channel->flush_after_ms)
         return;
-    channel->hurry_after_ms = now_ms + HURRY_PAUSE_MS;
-    history_put_state(device->outlets->history, channel->history_number, state);
+    channel->flush_after_ms = now_ms + FLUSH_PAUSE_MS;
+    history_put_state(device->outputs->history, channel->history_number, state);
 }
 
 void service_device_reading(struct service_device *device, size_t number,
@@ -429,7 +429,7 @@ void service_device_reading(struct service_device *device, size_t number,
     struct meter_result result;
     meter_accept(channel->meter, reading, &result);
     log_reading(device, channel, reading, &result);
-    history_put_reading(device->outlets->history, channel->history_number, reading,
+    history_put_reading(device->outputs->history, channel->history_number, reading,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
@@ -452,18 +452,18 @@ void service_device_availability(struct service_device *device, size_t number, b
                                  const char *reason)
 {
     struct service_channel *channel = &device->channels[number];
-    if (channel->heard_of && channel->online == online)
+    if (channel->reported && channel->online == online)
         return;
-    channel->heard_of = true;
+    channel->reported = true;
     channel->online = online;
     channel->fresh = false;
     const char *id = device->config->id, *name = channel->config->name;
     if (online) {
-        log_info(device->outlets->log, "%s %s is online.", id, name);
+        log_info(device->outputs->log, "%s %s is online.", id, name);
         report(device, channel, "online", "The channel answers.");
     } else {
         meter_values(channel->meter, true, &device->values[number]);
-        log_warning(device->outlets->log, "%s %s is offline: %s", id, name, reason);
+        log_warning(device->outputs->log, "%s %s is offline: %s", id, name, reason);
         report(device, channel, "offline", reason);
     }
     set_online(device, any_online(device));
@@ -484,7 +484,7 @@ void service_device_driver_event(struct service_device *device, size_t number,
         [DRIVER_CHIP_CHANGED] = "chip_changed",
         [DRIVER_UNIT_CHANGED] = "unit_changed",
         [DRIVER_SOURCE_RESTARTED] = "module_restarted",
-        [DRIVER_SOURCE_RESTLESS] = "module_restless",
+        [DRIVER_SOURCE_FLAPPING] = "module_flapping",
         [DRIVER_MESSAGES_BAD] = "messages_bad",
     };
     struct service_channel *channel = &device->channels[number];
@@ -496,7 +496,7 @@ void service_device_driver_event(struct service_device *device, size_t number,
         return; /* before our time, and every new chip has its power-on settings */
     if (event == DRIVER_LINE_NOISY)
         channel->noisy_until_ms = clock_boot_ms() + NOISY_FADES_MS;
-    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,
+    log_warning(device->outputs->log, "%s %s: %s", device->config->id, channel->config->name,
                 message);
     report(device, channel, names[event], message);
 }
@@ -518,7 +518,7 @@ enum status service_device_set_report_interval(struct service_device *device, in
 {
     if (interval_ms < 1000 || interval_ms > 3600000)
         return error_set(error, STATUS_USAGE, "report_interval must be 1 to 3600 seconds.");
-    enum status status = preferences_set_report_interval_ms(device->outlets->preferences,
+    enum status status = preferences_set_report_interval_ms(device->outputs->preferences,
                                                             device->config->id, interval_ms, error);
     if (status != STATUS_OK)
         return status;
@@ -554,7 +554,7 @@ enum status service_device_set_calibration(struct service_device *device, const 
     factors->current = factors->current > 0 ? factors->current : old->current;
     factors->power = factors->power > 0 ? factors->power : old->power;
     *valid_from_ms = clock_wall_ms();
-    struct history *history = device->outlets->history;
+    struct history *history = device->outputs->history;
     status = history_measured(history, channel->history_number, factors, *valid_from_ms, error);
     if (status != STATUS_OK)
         return status;
@@ -564,7 +564,7 @@ enum status service_device_set_calibration(struct service_device *device, const 
     (void)snprintf(message, sizeof message,
                    "The calibration was set by request: voltage: %.7g, current: %.7g, power: %.7g.",
                    factors->voltage, factors->current, factors->power);
-    log_info(device->outlets->log, "%s %s: %s", device->config->id, name, message);
+    log_info(device->outputs->log, "%s %s: %s", device->config->id, name, message);
     report(device, channel, "calibrated", message);
     return STATUS_OK;
 }
@@ -594,7 +594,7 @@ static void report_totals_set(const struct service_device *device,
         text_append(&text, " kWh");
     }
     text_append(&text, ".");
-    log_warning(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name,
+    log_warning(device->outputs->log, "%s %s: %s", device->config->id, channel->config->name,
                 buffer);
     report(device, channel, "totals_set", buffer);
 }
@@ -609,7 +609,7 @@ enum status service_device_set_totals(struct service_device *device, const char 
         return status;
     struct service_channel *channel = &device->channels[number];
     struct history_health health;
-    history_health(device->outlets->history, &health);
+    history_health(device->outputs->history, &health);
     if (!health.writing)
         return error_set(
             error, STATUS_FAILED,
@@ -621,7 +621,7 @@ enum status service_device_set_totals(struct service_device *device, const char 
     channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
     channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
     meter_values(channel->meter, !channel->online, &device->values[number]);
-    history_put_state(device->outlets->history, channel->history_number,
+    history_put_state(device->outputs->history, channel->history_number,
                       meter_state(channel->meter));
     publish_state(device, clock_boot_ms());
     return STATUS_OK;
@@ -654,8 +654,8 @@ static void report_recalibrated(const struct service_device *device,
         text_append(&text, " kWh are too much and held, as a published total does not go down");
     }
     text_append(&text, ".");
-    log_info(device->outlets->log, "%s %s: %s", device->config->id, channel->config->name, buffer);
-    device->outlets->event(device->outlets->context, "recalibrated", device->config->id,
+    log_info(device->outputs->log, "%s %s: %s", device->config->id, channel->config->name, buffer);
+    device->outputs->event(device->outputs->context, "recalibrated", device->config->id,
                            channel->config->name, buffer);
 }
 
@@ -686,7 +686,7 @@ void service_device_health(const struct service_device *device,
     };
     for (size_t i = 0; i < device->config->channel_count; i++) {
         struct driver_statistics statistics = {0};
-        if (!device->outlets->statistics(device->outlets->context, device->config, i, &statistics))
+        if (!device->outputs->statistics(device->outputs->context, device->config, i, &statistics))
             continue;
         health->readings += statistics.readings;
         health->frame_errors += statistics.frame_errors;

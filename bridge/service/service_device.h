@@ -15,7 +15,7 @@
 #include "drivers/driver.h"
 
 /** Where a device's results go; all borrowed, shared by all devices. */
-struct service_outlets {
+struct service_outputs {
     struct history *history;
     struct publisher *publisher;
     struct preferences *preferences;
@@ -35,9 +35,9 @@ struct service_outlets {
 struct service_device;
 
 /** Registers the channels with the history and loads their totals.
- *  config and outlets are borrowed and must outlive the device. */
+ *  config and outputs are borrowed and must outlive the device. */
 enum status service_device_create(const struct config_device *config,
-                                  const struct service_outlets *outlets,
+                                  const struct service_outputs *outputs,
                                   struct service_device **device, struct error *error);
 void service_device_free(struct service_device *device);
 
@@ -57,7 +57,7 @@ void service_device_tick(struct service_device *device, int64_t boot_ms);
 /** Availability and the full state, now. */
 void service_device_publish(struct service_device *device);
 
-/** The user's wishes; *_uwh < 0 leaves that total alone. */
+/** The user's options; *_uwh < 0 leaves that total alone. */
 enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,
                                                struct error *error);
 enum status service_device_set_totals(struct service_device *device, const char *channel,

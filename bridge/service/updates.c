@@ -447,13 +447,13 @@ static void install(uv_work_t *work)
     const struct http_options http = {
         .host = job->host, .web_password = job->web_password, .timeout_ms = HTTP_TIMEOUT_MS};
     const struct update_listener listener = {.context = job, .progress = on_progress};
-    struct update_wishes wishes = {.package = &package, .wait_ms = UPDATE_WAIT_DEFAULT_MS};
+    struct update_options options = {.package = &package, .wait_ms = UPDATE_WAIT_DEFAULT_MS};
     job->status = update_package_load(job->path, &package, &job->error);
     if (job->status != STATUS_OK)
         return;
     job->status = module_open(&http, &module, &job->error);
     if (job->status == STATUS_OK)
-        job->status = update_run(&wishes, module, &listener, &job->report, &job->error);
+        job->status = update_run(&options, module, &listener, &job->report, &job->error);
     module_close(module);
     update_package_free(&package);
 }

@@ -15,15 +15,15 @@
  *   1764000000000
  *
  * A minute, quarter of an hour (bl2mqtt_quarter) or day (bl2mqtt_day): the same tags and units, of each
- * quantity the least, mean and greatest value, kWh within it, the part of it that had readings; its
+ * quantity the least, mean and maximum value, kWh within it, the part of it that had readings; its
  * begin.
  * Format: docs.influxdata.com, "line protocol reference".
  */
 #ifndef BRIDGE_SINKS_LINE_PROTOCOL_H
 #define BRIDGE_SINKS_LINE_PROTOCOL_H
 
-#include "bridge/history/points.h"
-#include "bridge/history/readings.h"
+#include "bridge/history/query/points.h"
+#include "bridge/history/query/readings.h"
 #include "drivers/base/text.h"
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/sinks/sink.h"
 
-#include "bridge/history/points.h"
-#include "bridge/history/readings.h"
+#include "bridge/history/query/points.h"
+#include "bridge/history/query/readings.h"
 #include "bridge/http/client.h"
 #include "bridge/sinks/delivery.h"
 #include "bridge/sinks/line_protocol.h"
@@ -28,7 +28,7 @@
 /* ... and after so many tries (some two hours) they are given up all the same: a batch must not
  * block those behind it for ever. */
 #define TRIES_MAX 30
-#define GZIP_WINDOW (15 + 16) /* the greatest window, and gzip's header: zlib.h, deflateInit2 */
+#define GZIP_WINDOW (15 + 16) /* the maximum window, and gzip's header: zlib.h, deflateInit2 */
 
 /* A batch: lines one after another in the body, `at` where each begins and, last, where all end. */
 struct batch {

@@ -318,7 +318,7 @@ static enum status identify_boot_rom(struct flasher *flasher, uint32_t chip_regi
     struct beken_module *module = &flasher->module;
     module->protocol = BEKEN_PROTOCOL_BOOT_ROM;
     module->chip = chip_of_register(chip_register);
-    link_set_restless(flasher->link, false);
+    link_set_flapping(flasher->link, false);
     enum status status = identify_flash(flasher, error);
     if (status == STATUS_OK && module->chip == BEKEN_CHIP_BK7231N)
         status = read_key(flasher, error);
@@ -384,7 +384,7 @@ enum status session_identify(struct flasher *flasher, struct error *error)
 {
     struct beken_module *module = &flasher->module;
     *module = (struct beken_module){.flash_size = DEFAULT_FLASH_SIZE};
-    link_set_restless(flasher->link, true);
+    link_set_flapping(flasher->link, true);
     session_progress(flasher, "identify", 0, 1, 0);
     uint32_t chip_register = 0;
     struct error ignored = {""};

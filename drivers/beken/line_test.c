@@ -414,7 +414,7 @@ static enum status take_users_baud(struct flasher *flasher, struct error *error)
 
 enum status flasher_choose_baud(struct flasher *flasher, bool for_writing, struct error *error)
 {
-    bool must_be_clean = for_writing && session_is_restless(flasher);
+    bool must_be_clean = for_writing && session_is_flapping(flasher);
     if (flasher->options.baud != 0) {
         enum status status = take_users_baud(flasher, error);
         return status == STATUS_OK && must_be_clean ? session_require_clean_line(flasher, error)

@@ -42,8 +42,8 @@ enum {
 /* A half-received write can still want all of its 4101 bytes. */
 enum { FILL_BYTES = BEKEN_COMMAND_MAX + 32, FILL_ZEROS = 16 };
 
-/* What was heard while no module answered: the words of the failure hang on it. */
-struct heard {
+/* What was received while no module answered: the words of the failure hang on it. */
+struct received {
     uint64_t bytes;
     bool echo;
     bool tuya_mcu;
@@ -55,7 +55,7 @@ struct link {
     struct serial_port *port; /* NULL while the adapter is away */
     struct beken_parser *parser;
     uint32_t baud;
-    bool restless;
+    bool flapping;
     bool gone;
     bool reconnecting;    /* it answered before, so the wires are right */
     bool told_gone;       /* in this wait, the person was told that the adapter has gone */
@@ -68,7 +68,7 @@ struct link {
     size_t partial;
     bool listens;
     uint8_t held[BEKEN_REPLY_MAX]; /* a reply's data, for as long as the header promises */
-    struct heard heard;
+    struct received received;
 };
 
 static int64_t now_us(void)
@@ -197,7 +197,7 @@ enum status link_open(const struct link_options *options, struct link **result, 
     link->options = *options;
     link->parser = beken_parser_create();
     link->baud = LINK_FIRST_BAUD;
-    link->restless = true;
+    link->flapping = true;
     link->opened_us = now_us();
     enum status status = open_port(link, error);
     if (status != STATUS_OK) {
@@ -222,9 +222,9 @@ uint32_t link_baud(const struct link *link)
     return link->baud;
 }
 
-void link_set_restless(struct link *link, bool restless)
+void link_set_flapping(struct link *link, bool flapping)
 {
-    link->restless = restless;
+    link->flapping = flapping;
 }
 
 int64_t link_round_trip_us(const struct link *link)
@@ -319,14 +319,14 @@ static enum status send_paced(struct link *link, const uint8_t *bytes, size_t le
 static void listen(struct link *link, const uint8_t *bytes, size_t length)
 {
     const uint64_t own_link_check = 0x01E0FC0100; /* as sent; an answer has 04 0E 05 before it */
-    link->heard.bytes += length;
+    link->received.bytes += length;
     for (size_t i = 0; i < length; i++) {
-        link->heard.window = link->heard.window << 8 | bytes[i];
-        if ((link->heard.window & 0xFFFFFFFFFF) == own_link_check &&
-            (link->heard.window >> 40 & 0xFF) != 0x05)
-            link->heard.echo = true;
-        if ((link->heard.window & 0xFFFF) == 0x55AA)
-            link->heard.tuya_mcu = true;
+        link->received.window = link->received.window << 8 | bytes[i];
+        if ((link->received.window & 0xFFFFFFFFFF) == own_link_check &&
+            (link->received.window >> 40 & 0xFF) != 0x05)
+            link->received.echo = true;
+        if ((link->received.window & 0xFFFF) == 0x55AA)
+            link->received.tuya_mcu = true;
     }
 }
 
@@ -424,9 +424,9 @@ static enum status feed(struct link *link, bool first, struct error *error)
 struct wait {
     int64_t sent_us; /* when the command's last byte was out */
     int64_t deadline_us;
-    int64_t fed_us;  /* 0 = not yet */
-    unsigned probes; /* of a cut reply, see is_only_late() */
-    uint64_t heard;  /* bytes before the latest of them */
+    int64_t fed_us;    /* 0 = not yet */
+    unsigned probes;   /* of a cut reply, see is_only_late() */
+    uint64_t received; /* bytes before the latest of them */
 };
 
 static bool is_cut(const struct link *link)
@@ -439,7 +439,7 @@ static enum status feed_if_due(struct link *link, const struct link_want *want, 
                                struct error *error)
 {
     /* Not into half an answer: the feed's own answers would be taken for its rest. */
-    if (!link->restless || !want->chip_busy || beken_parser_pending(link->parser) > 0)
+    if (!link->flapping || !want->chip_busy || beken_parser_pending(link->parser) > 0)
         return STATUS_OK;
     int64_t now = now_us();
     int64_t due = wait->fed_us == 0 ? wait->sent_us + (int64_t)FEED_AFTER_MS * 1000
@@ -455,7 +455,7 @@ static int64_t next_wake_us(const struct link *link, const struct link_want *wan
                             const struct wait *wait)
 {
     int64_t wake = wait->deadline_us;
-    if (beken_parser_pending(link->parser) > 0 || (link->restless && want->chip_busy)) {
+    if (beken_parser_pending(link->parser) > 0 || (link->flapping && want->chip_busy)) {
         int64_t soon = now_us() + 10000;
         wake = soon < wake ? soon : wake;
     }
@@ -468,13 +468,13 @@ static int64_t next_wake_us(const struct link *link, const struct link_want *wan
 static enum status is_only_late(struct link *link, const struct link_want *want, struct wait *wait,
                                 bool *late, struct error *error)
 {
-    bool told = wait->probes > 0 && link->heard.bytes - wait->heard <= LINK_ANSWER;
-    *late = want->patient && !link->restless && beken_parser_pending(link->parser) > 0 && !told &&
+    bool told = wait->probes > 0 && link->received.bytes - wait->received <= LINK_ANSWER;
+    *late = want->patient && !link->flapping && beken_parser_pending(link->parser) > 0 && !told &&
             wait->probes < REPLY_PROBES;
     if (!*late)
         return STATUS_OK;
     wait->probes++;
-    wait->heard = link->heard.bytes;
+    wait->received = link->received.bytes;
     wait->fed_us = now_us();
     enum status status = feed(link, false, error);
     if (status == STATUS_OK)
@@ -505,7 +505,7 @@ static bool take_reply(struct link *link, const struct link_want *want, const st
 static enum status tell_silence(struct link *link, const struct wait *wait, bool passed,
                                 struct error *error)
 {
-    size_t filler = wait->probes > 0 ? (size_t)(link->heard.bytes - wait->heard) : 0;
+    size_t filler = wait->probes > 0 ? (size_t)(link->received.bytes - wait->received) : 0;
     size_t pending = beken_parser_pending(link->parser);
     link->partial = pending > filler ? pending - filler : 0;
     link->listens = passed || link->partial > 0;
@@ -611,7 +611,7 @@ static enum status check_within(struct link *link, int64_t timeout_ms, struct er
 /* A T must not be left alone for 500 ms, so patience comes in small portions there. */
 static enum status confirm(struct link *link, struct error *error)
 {
-    int64_t portion_ms = link->restless ? FEED_AFTER_MS : CONFIRM_MS / 5;
+    int64_t portion_ms = link->flapping ? FEED_AFTER_MS : CONFIRM_MS / 5;
     enum status status = STATUS_NO_ANSWER;
     for (int64_t spent = 0; spent < CONFIRM_MS && status == STATUS_NO_ANSWER; spent += portion_ms)
         status = check_within(link, portion_ms, error);
@@ -685,11 +685,11 @@ enum status link_volley(struct link *link, unsigned count, unsigned *lost, struc
 /* ------------------------------------------------------------------ finding back */
 
 /* Whether a LinkCheck's answer came until then; others are dropped. */
-static enum status heard_answer(struct link *link, int64_t until_us, bool *heard,
-                                struct error *error)
+static enum status received_answer(struct link *link, int64_t until_us, bool *received,
+                                   struct error *error)
 {
     struct beken_reply reply;
-    *heard = false;
+    *received = false;
     do {
         wait_port(link, POLLIN, until_us);
         size_t count = 0;
@@ -697,15 +697,15 @@ static enum status heard_answer(struct link *link, int64_t until_us, bool *heard
         if (status != STATUS_OK)
             return status;
         while (beken_parser_next(link->parser, &reply))
-            *heard = *heard || is_link_answer(&reply);
-    } while (!*heard && now_us() < until_us);
+            *received = *received || is_link_answer(&reply);
+    } while (!*received && now_us() < until_us);
     return STATUS_OK;
 }
 
 /* Stop sending, let the late answers pass, and make sure with one LinkCheck. */
 static enum status settle(struct link *link, struct error *error)
 {
-    int64_t quiet_ms = link->restless ? FEED_AFTER_MS : QUIET_MS;
+    int64_t quiet_ms = link->flapping ? FEED_AFTER_MS : QUIET_MS;
     enum status status = wait_quiet(link, quiet_ms, error);
     if (status != STATUS_OK)
         return status;
@@ -713,7 +713,7 @@ static enum status settle(struct link *link, struct error *error)
     return confirm(link, error);
 }
 
-static enum status fill(struct link *link, bool *heard, struct error *error)
+static enum status fill(struct link *link, bool *received, struct error *error)
 {
     uint8_t piece[PIECE] = {0};
     struct beken_command check;
@@ -723,20 +723,20 @@ static enum status fill(struct link *link, bool *heard, struct error *error)
         memcpy(piece + i * check.length, check.bytes, check.length);
     enum status status = feed(link, true, error);
     for (size_t sent = 0;
-         sent < FILL_BYTES && status == STATUS_OK && !*heard && !link_stopped(link);
+         sent < FILL_BYTES && status == STATUS_OK && !*received && !link_stopped(link);
          sent += per_piece * check.length) {
         int64_t next_us = now_us() + (int64_t)FILL_PIECE_MS * 1000;
         status = send_now(link, piece, per_piece * check.length, error);
         if (next_us < link->line_free_us)
             next_us = link->line_free_us;
         if (status == STATUS_OK)
-            status = heard_answer(link, next_us, heard, error);
+            status = received_answer(link, next_us, received, error);
     }
     int64_t give_up_us = now_us() + (int64_t)FILL_EXTRA_MS * 1000;
-    while (status == STATUS_OK && !*heard && now_us() < give_up_us && !link_stopped(link)) {
+    while (status == STATUS_OK && !*received && now_us() < give_up_us && !link_stopped(link)) {
         status = feed(link, false, error);
         if (status == STATUS_OK)
-            status = heard_answer(link, now_us() + 10000, heard, error);
+            status = received_answer(link, now_us() + 10000, received, error);
     }
     return status;
 }
@@ -747,27 +747,28 @@ enum status link_resync(struct link *link, struct error *error)
     if (link->port == NULL)
         return gone_error(link, error);
     beken_parser_reset(link->parser);
-    bool heard = false;
-    enum status status = fill(link, &heard, error);
+    bool received = false;
+    enum status status = fill(link, &received, error);
     if (status != STATUS_OK)
         return status;
-    if (!heard)
+    if (!received)
         return error_set(error, STATUS_NO_ANSWER, "The module does not answer at %" PRIu32 " baud.",
                          link->baud);
     return settle(link, error);
 }
 
 /* LinkChecks with at most a millisecond between them until one is answered or the time is up. */
-static enum status call_until(struct link *link, int64_t until_us, bool *heard, struct error *error)
+static enum status call_until(struct link *link, int64_t until_us, bool *received,
+                              struct error *error)
 {
     struct beken_command check;
     beken_command_link_check(&check);
-    *heard = false;
-    while (!*heard && now_us() < until_us && !link_stopped(link)) {
+    *received = false;
+    while (!*received && now_us() < until_us && !link_stopped(link)) {
         enum status status = send_now(link, check.bytes, check.length, error);
         if (status == STATUS_OK)
-            status =
-                heard_answer(link, link->line_free_us + (int64_t)LINK_GAP_MS * 1000, heard, error);
+            status = received_answer(link, link->line_free_us + (int64_t)LINK_GAP_MS * 1000,
+                                     received, error);
         if (status != STATUS_OK)
             return status;
     }
@@ -777,9 +778,9 @@ static enum status call_until(struct link *link, int64_t until_us, bool *heard, 
 static enum status call_and_settle(struct link *link, int64_t for_ms, bool *linked,
                                    struct error *error)
 {
-    bool heard = false;
-    enum status status = call_until(link, now_us() + for_ms * 1000, &heard, error);
-    if (status != STATUS_OK || !heard)
+    bool received = false;
+    enum status status = call_until(link, now_us() + for_ms * 1000, &received, error);
+    if (status != STATUS_OK || !received)
         return status;
     status = settle(link, error);
     *linked = status == STATUS_OK;
@@ -807,14 +808,14 @@ static enum status set_reset_lines(struct link *link, bool dtr_active, bool rts_
  * transistors need it. */
 static enum status pulse_reset(struct link *link, struct error *error)
 {
-    bool heard = false;
+    bool received = false;
     enum status status = set_reset_lines(link, true, true, error);
     if (status == STATUS_OK)
-        status = call_until(link, now_us() + (int64_t)RESET_PULSE_MS * 1000, &heard, error);
+        status = call_until(link, now_us() + (int64_t)RESET_PULSE_MS * 1000, &received, error);
     if (status == STATUS_OK && link->options.reset == LINK_RESET_RTS_DTR) {
         status = set_reset_lines(link, false, true, error);
         if (status == STATUS_OK)
-            status = call_until(link, now_us() + (int64_t)RESET_STEP_MS * 1000, &heard, error);
+            status = call_until(link, now_us() + (int64_t)RESET_STEP_MS * 1000, &received, error);
     }
     return status == STATUS_OK ? set_reset_lines(link, false, false, error) : status;
 }
@@ -842,34 +843,34 @@ static void ask_for_power_cycle(struct link *link, int64_t left_us)
 
 static enum status no_answer(const struct link *link, struct error *error)
 {
-    const struct heard *heard = &link->heard;
+    const struct received *received = &link->received;
     const char *port = link->options.port;
     double seconds = (double)link->options.timeout_ms / 1000;
     if (link->reconnecting)
         return error_set(error, STATUS_NO_ANSWER,
                          "The module at %s stopped answering and did not come back within %g s.",
                          port, seconds);
-    if (heard->echo)
+    if (received->echo)
         return error_set(
             error, STATUS_NO_ANSWER,
             "No module answered at %s within %g s, but the adapter hears its own bytes: TX "
             "and RX are connected to each other.",
             port, seconds);
-    if (heard->tuya_mcu)
+    if (received->tuya_mcu)
         return error_set(
             error, STATUS_NO_ANSWER,
             "No module answered at %s within %g s, but something talks 55 AA frames: a second "
             "controller (TuyaMCU) shares the line. Disconnect it from the module's RX and TX, "
             "or hold it in reset.",
             port, seconds);
-    if (heard->bytes > 0)
+    if (received->bytes > 0)
         return error_set(
             error, STATUS_NO_ANSWER,
             "No module answered at %s within %g s, but %" PRIu64
             " bytes came in: the app was running. Switch the power off and on while this "
             "command waits, or wire a reset line and name it with --reset; if a BL0942 or "
             "another chip sits on the module's RX or TX, disconnect it.",
-            port, seconds, heard->bytes);
+            port, seconds, received->bytes);
     return error_set(
         error, STATUS_NO_ANSWER,
         "No module answered at %s within %g s, and not one byte came in: check that the "
@@ -970,7 +971,7 @@ enum status link_connect(struct link *link, struct error *error)
 {
     int64_t deadline_us = deadline(link);
     const uint32_t rates[] = {LINK_FIRST_BAUD, link->options.likely_baud, 921600, 460800, 230400};
-    link->heard = (struct heard){0};
+    link->received = (struct received){0};
     if (link->options.reset != LINK_RESET_NONE)
         return call_through_reset(link, deadline_us, error);
     bool linked = false;
@@ -1007,7 +1008,7 @@ static enum status reconnect_once(struct link *link, int64_t deadline_us, struct
 enum status link_reconnect(struct link *link, struct error *error)
 {
     int64_t deadline_us = deadline(link);
-    link->heard = (struct heard){0};
+    link->received = (struct received){0};
     link->reconnecting = true;
     link->told_gone = link->told_waiting = false;
     enum status status;
@@ -1143,7 +1144,7 @@ void link_while(struct link *link, void (*function)(void *context), void *contex
     if (!started)
         function(context); /* a T may fall asleep; the next command finds it again */
     while (started && !wait_work(&work))
-        if (link->restless && link->port != NULL)
+        if (link->flapping && link->port != NULL)
             (void)check_within(link, FEED_EVERY_MS,
                                NULL); /* the next command reports what is wrong */
     if (started)

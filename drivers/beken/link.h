@@ -99,7 +99,7 @@ enum status link_set_baud(struct link *link, uint32_t baud, struct error *error)
 uint32_t link_baud(const struct link *link);
 
 /** Whether the chip must be fed (a T, or not yet known). */
-void link_set_restless(struct link *link, bool restless);
+void link_set_flapping(struct link *link, bool flapping);
 
 /** Runs work (files, checksums, questions) on another thread and keeps the chip linked meanwhile.
  */

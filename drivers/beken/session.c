@@ -56,7 +56,7 @@ void session_progress(struct flasher *flasher, const char *stage, uint64_t done,
     flasher->options.progress(flasher->options.link.context, &step);
 }
 
-bool session_is_restless(const struct flasher *flasher)
+bool session_is_flapping(const struct flasher *flasher)
 {
     return flasher->module.protocol != BEKEN_PROTOCOL_BOOT_ROM;
 }
@@ -279,7 +279,7 @@ enum status session_crc_equals(struct flasher *flasher, uint32_t address, const 
 /* A T opens its flash for the first erase after a LinkCheck. */
 static enum status open_for_erase(struct flasher *flasher, struct error *error)
 {
-    if (!session_is_restless(flasher) || flasher->erase_opened)
+    if (!session_is_flapping(flasher) || flasher->erase_opened)
         return STATUS_OK;
     enum status status = link_check(flasher->link, error);
     return status == STATUS_NO_ANSWER ? session_recover(flasher, error) : status;

@@ -35,7 +35,7 @@ void session_progress(struct flasher *flasher, const char *stage, uint64_t done,
                       uint32_t address);
 
 /** True for a T and everything that is not surely a boot ROM. */
-bool session_is_restless(const struct flasher *flasher);
+bool session_is_flapping(const struct flasher *flasher);
 
 /** Asks up to a few times, resynchronising in between; no reconnect. For identification. */
 enum status session_ask_few(struct flasher *flasher, const struct beken_command *command,

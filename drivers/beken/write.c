@@ -16,7 +16,7 @@ enum {
     TRIES_PER_RATE = 3, /* failures of one sector before the rate goes down */
     VERIFY_ROUNDS = 5,
     WRITE_REPLY_MS = 300,
-    WRITE_REPLY_RESTLESS_MS = 45,
+    WRITE_REPLY_FLAPPING_MS = 45,
     TYPICAL_ERASE_4K_US = 60000,
     TYPICAL_ERASE_64K_US = 300000,
 };
@@ -247,11 +247,11 @@ struct run {
 /* A stuck T must be helped before its watchdog bites; elsewhere what was seen so far tells. */
 static int64_t write_patience_ms(const struct flasher *flasher)
 {
-    if (session_is_restless(flasher))
-        return WRITE_REPLY_RESTLESS_MS;
+    if (session_is_flapping(flasher))
+        return WRITE_REPLY_FLAPPING_MS;
     if (flasher->slowest_tail_us == 0)
         return WRITE_REPLY_MS;
-    return WRITE_REPLY_RESTLESS_MS + 3 * flasher->slowest_tail_us / 1000;
+    return WRITE_REPLY_FLAPPING_MS + 3 * flasher->slowest_tail_us / 1000;
 }
 
 static enum status send_sector(struct flasher *flasher, const struct plan_sector *sector,
@@ -362,7 +362,7 @@ static enum status write_sector(struct run *run, struct plan_sector *sector, boo
         if (link_stopped(flasher->link))
             return link_stop_error(error);
         /* After a CheckCRC a T ignores writes until the next erase. */
-        bool closed = session_is_restless(flasher) && !flasher->erase_opened;
+        bool closed = session_is_flapping(flasher) && !flasher->erase_opened;
         enum status status = STATUS_OK;
         if (!erased || closed)
             status = session_erase(flasher, BEKEN_ERASE_4K, sector->address, error);
@@ -429,7 +429,7 @@ static enum status write_block(struct run *run, struct pass *pass, const struct 
         pass_progress(run, pass, sector->address);
         run->at = i;
         /* A T must see an erase before it takes a write; elsewhere a blank sector needs none. */
-        bool blank = whole || (sector->is_blank && !session_is_restless(flasher));
+        bool blank = whole || (sector->is_blank && !session_is_flapping(flasher));
         if (!(whole && sector->wants_blank)) {
             enum status status = write_sector(run, sector, blank, error);
             if (status != STATUS_OK)
@@ -647,7 +647,7 @@ static enum status prepare(struct flasher *flasher, const struct flasher_job *jo
             "The flash chip does not answer (id 0x%06" PRIX32 "): something loads the module's "
             "flash pins. Hold P24 low during reset, or disconnect what is on P20 to P24.",
             module->flash.id);
-    if (session_is_restless(flasher))
+    if (session_is_flapping(flasher))
         return session_require_clean_line(flasher, error);
     /* A boot ROM survives everything, so a backup makes up for a bad line. */
     return job->reference == NULL ? session_require_fair_line(flasher, error) : STATUS_OK;
@@ -703,7 +703,7 @@ static void count_sectors(struct plan *plan, struct flasher_result *result)
 
 static enum flasher_protection protect_again(struct flasher *flasher)
 {
-    if (session_is_restless(flasher))
+    if (session_is_flapping(flasher))
         return FLASHER_PROTECTION_BOOTLOADER;
     struct error why = {""};
     if (session_protect_again(flasher, &why) == STATUS_OK)

@@ -71,7 +71,7 @@ bool bl0942_decode_packet(const uint8_t bytes[BL0942_PACKET_SIZE], unsigned addr
 }
 
 /* Registers narrower than 24 bits come zero-padded. */
-static uint32_t greatest_value(unsigned reg)
+static uint32_t maximum_value(unsigned reg)
 {
     switch (reg) {
     case BL0942_WA_CREEP:
@@ -90,7 +90,7 @@ bool bl0942_decode_reply(const uint8_t bytes[BL0942_REPLY_SIZE], unsigned addres
                          uint32_t *value)
 {
     unsigned start = (READ_COMMAND | (address & 3)) + reg;
-    if (bytes[3] != checksum(start, bytes, 3) || unsigned24(bytes) > greatest_value(reg))
+    if (bytes[3] != checksum(start, bytes, 3) || unsigned24(bytes) > maximum_value(reg))
         return false;
     *value = unsigned24(bytes);
     return true;

@@ -34,7 +34,7 @@ static enum status receive(struct scanner *scanner, bool *found)
         serial_read(scanner->port, bytes, sizeof bytes, &count, &gone, scanner->error);
     if (status != STATUS_OK)
         return status;
-    scanner->scan->bytes_heard += count;
+    scanner->scan->bytes_received += count;
     for (size_t i = 0; i < count && !*found; i++)
         *found = bl0942_receiver_push(&scanner->receiver, bytes[i]);
     return STATUS_OK;
@@ -129,16 +129,17 @@ static enum status scan_rate(struct scanner *scanner)
 
 static enum status advise(const struct bl0942_scan *scan, struct error *error)
 {
-    if (scan->bytes_heard > 0)
+    if (scan->bytes_received > 0)
         return error_set(
             error, STATUS_NO_ANSWER,
-            "No BL0942 answered, but %zu other bytes were heard. If another device is on this "
+            "No BL0942 answered, but %zu other bytes were received. If another device is on this "
             "line, choose another port; else the adapter's RX is floating: it needs a pull-up "
             "resistor, and an isolator must be powered on both sides.",
-            scan->bytes_heard);
+            scan->bytes_received);
     return error_set(
         error, STATUS_NO_ANSWER,
-        "No BL0942 answered and nothing at all was heard. Check that the chip has its 3.3 V, that "
+        "No BL0942 answered and nothing at all was received. Check that the chip has its 3.3 V, "
+        "that "
         "the adapter's TX goes to the chip's RX and its RX to the chip's TX (try them swapped), "
         "that both chip pins have pull-up resistors, that the isolator between mains and this "
         "machine is powered on both sides, and that the module's own processor is not using the "

@@ -23,7 +23,7 @@ struct bl0942_found {
 struct bl0942_scan {
     struct bl0942_found chips[BL0942_ADDRESSES]; /**< in the order in which they were found */
     size_t count;
-    size_t bytes_heard; /**< bytes of any kind: 0 means a dead line, many without a chip noise */
+    size_t bytes_received; /**< bytes of any kind: 0 means a dead line, many without a chip noise */
 };
 
 /** Called before each baud rate is tried. */

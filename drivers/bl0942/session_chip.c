@@ -256,7 +256,7 @@ static void compare_with(struct chip *chip)
 
 /* The most that the counter can have moved since the last reading. A second more than the clock
  * says, as either packet may have been under way for long. */
-static int64_t greatest_step(const struct chip *chip)
+static int64_t maximum_step(const struct chip *chip)
 {
     int64_t elapsed_ms = chip->held.boot_ms - chip->last_ms + 1000;
     return elapsed_ms * BL0942_COUNTS_PER_SECOND_MAX / 1000 + 3;
@@ -265,13 +265,13 @@ static int64_t greatest_step(const struct chip *chip)
 static bool counter_may_have_gone_on(const struct chip *chip)
 {
     int64_t step = (chip->held.energy - chip->last_energy) & (BL0942_COUNTER_RANGE - 1);
-    return step <= greatest_step(chip);
+    return step <= maximum_step(chip);
 }
 
 /* After a restart the counter itself is the step. */
 static bool counter_may_have_restarted(const struct chip *chip)
 {
-    return chip->held.energy <= greatest_step(chip);
+    return chip->held.energy <= maximum_step(chip);
 }
 
 static bool counter_impossible(const struct chip *chip)

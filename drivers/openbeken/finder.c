@@ -145,7 +145,7 @@ static void take_value(struct openbeken_found *found, const struct openbeken_top
     if (retained)
         found->values_retained = true;
     else
-        found->values_heard = true;
+        found->values_received = true;
 }
 
 static void take_build(struct openbeken_found *found, const char *payload, size_t length)

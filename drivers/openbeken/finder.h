@@ -2,7 +2,7 @@
 /**
  * Finds modules with OpenBeken firmware by what they say on the broker. Pure; takes anything.
  *
- * A client id counts as a module's if one of these was heard: an announcement to Home Assistant as
+ * A client id counts as a module's if one of these was received: an announcement to Home Assistant as
  * OpenBeken makes them, a `build` that begins with "Open", or a value on a topic ending in /get, which
  * other software does not use. `connected` alone is no sign; many programs say that.
  */
@@ -23,8 +23,8 @@ struct openbeken_found {
     char build[80];
     bool is_module;
     bool connected_known, connected;
-    bool chips[OPENBEKEN_CHIPS]; /**< values of that chip were heard or announced */
-    bool values_heard;           /**< fresh ones */
+    bool chips[OPENBEKEN_CHIPS]; /**< values of that chip were received or announced */
+    bool values_received;        /**< fresh ones */
     bool values_retained;        /**< left behind by flag 7: the broker repeats them for ever */
     bool speaks_tele;            /**< flag 30 is on */
     enum openbeken_unit unit;    /**< as announced */
@@ -43,7 +43,7 @@ void openbeken_finder_filters(const struct openbeken_finder *finder,
 void openbeken_finder_message(struct openbeken_finder *finder, const char *topic,
                               const char *payload, size_t length, bool retained);
 
-/** All client ids heard; skip those that are no module. Borrowed until the next message. */
+/** All client ids received; skip those that are no module. Borrowed until the next message. */
 size_t openbeken_finder_count(const struct openbeken_finder *finder);
 const struct openbeken_found *openbeken_finder_get(const struct openbeken_finder *finder,
                                                    size_t index);

@@ -21,11 +21,11 @@ static const int64_t probe_again_ms = 400;
 static const unsigned answers_needed =
     2; /* a module short of memory may fail to send one message */
 static const int64_t slow_tick_ms = 1000;
-static const int64_t absent_ms = 35000;      /* nothing at all was heard of a module */
+static const int64_t absent_ms = 35000;      /* nothing at all was received of a module */
 static const int64_t ping_after_ms = 100000; /* of a chip's silence; leaves time for the answer */
-static const int64_t alive_ms = 30000;       /* a module heard since then is there */
+static const int64_t alive_ms = 30000;       /* a module received since then is there */
 static const int64_t watch_ms = 120000;      /* for offline messages in a row */
-static const unsigned restless_offlines = 5;
+static const unsigned flapping_offlines = 5;
 static const int64_t bad_watch_ms = 60000;
 static const int64_t uptime_slack_ms = 15000; /* less than a module needs to start and connect */
 static const unsigned bad_told = 10;
@@ -49,7 +49,7 @@ struct chip {
     struct chip *earlier, *later;
     int64_t window_ms;
     int64_t last_ms, last_wall_ms;
-    int64_t heard_ms; /* last sign that the chip itself works */
+    int64_t received_ms; /* last sign that the chip itself works */
     bool online, told;
     struct openbeken_counter counter;
     int64_t counter_topic_ms; /* last message of the energy topic */
@@ -68,7 +68,7 @@ struct module {
     enum openbeken_unit unit;
     bool unit_configured;
     int64_t unit_waits_ms; /* since when a counter waits for its unit */
-    bool heard;            /* of the module anything that shows that it exists */
+    bool received;         /* of the module anything that shows that it exists */
     int64_t live_ms;       /* when the module itself last spoke; NEVER */
     int64_t pinged_ms;     /* when it was last asked for a sign of life; NEVER */
     int64_t added_ms;
@@ -149,7 +149,7 @@ static void set_up(struct module *module, const struct openbeken_module *options
             .used = options->used[i],
             .index = i,
             .channel = options->channels[i],
-            .heard_ms = NEVER,
+            .received_ms = NEVER,
             .counter_topic_ms = NEVER,
         };
 }
@@ -486,20 +486,20 @@ static void take_topic_value(struct openbeken_source *source, struct module *mod
         return;
     case OPENBEKEN_UNKNOWN:
         chip->known &= ~openbeken_field(topic->quantity);
-        chip->heard_ms = message->boot_ms;
+        chip->received_ms = message->boot_ms;
         return;
     case OPENBEKEN_GOOD:
         break;
     }
     module->offline_ms = NEVER; /* it speaks */
-    chip->heard_ms = message->boot_ms;
+    chip->received_ms = message->boot_ms;
     if (topic->quantity == OPENBEKEN_ENERGY)
         take_counter(source, chip, milli, message);
     else
         take_value(source, chip, topic->quantity, milli, message);
 }
 
-/* The JSON's counter is used until the topic's is heard. It is cut to whole Wh where the topic may be,
+/* The JSON's counter is used until the topic's is received. It is cut to whole Wh where the topic may be,
  * so that changing from one to the other is no step back. */
 static void take_json_counter(struct openbeken_source *source, struct module *module,
                               const struct openbeken_message *message)
@@ -548,7 +548,7 @@ static void take_energy_json(struct openbeken_source *source, struct module *mod
         take_json_counter(source, module, message);
     if (chip->fresh == 0)
         return;
-    chip->heard_ms = message->boot_ms;
+    chip->received_ms = message->boot_ms;
     deliver(source, chip); /* JSON holds all there is: nothing to wait for */
 }
 
@@ -580,11 +580,11 @@ static void take_connected(const struct openbeken_source *source, struct module 
     if (module->offline_ms == NEVER)
         module->offline_ms = message->boot_ms;
     if (!message->retained &&
-        watch_count(&module->offlines, message->boot_ms, watch_ms, restless_offlines))
-        tell(source, module, DRIVER_SOURCE_RESTLESS,
+        watch_count(&module->offlines, message->boot_ms, watch_ms, flapping_offlines))
+        tell(source, module, DRIVER_SOURCE_FLAPPING,
              "The module went offline %u times in two minutes. If its Wi-Fi is good, two modules "
              "have the client id %s and throw each other out: give one another id.",
-             restless_offlines, module->client);
+             flapping_offlines, module->client);
 }
 
 static void take_uptime(const struct openbeken_source *source, struct module *module,
@@ -611,7 +611,7 @@ static void watch_answers(const struct openbeken_source *source, struct module *
         return;
     module->speaks_tele = true;
     do_not_ask(module);
-    tell(source, module, DRIVER_SOURCE_RESTLESS,
+    tell(source, module, DRIVER_SOURCE_FLAPPING,
          "The module answers its own answers: with flag 30 it takes stat/%s/STATUS8 for a command. "
          "Restart it, and do not send Status to it over MQTT while flag 30 is on.",
          module->client);
@@ -647,7 +647,7 @@ static void note_life(struct module *module, const struct openbeken_topic *topic
     bool online = false;
     if (message->length == 0)
         return;
-    module->heard = module->heard || !message->retained || topic->kind == OPENBEKEN_CONNECTED;
+    module->received = module->received || !message->retained || topic->kind == OPENBEKEN_CONNECTED;
     if (topic->kind == OPENBEKEN_CONNECTED &&
         (openbeken_connected(message->payload, message->length, &online) != OPENBEKEN_GOOD ||
          !online))
@@ -789,7 +789,7 @@ static void decide_unit(struct openbeken_source *source, struct module *module, 
     ask_at(module, boot_ms + ask_again_ms); /* it may still turn out to be kWh */
 }
 
-/* Since when something of the module could have been heard. */
+/* Since when something of the module could have been received. */
 static int64_t waits_since(const struct openbeken_source *source, const struct module *module)
 {
     return module->added_ms > source->connected_ms ? module->added_ms : source->connected_ms;
@@ -818,21 +818,22 @@ static void check_silence(struct openbeken_source *source, struct chip *chip, in
 {
     char reason[SENTENCE_SIZE];
     struct module *module = chip->module;
-    int64_t since_ms = chip->heard_ms != NEVER ? chip->heard_ms : waits_since(source, module);
+    int64_t since_ms = chip->received_ms != NEVER ? chip->received_ms : waits_since(source, module);
     if (!chip->used || (chip->told && !chip->online))
         return;
     ping(source, module, since_ms, boot_ms);
     if (boot_ms - since_ms <= OPENBEKEN_STALE_MS)
         return;
     if (!source->connected)
-        set_offline(source, chip, "The MQTT broker is not reachable, so nothing is heard.");
+        set_offline(source, chip, "The MQTT broker is not reachable, so nothing is received.");
     else if (!is_alive(module, boot_ms)) {
-        (void)snprintf(reason, sizeof reason,
-                       "Nothing was heard of the module %s for two minutes, not even an answer: it "
-                       "lost its supply or its Wi-Fi.",
-                       module->client);
+        (void)snprintf(
+            reason, sizeof reason,
+            "Nothing was received of the module %s for two minutes, not even an answer: it "
+            "lost its supply or its Wi-Fi.",
+            module->client);
         set_offline(source, chip, reason);
-    } else if (chip->heard_ms != NEVER || chip->index == 0) {
+    } else if (chip->received_ms != NEVER || chip->index == 0) {
         (void)snprintf(reason, sizeof reason,
                        "The module %s is online but its BL0942 is silent: nothing was measured for "
                        "two minutes. Check the chip's supply and wires, and startDriver BL0942 in "
@@ -853,17 +854,18 @@ static void check_module(struct openbeken_source *source, struct module *module,
 {
     char reason[SENTENCE_SIZE];
     bool gone = module->offline_ms != NEVER && boot_ms - module->offline_ms >= OPENBEKEN_OFFLINE_MS;
-    bool absent =
-        !module->heard && source->connected && boot_ms - waits_since(source, module) >= absent_ms;
+    bool absent = !module->received && source->connected &&
+                  boot_ms - waits_since(source, module) >= absent_ms;
     if (gone)
         (void)snprintf(reason, sizeof reason,
                        "The module %s is offline: it lost its supply, its Wi-Fi or the broker.",
                        module->client);
     else if (absent)
-        (void)snprintf(reason, sizeof reason,
-                       "Nothing was heard of a module with the client id %s: check topic, and MQTT "
-                       "on the module's page. `bl2mqtt openbeken find` lists what is there.",
-                       module->client);
+        (void)snprintf(
+            reason, sizeof reason,
+            "Nothing was received of a module with the client id %s: check topic, and MQTT "
+            "on the module's page. `bl2mqtt openbeken find` lists what is there.",
+            module->client);
     for (size_t i = 0; i < OPENBEKEN_CHIPS; i++) {
         if (gone || absent)
             set_offline(source, &module->chips[i], reason);

@@ -6,7 +6,7 @@
  *  1. the configuration;
  *  2. SENSOR and STATUS8, whose total is always in Wh: the topic's number is that or a thousandth;
  *  3. the module's announcement to Home Assistant, which may be older than the last change;
- *  4. Wh, the firmware's default, when nothing else was heard for UNIT_WAIT_MS.
+ *  4. Wh, the firmware's default, when nothing else was received for UNIT_WAIT_MS.
  *
  * The unit may change while the module runs (flag 40). Then the number changes 1000 times in one step.
  * So does a reset counter, now and then; a change of unit is believed when JSON shows it, or when three

@@ -412,7 +412,7 @@ static void finish_write(struct chip *chip)
     write_register(chip, frame[1], value);
 }
 
-/* Somebody else is meant. Nothing more is heard until the line was quiet; a chip with this fault
+/* Somebody else is meant. Nothing more is received until the line was quiet; a chip with this fault
  * feels spoken to all the same. */
 static void overhear(struct chip *chip, uint8_t byte)
 {

@@ -28,7 +28,7 @@ struct chip_options {
     double counts_per_volt, counts_per_ampere, counts_per_watt; /**< with GAIN_CR at its default */
     uint32_t first_count; /**< CF_CNT at power-on (to meet a wrap soon) */
     bool soft_reset_clears_energy;
-    double noise;             /**< greatest relative error of V, I and W, 0..0.0005; 0: none */
+    double noise;             /**< maximum relative error of V, I and W, 0..0.0005; 0: none */
     int64_t frame_timeout_us; /**< id byte to the frame's last; 0: 16 ms as in V1.10 */
     uint64_t seed;            /**< of noise and faults */
 };

@@ -2,7 +2,7 @@
 /**
  * A simulated meter: one to four simulated chips (chip.h) on one serial line, which is a pseudo
  * terminal that any program can open. Bytes leave it at the pace of the baud rate; a host that uses
- * another rate than a chip does hears garbage and is heard as garbage; two chips that speak at once
+ * another rate than a chip does hears garbage and is received as garbage; two chips that speak at once
  * spoil each other's bytes. A pty carries no break: after a wrong byte a chip comes to its senses
  * by the 20 ms gap.
  *

@@ -6,9 +6,9 @@
  *
  *     bench_backup [FOLDER [MEGABYTES]]     FOLDER: on the disk that is meant; default: here, 200 MB
  */
-#include "bridge/history/backup.h"
-#include "bridge/history/migrate.h"
-#include "bridge/history/sql.h"
+#include "bridge/history/safety/backup.h"
+#include "bridge/history/store/migrate.h"
+#include "bridge/history/store/sql.h"
 #include "drivers/base/clock.h"
 
 #include <fcntl.h>

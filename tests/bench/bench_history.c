@@ -8,11 +8,11 @@
  *     bench_history FOLDER year    a whole year of readings (some 2.5 GB), and how the file grows with
  *                                  readings kept for 30 days; takes a quarter of an hour
  */
-#include "bridge/history/database.h"
-#include "bridge/history/power.h"
-#include "bridge/history/query.h"
-#include "bridge/history/readings.h"
-#include "bridge/history/rows.h"
+#include "bridge/history/query/energy.h"
+#include "bridge/history/query/power.h"
+#include "bridge/history/query/readings.h"
+#include "bridge/history/store/database.h"
+#include "bridge/history/store/rows.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>

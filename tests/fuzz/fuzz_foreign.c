@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files of energy that people import: the first byte chooses format and unit, the rest is the file. */
-#include "bridge/history/foreign_parse.h"
+#include "bridge/history/import/foreign_parse.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #define TESTS_UNIT_HISTORY_HELPER_H
 
 #include "bridge/history/history.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/time_text.h"
 #include "drivers/base/clock.h"
 
 #include <dirent.h>

@@ -24,7 +24,7 @@
 #define WALL_MS INT64_C(1790000000000)
 #define START_MS INT64_C(100000)
 
-struct heard {
+struct received {
     unsigned readings, energies;
     struct reading last;
     bool online;
@@ -35,7 +35,7 @@ struct heard {
 struct world {
     struct openbeken_source *source;
     int64_t now_ms;
-    struct heard channels[CHANNELS];
+    struct received channels[CHANNELS];
     unsigned asked, probed;
     const char *answers; /* client id of a module that answers probes; NULL: nobody does */
     bool probe_waits;
@@ -58,15 +58,15 @@ HELPER void __attribute__((format(printf, 2, 3))) note(struct world *world, cons
 HELPER void on_reading(void *context, unsigned channel, const struct reading *reading)
 {
     struct world *world = context;
-    struct heard *heard = &world->channels[channel];
-    heard->readings++;
-    heard->energies += (reading->present & READING_ENERGY) != 0;
-    heard->last = *reading;
-    assert_true(heard->online);
-    if (heard->meter == NULL)
+    struct received *received = &world->channels[channel];
+    received->readings++;
+    received->energies += (reading->present & READING_ENERGY) != 0;
+    received->last = *reading;
+    assert_true(received->online);
+    if (received->meter == NULL)
         return;
     struct meter_result result;
-    meter_accept(heard->meter, reading, &result);
+    meter_accept(received->meter, reading, &result);
     for (size_t i = 0; i < result.event_count; i++)
         note(world, "[%u] meter %d: %s\n", channel, result.events[i].kind, result.events[i].text);
 }
@@ -74,10 +74,10 @@ HELPER void on_reading(void *context, unsigned channel, const struct reading *re
 HELPER void on_availability(void *context, unsigned channel, bool online, const char *reason)
 {
     struct world *world = context;
-    struct heard *heard = &world->channels[channel];
-    assert_true(heard->edges == 0 || heard->online != online);
-    heard->edges++;
-    heard->online = online;
+    struct received *received = &world->channels[channel];
+    assert_true(received->edges == 0 || received->online != online);
+    received->edges++;
+    received->online = online;
     note(world, "[%u] %s %s\n", channel, online ? "online" : "offline", reason);
 }
 
@@ -205,7 +205,7 @@ HELPER unsigned times_logged(const struct world *world, const char *text)
     STATUS("\"Power\": 1500.500000,\"Voltage\":230.000000,\"Current\":6.570001,"                   \
            "\"Frequency\":49.950050,\"ConsumptionTotal\":" total)
 
-HELPER void add_meter(struct heard *heard)
+HELPER void add_meter(struct received *received)
 {
     const struct meter_options options = {
         .kind = READING_OPENBEKEN,
@@ -215,7 +215,7 @@ HELPER void add_meter(struct heard *heard)
         .max_current_a = 80,
         .boot_id = "boot",
     };
-    heard->meter = meter_create(&options, NULL);
+    received->meter = meter_create(&options, NULL);
 }
 
 #endif

@@ -2,7 +2,7 @@
 /* Copies of the history: their names, how many are kept, and when the daily one is due. */
 #include "history_helper.h"
 
-#include "bridge/history/backup.h"
+#include "bridge/history/safety/backup.h"
 #include "bridge/service/backups.h"
 
 #include <sys/file.h>

@@ -892,7 +892,7 @@ static const struct history openbeken[] = {
      {{1037, 500389, 0, N}, {1043, 500974, 389, N}, {1049, 500974, 974, N}, END}},
     {"cleared by the user",
      {{1007, 200, 0, N}, {1013, 400, 0, N}, {1019, 600, 400, R}, {1025, 600, 600, N}, END}},
-    {"cleared more than an hour before it was heard again: nobody knows what is new",
+    {"cleared more than an hour before it was received again: nobody knows what is new",
      {{5000, 300, 0, N}, {5006, 700, 0, N}, {5012, 900, 0, X}, {5018, 900, 200, N}, END}},
     {"set to something lower by the user",
      {{1007, 460000, 0, N},

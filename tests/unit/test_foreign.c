@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge/history/foreign_parse: what others' files of energy say, as pieces. */
-#include "bridge/history/foreign_parse.h"
+#include "bridge/history/import/foreign_parse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

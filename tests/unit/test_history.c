@@ -2,8 +2,8 @@
 /* bridge/history: what is stored is found again; calibrations, schema and migrations. */
 #include "history_helper.h"
 
-#include "bridge/history/migrate.h"
-#include "bridge/history/totals_file.h"
+#include "bridge/history/safety/totals_file.h"
+#include "bridge/history/store/migrate.h"
 
 #include <dirent.h>
 #include <fnmatch.h>

@@ -2,8 +2,8 @@
 /* bridge/history: damaged, missing and deleted files. */
 #include "history_helper.h"
 
-#include "bridge/history/rescue.h"
-#include "bridge/history/totals_file.h"
+#include "bridge/history/safety/rescue.h"
+#include "bridge/history/safety/totals_file.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -67,7 +67,7 @@ static void test_a_clean_stop_is_not_checked_and_an_unclean_one_is(void **state)
     struct history *history = open_history(folder->database, 0);
     char found[PATH_MAX];
     assert_int_equal(count_files(folder, damaged_pattern, found), 1);
-    assert_string_equal(health_of(history).set_aside, found);
+    assert_string_equal(health_of(history).quarantined, found);
     history_close(history, 5000);
 }
 
@@ -249,7 +249,7 @@ static void test_damage_while_running(void **state)
     /* b is not read in this run: only the totals file and the damaged file know it */
     for (int i = 0; i < 5; i++)
         put(history, &a, 1, 0);
-    wait_until(health_of(history).set_aside[0] != '\0');
+    wait_until(health_of(history).quarantined[0] != '\0');
     wait_until(health_of(history).writing && health_of(history).queued == 0);
     put(history, &a, 1, 0);
     history_close(history, 5000);

@@ -140,7 +140,7 @@ static void test_killed_at_any_moment(void **state)
 
     /* none was ever set aside, and the history goes on */
     struct history *history = open_history(folder->database, 0);
-    assert_string_equal(health_of(history).set_aside, "");
+    assert_string_equal(health_of(history).quarantined, "");
     struct circuit a = add_circuit(history, "house", "a");
     assert_int_equal(
         ask_number(folder->database, "SELECT sum(imported) FROM reading WHERE key & 32767 = 1"),

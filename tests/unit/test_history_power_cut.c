@@ -7,7 +7,7 @@
  *
  * The suite tries some moments at random; TEST_POWER_CUTS=0 tries every one.
  */
-#include "bridge/history/database.h"
+#include "bridge/history/store/database.h"
 #include "history_helper.h"
 #include "power_cut_vfs.h"
 
@@ -174,7 +174,7 @@ static void cut_after(const struct work *work, size_t ops, double survives, uint
     struct error error = {""};
     if (database_open(crashed->database, NULL, &channels, NULL, &database, &error) != STATUS_OK)
         fail_msg("%s: %s", what, error.text);
-    if (database_set_aside(database)[0] != '\0')
+    if (database_quarantine(database)[0] != '\0')
         fail_msg("%s: the file was set aside", what);
     check_contents(crashed, acknowledged_at(work, ops), &channels, what);
     database_close(database, false);

@@ -3,9 +3,9 @@
 #include "history_helper.h"
 #include "random_helper.h"
 
-#include "bridge/history/buckets.h"
-#include "bridge/history/query.h"
-#include "bridge/history/samples.h"
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/energy.h"
+#include "bridge/history/store/samples.h"
 
 #define ROWS_MAX 20000
 

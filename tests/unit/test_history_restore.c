@@ -2,10 +2,10 @@
 /* bridge/history: going on from a copy, by command and after damage; damage at random. */
 #include "history_helper.h"
 
-#include "bridge/history/backup.h"
-#include "bridge/history/migrate.h"
-#include "bridge/history/restore.h"
-#include "bridge/history/totals_file.h"
+#include "bridge/history/safety/backup.h"
+#include "bridge/history/safety/restore.h"
+#include "bridge/history/safety/totals_file.h"
+#include "bridge/history/store/migrate.h"
 #include "random_helper.h"
 
 #include <fcntl.h>
@@ -103,7 +103,7 @@ static void test_damage_goes_on_from_the_newest_sound_copy(void **state)
     history_close(history, 5000);
     char found[PATH_MAX];
     assert_int_equal(count_files(folder, damaged_pattern, found), 1);
-    assert_string_equal(health.set_aside, found);
+    assert_string_equal(health.quarantined, found);
     assert_string_equal(health.restored, newer);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), in_copy);
     assert_int_equal(
@@ -125,7 +125,7 @@ static void test_without_a_sound_copy_a_fresh_one_is_begun(void **state)
     struct history *history = open_history(folder->database, 0);
     struct history_health health = health_of(history);
     history_close(history, 5000);
-    assert_string_not_equal(health.set_aside, "");
+    assert_string_not_equal(health.quarantined, "");
     assert_string_equal(health.restored, "");
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM reading"), 0);
     assert_int_equal(count_files(folder, "*.restor*", NULL), 0);
@@ -237,7 +237,7 @@ static void test_an_old_copy(void **state)
  * and, with the totals file, at least the last ones. */
 struct listener {
     char copied[PATH_MAX]; /* where the copy is brought up to date after it was made and checked */
-    unsigned heard;
+    unsigned received;
     atomic_bool stop;
 };
 
@@ -246,18 +246,18 @@ static void listen_once(void *context)
     struct listener *listener = context;
     if (access(listener->copied, F_OK) != 0)
         return;
-    listener->heard++;
+    listener->received++;
     atomic_store(&listener->stop, true);
 }
 
-/* Of months of readings it takes minutes: the watchdog must hear of it, and a stop be heard. */
+/* Of months of readings it takes minutes: the watchdog must hear of it, and a stop be received. */
 static void test_an_old_copy_shows_life_and_can_be_stopped(void **state)
 {
     const struct folder *folder = *state;
     char copy[PATH_MAX];
     struct channels none = {0};
     struct error error = {""};
-    struct listener listener = {.heard = 0};
+    struct listener listener = {.received = 0};
     size_t count;
     sqlite3 *db = NULL;
     (void)snprintf(copy, sizeof copy, "%s.old", folder->database);
@@ -271,7 +271,7 @@ static void test_an_old_copy_shows_life_and_can_be_stopped(void **state)
     const struct history_backup_options hooks = {
         .stop = &listener.stop, .alive = listen_once, .alive_context = &listener};
     assert_int_equal(restore_ready(folder->database, copy, &none, &hooks, &error), STATUS_FAILED);
-    assert_int_equal(listener.heard, 1);
+    assert_int_equal(listener.received, 1);
     assert_int_equal(access(listener.copied, F_OK), -1);
 }
 

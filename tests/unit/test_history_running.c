@@ -2,9 +2,9 @@
 /* bridge/history: a file that is damaged under a running service goes on from a copy. */
 #include "history_helper.h"
 
-#include "bridge/history/backup.h"
-#include "bridge/history/readings.h"
-#include "bridge/history/restore.h"
+#include "bridge/history/query/readings.h"
+#include "bridge/history/safety/backup.h"
+#include "bridge/history/safety/restore.h"
 #include "random_helper.h"
 
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static void wait_until_written(struct history *history)
 /* Waits for the other file; it is written when this returns. */
 static void wait_until_replaced(struct history *history)
 {
-    wait_until(health_of(history).set_aside[0] != '\0');
+    wait_until(health_of(history).quarantined[0] != '\0');
     wait_until_written(history);
 }
 
@@ -117,7 +117,7 @@ static void test_the_newest_copy_and_the_totals_of_memory(void **state)
 
     /* and the next start finds it as any other file */
     history = open_history(folder->database, 0);
-    assert_string_equal(health_of(history).set_aside, "");
+    assert_string_equal(health_of(history).quarantined, "");
     struct energy_state again;
     unsigned number;
     assert_int_equal(
@@ -407,7 +407,7 @@ static void test_random_damage(void **state)
         }
         wait_until_written(history);
         struct history_health health = health_of(history);
-        replaced += health.set_aside[0] != '\0' ? 1 : 0;
+        replaced += health.quarantined[0] != '\0' ? 1 : 0;
         restored += health.restored[0] != '\0' ? 1 : 0;
         history_close(history, 5000);
         history = open_history(folder->database, 0);

@@ -878,7 +878,7 @@ static void test_totals_outlive_an_unknown_counter(void **unused)
 }
 
 /* A count is worth ten times less after the change, so ten times as many a second are possible. */
-static void test_calibration_change_moves_the_greatest_rate(void **unused)
+static void test_calibration_change_moves_the_maximum_rate(void **unused)
 {
     (void)unused;
     struct energy_state state = {.known = true, .counter = 1000, .boot_id = "boot"};
@@ -1066,7 +1066,7 @@ int main(void)
         cmocka_unit_test(test_problems_begin_and_end_in_time),
         cmocka_unit_test(test_silence_is_no_evidence),
         cmocka_unit_test(test_totals_outlive_an_unknown_counter),
-        cmocka_unit_test(test_calibration_change_moves_the_greatest_rate),
+        cmocka_unit_test(test_calibration_change_moves_the_maximum_rate),
         cmocka_unit_test(test_pulse_direction_without_power),
         cmocka_unit_test(test_absurd_power_has_no_direction),
         cmocka_unit_test(test_home_assistant_counts_right),

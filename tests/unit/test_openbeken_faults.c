@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that is known to go wrong between a module and a bridge, one row each: what is heard on MQTT,
+ * Everything that is known to go wrong between a module and a bridge, one row each: what is received on MQTT,
  * and what must come of it in totals, events, values and availability. The rows' numbers are those that real
  * firmware was seen to send.
  */

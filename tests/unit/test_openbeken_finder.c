@@ -75,13 +75,13 @@ static void test_what_is_remembered(void **unused)
     assert_int_equal(found->unit, OPENBEKEN_KWH);
     assert_true(found->chips[0] && found->chips[1]);
     assert_true(found->connected_known && !found->connected);
-    assert_true(found->values_retained && !found->values_heard);
+    assert_true(found->values_retained && !found->values_received);
     assert_true(found->speaks_tele);
     assert_int_equal(found->announcement_count, 1);
     assert_string_equal(openbeken_finder_announcement(finder, 0, 0),
                         "ha/sensor/L_sensor_b_3/config");
     hear(finder, "a/b/voltage/get", "230.0", false);
-    assert_true(found->values_heard);
+    assert_true(found->values_received);
     openbeken_finder_free(finder);
 }
 

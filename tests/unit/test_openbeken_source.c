@@ -328,8 +328,9 @@ static void test_a_module_never_heard_of(void **unused)
     (void)unused;
     struct world *world = one_module(OPENBEKEN_WH);
     wait_ms(world, 40000);
-    assert_true(logged(world, "[0] offline Nothing was heard of a module with the client id u/s9"));
-    assert_true(logged(world, "[1] offline Nothing was heard"));
+    assert_true(
+        logged(world, "[0] offline Nothing was received of a module with the client id u/s9"));
+    assert_true(logged(world, "[1] offline Nothing was received"));
     world_free(world);
 }
 
@@ -342,7 +343,8 @@ static void test_a_dead_module_is_not_called_online(void **unused)
     say(world, "u/s9/voltage/get", "230.3");
     wait_ms(world, 124000);
     assert_false(world->channels[0].online);
-    assert_true(logged(world, "[0] offline Nothing was heard of the module u/s9 for two minutes"));
+    assert_true(
+        logged(world, "[0] offline Nothing was received of the module u/s9 for two minutes"));
     assert_false(logged(world, "is online but"));
     world_free(world);
 }
@@ -374,7 +376,8 @@ static void test_old_messages_are_not_the_module(void **unused)
     say_retained(world, "u/s9/voltage/get", "230.3");
     say_retained(world, "u/s9/build", "OpenBK7231N 1.18.0");
     wait_ms(world, 40000);
-    assert_true(logged(world, "[0] offline Nothing was heard of a module with the client id u/s9"));
+    assert_true(
+        logged(world, "[0] offline Nothing was received of a module with the client id u/s9"));
     world_free(world);
 }
 
@@ -713,7 +716,7 @@ static void test_filters(void **unused)
 
 /* ---- The captures ---- */
 
-/* "2026-11-22T08:42:25+0000 q0 r0 topic payload"; the retain flag is as published, and these were heard
+/* "2026-11-22T08:42:25+0000 q0 r0 topic payload"; the retain flag is as published, and these were received
  * live, so none is a retained message. False if it is no message. */
 static bool play_line(struct world *world, char *line, int64_t *second)
 {

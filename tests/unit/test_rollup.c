@@ -3,15 +3,15 @@
 #include "history_helper.h"
 #include "random_helper.h"
 
-#include "bridge/history/buckets.h"
-#include "bridge/history/database.h"
-#include "bridge/history/points.h"
-#include "bridge/history/query.h"
-#include "bridge/history/readings.h"
-#include "bridge/history/rollup.h"
-#include "bridge/history/rows.h"
-#include "bridge/history/tiles.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/energy.h"
+#include "bridge/history/query/points.h"
+#include "bridge/history/query/readings.h"
+#include "bridge/history/query/segments.h"
+#include "bridge/history/query/time_text.h"
+#include "bridge/history/store/database.h"
+#include "bridge/history/store/rollup.h"
+#include "bridge/history/store/rows.h"
 #include "drivers/base/memory.h"
 
 #define CHANNELS 2
@@ -561,20 +561,20 @@ static void test_a_young_file_is_asked_in_few_steps(void **state)
     assert_true(ask_number(folder->database, "SELECT count(*) FROM rollup_minute") > 0);
     assert_int_equal(ask_number(folder->database, "SELECT count(*) FROM rollup_quarter"), 0);
     sqlite3 *db = NULL;
-    struct tiles *tiles = NULL;
+    struct segments *segments = NULL;
     int statements = 0;
     int64_t imported = 0;
     int64_t exported = 0;
     assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
-    assert_int_equal(tiles_open(db, &tiles), SQLITE_OK);
+    assert_int_equal(segments_open(db, &segments), SQLITE_OK);
     (void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_statement, &statements);
-    assert_int_equal(tiles_sum(tiles, 1, 0, BEGIN_MS + DAY, &imported, &exported), SQLITE_OK);
+    assert_int_equal(segments_sum(segments, 1, 0, BEGIN_MS + DAY, &imported, &exported), SQLITE_OK);
     assert_int_equal(imported, 900);
     assert_int_equal(exported, 300);
     assert_in_range(statements, 1, 500);
-    assert_int_equal(tiles_sum(tiles, 1, 0, BEGIN_MS - DAY, &imported, &exported), SQLITE_OK);
+    assert_int_equal(segments_sum(segments, 1, 0, BEGIN_MS - DAY, &imported, &exported), SQLITE_OK);
     assert_int_equal(imported, 0);
-    tiles_close(tiles);
+    segments_close(segments);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     station_close(&station);
 }
@@ -609,25 +609,25 @@ static void test_random_recalibrations(void **state)
     assert_int_equal(original, published);
     int done_count = 0;
     for (int i = 0; i < 16; i++) {
-        struct history_recalibration wish = {.device = "house", .channel = "a"};
+        struct history_recalibration request = {.device = "house", .channel = "a"};
         struct history_recalibrated done;
         struct error error = {""};
-        wish.undo = done_count > 0 && below(&seed, 4) == 0;
-        wish.dry_run = below(&seed, 5) == 0;
-        wish.since_ms = begin_ms + below(&seed, 55 * DAY);
-        wish.until_ms =
-            below(&seed, 4) == 0 ? INT64_MAX : wish.since_ms + 2 * DAY + below(&seed, 20 * DAY);
-        wish.factors.power = 250.0 + (double)below(&seed, 150);
+        request.undo = done_count > 0 && below(&seed, 4) == 0;
+        request.dry_run = below(&seed, 5) == 0;
+        request.since_ms = begin_ms + below(&seed, 55 * DAY);
+        request.until_ms =
+            below(&seed, 4) == 0 ? INT64_MAX : request.since_ms + 2 * DAY + below(&seed, 20 * DAY);
+        request.factors.power = 250.0 + (double)below(&seed, 150);
         int64_t before = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
-        if (database_recalibrate(station.database, &wish, &done, &error) != STATUS_OK)
+        if (database_recalibrate(station.database, &request, &done, &error) != STATUS_OK)
             fail_msg("%s", error.text);
         int64_t change_uwh = done.imported_after_uwh - done.imported_before_uwh;
         int64_t after = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
-        if (wish.dry_run) {
+        if (request.dry_run) {
             assert_int_equal(after, before);
             continue;
         }
-        done_count += wish.undo ? -1 : 1;
+        done_count += request.undo ? -1 : 1;
         /* beside the span sums may end elsewhere within a microwatt hour */
         assert_in_range(after - before - change_uwh + 3, 0, 6);
         assert_int_equal(energy(path, "a", begin_ms, end_ms, BUCKET_HOUR), after);
@@ -637,7 +637,7 @@ static void test_random_recalibrations(void **state)
         assert_true(done.total_imported_after_uwh >= published);
         assert_int_equal(done.total_imported_after_uwh - done.held_imported_uwh, after);
         published = done.total_imported_after_uwh;
-        assert_true(!done.rounded || wish.since_ms < end_ms - 19 * DAY);
+        assert_true(!done.rounded || request.since_ms < end_ms - 19 * DAY);
 
         /* and the total goes on as energy does */
         energy_adjust(&station.totals[0].state, &done.adjustment);
@@ -669,7 +669,7 @@ static void test_what_cannot_be_recalibrated(void **state)
         station_put(&station, 0, BEGIN_MS + i * MINUTE, 31790, 3, 0);
     station_commit(&station);
     static const struct {
-        struct history_recalibration wish;
+        struct history_recalibration request;
         const char *words;
     } cases[] = {
         {{.device = "house", .channel = "z", .until_ms = INT64_MAX, .factors = {.power = 300}},
@@ -687,7 +687,7 @@ static void test_what_cannot_be_recalibrated(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct history_recalibrated done;
         struct error error = {""};
-        assert_int_equal(database_recalibrate(station.database, &cases[i].wish, &done, &error),
+        assert_int_equal(database_recalibrate(station.database, &cases[i].request, &done, &error),
                          STATUS_USAGE);
         if (strstr(error.text, cases[i].words) == NULL)
             fail_msg("%s", error.text);
@@ -914,16 +914,17 @@ static void forget_days(struct engine *engine)
 static void correct_something(struct station *station, int64_t begin_ms, int64_t now_ms,
                               uint64_t *seed)
 {
-    struct history_recalibration wish = {.device = "house", .channel = "a"};
+    struct history_recalibration request = {.device = "house", .channel = "a"};
     struct history_recalibrated done;
-    wish.undo = below(seed, 3) == 0;
-    wish.dry_run = below(seed, 4) == 0;
-    wish.since_ms = begin_ms + below(seed, now_ms - begin_ms);
-    wish.until_ms = below(seed, 2) == 0 ? INT64_MAX : wish.since_ms + below(seed, DAY);
-    wish.factors.power = 250.0 + (double)below(seed, 150);
-    wish.factors.voltage = 15000.0 + (double)below(seed, 1000);
+    request.undo = below(seed, 3) == 0;
+    request.dry_run = below(seed, 4) == 0;
+    request.since_ms = begin_ms + below(seed, now_ms - begin_ms);
+    request.until_ms = below(seed, 2) == 0 ? INT64_MAX : request.since_ms + below(seed, DAY);
+    request.factors.power = 250.0 + (double)below(seed, 150);
+    request.factors.voltage = 15000.0 + (double)below(seed, 1000);
     /* There may be nothing to undo, or nothing in that time. */
-    if (database_recalibrate(station->database, &wish, &done, NULL) == STATUS_OK && !wish.dry_run)
+    if (database_recalibrate(station->database, &request, &done, NULL) == STATUS_OK &&
+        !request.dry_run)
         energy_adjust(&station->totals[done.number - 1].state, &done.adjustment);
 }
 

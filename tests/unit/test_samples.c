@@ -4,10 +4,10 @@
 #include "history_helper.h"
 #include "random_helper.h"
 
-#include "bridge/history/migrate.h"
-#include "bridge/history/rows.h"
-#include "bridge/history/samples.h"
-#include "bridge/history/sql.h"
+#include "bridge/history/store/migrate.h"
+#include "bridge/history/store/rows.h"
+#include "bridge/history/store/samples.h"
+#include "bridge/history/store/sql.h"
 
 #define BEGIN_MS 1772323200000LL
 #define COMPACT 6 /* the migration */
@@ -122,7 +122,7 @@ static void test_which_counters_are_kept(void **state)
     /* a restart that the driver knows of, though the counter does not show it */
     CHECK(READING_BL0942, {0, 0, 0, true, false}, {1000, 0, 0, false, false},
           {2000, 1, READING_CHIP_RESET, true, false});
-    /* the greatest load, 20 a second, and one count more than that and what is granted */
+    /* the maximum load, 20 a second, and one count more than that and what is granted */
     CHECK(READING_BL0942, {0, 0, 0, true, false}, {1000, 40, 0, false, false},
           {2000, 81, 0, true, true}, {12000, 301, 0, false, false});
     CHECK(READING_BL0942, {0, INT64_MIN, 0, true, false}, {1000, INT64_MAX, 0, true, false});

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge/history: times as text, and where hours, days and months begin in zones with surprises. */
-#include "bridge/history/buckets.h"
-#include "bridge/history/time_text.h"
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/time_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

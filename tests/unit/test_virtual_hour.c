@@ -37,7 +37,7 @@
 #define HOUR_MS INT64_C(3600000)
 #define WALL_MS INT64_C(1795000000000)
 #define COMMIT_MS 5000
-#define HURRY_PAUSE_MS 5000
+#define FLUSH_PAUSE_MS 5000
 #define LINES 2
 #define HEARD_MS 4096 /* a packet is reported within this time */
 
@@ -51,8 +51,8 @@ struct tally {
     int64_t truth, counted, lost, allowed, unread;
 };
 
-/* What the chip had really counted when it put an answer together that was heard at at_ms. */
-struct heard {
+/* What the chip had really counted when it put an answer together that was received at at_ms. */
+struct received {
     int64_t at_ms, counts, counter;
 };
 
@@ -71,7 +71,7 @@ struct line {
     uint32_t host_baud;
     struct energy_state committed;
     bool ever_committed;
-    int64_t published_mwh[2]; /* greatest so far, as the three decimals of a kWh */
+    int64_t published_mwh[2]; /* maximum so far, as the three decimals of a kWh */
     int64_t base_truth;       /* the chip's true count when the channel was first seen */
     bool seen;
     struct told last;       /* the last reading handed over */
@@ -81,8 +81,8 @@ struct line {
     int64_t allowed_phantom;
     int64_t committed_until; /* truth up to which the last commit contains it or has it excused */
     int64_t committed_credited, committed_allowed;
-    struct heard heard[HEARD_MS];
-    int64_t now_ms, hurry_after_ms;
+    struct received received[HEARD_MS];
+    int64_t now_ms, flush_after_ms;
     bool paused; /* a restart is not committed yet, because one just was */
     struct tally *tally;
 };
@@ -99,21 +99,21 @@ static int64_t greater(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void note_heard(struct line *line)
+static void note_received(struct line *line)
 {
     struct chip_truth truth;
     chip_truth(line->chip, line->now_ms * 1000, &truth);
-    line->heard[line->now_ms % HEARD_MS] =
-        (struct heard){line->now_ms, (int64_t)truth.answer_counts, truth.answer_counter};
+    line->received[line->now_ms % HEARD_MS] =
+        (struct received){line->now_ms, (int64_t)truth.answer_counts, truth.answer_counter};
 }
 
 /* The counter of a reading may be misread by so little that it looks true; so the chip is asked. */
 static struct told told_by(const struct line *line, const struct reading *reading)
 {
-    const struct heard *heard = &line->heard[reading->boot_ms % HEARD_MS];
-    assert_true(heard->at_ms == reading->boot_ms);
-    return (struct told){reading->boot_ms, heard->counts,
-                         heard->counts + reading->energy - heard->counter};
+    const struct received *received = &line->received[reading->boot_ms % HEARD_MS];
+    assert_true(received->at_ms == reading->boot_ms);
+    return (struct told){reading->boot_ms, received->counts,
+                         received->counts + reading->energy - received->counter};
 }
 
 static bool misread(const struct told *told)
@@ -129,12 +129,12 @@ static int64_t counted(const struct energy_state *state)
 static void commit(struct line *line);
 
 /* As the service does: a kill must not find a baseline from before a restart. */
-static void hurry_commit(struct line *line)
+static void flush_commit(struct line *line)
 {
-    line->paused = line->now_ms < line->hurry_after_ms;
+    line->paused = line->now_ms < line->flush_after_ms;
     if (line->paused)
         return;
-    line->hurry_after_ms = line->now_ms + HURRY_PAUSE_MS;
+    line->flush_after_ms = line->now_ms + FLUSH_PAUSE_MS;
     line->tally->hurried++;
     commit(line);
 }
@@ -174,7 +174,7 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
         fail_msg("phantom energy: %" PRId64 " counted, %" PRId64 " true", total, total - phantom);
     line->last = told;
     if (restart || result.restart_noted)
-        hurry_commit(line);
+        flush_commit(line);
 }
 
 static void on_availability(void *context, unsigned channel, bool online, const char *reason)
@@ -192,7 +192,7 @@ static void on_event(void *context, unsigned channel, enum driver_event event, c
     if (event != DRIVER_CHIP_RESET && event != DRIVER_CHIP_BEGAN)
         return;
     meter_restarted(line->meter);
-    hurry_commit(line);
+    flush_commit(line);
 }
 
 /* What the service does at start: everything in memory is new, the totals are those committed. */
@@ -218,7 +218,7 @@ static void start_service(struct line *line)
     line->session = bl0942_session_create(&options, &sink);
     line->meter = meter_create(&meter, line->ever_committed ? &line->committed : NULL);
     line->host_baud = 4800;
-    line->hurry_after_ms = 0;
+    line->flush_after_ms = 0;
     bl0942_session_open(line->session, line->now_ms);
 }
 
@@ -307,7 +307,7 @@ static int64_t step(struct line *line, int64_t now_ms)
     uint8_t bytes[64];
     size_t length = chip_transmit(line->chip, now_ms * 1000, bytes, sizeof bytes);
     if (length > 0) {
-        note_heard(line);
+        note_received(line);
         bl0942_session_receive(line->session, now_ms, WALL_MS + now_ms, bytes, length);
     }
     struct bl0942_action action;

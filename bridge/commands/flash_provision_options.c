@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/commands/flash_provision_options.h"
+
+#include "bridge/commands/command.h"
+#include "bridge/commands/flash_session.h"
+#include "bridge/commands/own_options.h"
+#include "bridge/provision/proof.h"
+#include "drivers/base/number.h"
+#include "drivers/beken/obk_config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* ------------------------------------------------------------------ options */
+
+enum { OWN_OPTIONS_MAX = 20 };
+
+struct own_option {
+    const char *name;
+    const char **text; /* NULL: a switch */
+    bool *flag;
+};
+
+struct own_table {
+    size_t count;
+    struct own_option rows[OWN_OPTIONS_MAX];
+};
+
+static const struct own_option *find_row(const struct own_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].name, name) == 0)
+            return &table->rows[i];
+    return NULL;
+}
+
+static enum own_option_kind find(void *context, const char *name)
+{
+    const struct own_option *row = find_row(context, name);
+    if (row == NULL)
+        return OWN_OPTION_NONE;
+    return row->text != NULL ? OWN_OPTION_VALUE : OWN_OPTION_FLAG;
+}
+
+static enum status take(void *context, const char *name, const char *value)
+{
+    const struct own_option *row = find_row(context, name);
+    if (row->text != NULL)
+        *row->text = value;
+    else
+        *row->flag = true;
+    return STATUS_OK;
+}
+
+static enum status read_wait(struct provision_inputs *inputs, const char *text)
+{
+    int64_t seconds = PROOF_WAIT_DEFAULT_S;
+    const struct provision_options *own = &inputs->options;
+    if (text != NULL && !number_parse_int(text, strlen(text), 1, 3600, &seconds))
+        return command_bad_value("flash provision", "wait-time", text, "seconds from 1 to 3600");
+    /* A module is handed over when it has been seen. */
+    inputs->wait_ms = own->wait || own->adopt || text != NULL ? seconds * 1000 : 0;
+    return STATUS_OK;
+}
+
+enum status provision_inputs_parse(const struct flash_command *command, int argc, char **argv,
+                                   struct provision_inputs *inputs, bool *done)
+{
+    struct provision_options *own = &inputs->options;
+    const char *wait_time = NULL;
+    const struct own_option rows[] = {
+        {"firmware", &own->firmware, NULL},
+        {"profile", &own->profile, NULL},
+        {"client-id", &own->client_id, NULL},
+        {"name", &own->name, NULL},
+        {"wifi-ssid", &own->wifi_ssid, NULL},
+        {"wifi-password-file", &own->wifi_password_file, NULL},
+        {"wifi-open", NULL, &own->wifi_open},
+        {"mqtt-host", &own->mqtt_host, NULL},
+        {"mqtt-port", &own->mqtt_port, NULL},
+        {"mqtt-user", &own->mqtt_user, NULL},
+        {"mqtt-password-file", &own->mqtt_password_file, NULL},
+        {"backup", &own->backup, NULL},
+        {"wait", NULL, &own->wait},
+        {"wait-time", &wait_time, NULL},
+        {"module-host", &own->module_host, NULL},
+        {"adopt", NULL, &own->adopt},
+        {"dry-run", NULL, &own->dry_run},
+        {"yes", NULL, &own->yes},
+        {"force", NULL, &own->force},
+    };
+    struct own_table table = {.count = sizeof rows / sizeof rows[0]};
+    memcpy(table.rows, rows, sizeof rows);
+    const struct own_options options = {
+        .command = command->name, .context = &table, .find = find, .take = take};
+    enum status status = own_options_take(&options, &argc, argv);
+    if (status == STATUS_OK)
+        status = flash_options_parse(command, argc, argv, &inputs->flash, done);
+    return status == STATUS_OK && !*done ? read_wait(inputs, wait_time) : status;
+}
+
+/* ------------------------------------------------------------------ checks */
+
+static enum status check_given(const struct provision_options *own, struct error *error)
+{
+    const struct {
+        const char *value, *words;
+    } needed[] = {
+        {own->firmware, "which firmware with --firmware"},
+        {own->profile, "which kind of meter with --profile (`bl2mqtt profiles` lists them)"},
+        {own->client_id, "with --client-id which client id it shall have"},
+        {own->wifi_ssid, "which Wi-Fi with --wifi-ssid"},
+        {own->mqtt_host, "where the broker is with --mqtt-host"},
+    };
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (needed[i].value == NULL)
+            return error_set(error, STATUS_USAGE, "Say %s.", needed[i].words);
+    if (own->wifi_open && own->wifi_password_file != NULL)
+        return error_set(error, STATUS_USAGE, "Say either --wifi-open or --wifi-password-file.");
+    if (own->mqtt_user == NULL && own->mqtt_password_file != NULL)
+        return error_set(error, STATUS_USAGE, "A password needs a user; give --mqtt-user too.");
+    return STATUS_OK;
+}
+
+/* host: with or without a port. */
+static bool is_loopback(const char *host)
+{
+    size_t name = strcspn(host, ":");
+    bool numbers = strspn(host, "0123456789.") >= name;
+    return (name == 9 && strncasecmp(host, "localhost", name) == 0) ||
+           (numbers && strncmp(host, "127.", 4) == 0) || strcmp(host, "::1") == 0;
+}
+
+static enum status check_broker(struct provision_inputs *inputs, struct error *error)
+{
+    const struct provision_options *own = &inputs->options;
+    int64_t port = 1883;
+    char server[300];
+    if (own->mqtt_port != NULL &&
+        !number_parse_int(own->mqtt_port, strlen(own->mqtt_port), 1, 65535, &port))
+        return error_set(error, STATUS_USAGE, "--mqtt-port must be from 1 to 65535.");
+    bool bare_ipv6 = strchr(own->mqtt_host, ':') != NULL;
+    (void)snprintf(server, sizeof server, bare_ipv6 ? "mqtt://[%s]:%d" : "mqtt://%s:%d",
+                   own->mqtt_host, (int)port);
+    if (strchr(own->mqtt_host, '/') != NULL ||
+        server_address_parse(server, &inputs->broker, NULL) != STATUS_OK ||
+        strlen(inputs->broker.host) > OBK_MQTT_HOST_MAX)
+        return error_set(error, STATUS_USAGE,
+                         "--mqtt-host \"%.100s\" must be a name or an address, as 192.168.1.2; the "
+                         "port goes to --mqtt-port.",
+                         own->mqtt_host);
+    if (is_loopback(own->mqtt_host) && (own->module_host == NULL || !is_loopback(own->module_host)))
+        return error_set(error, STATUS_USAGE,
+                         "--mqtt-host %s would be the module itself to the module. Give this "
+                         "machine's address on the network.",
+                         own->mqtt_host);
+    return STATUS_OK;
+}
+
+/* What the configuration cannot take is said before anything is written. */
+static enum status try_field(const char *field, const char *value, struct error *error)
+{
+    struct obk_config trial;
+    obk_config_init(&trial, BEKEN_CHIP_BK7231N, NULL);
+    enum status status = obk_config_set(&trial, field, value, error);
+    explicit_bzero(&trial, sizeof trial);
+    return status;
+}
+
+static enum status check_texts(const struct provision_options *own, struct error *error)
+{
+    enum status status = openbeken_check_client_id("--client-id", own->client_id, error);
+    if (status == STATUS_OK && own->name != NULL)
+        status = obk_check_text("name", own->name, OBK_NAME_MAX, error);
+    if (status == STATUS_OK && own->mqtt_user != NULL)
+        status = obk_check_text("user", own->mqtt_user, OBK_USER_MAX, error);
+    if (status == STATUS_OK && (own->wifi_ssid[0] == '\0' || strlen(own->wifi_ssid) > 32))
+        return error_set(error, STATUS_USAGE, "A Wi-Fi network's name has 1 to 32 bytes.");
+    return status == STATUS_OK ? try_field("wifi_ssid", own->wifi_ssid, error) : status;
+}
+
+static enum status check_profile(struct provision_inputs *inputs, struct error *error)
+{
+    enum status status = profile_load(inputs->options.profile, &inputs->profile, error);
+    if (status != STATUS_OK || inputs->profile->openbeken)
+        return status;
+    return error_set(error, STATUS_USAGE,
+                     "The profile %s is wired to this machine: there is no module to set up. "
+                     "`bl2mqtt profiles %s` shows its lines for bridge.yaml.",
+                     inputs->profile->name, inputs->profile->name);
+}
+
+static bool good_kind(const struct profile_image *image, enum image_kind kind)
+{
+    for (size_t i = 0; i < image->kind_count; i++)
+        if (image->kinds[i] == kind)
+            return true;
+    return false;
+}
+
+static enum status check_firmware(struct provision_inputs *inputs, struct error *error)
+{
+    const struct provision_options *own = &inputs->options;
+    const struct profile *profile = inputs->profile;
+    enum status status = flash_load_image(own->firmware, &inputs->image, &inputs->image_length,
+                                          &inputs->info, error);
+    if (status == STATUS_OK)
+        status = plan_check_content(&inputs->info, own->force, error);
+    if (status != STATUS_OK)
+        return status;
+    if (!good_kind(&profile->image, inputs->info.kind) && !own->force)
+        return error_set(error, STATUS_REFUSED,
+                         "%s is a file of the kind %s; the profile %s needs %s.", own->firmware,
+                         image_kind_name(inputs->info.kind), profile->name, profile->image.text);
+    if (!app_of_image(inputs->image, inputs->image_length, &inputs->info, &inputs->app))
+        return error_set(error, STATUS_REFUSED, "%s holds no application.", own->firmware);
+    if (!inputs->app.openbeken && !own->force)
+        return error_set(error, STATUS_REFUSED,
+                         "%s is not OpenBeken's firmware, which the settings are made for.",
+                         own->firmware);
+    if (profile->image.twin && !inputs->app.twin && !own->force)
+        return error_set(error, STATUS_REFUSED,
+                         "%s cannot read two BL0942: it does not know BL0942opts, so channel b "
+                         "would never appear. The profile %s needs %s.",
+                         own->firmware, profile->name, profile->image.text);
+    return STATUS_OK;
+}
+
+/* 64: the key itself, in hexadecimal. Fewer than 8 are none for WPA, 5 are one for WEP. */
+static enum status check_wifi_password(const char *password, struct error *error)
+{
+    size_t length = strlen(password);
+    if (length < 8 && length != 5)
+        return error_set(error, STATUS_USAGE,
+                         "The Wi-Fi password is %zu bytes long, but one has at least 8: is it the "
+                         "right one?",
+                         length);
+    if (length > 64)
+        return error_set(error, STATUS_USAGE, "A Wi-Fi password has at most 64 bytes.");
+    return try_field("wifi_password", password, error);
+}
+
+/* Passwords come last, so that nobody types one in vain. In a dry run none is needed. */
+static enum status check_passwords(struct provision_inputs *inputs, struct error *error)
+{
+    const struct provision_options *own = &inputs->options;
+    enum status status = STATUS_OK;
+    if (!own->wifi_open)
+        status = openbeken_secret("Wi-Fi password", own->wifi_password_file, "OBK_WIFI_PASSWORD",
+                                  !own->dry_run, inputs->wifi_password, error);
+    if (status == STATUS_OK && inputs->wifi_password[0] != '\0')
+        status = check_wifi_password(inputs->wifi_password, error);
+    if (status == STATUS_OK && own->mqtt_user != NULL)
+        status = openbeken_secret("MQTT password", own->mqtt_password_file, "OBK_MQTT_PASSWORD",
+                                  !own->dry_run, inputs->mqtt_password, error);
+    if (status == STATUS_OK && inputs->mqtt_password[0] != '\0')
+        status = obk_check_text("MQTT password", inputs->mqtt_password, OBK_PASSWORD_MAX, error);
+    return status;
+}
+
+enum status provision_inputs_check(struct provision_inputs *inputs, struct error *error)
+{
+    enum status status = check_given(&inputs->options, error);
+    if (status == STATUS_OK)
+        status = check_broker(inputs, error);
+    if (status == STATUS_OK)
+        status = check_texts(&inputs->options, error);
+    if (status == STATUS_OK)
+        status = check_profile(inputs, error);
+    if (status == STATUS_OK)
+        status = check_firmware(inputs, error);
+    return status == STATUS_OK ? check_passwords(inputs, error) : status;
+}
+
+void provision_inputs_free(struct provision_inputs *inputs)
+{
+    explicit_bzero(inputs->wifi_password, sizeof inputs->wifi_password);
+    explicit_bzero(inputs->mqtt_password, sizeof inputs->mqtt_password);
+    profile_free(inputs->profile);
+    free(inputs->image);
+}

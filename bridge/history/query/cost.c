@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/query/cost.h"
+
+#include "bridge/history/query/buckets.h"
+
+#include <string.h>
+#include <time.h>
+
+/* Microwatt hours times millionths per kilowatt hour. */
+#define PER_MICRO 1000000000
+
+/* Sums since the beginning of the question. */
+struct sums {
+    __int128 energy;
+    __int128 feed_in;
+    int64_t standing_micro;
+};
+
+struct costing {
+    const struct history_cost_question *question;
+    struct history_query *query;
+    struct sums sums;
+    struct sums before; /* as of the beginning of the current bucket */
+    struct history_cost_row row;
+    int64_t covered_ms_permille; /* coverage times length, of the current bucket */
+    int64_t next_day_ms;         /* whose standing charge comes next */
+    history_cost_callback callback;
+    void *context;
+    bool stopped;
+};
+
+static int64_t rounded(__int128 sum)
+{
+    __int128 half = sum < 0 ? -(PER_MICRO / 2) : PER_MICRO / 2;
+    __int128 micro = (sum + half) / PER_MICRO;
+    if (micro > INT64_MAX / 4)
+        return INT64_MAX / 4;
+    if (micro < -(INT64_MAX / 4))
+        return -(INT64_MAX / 4);
+    return (int64_t)micro;
+}
+
+static void local_time(int64_t wall_ms, struct tm *local)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    *local = (struct tm){0};
+    (void)localtime_r(&seconds, local); /* the span was checked to be within years that exist */
+}
+
+static const struct tariff *tariff_of(const struct costing *costing, int64_t wall_ms,
+                                      struct tm *local)
+{
+    local_time(wall_ms, local);
+    return tariff_at(costing->question->tariffs, costing->question->tariff_count, local);
+}
+
+static void charge_days(struct costing *costing, int64_t end_ms)
+{
+    const struct history_cost_question *question = costing->question;
+    while (costing->next_day_ms < end_ms) {
+        struct tm local;
+        const struct tariff *tariff = tariff_of(costing, costing->next_day_ms, &local);
+        if (tariff != NULL && costing->next_day_ms <= question->now_ms)
+            costing->sums.standing_micro += tariff->standing_charge_micro;
+        costing->next_day_ms = bucket_next(BUCKET_DAY, costing->next_day_ms);
+    }
+}
+
+static void begin_row(struct costing *costing, int64_t start_ms)
+{
+    int64_t end_ms = bucket_next(costing->question->bucket, start_ms);
+    if (end_ms > costing->question->to_ms)
+        end_ms = costing->question->to_ms;
+    costing->row = (struct history_cost_row){.start_ms = start_ms, .end_ms = end_ms};
+    costing->before = costing->sums;
+    costing->covered_ms_permille = 0;
+}
+
+static void end_row(struct costing *costing)
+{
+    struct history_cost_row *row = &costing->row;
+    const struct sums *sums = &costing->sums;
+    const struct sums *before = &costing->before;
+    charge_days(costing, row->end_ms);
+    row->energy_micro = rounded(sums->energy) - rounded(before->energy);
+    row->feed_in_micro = rounded(sums->feed_in) - rounded(before->feed_in);
+    row->standing_micro = sums->standing_micro - before->standing_micro;
+    row->cost_micro = row->energy_micro + row->standing_micro - row->feed_in_micro;
+    row->coverage_permille = (int)(costing->covered_ms_permille / (row->end_ms - row->start_ms));
+    costing->stopped = !costing->callback(costing->context, row);
+}
+
+static bool take_quarter(void *context, const struct history_energy_row *quarter)
+{
+    struct costing *costing = context;
+    while (quarter->start_ms >= costing->row.end_ms) {
+        end_row(costing);
+        if (costing->stopped)
+            return false;
+        begin_row(costing, costing->row.end_ms);
+    }
+    struct history_cost_row *row = &costing->row;
+    row->imported_uwh += quarter->imported_uwh;
+    row->exported_uwh += quarter->exported_uwh;
+    row->foreign_uwh += quarter->foreign_imported_uwh + quarter->foreign_exported_uwh;
+    costing->covered_ms_permille +=
+        quarter->coverage_permille * (quarter->end_ms - quarter->start_ms);
+    struct tm local;
+    int64_t price_micro;
+    int64_t feed_in_micro;
+    const struct tariff *tariff = tariff_of(costing, quarter->start_ms, &local);
+    if (tariff == NULL) {
+        row->unpriced_uwh += quarter->imported_uwh + quarter->exported_uwh;
+        return true;
+    }
+    tariff_prices(tariff, &local, &price_micro, &feed_in_micro);
+    costing->sums.energy += (__int128)quarter->imported_uwh * price_micro;
+    costing->sums.feed_in += (__int128)quarter->exported_uwh * feed_in_micro;
+    return true;
+}
+
+/* A question about quarters may not be about too many of them: a year at a time. */
+static enum status ask_years(struct costing *costing, struct error *error)
+{
+    const struct history_cost_question *question = costing->question;
+    enum status status = STATUS_OK;
+    int64_t start_ms = question->from_ms;
+    while (status == STATUS_OK && start_ms < question->to_ms && !costing->stopped) {
+        int64_t end_ms = bucket_next(BUCKET_YEAR, start_ms);
+        if (end_ms > question->to_ms)
+            end_ms = question->to_ms;
+        status = history_query_energy(costing->query, question->device, question->channel, start_ms,
+                                      end_ms, BUCKET_QUARTER, take_quarter, costing, error);
+        start_ms = end_ms;
+    }
+    return status;
+}
+
+static enum status check(const struct history_cost_question *question, struct error *error)
+{
+    if (question->from_ms < 0 || question->to_ms > BUCKET_TIME_MAX_MS)
+        return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");
+    if (question->from_ms >= question->to_ms)
+        return error_set(error, STATUS_USAGE,
+                         "The time asked for ends before it begins, or where it begins. A date "
+                         "means the beginning of that day.");
+    if (question->to_ms - question->from_ms > 200LL * 366 * 86400000)
+        return error_set(error, STATUS_USAGE, "Ask for at most 200 years.");
+    return STATUS_OK;
+}
+
+enum status history_query_cost(struct history_query *query,
+                               const struct history_cost_question *question,
+                               history_cost_callback callback, void *context, struct error *error)
+{
+    enum status status = check(question, error);
+    if (status != STATUS_OK)
+        return status;
+    struct costing costing = {
+        .question = question, .query = query, .callback = callback, .context = context};
+    costing.next_day_ms = bucket_start(BUCKET_DAY, question->from_ms);
+    if (costing.next_day_ms < question->from_ms)
+        costing.next_day_ms = bucket_next(BUCKET_DAY, question->from_ms);
+    begin_row(&costing, question->from_ms);
+    status = ask_years(&costing, error);
+    while (status == STATUS_OK && !costing.stopped) {
+        end_row(&costing);
+        if (costing.row.end_ms >= question->to_ms)
+            break;
+        begin_row(&costing, costing.row.end_ms);
+    }
+    return status;
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/query/energy.h"
+
+#include "bridge/history/import/foreign.h"
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/conversion.h"
+#include "bridge/history/query/reader.h"
+#include "bridge/history/query/segments.h"
+#include "bridge/history/store/sql.h"
+#include "drivers/base/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* No installation has more; keeps nonsense in a damaged file from overflowing. */
+#define POWER_MAX_MW 1e12
+
+struct history_query {
+    char *path;
+    sqlite3 *db;
+    struct segments *segments;
+    struct conversion conversion;
+};
+
+/* One channel of the device: what its rows cover, and its power, in the current bucket. */
+struct lane {
+    char name[CHANNEL_TEXT_MAX];
+    int64_t since_ms; /* known since */
+    int64_t last_ms;  /* last reading known of */
+
+    bool any; /* it has rows in this bucket */
+    int64_t covered_ms;
+    int64_t power_covered_ms;
+    double power_mw_ms;
+    int64_t min_mw, max_mw;
+};
+
+/* One number in the file: a channel read by one kind of source. */
+struct series {
+    struct converted converted;
+    size_t lane;
+};
+
+struct answer {
+    struct history_query *query;
+    struct series *series;
+    size_t series_count;
+    struct lane *lanes;
+    size_t lane_count;
+    size_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into series plus 1; 0: another device's */
+    enum history_bucket bucket;
+    int64_t from_ms, to_ms;
+    int64_t start_ms, end_ms; /* of the current bucket */
+    int64_t imported_uwh, exported_uwh;
+    struct history_energy_row *rows; /* handed out when nothing is read any more */
+    size_t row_count;
+    size_t row_capacity;
+};
+
+/* ---- opening ---- */
+
+static int prepare(struct history_query *query)
+{
+    int code = segments_open(query->db, &query->segments);
+    if (code == SQLITE_OK)
+        code = conversion_open(query->db, &query->conversion);
+    return code;
+}
+
+enum status history_query_open(const char *path, struct history_query **query, struct error *error)
+{
+    struct history_query *made = memory_new(1, sizeof *made);
+    made->path = memory_copy_text(path);
+    enum status status = reader_open(path, &made->db, error);
+    int code = status == STATUS_OK ? prepare(made) : SQLITE_OK;
+    if (code != SQLITE_OK)
+        status = sql_explain(code, made->db, path, error);
+    if (status == STATUS_OK)
+        *query = made;
+    else
+        history_query_close(made);
+    return status;
+}
+
+void history_query_close(struct history_query *query)
+{
+    if (query == NULL)
+        return;
+    segments_close(query->segments);
+    conversion_close(&query->conversion);
+    (void)sqlite3_close(query->db);
+    free(query->path);
+    free(query);
+}
+
+/* ---- which channels ---- */
+
+static size_t lane_of(struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->lane_count; i++)
+        if (strcmp(answer->lanes[i].name, name) == 0)
+            return i;
+    struct lane *lane = &answer->lanes[answer->lane_count];
+    memcpy(lane->name, name, strlen(name) + 1);
+    lane->since_ms = INT64_MAX;
+    return answer->lane_count++;
+}
+
+/* Columns: number, channel, kind, time of the first calibration, time of the last credit. */
+static void add_series(struct answer *answer, sqlite3_stmt *statement)
+{
+    int64_t number = sqlite3_column_int64(statement, 0);
+    const char *name = (const char *)sqlite3_column_text(statement, 1);
+    if (number < 1 || number > CHANNEL_NUMBER_MAX || name == NULL ||
+        strlen(name) >= CHANNEL_TEXT_MAX || answer->by_number[number] != 0)
+        return; /* no service of ours wrote such a row */
+    size_t index = answer->series_count++;
+    struct series *series = &answer->series[index];
+    series->converted.number = (unsigned)number;
+    series->converted.kind = (enum reading_kind)sqlite3_column_int(statement, 2);
+    series->lane = lane_of(answer, name);
+    answer->by_number[number] = index + 1;
+
+    struct lane *lane = &answer->lanes[series->lane];
+    int64_t since_ms = sqlite3_column_int64(statement, 3); /* NULL gives 0 */
+    int64_t last_ms = sqlite3_column_int64(statement, 4);
+    lane->since_ms = since_ms < lane->since_ms ? since_ms : lane->since_ms;
+    lane->last_ms = last_ms > lane->last_ms ? last_ms : lane->last_ms;
+}
+
+static int load_series(struct answer *answer, const char *device, const char *channel)
+{
+    sqlite3 *db = answer->query->db;
+    int64_t channels = 0;
+    int code = sql_integer(db, "SELECT count(*) FROM channel", &channels);
+    if (code != SQLITE_OK)
+        return code;
+    answer->series = memory_new((size_t)channels, sizeof *answer->series);
+    answer->lanes = memory_new((size_t)channels, sizeof *answer->lanes);
+    sqlite3_stmt *statement = NULL;
+    code = sqlite3_prepare_v2(db,
+                              "SELECT number, channel.channel, kind, "
+                              "(SELECT min(valid_from_ms) FROM calibration "
+                              "WHERE calibration.channel = number), counter_wall_ms "
+                              "FROM channel LEFT JOIN total ON total.channel = number "
+                              "WHERE device = ?1 AND (?2 IS NULL OR channel.channel = ?2) "
+                              "ORDER BY number LIMIT ?3",
+                              -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+        (void)sqlite3_bind_text(statement, 1, device, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_text(statement, 2, channel, -1, SQLITE_STATIC); /* NULL binds NULL */
+        (void)sqlite3_bind_int64(statement, 3, channels);
+        while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+            add_series(answer, statement);
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* ---- calibration ---- */
+
+static double bounded_mw(double mw)
+{
+    return mw > POWER_MAX_MW ? POWER_MAX_MW : mw < -POWER_MAX_MW ? -POWER_MAX_MW : mw;
+}
+
+static double mw_per_raw(const struct known_calibration *calibration)
+{
+    double mw = 1000.0 / calibration->factors.power;
+    return calibration->invert ? -mw : mw;
+}
+
+static void add_power(struct lane *lane, const struct known_calibration *calibration,
+                      const struct rollup_row *row)
+{
+    if (row->power_covered_ms <= 0)
+        return;
+    double factor = mw_per_raw(calibration);
+    int64_t one = llround(bounded_mw((double)row->power_min * factor));
+    int64_t other = llround(bounded_mw((double)row->power_max * factor));
+    int64_t min = one < other ? one : other; /* the other way round where the sign is turned */
+    int64_t max = one < other ? other : one;
+    bool first = lane->power_covered_ms == 0;
+    lane->min_mw = first || min < lane->min_mw ? min : lane->min_mw;
+    lane->max_mw = first || max > lane->max_mw ? max : lane->max_mw;
+    lane->power_mw_ms += (double)row->power_ms * factor;
+    lane->power_covered_ms += row->power_covered_ms;
+}
+
+static int64_t mean_mw(const struct lane *lane)
+{
+    int64_t mean = llround(bounded_mw(lane->power_mw_ms / (double)lane->power_covered_ms));
+    return mean < lane->min_mw ? lane->min_mw : mean > lane->max_mw ? lane->max_mw : mean;
+}
+
+static void empty_lane(struct lane *lane)
+{
+    lane->any = false;
+    lane->covered_ms = 0;
+    lane->power_covered_ms = 0;
+    lane->power_mw_ms = 0;
+}
+
+/* ---- buckets ---- */
+
+static void begin_bucket(struct answer *answer, int64_t start_ms)
+{
+    answer->start_ms = start_ms;
+    answer->end_ms = bucket_next(answer->bucket, start_ms);
+    if (answer->end_ms > answer->to_ms)
+        answer->end_ms = answer->to_ms;
+    answer->imported_uwh = 0;
+    answer->exported_uwh = 0;
+    for (size_t i = 0; i < answer->lane_count; i++)
+        empty_lane(&answer->lanes[i]);
+}
+
+/* A channel that did not exist yet, or is no longer read, does not make the sum incomplete. */
+static bool is_expected(const struct answer *answer, const struct lane *lane)
+{
+    if (lane->any)
+        return true;
+    return lane->since_ms < answer->end_ms && lane->last_ms >= answer->start_ms;
+}
+
+static struct history_energy_row sum_up(struct answer *answer)
+{
+    struct history_energy_row row = {
+        .start_ms = answer->start_ms,
+        .end_ms = answer->end_ms,
+        .imported_uwh = answer->imported_uwh,
+        .exported_uwh = answer->exported_uwh,
+        .power_known = true,
+        .coverage_permille = 1000,
+    };
+    bool any = false;
+    for (size_t i = 0; i < answer->lane_count; i++) {
+        struct lane *lane = &answer->lanes[i];
+        row.measured = row.measured || lane->any;
+        if (!is_expected(answer, lane))
+            continue;
+        any = true;
+        int64_t length_ms = answer->end_ms - answer->start_ms;
+        int64_t covered_ms = lane->covered_ms < length_ms ? lane->covered_ms : length_ms;
+        int permille = (int)(covered_ms * 1000 / length_ms);
+        if (permille < row.coverage_permille)
+            row.coverage_permille = permille;
+        if (lane->power_covered_ms == 0)
+            row.power_known = false;
+        else
+            row.power_mean_mw += mean_mw(lane);
+    }
+    row.power_known = row.power_known && any;
+    row.coverage_permille = any ? row.coverage_permille : 0;
+    row.power_range_known = row.power_known && answer->lane_count == 1;
+    if (!row.power_known)
+        row.power_mean_mw = 0;
+    if (row.power_range_known) {
+        row.power_min_mw = answer->lanes[0].min_mw;
+        row.power_max_mw = answer->lanes[0].max_mw;
+    }
+    return row;
+}
+
+/* Finishes buckets until the one that holds wall_ms. */
+static void advance(struct answer *answer, int64_t wall_ms)
+{
+    while (wall_ms >= answer->end_ms && answer->start_ms < answer->to_ms) {
+        answer->rows = memory_grow(answer->rows, answer->row_count, &answer->row_capacity,
+                                   sizeof *answer->rows);
+        answer->rows[answer->row_count++] = sum_up(answer);
+        begin_bucket(answer, answer->end_ms);
+    }
+}
+
+/* ---- reading ---- */
+
+static int take_row(void *context, const struct rollup_row *row)
+{
+    struct answer *answer = context;
+    size_t index = answer->by_number[row->number];
+    if (index == 0)
+        return SQLITE_OK;
+    struct series *series = &answer->series[index - 1];
+    struct converted *converted = &series->converted;
+    int code = conversion_at(&answer->query->conversion, converted, row->start_ms);
+    if (code != SQLITE_OK)
+        return code;
+    advance(answer, row->start_ms);
+    struct lane *lane = &answer->lanes[series->lane];
+    lane->any = true;
+    conversion_add(&lane->covered_ms, row->covered_ms);
+    add_power(lane, &converted->calibration, row);
+    conversion_add(&answer->imported_uwh,
+                   conversion_credit(converted, &converted->imported, row->imported));
+    conversion_add(&answer->exported_uwh,
+                   conversion_credit(converted, &converted->exported, row->exported));
+    return SQLITE_OK;
+}
+
+/* Energy is the increase of a running sum that begins where the factors do. */
+static int begin_series(struct answer *answer, struct series *series)
+{
+    struct history_query *query = answer->query;
+    struct converted *converted = &series->converted;
+    int64_t anchor_ms = 0;
+    int code = conversion_at(&query->conversion, converted, answer->from_ms);
+    if (code == SQLITE_OK)
+        code = conversion_anchor(&query->conversion, converted, answer->from_ms, &anchor_ms);
+    if (code == SQLITE_OK && anchor_ms < answer->from_ms)
+        code = segments_sum(query->segments, converted->number, anchor_ms, answer->from_ms,
+                            &converted->imported, &converted->exported);
+    return code;
+}
+
+static int read_all(struct answer *answer)
+{
+    bool short_ones = answer->bucket == BUCKET_HOUR || answer->bucket == BUCKET_QUARTER;
+    enum rollup_level coarsest = short_ones ? ROLLUP_QUARTER : ROLLUP_DAY;
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < answer->series_count && code == SQLITE_OK; i++)
+        code = begin_series(answer, &answer->series[i]);
+    begin_bucket(answer, answer->from_ms);
+    if (code == SQLITE_OK)
+        code = segments_walk(answer->query->segments, answer->from_ms, answer->to_ms, coarsest,
+                             take_row, answer);
+    advance(answer, answer->to_ms);
+    return code;
+}
+
+static int add_foreign(struct answer *answer, struct foreign *foreign)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < answer->row_count && foreign->any && code == SQLITE_OK; i++) {
+        struct history_energy_row *row = &answer->rows[i];
+        code = foreign_sum(foreign, row->start_ms, row->end_ms, &row->foreign_imported_uwh,
+                           &row->foreign_exported_uwh);
+        conversion_add(&row->imported_uwh, row->foreign_imported_uwh);
+        conversion_add(&row->exported_uwh, row->foreign_exported_uwh);
+        bool some = row->foreign_imported_uwh > 0 || row->foreign_exported_uwh > 0;
+        row->measured = row->measured || some;
+    }
+    return code;
+}
+
+/* One transaction, so that nothing moves from one table to another meanwhile. */
+static enum status read_answer(struct answer *answer, const char *device, const char *channel,
+                               struct error *error)
+{
+    struct history_query *query = answer->query;
+    enum status status = STATUS_OK;
+    int code = sql_run(query->db, "BEGIN");
+    if (code == SQLITE_OK)
+        code = load_series(answer, device, channel);
+    struct foreign foreign = {NULL, false};
+    if (code == SQLITE_OK)
+        code = foreign_open(query->db, device, channel, &foreign);
+    if (code == SQLITE_OK && answer->series_count == 0 && !foreign.any)
+        status = reader_no_such_channel(query->db, device, channel, error);
+    else if (code == SQLITE_OK)
+        code = read_all(answer);
+    if (code == SQLITE_OK && status == STATUS_OK)
+        code = add_foreign(answer, &foreign);
+    foreign_close(&foreign);
+    if (code != SQLITE_OK)
+        status = sql_explain(code, query->db, query->path, error);
+    if (!sqlite3_get_autocommit(query->db))
+        (void)sql_run(query->db, "ROLLBACK"); /* nothing was written */
+    return status;
+}
+
+static enum status check_span(int64_t from_ms, int64_t to_ms, enum history_bucket bucket,
+                              struct error *error)
+{
+    /* Least lengths but for the half hours of a few zones. */
+    static const int64_t length_ms[] = {
+        [BUCKET_HOUR] = 3600000LL,        [BUCKET_DAY] = 23 * 3600000LL,
+        [BUCKET_MONTH] = 27 * 86400000LL, [BUCKET_YEAR] = 364 * 86400000LL,
+        [BUCKET_QUARTER] = 900000LL,
+    };
+    if (from_ms < 0 || to_ms > BUCKET_TIME_MAX_MS)
+        return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");
+    if (from_ms >= to_ms)
+        return error_set(error, STATUS_USAGE,
+                         "The time asked for ends before it begins, or where it begins. A date "
+                         "means the beginning of that day.");
+    if ((to_ms - from_ms) / length_ms[bucket] > HISTORY_BUCKETS_MAX)
+        return error_set(error, STATUS_USAGE,
+                         "That would be more than %d rows. Ask for less time or longer buckets.",
+                         HISTORY_BUCKETS_MAX);
+    return STATUS_OK;
+}
+
+enum status history_query_energy(struct history_query *query, const char *device,
+                                 const char *channel, int64_t from_ms, int64_t to_ms,
+                                 enum history_bucket bucket, history_energy_callback callback,
+                                 void *context, struct error *error)
+{
+    enum status status = check_span(from_ms, to_ms, bucket, error);
+    if (status != STATUS_OK)
+        return status;
+    struct answer *answer = memory_new(1, sizeof *answer);
+    answer->query = query;
+    answer->bucket = bucket;
+    answer->from_ms = from_ms;
+    answer->to_ms = to_ms;
+    status = read_answer(answer, device, channel, error);
+    bool wanted = true;
+    for (size_t i = 0; status == STATUS_OK && wanted && i < answer->row_count; i++)
+        wanted = callback(context, &answer->rows[i]);
+    free(answer->rows);
+    free(answer->series);
+    free(answer->lanes);
+    free(answer);
+    return status;
+}
+
+bool history_file_zone(const char *path, char *name, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool found = false;
+    if (reader_open_older(path, &db, NULL) == STATUS_OK &&
+        sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'time_zone'", -1, &statement,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        int length = snprintf(name, size, "%s", text == NULL ? "" : text);
+        found = length > 0 && (size_t)length < size;
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    return found;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/query/points.h"
+
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/conversion.h"
+#include "bridge/history/query/reader.h"
+#include "bridge/history/query/segments.h"
+#include "bridge/history/store/rows.h"
+#include "bridge/history/store/sql.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Parts of a bucket put together; weight: time or readings. */
+struct blend {
+    double weight, sum, min, max;
+};
+
+/* A number of the file, and if it is the first of its device and channel: what its bucket has so far. */
+struct series {
+    struct converted converted;
+    bool begun;  /* its running sums are known */
+    size_t lead; /* index of the first of the same device and channel */
+    bool any;
+    int64_t imported_uwh, exported_uwh, covered_ms;
+    struct blend voltage, current, power, frequency;
+};
+
+struct history_points {
+    char *path;
+    enum rollup_level level;
+    sqlite3 *db;
+    sqlite3_stmt *rows;
+    struct segments *segments;
+    struct conversion conversion;
+    struct reader_channels channels;
+    struct series *series; /* one per channel */
+    /* Running sums are those at the end of what was read last: after this key, at this time. */
+    int64_t left_at_key, left_at_ms;
+};
+
+#define NOWHERE INT64_MIN
+
+/* One reading-on. */
+struct answer {
+    struct history_points *points;
+    int64_t after;
+    size_t left;
+    history_point_callback callback;
+    void *context;
+    int64_t *last;
+    bool stopped; /* within a bucket */
+};
+
+/* ---- opening ---- */
+
+static int prepare(struct history_points *points)
+{
+    char sql[600];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT " ROLLUP_COLUMNS " FROM %s WHERE key >= ?1 ORDER BY key",
+                   rollup_table(points->level));
+    int code = sql_prepare(points->db, sql, &points->rows);
+    if (code == SQLITE_OK)
+        code = segments_open(points->db, &points->segments);
+    if (code == SQLITE_OK)
+        code = conversion_open(points->db, &points->conversion);
+    return code;
+}
+
+enum status history_points_open(const char *path, enum outbox_level level,
+                                struct history_points **points, struct error *error)
+{
+    struct history_points *opened = memory_new(1, sizeof *opened);
+    opened->path = memory_copy_text(path);
+    opened->level = level == OUTBOX_DAYS       ? ROLLUP_DAY
+                    : level == OUTBOX_QUARTERS ? ROLLUP_QUARTER
+                                               : ROLLUP_MINUTE;
+    opened->left_at_key = NOWHERE;
+    enum status status = reader_open(path, &opened->db, error);
+    int code = status == STATUS_OK ? prepare(opened) : SQLITE_OK;
+    if (code != SQLITE_OK)
+        status = sql_explain(code, opened->db, path, error);
+    if (status == STATUS_OK)
+        *points = opened;
+    else
+        history_points_close(opened);
+    return status;
+}
+
+void history_points_close(struct history_points *points)
+{
+    if (points == NULL)
+        return;
+    (void)sqlite3_finalize(points->rows);
+    segments_close(points->segments);
+    conversion_close(&points->conversion);
+    (void)sqlite3_close(points->db);
+    free(points->channels.list);
+    free(points->series);
+    free(points->path);
+    free(points);
+}
+
+static size_t lead_of(const struct reader_channels *channels, size_t index)
+{
+    size_t lead = 0;
+    while (strcmp(channels->list[lead].device, channels->list[index].device) != 0 ||
+           strcmp(channels->list[lead].name, channels->list[index].name) != 0)
+        lead++;
+    return lead;
+}
+
+/* One may have been added. */
+static enum status refresh_channels(struct history_points *points, struct error *error)
+{
+    int64_t count = 0;
+    int code = sql_integer(points->db, "SELECT count(*) FROM channel", &count);
+    if (code != SQLITE_OK)
+        return sql_explain(code, points->db, points->path, error);
+    struct reader_channels *channels = &points->channels;
+    if (points->series != NULL && (size_t)count == channels->count)
+        return STATUS_OK;
+    free(channels->list);
+    free(points->series);
+    points->series = NULL;
+    points->left_at_key = NOWHERE;
+    enum status status = reader_channels(points->db, points->path, NULL, NULL, channels, error);
+    if (status != STATUS_OK)
+        return status;
+    points->series = memory_new(channels->count, sizeof *points->series);
+    for (size_t i = 0; i < channels->count; i++) {
+        points->series[i].converted =
+            (struct converted){.number = channels->list[i].number, .kind = channels->list[i].kind};
+        points->series[i].lead = lead_of(channels, i);
+    }
+    return STATUS_OK;
+}
+
+/* ---- buckets ---- */
+
+static int64_t start_of(const struct history_points *points, int64_t wall_ms)
+{
+    if (points->level == ROLLUP_DAY)
+        return bucket_start(BUCKET_DAY, wall_ms);
+    int64_t length_ms = points->level == ROLLUP_MINUTE ? ROLLUP_MINUTE_MS : ROLLUP_QUARTER_MS;
+    return wall_ms / length_ms * length_ms;
+}
+
+static int64_t end_of(const struct history_points *points, int64_t start_ms)
+{
+    if (points->level == ROLLUP_DAY)
+        return bucket_next(BUCKET_DAY, start_ms);
+    return start_ms + (points->level == ROLLUP_MINUTE ? ROLLUP_MINUTE_MS : ROLLUP_QUARTER_MS);
+}
+
+/* ---- parts of a point ---- */
+
+static void blend_add(struct blend *blend, double weight, double mean, double one, double other)
+{
+    double min = one < other ? one : other; /* the other way round where the sign is turned */
+    double max = one < other ? other : one;
+    bool first = blend->weight == 0;
+    blend->min = first || min < blend->min ? min : blend->min;
+    blend->max = first || max > blend->max ? max : blend->max;
+    blend->sum += mean * weight;
+    blend->weight += weight;
+}
+
+static void add_quantity(struct blend *blend, const struct rollup_quantity *quantity,
+                         double counts_per_unit)
+{
+    if (quantity->count <= 0)
+        return;
+    double weight = (double)quantity->count;
+    blend_add(blend, weight, (double)quantity->sum / weight / counts_per_unit,
+              (double)quantity->min / counts_per_unit, (double)quantity->max / counts_per_unit);
+}
+
+/* A BL0942 measures the period in microseconds, OpenBeken tells millihertz. */
+static void add_frequency(struct blend *blend, const struct rollup_quantity *quantity,
+                          enum reading_kind kind)
+{
+    if (quantity->count <= 0 || quantity->min <= 0)
+        return; /* there was no mains to tell it of at least once */
+    double weight = (double)quantity->count;
+    if (kind == READING_OPENBEKEN)
+        add_quantity(blend, quantity, 1000);
+    else
+        blend_add(blend, weight, 1e6 * weight / (double)quantity->sum, 1e6 / (double)quantity->max,
+                  1e6 / (double)quantity->min);
+}
+
+static void add_row(struct series *lead, const struct series *series, const struct rollup_row *row)
+{
+    const struct known_calibration *calibration = &series->converted.calibration;
+    const struct calibration *factors = &calibration->factors;
+    lead->any = true;
+    conversion_add(&lead->covered_ms, row->covered_ms);
+    add_quantity(&lead->voltage, &row->voltage, factors->voltage);
+    add_quantity(&lead->current, &row->current, factors->current);
+    add_frequency(&lead->frequency, &row->frequency, series->converted.kind);
+    if (row->power_covered_ms <= 0)
+        return;
+    double counts_per_watt = calibration->invert ? -factors->power : factors->power;
+    double time = (double)row->power_covered_ms;
+    blend_add(&lead->power, time, (double)row->power_ms / time / counts_per_watt,
+              (double)row->power_min / counts_per_watt, (double)row->power_max / counts_per_watt);
+}
+
+/* Energy is the increase of a running sum that begins where the factors do. */
+static int begin_sums(struct history_points *points, struct series *series, int64_t start_ms)
+{
+    struct converted *converted = &series->converted;
+    int64_t anchor_ms = 0;
+    int code = conversion_at(&points->conversion, converted, start_ms);
+    converted->imported = converted->exported = 0;
+    if (code == SQLITE_OK)
+        code = conversion_anchor(&points->conversion, converted, start_ms, &anchor_ms);
+    if (code == SQLITE_OK && anchor_ms < start_ms)
+        code = segments_sum(points->segments, converted->number, anchor_ms, start_ms,
+                            &converted->imported, &converted->exported);
+    series->begun = code == SQLITE_OK;
+    return code;
+}
+
+static int take_row(struct history_points *points, const struct rollup_row *row)
+{
+    size_t index = points->channels.by_number[row->number];
+    if (index == 0)
+        return SQLITE_OK;
+    struct series *series = &points->series[index - 1];
+    struct series *lead = &points->series[series->lead];
+    struct converted *converted = &series->converted;
+    int code = series->begun ? conversion_at(&points->conversion, converted, row->start_ms)
+                             : begin_sums(points, series, row->start_ms);
+    if (code != SQLITE_OK)
+        return code;
+    add_row(lead, series, row);
+    conversion_add(&lead->imported_uwh,
+                   conversion_credit(converted, &converted->imported, row->imported));
+    conversion_add(&lead->exported_uwh,
+                   conversion_credit(converted, &converted->exported, row->exported));
+    return SQLITE_OK;
+}
+
+/* ---- points ---- */
+
+static struct history_range range_of(const struct blend *blend)
+{
+    struct history_range range = {.known = blend->weight > 0};
+    if (!range.known)
+        return range;
+    range.min = blend->min;
+    range.max = blend->max;
+    range.mean = blend->sum / blend->weight;
+    range.mean = range.mean < range.min   ? range.min
+                 : range.mean > range.max ? range.max
+                                          : range.mean;
+    return range;
+}
+
+static int coverage(int64_t covered_ms, int64_t length_ms)
+{
+    covered_ms = covered_ms < 0 ? 0 : covered_ms > length_ms ? length_ms : covered_ms;
+    return (int)(covered_ms * 1000 / length_ms);
+}
+
+static bool hand_out(struct answer *answer, size_t index, int64_t start_ms)
+{
+    const struct history_points *points = answer->points;
+    const struct series *series = &points->series[index];
+    int64_t end_ms = end_of(points, start_ms);
+    const struct history_point point = {
+        .device = points->channels.list[index].device,
+        .channel = points->channels.list[index].name,
+        .start_ms = start_ms,
+        .end_ms = end_ms,
+        .imported_uwh = series->imported_uwh,
+        .exported_uwh = series->exported_uwh,
+        .voltage_v = range_of(&series->voltage),
+        .current_a = range_of(&series->current),
+        .power_w = range_of(&series->power),
+        .frequency_hz = range_of(&series->frequency),
+        .coverage_permille = coverage(series->covered_ms, end_ms - start_ms),
+    };
+    return answer->callback(answer->context, &point);
+}
+
+static void empty(struct series *series)
+{
+    series->any = false;
+    series->imported_uwh = series->exported_uwh = series->covered_ms = 0;
+    series->voltage = series->current = series->power = series->frequency = (struct blend){0};
+}
+
+/* Hands out the points of a bucket whose rows are all taken. */
+static void finish(struct answer *answer, int64_t start_ms)
+{
+    struct history_points *points = answer->points;
+    for (size_t i = 0; i < points->channels.count; i++) {
+        int64_t key = rows_key(start_ms, points->channels.list[i].number);
+        bool wanted = points->series[i].any && key > answer->after && !answer->stopped;
+        if (wanted && (answer->left == 0 || !hand_out(answer, i, start_ms))) {
+            answer->stopped = true;
+        } else if (wanted) {
+            answer->left--;
+            *answer->last = key;
+        }
+        empty(&points->series[i]);
+    }
+}
+
+/* *at_ms: where reading began; where a bucket ended when it returns, unless it stopped within one. */
+static int read_buckets(struct answer *answer, int64_t *at_ms, bool *more)
+{
+    struct history_points *points = answer->points;
+    int64_t bucket_ms = NOWHERE;
+    int code = SQLITE_OK;
+    int step = SQLITE_DONE;
+    (void)sqlite3_bind_int64(points->rows, 1, rows_key(*at_ms, 0));
+    while (code == SQLITE_OK && (step = sqlite3_step(points->rows)) == SQLITE_ROW) {
+        struct rollup_row row;
+        rollup_read(points->rows, true, &row);
+        int64_t start_ms = start_of(points, row.start_ms);
+        if (start_ms != bucket_ms && bucket_ms != NOWHERE) {
+            finish(answer, bucket_ms);
+            if (answer->stopped || answer->left == 0)
+                break;
+        }
+        bucket_ms = start_ms;
+        code = take_row(points, &row);
+    }
+    (void)sqlite3_reset(points->rows);
+    *more = step == SQLITE_ROW;
+    if (code == SQLITE_OK && step == SQLITE_DONE && bucket_ms != NOWHERE)
+        finish(answer, bucket_ms);
+    *more = *more || answer->stopped;
+    if (bucket_ms != NOWHERE)
+        *at_ms = end_of(points, bucket_ms);
+    return code == SQLITE_OK && step != SQLITE_DONE && step != SQLITE_ROW ? step : code;
+}
+
+/* Whether running sums are known there. What holds may have changed, what is counted has not: that
+ * would have moved `after`. */
+static bool goes_on(struct history_points *points, int64_t after)
+{
+    bool on = points->left_at_key != NOWHERE && points->left_at_key == after;
+    for (size_t i = 0; i < points->channels.count; i++) {
+        struct series *series = &points->series[i];
+        empty(series);
+        series->begun = series->begun && on;
+        series->converted.recalibrated_ms = INT64_MIN; /* look again */
+    }
+    return on;
+}
+
+enum status history_points_read(struct history_points *points, int64_t after, size_t most,
+                                history_point_callback callback, void *context, int64_t *last,
+                                bool *more, struct error *error)
+{
+    struct answer answer = {
+        .points = points,
+        .after = after,
+        .left = most,
+        .callback = callback,
+        .context = context,
+        .last = last,
+    };
+    *last = after;
+    *more = false;
+    /* One transaction, so that sums and rows are of one moment. */
+    int code = sql_run(points->db, "BEGIN");
+    if (code != SQLITE_OK)
+        return sql_explain(code, points->db, points->path, error);
+    enum status status = refresh_channels(points, error);
+    if (status == STATUS_OK) {
+        int64_t at_ms =
+            goes_on(points, after) ? points->left_at_ms : start_of(points, rows_key_ms(after));
+        code = read_buckets(&answer, &at_ms, more);
+        bool whole = code == SQLITE_OK && !answer.stopped;
+        points->left_at_key = whole ? *last : NOWHERE;
+        points->left_at_ms = at_ms;
+    }
+    if (code != SQLITE_OK)
+        status = sql_explain(code, points->db, points->path, error);
+    if (!sqlite3_get_autocommit(points->db))
+        (void)sql_run(points->db, "ROLLBACK"); /* nothing was written */
+    return status;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A span of time put together from the fewest rows: days, quarters and minutes where they are made
+ * and fit, readings for what is left at its ends and for what is not over. Every reading of the span
+ * is in exactly one row. To be used within one read transaction per walk.
+ */
+#ifndef BRIDGE_HISTORY_QUERY_SEGMENTS_H
+#define BRIDGE_HISTORY_QUERY_SEGMENTS_H
+
+#include "bridge/history/store/minutes.h"
+#include "bridge/history/store/rollup.h"
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+struct segments;
+
+/** SQLite's code; *segments is always set and must be closed. The connection is borrowed. */
+int segments_open(sqlite3 *db, struct segments **segments);
+void segments_close(struct segments *segments);
+
+/**
+ * Hands out the rows of from_ms..to_ms, of all channels, those of earlier buckets of `coarsest`
+ * before those of later ones. With ROLLUP_DAY and ROLLUP_QUARTER rows have no samples and no
+ * quantities. Where only coarser rows are kept than fit into an end of the span, that end is rounded
+ * towards the inside. SQLite's code.
+ */
+int segments_walk(struct segments *segments, int64_t from_ms, int64_t to_ms,
+                  enum rollup_level coarsest, minutes_emit emit, void *context);
+
+/** Adds up a channel's counts over from_ms..to_ms. SQLite's code. */
+int segments_sum(struct segments *segments, unsigned number, int64_t from_ms, int64_t to_ms,
+                 int64_t *imported, int64_t *exported);
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/safety/restore.h"
+
+#include "bridge/history/safety/backup.h"
+#include "bridge/history/safety/rescue.h"
+#include "bridge/history/safety/totals_file.h"
+#include "bridge/history/store/database.h"
+#include "bridge/history/store/migrate.h"
+#include "bridge/history/store/rows.h"
+#include "bridge/history/store/sql.h"
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what is known beside the copy ---- */
+
+/* By way of a database in memory that has the schema, so that a damaged file is read with the same
+ * care and the same checks as when it is rescued. */
+static void gather_from_file(const char *file, struct channels *channels)
+{
+    sqlite3 *memory = NULL;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    if (sql_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &memory) ==
+            SQLITE_OK &&
+        migrate(memory, file, 0, list, count, NULL, NULL) == STATUS_OK) {
+        (void)rescue_salvage(file, memory);
+        if (rows_load(memory, channels) != SQLITE_OK)
+            channels_free(channels);
+    }
+    (void)sqlite3_close(memory);
+}
+
+void restore_gather(const char *path, const char *file, struct channels *channels)
+{
+    unsigned taken;
+    char *totals memory_auto = totals_file_path(path);
+    if (file != NULL && access(file, F_OK) == 0)
+        gather_from_file(file, channels);
+    (void)totals_file_merge(totals, channels, &taken, NULL); /* what it has; a help, no condition */
+}
+
+/* ---- into the copy ---- */
+
+/* A later state: more energy, or as much and read later (after a reset of the chip's counter). */
+static bool is_later(const struct known_channel *found, const struct known_channel *known)
+{
+    if (!found->has_state)
+        return false;
+    int64_t found_uwh = channels_energy_uwh(found);
+    int64_t known_uwh = channels_energy_uwh(known);
+    if (!known->has_state || found_uwh > known_uwh)
+        return true;
+    return found_uwh == known_uwh && found->state.counter_wall_ms > known->state.counter_wall_ms;
+}
+
+static void merge_channel(struct channels *channels, const struct known_channel *found,
+                          unsigned *raised)
+{
+    struct known_channel *known =
+        channels_find_name(channels, found->device, found->channel, found->kind);
+    if (known == NULL)
+        known = channels_add(channels, found->number, found->device, found->channel, found->kind);
+    if (known == NULL)
+        return; /* 32767 channels, and one more */
+    if (is_later(found, known)) {
+        channels_take(channels, known, found);
+        (*raised)++;
+    }
+    if (found->recorded.id != 0 && found->recorded.valid_from_ms > known->recorded.valid_from_ms)
+        (void)channels_record(channels, known, &found->recorded.factors, found->recorded.invert,
+                              found->recorded.origin, found->recorded.valid_from_ms);
+}
+
+static void fill_event(struct queued_event *event, const char *sentence)
+{
+    *event = (struct queued_event){.wall_ms = clock_wall_ms(), .kind = "history_restored"};
+    (void)snprintf(event->message, sizeof event->message, "%.*s", (int)sizeof event->message - 1,
+                   sentence);
+}
+
+/* Two transactions at most, as a calibration that waits keeps its place until it is stored. */
+static int merge_known(sqlite3 *db, const struct channels *known, const char *sentence,
+                       unsigned *raised)
+{
+    struct channels channels = {0};
+    struct rows *rows = NULL;
+    struct queued_event event;
+    struct batch batch = {.events = {.items = &event, .count = 1, .capacity = 1}};
+    fill_event(&event, sentence);
+    int code = rows_load(db, &channels);
+    if (code == SQLITE_OK)
+        code = rows_open(db, &rows);
+    for (size_t i = 0; i < known->count && code == SQLITE_OK; i++)
+        merge_channel(&channels, &known->list[i], raised);
+    if (code == SQLITE_OK)
+        code = rows_write_known(rows, &channels, &batch);
+    rows_close(rows);
+    channels_free(&channels);
+    return code;
+}
+
+static int bring_up_to_date(sqlite3 *db, const char *path)
+{
+    int64_t version = 0;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    int code = sql_integer(db, "PRAGMA user_version", &version);
+    if (code == SQLITE_OK)
+        code = migrate_without_copy(db, (int)version, list, count, path, NULL) == STATUS_OK
+                   ? SQLITE_OK
+                   : SQLITE_ERROR;
+    return code;
+}
+
+/* ---- ... of a service that runs ---- */
+
+/* Whether the row with that id, if there is one, is this calibration of that channel. Its time may have
+ * been moved on when it was stored. */
+static int has_no_other(sqlite3_stmt *find, unsigned number,
+                        const struct known_calibration *calibration, bool *fits)
+{
+    (void)sqlite3_bind_int64(find, 1, calibration->id);
+    int code = sqlite3_step(find);
+    if (code == SQLITE_ROW) {
+        const struct calibration factors = {.voltage = sqlite3_column_double(find, 1),
+                                            .current = sqlite3_column_double(find, 2),
+                                            .power = sqlite3_column_double(find, 3)};
+        *fits = *fits && sqlite3_column_int64(find, 0) == number &&
+                calibration_equal(&factors, &calibration->factors) &&
+                (sqlite3_column_int(find, 4) != 0) == calibration->invert;
+    }
+    (void)sqlite3_reset(find);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int calibrations_fit(sqlite3 *db, const struct channels *memory, bool *fits)
+{
+    sqlite3_stmt *find = NULL;
+    int code = sqlite3_prepare_v2(
+        db, "SELECT channel, voltage, current, power, invert FROM calibration WHERE id = ?1", -1,
+        &find, NULL);
+    for (size_t i = 0; i < memory->count && code == SQLITE_OK; i++) {
+        const struct known_channel *channel = &memory->list[i];
+        code = has_no_other(find, channel->number, &channel->recorded, fits);
+        if (code == SQLITE_OK)
+            code = has_no_other(find, channel->number, &channel->configured, fits);
+        if (code == SQLITE_OK)
+            code = has_no_other(find, channel->number, &channel->counted, fits);
+    }
+    (void)sqlite3_finalize(find);
+    return code;
+}
+
+static int is_of_this_history(sqlite3 *db, struct channels *memory, bool *fits)
+{
+    struct channels found = {0};
+    int code = rows_load(db, &found);
+    *fits = found.last_calibration_id <= memory->last_calibration_id;
+    for (size_t i = 0; i < found.count && *fits; i++) {
+        const struct known_channel *channel = &found.list[i];
+        const struct known_channel *known = channels_find(memory, channel->number);
+        *fits = known != NULL && known->kind == channel->kind &&
+                strcmp(known->device, channel->device) == 0 &&
+                strcmp(known->channel, channel->channel) == 0;
+    }
+    channels_free(&found);
+    return code == SQLITE_OK && *fits ? calibrations_fit(db, memory, fits) : code;
+}
+
+static int put_memory(sqlite3 *db, struct channels *memory, const char *sentence)
+{
+    struct rows *rows = NULL;
+    struct queued_event event;
+    struct batch batch = {.events = {.items = &event, .count = 1, .capacity = 1}};
+    fill_event(&event, sentence);
+    channels_forget_stored(memory);
+    int code = rows_open(db, &rows);
+    if (code == SQLITE_OK)
+        code = rows_write_known(rows, memory, &batch);
+    rows_close(rows);
+    return code;
+}
+
+/* ---- the steps ---- */
+
+/* What is to be made of which copy. */
+struct plan {
+    const char *copy;
+    const struct channels *known; /* merged by name ... */
+    struct channels *memory;      /* ... or, where not NULL, the truth */
+    const char *sentence;
+    unsigned raised;
+    struct history_backup_options hooks;
+};
+
+/* SQLite asks this every so many steps: a copy from before an update takes minutes to bring up to date. */
+static int must_stop(void *context)
+{
+    const struct history_backup_options *hooks = context;
+    if (hooks->alive != NULL)
+        hooks->alive(hooks->alive_context);
+    return hooks->stop != NULL && atomic_load(hooks->stop) ? 1 : 0;
+}
+
+static enum status prepare(const char *partial, struct plan *plan, struct error *error)
+{
+    sqlite3 *db = NULL;
+    bool fits = true;
+    int code = sql_open(partial, SQLITE_OPEN_READWRITE, false, &db);
+    if (code == SQLITE_OK) {
+        sqlite3_progress_handler(db, 100000, must_stop, &plan->hooks);
+        code = bring_up_to_date(db, partial);
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+    }
+    if (code == SQLITE_OK && plan->memory != NULL)
+        code = is_of_this_history(db, plan->memory, &fits);
+    if (code == SQLITE_OK && fits)
+        code = plan->memory != NULL ? put_memory(db, plan->memory, plan->sentence)
+                                    : merge_known(db, plan->known, plan->sentence, &plan->raised);
+    enum status status = STATUS_OK;
+    if (code != SQLITE_OK)
+        status = error_set(error, sql_is_damage(code) ? STATUS_MISMATCH : STATUS_FAILED,
+                           "The copy %s cannot be used: %s.", plan->copy,
+                           db == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(db));
+    else if (!fits)
+        status = error_set(error, STATUS_REFUSED,
+                           "The copy %s is of another history: its channels or calibrations have "
+                           "other numbers. With the service stopped, `bl2mqtt history restore` "
+                           "takes it all the same.",
+                           plan->copy);
+    if (sqlite3_close(db) != SQLITE_OK && status == STATUS_OK)
+        status = error_set(error, STATUS_FAILED, "%s could not be closed.", partial);
+    return status;
+}
+
+static enum status put_in_place(const char *partial, const char *path, struct error *error)
+{
+    int fd = open(partial, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && sql_give_to_folder(fd, path) && fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (good && access(path, F_OK) == 0) {
+        good = false;
+        reason = EEXIST;
+    } else if (good && rename(partial, path) != 0) {
+        good = false;
+        reason = errno;
+    }
+    if (good && sql_sync_folder(path))
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "The restored history %s could not be put on disk: %s.",
+                     path, good ? "its folder could not be synced" : strerror(reason));
+}
+
+static enum status check_usable(const char *copy, struct error *error)
+{
+    struct stat status;
+    if (stat(copy, &status) != 0)
+        return error_set(error, STATUS_USAGE, "There is no copy %s: %s.", copy, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, STATUS_USAGE, "%s is not a file.", copy);
+    return STATUS_OK;
+}
+
+static enum status carry_out(const char *path, struct plan *plan, struct error *error)
+{
+    char partial[PATH_MAX];
+    int length = snprintf(partial, sizeof partial, "%s.restoring", path);
+    if (length < 0 || (size_t)length >= sizeof partial)
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    struct history_backup_options options = plan->hooks;
+    options.path = plan->copy;
+    options.output = partial;
+    options.older = true;
+    options.needed = true;
+    enum status status = check_usable(plan->copy, error);
+    if (status == STATUS_OK)
+        status = history_backup(&options, NULL, error);
+    if (status == STATUS_OK)
+        status = prepare(partial, plan, error);
+    if (status == STATUS_OK)
+        status = put_in_place(partial, path, error);
+    if (status != STATUS_OK)
+        history_backup_remove(partial);
+    return status;
+}
+
+enum status restore_copy(const char *path, const char *copy, const struct channels *known,
+                         const char *sentence, unsigned *raised, struct error *error)
+{
+    struct plan plan = {.copy = copy, .known = known, .sentence = sentence};
+    enum status status = carry_out(path, &plan, error);
+    if (raised != NULL)
+        *raised = plan.raised;
+    return status;
+}
+
+/* ---- without touching the history until the last step ---- */
+
+static bool ready_name(const char *path, char name[PATH_MAX])
+{
+    int length = snprintf(name, PATH_MAX, "%s.restored", path);
+    return length >= 0 && length < PATH_MAX;
+}
+
+enum status restore_ready(const char *path, const char *copy, struct channels *memory,
+                          const struct history_backup_options *hooks, struct error *error)
+{
+    char ready[PATH_MAX];
+    char sentence[EVENT_MESSAGE_SIZE];
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    (void)snprintf(sentence, sizeof sentence, "The history goes on from the copy %.180s.", copy);
+    struct plan plan = {.copy = copy, .memory = memory, .sentence = sentence, .hooks = *hooks};
+    (void)unlink(ready);
+    return carry_out(ready, &plan, error);
+}
+
+enum status restore_ready_fresh(const char *path, const char *damaged, struct rescued *rescued,
+                                struct error *error)
+{
+    char ready[PATH_MAX];
+    sqlite3 *db = NULL;
+    size_t count;
+    const struct migration *list = migrations(&count);
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    history_backup_remove(ready);
+    enum status status = STATUS_OK;
+    int code = sql_open(ready, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &db);
+    if (code == SQLITE_OK)
+        code = sql_run(db, SQL_PAGE_SIZE);
+    if (code != SQLITE_OK)
+        status = sql_explain(code, db, path, error);
+    if (status == STATUS_OK)
+        status = migrate_without_copy(db, 0, list, count, path, error);
+    if (status == STATUS_OK)
+        *rescued = rescue_salvage(damaged, db);
+    if (sqlite3_close(db) != SQLITE_OK && status == STATUS_OK)
+        status = error_set(error, STATUS_FAILED, "%s could not be closed.", ready);
+    if (status != STATUS_OK)
+        history_backup_remove(ready);
+    return status;
+}
+
+enum status restore_ready_put(const char *path, struct error *error)
+{
+    char ready[PATH_MAX];
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    return put_in_place(ready, path, error);
+}
+
+void restore_ready_drop(const char *path)
+{
+    char ready[PATH_MAX];
+    if (ready_name(path, ready))
+        history_backup_remove(ready);
+}
+
+/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
+ * take its place after all. */
+enum status restore_replace(const char *path, const char *copy, const struct channels *known,
+                            const char *word, const char *sentence,
+                            struct history_restored *restored, struct error *error)
+{
+    char ready[PATH_MAX];
+    *restored = (struct history_restored){{""}, 0};
+    if (!ready_name(path, ready))
+        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
+    (void)unlink(ready); /* of an attempt that was interrupted */
+    enum status status = restore_copy(ready, copy, known, sentence, &restored->raised, error);
+    if (status != STATUS_OK)
+        return status;
+    if (access(path, F_OK) == 0)
+        status = rescue_rename(path, word, restored->kept, sizeof restored->kept, error);
+    if (status == STATUS_OK)
+        status = put_in_place(ready, path, error);
+    if (status == STATUS_OK)
+        return STATUS_OK;
+    history_backup_remove(ready);
+    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
+        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
+    return status;
+}
+
+bool restore_finish(const char *path)
+{
+    static const char *const halves[] = {".restoring.new", ".restoring", ".restored.restoring.new",
+                                         ".restored.restoring"};
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        char name[PATH_MAX];
+        int length = snprintf(name, sizeof name, "%s%s", path, halves[i]);
+        if (length > 0 && (size_t)length < sizeof name)
+            history_backup_remove(name);
+    }
+    char ready[PATH_MAX];
+    if (!ready_name(path, ready))
+        return false;
+    if (access(path, F_OK) != 0 && access(ready, F_OK) == 0)
+        return put_in_place(ready, path, NULL) == STATUS_OK;
+    history_backup_remove(ready);
+    return false;
+}
+
+/* ---- the command ---- */
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one;
+    struct stat other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+static enum status replace(const char *path, const char *copy, struct history_restored *restored,
+                           struct error *error)
+{
+    struct channels known = {0};
+    char sentence[512];
+    (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
+    restore_gather(path, path, &known);
+    enum status status = restore_replace(path, copy, &known, "replaced", sentence, restored, error);
+    channels_free(&known);
+    return status;
+}
+
+enum status history_restore(const char *path, const char *copy, struct history_restored *restored,
+                            struct error *error)
+{
+    *restored = (struct history_restored){{""}, 0};
+    int lock = -1;
+    enum status status = database_lock(path, &lock, error);
+    if (status == STATUS_FAILED && lock >= 0) /* held by a service */
+        status = STATUS_REFUSED;
+    if (status == STATUS_OK && is_same_file(path, copy))
+        status = error_set(error, STATUS_REFUSED, "%s is the history itself; name a copy.", copy);
+    if (status == STATUS_OK)
+        status = replace(path, copy, restored, error);
+    if (lock >= 0)
+        (void)close(lock);
+    return status;
+}

@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/store/rollup_writer.h"
+
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/conversion.h"
+#include "bridge/history/store/minutes.h"
+#include "bridge/history/store/rows.h"
+#include "bridge/history/store/sql.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Channels are read one after the other: a minute is over when a reading is this much later. */
+#define GRACE_MS 2000
+/* How long a reading that comes late stands at most. */
+#define LATE_REACH_MS 10000
+
+/* A channel's row under way, and the last of its readings that came late. */
+struct pile {
+    struct converted converted;
+    bool begun;
+    struct rollup_row row;
+    int64_t late_ms;
+};
+
+struct rollup_writer {
+    sqlite3 *db;
+    sqlite3_stmt *put[ROLLUP_LEVELS];
+    sqlite3_stmt *range[ROLLUP_LEVELS];  /* rows from key ?1 to before ?2 */
+    sqlite3_stmt *before[ROLLUP_LEVELS]; /* the last row of channel ?3 in that range */
+    sqlite3_stmt *drop[ROLLUP_LEVELS];   /* the rows of channel ?3 in that range */
+    struct minutes *minutes;
+    struct conversion conversion;
+    struct pile *piles;
+    size_t count;
+    size_t capacity;
+    uint16_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into piles plus 1 */
+    bool loaded;
+    int64_t done_ms[ROLLUP_LEVELS];
+    struct outbox_changes changes;   /* by the transaction under way */
+    struct outbox_changes committed; /* by those before */
+};
+
+/* ---- opening ---- */
+
+static int prepare(sqlite3 *db, const char *verb, enum rollup_level level, const char *rest,
+                   sqlite3_stmt **made)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof sql, "%s FROM %s WHERE key >= ?1 AND key < ?2 %s", verb,
+                   rollup_table(level), rest);
+    return sql_prepare(db, sql, made);
+}
+
+static int prepare_level(struct rollup_writer *rollups, enum rollup_level level)
+{
+    static const char select[] = "SELECT " ROLLUP_COLUMNS;
+    sqlite3 *db = rollups->db;
+    int code = rollup_prepare_put(db, level, &rollups->put[level]);
+    if (code == SQLITE_OK)
+        code = prepare(db, select, level, "ORDER BY key", &rollups->range[level]);
+    if (code == SQLITE_OK)
+        code = prepare(db, select, level, "AND key & 32767 = ?3 ORDER BY key DESC LIMIT 1",
+                       &rollups->before[level]);
+    if (code == SQLITE_OK)
+        code = prepare(db, "DELETE", level, "AND key & 32767 = ?3", &rollups->drop[level]);
+    return code;
+}
+
+int rollup_writer_open(sqlite3 *db, struct rollup_writer **rollups)
+{
+    struct rollup_writer *made = memory_new(1, sizeof *made);
+    made->db = db;
+    made->changes = made->committed = OUTBOX_NO_CHANGES;
+    int code = minutes_open(db, &made->minutes);
+    if (code == SQLITE_OK)
+        code = conversion_open(db, &made->conversion);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++)
+        code = prepare_level(made, (enum rollup_level)level);
+    *rollups = code == SQLITE_OK ? made : NULL;
+    if (code != SQLITE_OK)
+        rollup_writer_close(made);
+    return code;
+}
+
+void rollup_writer_close(struct rollup_writer *rollups)
+{
+    if (rollups == NULL)
+        return;
+    for (int level = 0; level < ROLLUP_LEVELS; level++) {
+        (void)sqlite3_finalize(rollups->put[level]);
+        (void)sqlite3_finalize(rollups->range[level]);
+        (void)sqlite3_finalize(rollups->before[level]);
+        (void)sqlite3_finalize(rollups->drop[level]);
+    }
+    minutes_close(rollups->minutes);
+    conversion_close(&rollups->conversion);
+    free(rollups->piles);
+    free(rollups);
+}
+
+void rollup_writer_forget(struct rollup_writer *rollups)
+{
+    minutes_forget(rollups->minutes);
+    for (size_t i = 0; i < rollups->count; i++)
+        rollups->by_number[rollups->piles[i].converted.number] = 0;
+    rollups->count = 0;
+    rollups->loaded = false;
+}
+
+static struct pile *pile_of(struct rollup_writer *rollups, unsigned number)
+{
+    if (rollups->by_number[number] != 0)
+        return &rollups->piles[rollups->by_number[number] - 1];
+    rollups->piles =
+        memory_grow(rollups->piles, rollups->count, &rollups->capacity, sizeof *rollups->piles);
+    struct pile *pile = &rollups->piles[rollups->count++];
+    rollups->by_number[number] = (uint16_t)rollups->count;
+    *pile = (struct pile){.converted = {.number = number, .kind = READING_BL0942}};
+    return pile;
+}
+
+/* ---- buckets ---- */
+
+static int64_t floor_to(int64_t wall_ms, int64_t length_ms)
+{
+    return wall_ms / length_ms * length_ms;
+}
+
+static int64_t start_of(enum rollup_level level, int64_t wall_ms)
+{
+    if (level == ROLLUP_DAY)
+        return bucket_start(BUCKET_DAY, wall_ms);
+    return floor_to(wall_ms, level == ROLLUP_MINUTE ? ROLLUP_MINUTE_MS : ROLLUP_QUARTER_MS);
+}
+
+static int64_t end_of(enum rollup_level level, int64_t wall_ms)
+{
+    if (level == ROLLUP_DAY)
+        return bucket_next(BUCKET_DAY, wall_ms);
+    return start_of(level, wall_ms) +
+           (level == ROLLUP_MINUTE ? ROLLUP_MINUTE_MS : ROLLUP_QUARTER_MS);
+}
+
+static void bind_range(sqlite3_stmt *statement, int64_t from_ms, int64_t to_ms)
+{
+    (void)sqlite3_bind_int64(statement, 1, rows_key(from_ms, 0));
+    (void)sqlite3_bind_int64(statement, 2, rows_key(to_ms, 0));
+}
+
+/* Begin of the first or last row of a table, -1 without rows. */
+static int end_row_ms(sqlite3 *db, const char *table, bool last, int64_t *ms)
+{
+    char sql[96];
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce(%s(key), -1) FROM %s", last ? "max" : "min",
+                   table);
+    int64_t key = -1;
+    int code = sql_integer(db, sql, &key);
+    *ms = key < 0 ? -1 : rows_key_ms(key);
+    return code;
+}
+
+/* ---- what sinks may have got ---- */
+
+static enum outbox_level outbox_of(enum rollup_level level)
+{
+    static const enum outbox_level levels[ROLLUP_LEVELS] = {OUTBOX_MINUTES, OUTBOX_QUARTERS,
+                                                            OUTBOX_DAYS};
+    return levels[level];
+}
+
+/* The bucket of that level that holds wall_ms says something else than before, if it is made. */
+static void note_change(struct rollup_writer *rollups, enum rollup_level level, int64_t wall_ms)
+{
+    int64_t start_ms = start_of(level, wall_ms);
+    if (start_ms < rollups->done_ms[level])
+        outbox_changes_note(&rollups->changes, outbox_of(level), rows_key(start_ms, 0));
+}
+
+static void note_factors(struct rollup_writer *rollups, int64_t wall_ms)
+{
+    outbox_changes_note(&rollups->changes, OUTBOX_READINGS, rows_key(wall_ms, 0));
+    for (int level = 0; level < ROLLUP_LEVELS; level++)
+        note_change(rollups, (enum rollup_level)level, wall_ms);
+}
+
+static int set_back(struct rollup_writer *rollups, enum outbox_level level, int64_t least_key)
+{
+    char sql[120];
+    int64_t cursor = least_key > 0 ? least_key - 1 : 0;
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE sink SET cursor = %lld WHERE level = %d AND cursor > %lld",
+                   (long long)cursor, (int)level, (long long)cursor);
+    return sql_run(rollups->db, sql);
+}
+
+int rollup_writer_set_back(struct rollup_writer *rollups)
+{
+    int code = SQLITE_OK;
+    for (int level = 0; level < OUTBOX_LEVELS && code == SQLITE_OK; level++)
+        if (rollups->changes.least[level] != INT64_MAX)
+            code = set_back(rollups, (enum outbox_level)level, rollups->changes.least[level]);
+    return code;
+}
+
+void rollup_writer_ended(struct rollup_writer *rollups, bool committed)
+{
+    if (committed)
+        outbox_changes_add(&rollups->committed, &rollups->changes);
+    rollups->changes = OUTBOX_NO_CHANGES;
+}
+
+void rollup_writer_take_changes(struct rollup_writer *rollups, struct outbox_changes *changes)
+{
+    *changes = rollups->committed;
+    rollups->committed = OUTBOX_NO_CHANGES;
+}
+
+/* ---- the zone of days ---- */
+
+static int file_zone(sqlite3 *db, char name[BUCKET_ZONE_SIZE], bool *known)
+{
+    *known = false;
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'time_zone'", -1,
+                                  &statement, NULL);
+    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", text == NULL ? "" : text);
+        *known = true;
+        code = SQLITE_DONE;
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int write_zone(sqlite3 *db, const char *name)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO meta VALUES ('time_zone', ?1)", -1,
+                                  &statement, NULL);
+    if (code == SQLITE_OK) {
+        (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+        code = sqlite3_step(statement);
+    }
+    (void)sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Days whose quarters are still there are made again; *done_ms is where. Those before stay as they
+ * are: nothing is left that they could be made of. The first new one may begin within a day. */
+static int drop_days(struct rollup_writer *rollups, int64_t *done_ms)
+{
+    sqlite3 *db = rollups->db;
+    int64_t first_day_ms;
+    int64_t first_quarter_ms;
+    int code = end_row_ms(db, "rollup_day", false, &first_day_ms);
+    if (code == SQLITE_OK)
+        code = end_row_ms(db, "rollup_quarter", false, &first_quarter_ms);
+    *done_ms = 0;
+    if (code != SQLITE_OK || first_day_ms < 0)
+        return code;
+    char sql[160];
+    int64_t cut = 0;
+    if (first_quarter_ms < 0 || first_day_ms + 2 * ROLLUP_QUARTER_MS * 96 < first_quarter_ms) {
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT coalesce(min(key), %lld) FROM rollup_day WHERE key >= %lld",
+                       (long long)INT64_MAX, (long long)rows_key(first_quarter_ms, 0));
+        code = sql_integer(db, sql, &cut);
+        cut = cut / (CHANNEL_NUMBER_MAX + 1) * (CHANNEL_NUMBER_MAX + 1);
+        *done_ms = rows_key_ms(cut);
+    }
+    (void)snprintf(sql, sizeof sql, "DELETE FROM rollup_day WHERE key >= %lld", (long long)cut);
+    outbox_changes_note(&rollups->changes, OUTBOX_DAYS, cut);
+    return code == SQLITE_OK ? sql_run(db, sql) : code;
+}
+
+static int follow_zone(struct rollup_writer *rollups)
+{
+    char wanted[BUCKET_ZONE_SIZE];
+    char found[BUCKET_ZONE_SIZE];
+    bool known;
+    bucket_zone(wanted);
+    int code = file_zone(rollups->db, found, &known);
+    if (code != SQLITE_OK || (known && strcmp(wanted, found) == 0))
+        return code;
+    code = write_zone(rollups->db, wanted);
+    if (code == SQLITE_OK && known)
+        code = drop_days(rollups, &rollups->done_ms[ROLLUP_DAY]);
+    return code;
+}
+
+/* ---- how far ---- */
+
+static int load(struct rollup_writer *rollups)
+{
+    if (rollups->loaded)
+        return SQLITE_OK;
+    int code = SQLITE_OK;
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        int64_t last_ms = -1;
+        code = end_row_ms(rollups->db, rollup_table((enum rollup_level)level), true, &last_ms);
+        rollups->done_ms[level] = last_ms < 0 ? 0 : end_of((enum rollup_level)level, last_ms);
+    }
+    if (code == SQLITE_OK)
+        code = follow_zone(rollups);
+    rollups->loaded = code == SQLITE_OK;
+    return code;
+}
+
+int rollup_writer_done_ms(struct rollup_writer *rollups, enum rollup_level level, int64_t *done_ms)
+{
+    int code = load(rollups);
+    *done_ms = rollups->done_ms[level];
+    return code;
+}
+
+/* ---- making rows ---- */
+
+struct target {
+    struct rollup_writer *rollups;
+    unsigned number; /* 0: every channel */
+};
+
+static int put_minute(void *context, const struct rollup_row *row)
+{
+    const struct target *target = context;
+    if (target->number != 0 && row->number != target->number)
+        return SQLITE_OK;
+    return rollup_put(target->rollups->put[ROLLUP_MINUTE], row);
+}
+
+static int make_minutes(struct rollup_writer *rollups, int64_t limit_ms, int64_t readings)
+{
+    struct target target = {.rollups = rollups};
+    return minutes_run(rollups->minutes, rollups->done_ms[ROLLUP_MINUTE], limit_ms, readings,
+                       put_minute, &target, &rollups->done_ms[ROLLUP_MINUTE]);
+}
+
+static int put_pile(struct rollup_writer *rollups, enum rollup_level level, struct pile *pile)
+{
+    if (!pile->begun)
+        return SQLITE_OK;
+    pile->begun = false;
+    return rollup_put(rollups->put[level], &pile->row);
+}
+
+/* Adds a row of the level below to the one it belongs to in the bucket that begins at start_ms. */
+static int pile_up(struct rollup_writer *rollups, enum rollup_level level, int64_t start_ms,
+                   const struct rollup_row *part)
+{
+    struct pile *pile = pile_of(rollups, part->number);
+    int code = conversion_at(&rollups->conversion, &pile->converted, part->start_ms);
+    int64_t since_ms = pile->converted.since_ms;
+    int64_t row_ms = since_ms > start_ms ? since_ms : start_ms;
+    if (code == SQLITE_OK && pile->begun && pile->row.start_ms != row_ms)
+        code = put_pile(rollups, level, pile);
+    if (!pile->begun)
+        pile->row = (struct rollup_row){.start_ms = row_ms, .number = part->number};
+    pile->begun = true;
+    rollup_merge(&pile->row, part);
+    return code;
+}
+
+/* Makes one bucket's rows, of one channel or (0) of all. */
+static int make_bucket(struct rollup_writer *rollups, enum rollup_level level, int64_t start_ms,
+                       int64_t end_ms, unsigned number, int64_t *rows)
+{
+    sqlite3_stmt *parts = rollups->range[level - 1];
+    bind_range(parts, start_ms, end_ms);
+    int code = SQLITE_OK;
+    int step = SQLITE_DONE;
+    while (code == SQLITE_OK && (step = sqlite3_step(parts)) == SQLITE_ROW) {
+        struct rollup_row part;
+        rollup_read(parts, true, &part);
+        (*rows)++;
+        if (number == 0 || part.number == number)
+            code = pile_up(rollups, level, start_ms, &part);
+    }
+    (void)sqlite3_reset(parts);
+    if (code == SQLITE_OK && step != SQLITE_DONE)
+        code = step;
+    for (size_t i = 0; i < rollups->count && code == SQLITE_OK; i++)
+        code = put_pile(rollups, level, &rollups->piles[i]);
+    return code;
+}
+
+/* The first row of the level below from from_ms on, -1 if there is none before to_ms. */
+static int next_part(struct rollup_writer *rollups, enum rollup_level level, int64_t from_ms,
+                     int64_t to_ms, int64_t *found_ms)
+{
+    sqlite3_stmt *parts = rollups->range[level - 1];
+    bind_range(parts, from_ms, to_ms);
+    int code = sqlite3_step(parts);
+    *found_ms = code == SQLITE_ROW ? rows_key_ms(sqlite3_column_int64(parts, 0)) : -1;
+    (void)sqlite3_reset(parts);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int combine(struct rollup_writer *rollups, enum rollup_level level, int64_t limit_ms,
+                   int64_t *rows)
+{
+    int64_t *done_ms = &rollups->done_ms[level];
+    int code = SQLITE_OK;
+    while (code == SQLITE_OK && *done_ms<limit_ms && * rows> 0) {
+        int64_t found_ms;
+        code = next_part(rollups, level, *done_ms, limit_ms, &found_ms);
+        if (code != SQLITE_OK || found_ms < 0) {
+            *done_ms = limit_ms;
+            break;
+        }
+        int64_t start_ms = start_of(level, found_ms);
+        int64_t end_ms = end_of(level, found_ms);
+        int64_t used = 0;
+        code = make_bucket(rollups, level, start_ms > *done_ms ? start_ms : *done_ms, end_ms, 0,
+                           &used);
+        *done_ms = end_ms;
+        *rows -= used;
+    }
+    return code;
+}
+
+static int newest_ms(struct rollup_writer *rollups, int64_t *ms)
+{
+    return end_row_ms(rollups->db, "reading", true, ms);
+}
+
+int rollup_writer_advance(struct rollup_writer *rollups, int64_t rows, bool *more)
+{
+    *more = false;
+    int64_t last_ms = -1;
+    int code = load(rollups);
+    if (code == SQLITE_OK)
+        code = newest_ms(rollups, &last_ms);
+    if (code != SQLITE_OK || last_ms < GRACE_MS)
+        return code;
+    int64_t *done_ms = rollups->done_ms;
+    int64_t limit_ms = floor_to(last_ms - GRACE_MS, ROLLUP_MINUTE_MS);
+    if (done_ms[ROLLUP_MINUTE] < limit_ms)
+        code = make_minutes(rollups, limit_ms, rows);
+    int64_t quarter_ms = floor_to(done_ms[ROLLUP_MINUTE], ROLLUP_QUARTER_MS);
+    if (code == SQLITE_OK && done_ms[ROLLUP_QUARTER] < quarter_ms)
+        code = combine(rollups, ROLLUP_QUARTER, quarter_ms, &rows);
+    /* A day has 96 quarters: only at a quarter that was just made can one be over. */
+    int64_t day_ms = done_ms[ROLLUP_QUARTER] > done_ms[ROLLUP_DAY]
+                         ? bucket_start(BUCKET_DAY, done_ms[ROLLUP_QUARTER])
+                         : 0;
+    if (code == SQLITE_OK && done_ms[ROLLUP_DAY] < day_ms)
+        code = combine(rollups, ROLLUP_DAY, day_ms, &rows);
+    *more = done_ms[ROLLUP_MINUTE] < limit_ms || done_ms[ROLLUP_QUARTER] < quarter_ms ||
+            done_ms[ROLLUP_DAY] < day_ms;
+    return code;
+}
+
+/* ---- what comes late ---- */
+
+static void set_quantity(struct rollup_quantity *quantity, bool present, int64_t value)
+{
+    if (present)
+        *quantity = (struct rollup_quantity){.count = 1, .sum = value, .min = value, .max = value};
+}
+
+/* How long a reading that came late stood is only known from the late ones before it. */
+static struct rollup_row row_of(struct pile *pile, int64_t at_ms, const struct reading *reading,
+                                int64_t imported, int64_t exported)
+{
+    struct rollup_row row = {
+        .number = pile->converted.number, .imported = imported, .exported = exported, .samples = 1};
+    int64_t time_ms = at_ms - pile->late_ms;
+    pile->late_ms = at_ms;
+    row.covered_ms = time_ms > 0 && time_ms <= LATE_REACH_MS ? time_ms : 1;
+    if ((reading->present & READING_POWER) != 0) {
+        row.power_covered_ms = row.covered_ms;
+        row.power_min = row.power_max = reading->power;
+        if (__builtin_mul_overflow(reading->power, row.covered_ms, &row.power_ms))
+            row.power_ms = reading->power < 0 ? INT64_MIN : INT64_MAX;
+    }
+    set_quantity(&row.voltage, (reading->present & READING_VOLTAGE) != 0, reading->voltage);
+    set_quantity(&row.current, (reading->present & READING_CURRENT) != 0, reading->current);
+    set_quantity(&row.frequency, (reading->present & READING_FREQUENCY) != 0, reading->frequency);
+    return row;
+}
+
+static int add_late(struct rollup_writer *rollups, enum rollup_level level, int64_t at_ms,
+                    int64_t since_ms, int64_t until_ms, const struct rollup_row *more)
+{
+    int64_t start_ms = start_of(level, at_ms);
+    int64_t end_ms = end_of(level, at_ms);
+    start_ms = since_ms > start_ms ? since_ms : start_ms;
+    end_ms = until_ms < end_ms ? until_ms : end_ms;
+    sqlite3_stmt *before = rollups->before[level];
+    bind_range(before, start_ms, at_ms + 1);
+    (void)sqlite3_bind_int64(before, 3, more->number);
+    struct rollup_row row = {.start_ms = start_ms, .number = more->number};
+    int code = sqlite3_step(before);
+    if (code == SQLITE_ROW)
+        rollup_read(before, true, &row);
+    (void)sqlite3_reset(before);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return code;
+    rollup_merge(&row, more);
+    if (row.covered_ms > end_ms - row.start_ms) /* the clock showed this time before */
+        row.covered_ms = end_ms - row.start_ms;
+    return rollup_put(rollups->put[level], &row);
+}
+
+int rollup_writer_note(struct rollup_writer *rollups, unsigned number, int64_t at_ms,
+                       const struct reading *reading, int64_t imported, int64_t exported)
+{
+    int code = load(rollups);
+    if (code != SQLITE_OK || at_ms >= rollups->done_ms[ROLLUP_MINUTE])
+        return code;
+    struct pile *pile = pile_of(rollups, number);
+    struct converted at = {.number = number, .kind = READING_BL0942};
+    code = conversion_at(&rollups->conversion, &at, at_ms);
+    const struct rollup_row more = row_of(pile, at_ms, reading, imported, exported);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        if (at_ms >= rollups->done_ms[level])
+            continue;
+        note_change(rollups, (enum rollup_level)level, at_ms);
+        code = add_late(rollups, (enum rollup_level)level, at_ms, at.since_ms, at.recalibrated_ms,
+                        &more);
+    }
+    return code;
+}
+
+/* ---- cutting ---- */
+
+int rollup_writer_round(struct rollup_writer *rollups, int64_t wall_ms, int64_t *rounded_ms)
+{
+    static const char *const finer[ROLLUP_LEVELS] = {"reading", "rollup_minute", "rollup_quarter"};
+    *rounded_ms = wall_ms;
+    int code = load(rollups);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        int64_t start_ms = start_of((enum rollup_level)level, *rounded_ms);
+        int64_t kept_ms = -1;
+        if (start_ms == *rounded_ms || *rounded_ms >= rollups->done_ms[level])
+            continue;
+        code = end_row_ms(rollups->db, finer[level], false, &kept_ms);
+        if (kept_ms < 0 || start_ms < kept_ms)
+            *rounded_ms = start_ms;
+    }
+    return code;
+}
+
+static int remake_minute(struct rollup_writer *rollups, unsigned number, int64_t start_ms)
+{
+    struct target target = {.rollups = rollups, .number = number};
+    int64_t reached_ms;
+    return minutes_run(rollups->minutes, start_ms, start_ms + ROLLUP_MINUTE_MS, INT64_MAX,
+                       put_minute, &target, &reached_ms);
+}
+
+int rollup_writer_changed(struct rollup_writer *rollups, int64_t wall_ms)
+{
+    rollup_writer_forget(rollups);
+    int code = load(rollups);
+    note_factors(rollups, wall_ms);
+    return code;
+}
+
+int rollup_writer_cut(struct rollup_writer *rollups, unsigned number, int64_t wall_ms)
+{
+    int code = rollup_writer_changed(rollups, wall_ms);
+    for (int level = 0; level < ROLLUP_LEVELS && code == SQLITE_OK; level++) {
+        enum rollup_level which = (enum rollup_level)level;
+        int64_t start_ms = start_of(which, wall_ms);
+        int64_t end_ms = end_of(which, wall_ms);
+        if (start_ms == wall_ms || wall_ms >= rollups->done_ms[level])
+            continue;
+        sqlite3_stmt *drop = rollups->drop[level];
+        bind_range(drop, start_ms, end_ms);
+        (void)sqlite3_bind_int64(drop, 3, number);
+        code = sqlite3_step(drop);
+        code = code == SQLITE_DONE ? SQLITE_OK : code;
+        (void)sqlite3_reset(drop);
+        int64_t rows = 0;
+        if (code == SQLITE_OK && which == ROLLUP_MINUTE)
+            code = remake_minute(rollups, number, start_ms);
+        else if (code == SQLITE_OK)
+            code = make_bucket(rollups, which, start_ms, end_ms, number, &rows);
+    }
+    rollup_writer_forget(rollups);
+    return code;
+}
