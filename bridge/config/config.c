@@ -9,8 +9,11 @@
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* adopted: whether to look for adopted devices on disk. */
 static struct config *load_tree(struct yaml_tree *tree, const struct secrets_source *secrets,
@@ -100,6 +103,23 @@ struct config *config_load(const char *path, char *const *environment,
     char *secrets memory_auto = beside(path);
     const struct secrets_source source = {.path = secrets};
     return load_bytes(path, bytes, length, &source, environment, true, problems);
+}
+
+enum status config_save(const char *path, const char *text, struct error *error)
+{
+    struct stat now;
+    bool is_there = stat(path, &now) == 0;
+    enum status status = file_replace(path, text, strlen(text),
+                                      is_there ? (unsigned)now.st_mode & 07777 : 0640, error);
+    if (status != STATUS_OK || !is_there)
+        return status;
+    /* Only root can give a file away; whoever is not root owns what it may write to. */
+    if (geteuid() == 0 && chown(path, now.st_uid, now.st_gid) != 0)
+        return error_set(error, STATUS_FAILED,
+                         "The configuration was written, but %s could not be given back to its "
+                         "owner: %s.",
+                         path, strerrordesc_np(errno));
+    return STATUS_OK;
 }
 
 struct config_device *config_take_device(struct config *config, struct config *from)

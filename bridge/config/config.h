@@ -208,6 +208,10 @@ struct config *config_parse_with_secrets(const char *name, const char *bytes, si
                                          char *const *environment,
                                          struct config_problems *problems);
 
+/** Puts a text in the place of the configuration file: by a temporary file, fsync and rename, with the
+ *  owner, group and mode of the file that is there (0640 for a new one). */
+enum status config_save(const char *path, const char *text, struct error *error);
+
 /** Moves the only device of `from`, which is freed, to the end of config's; NULL if there is no room,
  *  and from is as it was. Whether the two go together is for the caller to know. */
 struct config_device *config_take_device(struct config *config, struct config *from);

@@ -13,6 +13,7 @@
 #define BRIDGE_CONFIG_FIELDS_H
 
 #include "bridge/config/config.h"
+#include "bridge/config/diff.h"
 #include "bridge/config/text_rules.h"
 #include "drivers/base/text.h"
 
@@ -86,6 +87,7 @@ struct field {
     size_t item_limit;              /**< lists: so many at most */
     bool forever;                   /**< the duration may be "forever" */
     bool secret;                    /**< never shown */
+    enum config_reach reach;        /**< of a change while the service runs */
     const char *meaning;            /**< whole sentences */
 };
 
