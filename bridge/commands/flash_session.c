@@ -3,6 +3,7 @@
 
 #include "bridge/commands/command.h"
 #include "drivers/base/clock.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 #include "drivers/beken/backup_file.h"
 #include "drivers/beken/bytes.h"
@@ -162,11 +163,15 @@ static enum status open_trace(const char *path, FILE **trace, struct error *erro
 {
     if (path == NULL)
         return STATUS_OK;
-    /* What goes over the line may be passwords, so it is nobody else's to read. */
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    /* What goes over the line may be passwords, so only this user may read it. A device or a pipe is
+     * written to as it is; a link to a file may have been planted. */
     struct stat status;
-    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-        (void)fchmod(fd, 0600); /* it may have been there; a device's mode is not ours to change */
+    bool is_node = lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
+    if (is_node && stat(path, &status) == 0 && S_ISREG(status.st_mode))
+        return error_set(error, STATUS_USAGE,
+                         "%s is a symbolic link to a file. Name the file itself for the trace.",
+                         path);
+    int fd = is_node ? open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC) : file_create(path, 0600);
     *trace = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (*trace == NULL)
         return error_set(error, STATUS_USAGE, "%s cannot be written: %s.", path, strerror(errno));

@@ -34,15 +34,19 @@ static void print_backup_help(void)
 {
     (void)printf(
         "Usage: bl2mqtt history backup [OPTION...]\n\n"
-        "Copies the history, checked and complete, while the service writes it.\n\n"
-        "  --output F       the copy; replaced if it exists (default: history.db.backup-TIME in\n"
-        "                   history.backup.folder, which is beside the history if not set)\n"
-        "  --keep N         of the copies with the default name keep N, delete older ones\n"
-        "                   (default: history.backup.keep; %d with --database)\n"
+        "Backs the history up, checked and complete, while the service writes it.\n\n"
+        "  --output F       the backup; replaced if it exists (default:\n"
+        "                   history.db.backup-requested-TIME in history.backup.folder, which is\n"
+        "                   beside the history if not set)\n"
+        "  --keep N         of the backups with default names, the daily ones included, keep N "
+        "and\n"
+        "                   delete older ones (default: keep history.backup.keep requested ones, "
+        "%d\n"
+        "                   with --database, and leave the daily ones alone)\n"
         "  --json           one JSON document on stdout\n"
         "  --database FILE  the history file (default: history.path of the "
         "configuration)\n\n"
-        "The service makes such copies itself, daily at history.backup.time. To put one in\n"
+        "The service makes daily backups itself, at history.backup.time. To put one in\n"
         "place: bl2mqtt-history-restore(1).\n",
         KEEP);
 }
@@ -81,7 +85,7 @@ static enum status parse_backup(int argc, char **argv, struct backup_options *op
         return command_extra_word(BACKUP, argv[optind]);
     if (options->output != NULL && options->keep != 0)
         return command_fail(BACKUP, STATUS_USAGE,
-                            &(struct error){"--keep is about copies with the default name; leave "
+                            &(struct error){"--keep is about backups with the default name; leave "
                                             "out --output, or --keep."});
     return STATUS_OK;
 }
@@ -136,14 +140,17 @@ static enum status back_up(const struct places *places, const struct backup_opti
     if (options->output == NULL)
         status = make_folder_of(places->base, error);
     if (status == STATUS_OK && options->output == NULL)
-        status = history_backup_name(places->base, name, sizeof name, error);
+        status =
+            history_backup_name(places->base, HISTORY_BACKUP_REQUESTED, name, sizeof name, error);
     const struct history_backup_options copy = {.path = places->path, .output = output};
     if (status == STATUS_OK)
         status = history_backup(&copy, &bytes, error);
     if (status == STATUS_OK && options->output == NULL)
-        status = history_backup_prune(places->base,
-                                      (unsigned)(options->keep == 0 ? places->keep : options->keep),
-                                      &deleted, error);
+        status = options->keep == 0
+                     ? history_backup_prune(places->base, HISTORY_BACKUP_REQUESTED,
+                                            (unsigned)places->keep, &deleted, error)
+                     : history_backup_prune(places->base, HISTORY_BACKUP_ALL,
+                                            (unsigned)options->keep, &deleted, error);
     if (status != STATUS_OK)
         return status;
     if (options->json) {

@@ -505,7 +505,8 @@ static enum status write_file(struct export *export, struct error *error)
         return error_set(error, STATUS_USAGE, "The path of the output is too long.");
     if (export->options->resume)
         return resume_file(export, output, partial, error);
-    export->out = fopen(partial, "we");
+    int fd = file_create(partial, FILE_MODE_UMASK);
+    export->out = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (export->out == NULL)
         return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", partial,
                          strerror(errno));

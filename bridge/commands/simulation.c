@@ -149,7 +149,8 @@ enum status simulation_write_file(const char *name, const void *bytes, size_t le
     int named = snprintf(temporary, sizeof temporary, "%s.new", path);
     if (named < 0 || (size_t)named >= sizeof temporary)
         return error_set(error, STATUS_FAILED, "The name %s is too long.", path);
-    FILE *file = fopen(temporary, "wbe");
+    int fd = file_create(temporary, FILE_MODE_UMASK);
+    FILE *file = fd >= 0 ? fdopen(fd, "wb") : NULL;
     bool written = file != NULL && fwrite(bytes, 1, length, file) == length;
     int reason = errno;
     if (file != NULL && fclose(file) != 0) {

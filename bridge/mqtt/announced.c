@@ -147,7 +147,7 @@ char *announced_format(const json_t *records)
 
 enum status announced_write(const char *path, const char *text, struct error *error)
 {
-    enum status status = file_replace(path, text, strlen(text), 0644, error);
+    enum status status = file_replace(path, text, strlen(text), 0640, error);
     if (status == STATUS_OK)
         return STATUS_OK;
     return error_prefix(

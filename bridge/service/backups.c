@@ -20,6 +20,11 @@
 #define PAUSE_MS 20 /* after 4 MiB: at most 200 MB/s, and the writer's fsync gets its turn */
 #define NICE 10
 
+struct waiter {
+    backups_answer answer;
+    void *context;
+};
+
 struct backups {
     char *path;
     char *base;
@@ -27,20 +32,22 @@ struct backups {
     unsigned keep;
     struct log *log;
     void (*event)(void *context, const char *kind, const char *message);
-    void (*done)(void *context, enum status status, const struct error *error);
     void *context;
 
     int64_t created_boot_ms;
     int64_t retry_boot_ms;
     struct backups_last last;
     char last_file[PATH_MAX];
+    int64_t daily_ms; /* the newest daily one, wall clock */
     char problem[ERROR_TEXT_SIZE];
 
+    struct waiter waiting[BACKUPS_WAITING_MAX]; /* for the backup that is being made */
+    size_t waiting_count;
     uv_async_t ended;
     uv_thread_t thread;
     bool running;
-    bool requested; /* done wants to know */
     atomic_bool stop;
+    enum history_backup_kind kind; /* of the one that is being made */
     /* The thread's, until it has sent `ended`. */
     char output[PATH_MAX];
     enum status status;
@@ -85,35 +92,40 @@ static void look_for_last(struct backups *backups)
     struct history_backups files;
     struct error error = {""};
     if (history_backups(backups->base, &files, &error) != STATUS_OK)
-        log_warning(backups->log, "%s", error.text); /* the first copy will fail and tell, too */
-    if (files.count > 0 && !files.list[files.count - 1].ahead) {
-        const struct history_backup_file *file = &files.list[files.count - 1];
+        log_warning(backups->log, "%s",
+                    error.text); /* the first backup will fail and report, too */
+    for (size_t i = 0; i < files.count; i++) {
+        const struct history_backup_file *file = &files.list[i];
+        if (file->ahead)
+            continue;
         (void)snprintf(backups->last_file, sizeof backups->last_file, "%s", file->path);
         backups->last.made_ms = file->made_ms;
         backups->last.bytes = file->bytes;
+        if (file->kind == HISTORY_BACKUP_DAILY)
+            backups->daily_ms = file->made_ms;
     }
     history_backups_free(&files);
 }
 
 /* ---- the thread ---- */
 
-static void make_copy(void *argument)
+static void make_backup(void *argument)
 {
     struct backups *backups = argument;
-    /* On Linux a thread has a niceness of its own. Readings matter more than a copy of them. */
+    /* On Linux a thread has a niceness of its own. Readings matter more than a backup of them. */
     (void)setpriority(PRIO_PROCESS, 0, NICE);
     const struct history_backup_options options = {.path = backups->path,
                                                    .output = backups->output,
                                                    .pause_ms = PAUSE_MS,
                                                    .stop = &backups->stop};
     struct error *error = &backups->error;
-    backups->status =
-        history_backup_name(backups->base, backups->output, sizeof backups->output, error);
+    backups->status = history_backup_name(backups->base, backups->kind, backups->output,
+                                          sizeof backups->output, error);
     if (backups->status == STATUS_OK)
         backups->status = history_backup(&options, &backups->bytes, error);
     if (backups->status == STATUS_OK)
-        backups->status =
-            history_backup_prune(backups->base, backups->keep, &backups->deleted, error);
+        backups->status = history_backup_prune(backups->base, backups->kind, backups->keep,
+                                               &backups->deleted, error);
     (void)uv_async_send(&backups->ended);
 }
 
@@ -124,12 +136,14 @@ static void note_success(struct backups *backups)
     char message[512];
     backups->last.made_ms = clock_wall_ms();
     backups->last.bytes = backups->bytes;
+    if (backups->kind == HISTORY_BACKUP_DAILY)
+        backups->daily_ms = backups->last.made_ms;
     backups->retry_boot_ms = 0;
     backups->problem[0] = '\0';
     (void)snprintf(backups->last_file, sizeof backups->last_file, "%s", backups->output);
     (void)snprintf(message, sizeof message,
-                   "The history was copied to %.300s (%" PRId64 " kB, checked).", backups->output,
-                   (backups->bytes + 999) / 1000);
+                   "The history was backed up to %.300s (%" PRId64 " kB, checked).",
+                   backups->output, (backups->bytes + 999) / 1000);
     log_info(backups->log, "%s", message);
     backups->event(backups->context, "backup_made", message);
 }
@@ -137,12 +151,20 @@ static void note_success(struct backups *backups)
 static void note_failure(struct backups *backups)
 {
     (void)snprintf(backups->problem, sizeof backups->problem,
-                   "There is no new copy of the "
-                   "history: %.*s",
-                   (int)sizeof backups->problem - 64, backups->error.text);
+                   "There is no new backup of the history: %.*s", (int)sizeof backups->problem - 64,
+                   backups->error.text);
     backups->retry_boot_ms = clock_boot_ms() + RETRY_MS;
     log_error(backups->log, "%s", backups->problem);
     backups->event(backups->context, "backup_failed", backups->problem);
+}
+
+static void answer_all(struct backups *backups, enum status status, const struct error *error)
+{
+    size_t count = backups->waiting_count;
+    backups->waiting_count = 0;
+    for (size_t i = 0; i < count; i++)
+        backups->waiting[i].answer(backups->waiting[i].context, status, backups->output,
+                                   backups->bytes, error);
 }
 
 static void on_ended(uv_async_t *async)
@@ -156,8 +178,7 @@ static void on_ended(uv_async_t *async)
         note_success(backups);
     else
         note_failure(backups);
-    if (backups->requested)
-        backups->done(backups->context, backups->status, &backups->error);
+    answer_all(backups, backups->status, &backups->error);
 }
 
 enum status backups_create(uv_loop_t *loop, const struct backups_options *options,
@@ -170,7 +191,6 @@ enum status backups_create(uv_loop_t *loop, const struct backups_options *option
     made->keep = (unsigned)options->keep;
     made->log = options->log;
     made->event = options->event;
-    made->done = options->done;
     made->context = options->context;
     made->created_boot_ms = clock_boot_ms();
     atomic_init(&made->stop, false);
@@ -179,7 +199,7 @@ enum status backups_create(uv_loop_t *loop, const struct backups_options *option
         free(made->path);
         free(made->base);
         free(made);
-        return error_set(error, STATUS_FAILED, "Copies of the history cannot be made: %s.",
+        return error_set(error, STATUS_FAILED, "Backups of the history cannot be made: %s.",
                          uv_strerror(result));
     }
     made->ended.data = made;
@@ -189,26 +209,36 @@ enum status backups_create(uv_loop_t *loop, const struct backups_options *option
     return STATUS_OK;
 }
 
-static enum status begin(struct backups *backups, bool requested, struct error *error)
+static enum status begin(struct backups *backups, enum history_backup_kind kind,
+                         struct error *error)
 {
-    if (backups->running)
-        return error_set(error, STATUS_FAILED,
-                         "A copy of the history is being made already. Try again in a while.");
     backups->error = (struct error){""};
     backups->deleted = 0;
     backups->bytes = 0;
-    backups->requested = requested;
-    int result = uv_thread_create(&backups->thread, make_copy, backups);
+    backups->kind = kind;
+    int result = uv_thread_create(&backups->thread, make_backup, backups);
     if (result != 0)
-        return error_set(error, STATUS_FAILED, "The thread for the copy could not be started: %s.",
+        return error_set(error, STATUS_FAILED,
+                         "The thread for the backup could not be started: %s.",
                          uv_strerror(result));
     backups->running = true;
     return STATUS_OK;
 }
 
-enum status backups_start(struct backups *backups, struct error *error)
+enum status backups_request(struct backups *backups, backups_answer answer, void *context,
+                            struct error *error)
 {
-    return begin(backups, true, error);
+    if (backups->waiting_count == BACKUPS_WAITING_MAX)
+        return error_set(error, STATUS_FAILED,
+                         "A backup of the history is being made, and %d requests wait for it. Try "
+                         "again in a while.",
+                         BACKUPS_WAITING_MAX);
+    enum status status = STATUS_OK;
+    if (!backups->running)
+        status = begin(backups, HISTORY_BACKUP_REQUESTED, error);
+    if (status == STATUS_OK)
+        backups->waiting[backups->waiting_count++] = (struct waiter){answer, context};
+    return status;
 }
 
 static bool is_due(const struct backups *backups, int64_t boot_ms)
@@ -216,7 +246,7 @@ static bool is_due(const struct backups *backups, int64_t boot_ms)
     if (backups->minutes < 0 || backups->running || boot_ms < backups->retry_boot_ms)
         return false;
     int64_t scheduled_ms = backups_scheduled_ms(backups->minutes, clock_wall_ms());
-    if (backups->last.made_ms >= scheduled_ms)
+    if (backups->daily_ms >= scheduled_ms)
         return false;
     /* It came while the service ran, or was missed before. */
     int64_t running_ms = boot_ms - backups->created_boot_ms;
@@ -225,7 +255,8 @@ static bool is_due(const struct backups *backups, int64_t boot_ms)
 
 void backups_tick(struct backups *backups, int64_t boot_ms)
 {
-    if (!is_due(backups, boot_ms) || begin(backups, false, &backups->error) == STATUS_OK)
+    if (!is_due(backups, boot_ms) ||
+        begin(backups, HISTORY_BACKUP_DAILY, &backups->error) == STATUS_OK)
         return;
     note_failure(backups);
 }
@@ -252,5 +283,8 @@ void backups_close(struct backups *backups)
     atomic_store(&backups->stop, true);
     if (backups->running)
         (void)uv_thread_join(&backups->thread);
+    struct error error;
+    (void)error_set(&error, STATUS_FAILED, "The service is stopping; the backup was given up.");
+    answer_all(backups, STATUS_FAILED, &error);
     uv_close((uv_handle_t *)&backups->ended, on_closed);
 }

@@ -63,8 +63,6 @@ struct service {
     struct adoption *adoption;
     struct updates *updates; /* NULL: no folder of firmware is configured */
     struct backups *backups;
-    bool backup_requested; /* backup_request wants its answer */
-    struct request backup_request;
     struct log_relay *relay;
     struct watchdog watchdog;
     struct service_outputs outputs;
@@ -598,43 +596,41 @@ static void backup_event(void *context, const char *kind, const char *message)
     publish_event(service, kind, NULL, NULL, message);
 }
 
-static void backup_done(void *context, enum status status, const struct error *error)
+struct backup_request {
+    struct service *service;
+    struct request request;
+};
+
+static void backup_done(void *context, enum status status, const char *path, int64_t bytes,
+                        const struct error *error)
 {
-    struct service *service = context;
-    struct backups_last last;
-    backups_last(service->backups, &last);
+    struct backup_request *asked = context;
+    struct service *service = asked->service;
     json_t *data = status != STATUS_OK
                        ? NULL
-                       : json_pack("{s:s,s:I}", "path", last.file, "bytes", (json_int_t)last.bytes);
-    service_respond(service->config->mqtt.base_topic, service->publisher, &service->backup_request,
-                    status, data, error);
+                       : json_pack("{s:s,s:I}", "path", path, "bytes", (json_int_t)bytes);
+    service_respond(service->config->mqtt.base_topic, service->publisher, &asked->request, status,
+                    data, error);
     json_decref(data);
-    service->backup_requested = false;
-    request_free(&service->backup_request);
+    request_free(&asked->request);
+    free(asked);
 }
 
 static enum status start_backup(void *context, const struct request *request, struct error *error)
 {
     struct service *service = context;
-    enum status status = backups_start(service->backups, error);
+    struct backup_request *asked = memory_new(1, sizeof *asked);
+    *asked = (struct backup_request){.service = service, .request = *request};
+    enum status status = backups_request(service->backups, backup_done, asked, error);
     if (status != STATUS_OK)
-        return status;
-    service->backup_request = *request;
-    service->backup_requested = true;
-    return STATUS_OK;
+        free(asked); /* the request is still the caller's */
+    return status;
 }
 
 static void end_backups(struct service *service)
 {
     backups_close(service->backups);
     service->backups = NULL;
-    if (!service->backup_requested)
-        return;
-    struct error error;
-    (void)error_set(&error, STATUS_FAILED, "The service is stopping; the copy was given up.");
-    service_respond(service->config->mqtt.base_topic, service->publisher, &service->backup_request,
-                    STATUS_FAILED, NULL, &error);
-    request_free(&service->backup_request);
 }
 
 /* What was subscribed for modules brings other things as well. */
@@ -865,7 +861,6 @@ static enum status create_backups(struct service *service, struct error *error)
         .keep = history->backup_keep,
         .log = service->log,
         .event = backup_event,
-        .done = backup_done,
         .context = service,
     };
     return backups_create(&service->loop, &options, &service->backups, error);

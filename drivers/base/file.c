@@ -90,6 +90,22 @@ enum status file_target(const char *path, char target[PATH_MAX], struct error *e
                      "%s is not a file that could be replaced. Name another one.", path);
 }
 
+int file_create(const char *path, unsigned mode)
+{
+    /* What has the name is left over from a crash, or planted: a link there is removed, not followed. */
+    if (unlink(path) != 0 && errno != ENOENT)
+        return -1;
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(path, flags, mode == FILE_MODE_UMASK ? 0666 : (mode_t)mode & 0600);
+    if (fd < 0 || mode == FILE_MODE_UMASK || fchmod(fd, (mode_t)mode) == 0)
+        return fd;
+    int reason = errno;
+    (void)close(fd);
+    (void)unlink(path);
+    errno = reason;
+    return -1;
+}
+
 enum status file_replace(const char *name, const void *bytes, size_t length, unsigned mode,
                          struct error *error)
 {
@@ -100,7 +116,7 @@ enum status file_replace(const char *name, const void *bytes, size_t length, uns
         return status;
     if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    fd_auto int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
+    fd_auto int fd = file_create(temporary, mode);
     if (fd < 0)
         return error_set(error, STATUS_FAILED, "The file %s could not be created: %s.", path,
                          strerror(errno));

@@ -21,7 +21,17 @@ enum status file_read(const char *path, size_t limit, char **bytes, size_t *leng
  */
 enum status file_target(const char *path, char target[PATH_MAX], struct error *error);
 
-/** Writes path.new, syncs it, renames it over path, syncs the folder. As file_target. */
+/** As mode: whatever the user's umask leaves of 0666; for files that a person asked for by name. */
+#define FILE_MODE_UMASK 0U
+
+/**
+ * Creates a file anew for reading and writing. Whatever has that name is removed first: a symbolic link
+ * is never followed, and a file that somebody else made is never written to. The file has exactly that
+ * mode before its first byte is written. Returns the descriptor, or -1 with errno.
+ */
+int file_create(const char *path, unsigned mode);
+
+/** Writes path.new (file_create), syncs it, renames it over path, syncs the folder. As file_target. */
 enum status file_replace(const char *path, const void *bytes, size_t length, unsigned mode,
                          struct error *error);
 

@@ -139,7 +139,7 @@ enum status backup_file_save(const char *path, const uint8_t *bytes, size_t leng
     json_decref(facts);
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "Out of memory while writing %s.", facts_name);
-    status = file_replace(facts_name, text, strlen(text), 0644, error);
+    status = file_replace(facts_name, text, strlen(text), 0600, error);
     free(text);
     return status;
 }

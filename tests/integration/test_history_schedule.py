@@ -65,6 +65,26 @@ def test_on_request(folder, broker, service):
     assert len(copies(places)) == 2 and not copies(folder / "data")
 
 
+def test_requests_do_not_push_daily_ones_out(folder, broker, service):
+    """A client that sends requests as fast as it can: the week of daily backups stays, and every request is answered."""
+    (folder / "data").mkdir()
+    daily = [folder / f"data/history.db.backup-2026010{day}T033000Z" for day in range(1, 8)]
+    for path in daily:
+        path.write_bytes(b"whatever it is")
+    watch, process = service(time="off", keep=7)
+    for number in range(40):
+        broker.publish("bl2mqtt/bridge/request/backup", {"transaction": number})
+    answers = {}
+    while len(answers) < 40:
+        answer = watch.wait("bl2mqtt/bridge/response/backup", lambda a: a["transaction"] not in answers, timeout=20)
+        assert answer["status"] == "ok", answer
+        answers[answer["transaction"]] = answer["data"]["path"]
+    assert all(path.exists() for path in daily)
+    assert len(set(answers.values())) < 40  # those that came meanwhile got the answer of the running one
+    assert len(list((folder / "data").glob("history.db.backup-requested-*"))) <= 7
+    assert process.stop() == 0
+
+
 def test_a_copy_that_cannot_be_made(folder, broker, service):
     full = folder / "full"
     watch, process = service(preloaded("full_disk", FULL_DISK_FILE=full, FULL_DISK_PREFIX=folder / "data/copies"),
@@ -74,9 +94,9 @@ def test_a_copy_that_cannot_be_made(folder, broker, service):
     answer = watch.wait("bl2mqtt/bridge/response/backup", timeout=20)
     assert answer["status"] == "error" and "no room" in answer["error"], answer
     event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "backup_failed")
-    assert "no new copy" in event["message"]
+    assert "no new backup" in event["message"]
     health = watch.wait("bl2mqtt/bridge/health", lambda h: h["problem"])
-    assert "no new copy" in health["problems"][0] and health["backup"]["last"] is None
+    assert "no new backup" in health["problems"][0] and health["backup"]["last"] is None
     assert list((folder / "data/copies").iterdir()) == []
     full.unlink()
     watch.clear()
@@ -153,7 +173,7 @@ def test_a_stop_does_not_wait_for_a_copy(folder, broker, service):
 def test_a_copy_from_the_future(folder, broker, service):
     """The clock was years ahead once: that copy was kept as the newest for ever, and today's was deleted in its stead."""
     (folder / "data").mkdir()
-    future = folder / "data/history.db.backup-20990101T000000Z"
+    future = folder / "data/history.db.backup-requested-20990101T000000Z"
     future.write_bytes(b"whatever it is")
     watch, process = service(keep=1)
     assert watch.wait("bl2mqtt/bridge/health")["backup"]["last"] is None  # so that the missing one is made

@@ -76,6 +76,22 @@ def test_a_link_to_a_file_is_followed(folder):
     assert result.returncode == 0 and link.is_symlink() and file.read_text().count("\n") == 2
 
 
+def test_a_trace_is_made_anew(folder):
+    """Passwords go over the line: a file that was planted under the name gets none, nor what a link leads to."""
+    trace, other = folder / "trace", folder / "other"
+    trace.write_text("old")
+    os.chmod(trace, 0o666)
+    arguments = ("flash", "probe", "--port", folder / "no-port", "--timeout", 1, "--trace", trace)
+    with open(trace) as planted:
+        run(*arguments, timeout=20)
+        assert planted.read() == "old" and stat.S_IMODE(trace.stat().st_mode) == 0o600
+    trace.unlink()
+    other.write_text("mine")
+    trace.symlink_to("other")
+    result = run(*arguments, timeout=20)
+    assert result.returncode == 2 and "symbolic link" in result.stderr and other.read_text() == "mine"
+
+
 def test_a_trace_changes_no_mode(folder):
     make_device(folder / "node")
     os.chmod(folder / "node", 0o666)

@@ -5,7 +5,9 @@
 #include "bridge/history/safety/backup.h"
 #include "bridge/service/backups.h"
 
+#include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 static int64_t at_in(const char *zone, const char *text)
 {
@@ -102,10 +104,12 @@ static void test_names(void **state)
     assert_int_equal(backups.list[2].bytes, 1);
     history_backups_free(&backups);
 
-    assert_int_equal(history_backup_name(base, name, sizeof name, NULL), STATUS_OK);
+    assert_int_equal(history_backup_name(base, HISTORY_BACKUP_DAILY, name, sizeof name, NULL),
+                     STATUS_OK);
     assert_int_not_equal(access(name, F_OK), 0);
     unsigned deleted;
-    assert_int_equal(history_backup_prune(base, 1, &deleted, NULL), STATUS_OK);
+    assert_int_equal(history_backup_prune(base, HISTORY_BACKUP_DAILY, 1, &deleted, NULL),
+                     STATUS_OK);
     assert_int_equal(deleted, 2);
     assert_int_equal(count_files(folder, "h.db.backup-20260301T000000Z-2", NULL), 1);
     assert_int_equal(count_files(folder, "*", NULL), 2 + 5 + 1); /* . and ..; .new is gone */
@@ -136,6 +140,148 @@ static void test_what_killed_processes_left(void **state)
     free(base);
 }
 
+/* Any number of requests leaves the daily ones alone, and the other way round. */
+static void test_each_kind_has_its_quota(void **state)
+{
+    const struct folder *folder = *state;
+    char *base = history_backup_base("h.db", folder->path);
+    for (int day = 1; day <= 7; day++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "h.db.backup-2026010%dT033000Z", day);
+        touch(folder, name);
+        (void)snprintf(name, sizeof name, "h.db.backup-requested-2026010%dT120000Z", day);
+        touch(folder, name);
+    }
+    struct history_backups backups;
+    assert_int_equal(history_backups(base, &backups, NULL), STATUS_OK);
+    assert_int_equal(backups.count, 14);
+    for (size_t i = 0; i < backups.count; i++) /* by time, whatever the kind */
+        assert_int_equal(backups.list[i].kind,
+                         i % 2 == 0 ? HISTORY_BACKUP_DAILY : HISTORY_BACKUP_REQUESTED);
+    history_backups_free(&backups);
+
+    unsigned deleted;
+    assert_int_equal(history_backup_prune(base, HISTORY_BACKUP_REQUESTED, 2, &deleted, NULL),
+                     STATUS_OK);
+    assert_int_equal(deleted, 5);
+    assert_int_equal(count_files(folder, "h.db.backup-2026*", NULL), 7);
+    assert_int_equal(count_files(folder, "h.db.backup-requested-2026010[67]*", NULL), 2);
+    assert_int_equal(history_backup_prune(base, HISTORY_BACKUP_DAILY, 1, &deleted, NULL),
+                     STATUS_OK);
+    assert_int_equal(deleted, 6);
+    assert_int_equal(count_files(folder, "h.db.backup-requested-*", NULL), 2);
+    char name[PATH_MAX];
+    assert_int_equal(history_backup_name(base, HISTORY_BACKUP_REQUESTED, name, sizeof name, NULL),
+                     STATUS_OK);
+    assert_non_null(strstr(name, "/h.db.backup-requested-20"));
+    free(base);
+}
+
+/* Database, log, lock, totals, backup, what is kept of an older version: nobody else's to read. */
+static void test_modes_do_not_depend_on_the_umask(void **state)
+{
+    struct folder *folder = *state;
+    struct error error = {""};
+    char output[PATH_MAX];
+    char planted[PATH_MAX + 8];
+    (void)snprintf(output, sizeof output, "%s/backup", folder->path);
+    (void)snprintf(planted, sizeof planted, "%s.new", output);
+    const mode_t before = umask(0);
+    int fd = open(planted, O_RDWR | O_CREAT, 0666);
+    assert_true(fd >= 0);
+    struct history *history = open_history(folder->database, 0);
+    assert_int_equal(history_start(history, &error), STATUS_OK);
+    const struct history_backup_options options = {.path = folder->database, .output = output};
+    assert_int_equal(history_backup(&options, NULL, &error), STATUS_OK);
+    static const char *const patterns[] = {"history.db",      "history.db-wal", "history.db-shm",
+                                           "history.db.lock", "backup",         "*.totals.json"};
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+            char name[PATH_MAX];
+            struct stat status;
+            if (count_files(folder, patterns[i], name) == 0)
+                continue; /* the log goes with the close, the totals come with it */
+            assert_int_equal(stat(name, &status), 0);
+            if ((status.st_mode & 07777 & ~0640U) != 0)
+                fail_msg("%s has mode %o", name, (unsigned)status.st_mode);
+        }
+        if (round == 0)
+            history_close(history, 5000);
+    }
+    assert_int_equal(count_files(folder, "*.totals.json", NULL), 1);
+    struct stat status;
+    assert_true(fstat(fd, &status) == 0 && status.st_size == 0); /* what was planted got nothing */
+    assert_int_equal(close(fd), 0);
+    (void)umask(before);
+}
+
+/* ---- requests ---- */
+
+struct answers {
+    unsigned good, bad;
+    char path[PATH_MAX];
+};
+
+static void note_answer(void *context, enum status status, const char *path, int64_t bytes,
+                        const struct error *error)
+{
+    struct answers *answers = context;
+    (void)error;
+    if (status != STATUS_OK) {
+        answers->bad++;
+        return;
+    }
+    assert_true(bytes > 0);
+    if (answers->good++ == 0)
+        (void)snprintf(answers->path, sizeof answers->path, "%s", path);
+    assert_string_equal(path, answers->path); /* that of the one that was being made */
+}
+
+static void ignore_event(void *context, const char *kind, const char *message)
+{
+    (void)context;
+    (void)kind;
+    (void)message;
+}
+
+static void test_requests_share_one_backup(void **state)
+{
+    struct folder *folder = *state;
+    uv_loop_t loop;
+    struct backups *backups;
+    struct error error = {""};
+    struct answers answers = {0};
+    history_close(open_history(folder->database, 0), 5000);
+    for (int day = 1; day <= 7; day++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "history.db.backup-2026010%dT033000Z", day);
+        touch(folder, name);
+    }
+    assert_int_equal(uv_loop_init(&loop), 0);
+    const struct backups_options options = {
+        .path = folder->database, .folder = "", .time = "off", .keep = 2, .event = ignore_event};
+    assert_int_equal(backups_create(&loop, &options, &backups, &error), STATUS_OK);
+    for (unsigned round = 0; round < 4; round++) {
+        answers = (struct answers){0};
+        for (unsigned i = 0; i < BACKUPS_WAITING_MAX; i++)
+            assert_int_equal(backups_request(backups, note_answer, &answers, &error), STATUS_OK);
+        assert_int_equal(backups_request(backups, note_answer, &answers, &error), STATUS_FAILED);
+        while (answers.good + answers.bad == 0)
+            (void)uv_run(&loop, UV_RUN_ONCE);
+        assert_int_equal(answers.good, BACKUPS_WAITING_MAX);
+    }
+    assert_int_equal(count_files(folder, "history.db.backup-requested-*", NULL), 2);
+    assert_int_equal(count_files(folder, "history.db.backup-2026*", NULL), 7);
+
+    /* one that is being made when the service stops: it is answered, not forgotten */
+    answers = (struct answers){0};
+    assert_int_equal(backups_request(backups, note_answer, &answers, &error), STATUS_OK);
+    backups_close(backups);
+    assert_int_equal(answers.good + answers.bad, 1);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
@@ -145,6 +291,9 @@ int main(void)
         cmocka_unit_test(test_it_is_due_once_a_day),
         TEST(test_names),
         TEST(test_what_killed_processes_left),
+        TEST(test_each_kind_has_its_quota),
+        TEST(test_requests_share_one_backup),
+        TEST(test_modes_do_not_depend_on_the_umask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,6 +77,43 @@ static void test_a_failed_replace_leaves_the_old_file(void **unused)
     assert_int_equal(unlink(path), 0);
 }
 
+/* A name that can be foreseen may have been taken by somebody else. */
+static void test_a_planted_file_is_not_used(void **unused)
+{
+    (void)unused;
+    char path[96], planted[112], elsewhere[96];
+    struct error error = {""};
+    struct stat status;
+    (void)snprintf(path, sizeof path, "%s/z", folder);
+    (void)snprintf(planted, sizeof planted, "%s.new", path);
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", folder);
+    const mode_t masks[] = {0, 0022, 0077};
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        const mode_t before = umask(masks[i]);
+        /* a link: what it leads to keeps its contents */
+        assert_int_equal(file_replace(elsewhere, "mine", 4, 0644, &error), STATUS_OK);
+        assert_int_equal(symlink(elsewhere, planted), 0);
+        assert_int_equal(file_replace(path, "secret", 6, 0640, &error), STATUS_OK);
+        assert_true(stat(elsewhere, &status) == 0 && status.st_size == 4);
+        assert_true(lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 6);
+        assert_int_equal(status.st_mode & 07777, 0640);
+
+        /* a file for everybody, held open by who planted it */
+        int fd = open(planted, O_RDWR | O_CREAT, 0666);
+        assert_true(fd >= 0 && fchmod(fd, 0666) == 0);
+        assert_int_equal(file_replace(path, "hidden", 6, 0600, &error), STATUS_OK);
+        assert_true(stat(path, &status) == 0 && (status.st_mode & 07777) == 0600);
+        assert_true(fstat(fd, &status) == 0 && status.st_size == 0);
+        assert_int_equal(close(fd), 0);
+
+        fd = file_create(path, FILE_MODE_UMASK);
+        assert_true(fd >= 0 && fstat(fd, &status) == 0 && close(fd) == 0);
+        assert_int_equal(status.st_mode & 07777, 0666 & ~masks[i]);
+        (void)umask(before);
+    }
+    assert_int_equal(unlink(path) + unlink(elsewhere), 0);
+}
+
 static void test_make_folder(void **unused)
 {
     (void)unused;
@@ -141,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_replace_and_read),
         cmocka_unit_test(test_a_failed_replace_leaves_the_old_file),
         cmocka_unit_test(test_only_files_are_replaced),
+        cmocka_unit_test(test_a_planted_file_is_not_used),
         cmocka_unit_test(test_make_folder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -14,7 +14,9 @@
 static void back_up(const struct folder *folder, char copy[PATH_MAX])
 {
     struct error error = {""};
-    assert_int_equal(history_backup_name(folder->database, copy, PATH_MAX, &error), STATUS_OK);
+    assert_int_equal(
+        history_backup_name(folder->database, HISTORY_BACKUP_DAILY, copy, PATH_MAX, &error),
+        STATUS_OK);
     const struct history_backup_options options = {.path = folder->database, .output = copy};
     if (history_backup(&options, NULL, &error) != STATUS_OK)
         fail_msg("%s", error.text);

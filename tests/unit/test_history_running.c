@@ -13,7 +13,9 @@
 static void back_up(const struct folder *folder, char copy[PATH_MAX])
 {
     struct error error = {""};
-    assert_int_equal(history_backup_name(folder->database, copy, PATH_MAX, &error), STATUS_OK);
+    assert_int_equal(
+        history_backup_name(folder->database, HISTORY_BACKUP_REQUESTED, copy, PATH_MAX, &error),
+        STATUS_OK);
     const struct history_backup_options options = {.path = folder->database, .output = copy};
     if (history_backup(&options, NULL, &error) != STATUS_OK)
         fail_msg("%s", error.text);
@@ -394,7 +396,8 @@ static void test_random_damage(void **state)
             const struct history_backup_options options = {.path = folder->database,
                                                            .output = copy};
             struct error error = {""};
-            assert_int_equal(history_backup_name(folder->database, copy, PATH_MAX, &error),
+            assert_int_equal(history_backup_name(folder->database, HISTORY_BACKUP_REQUESTED, copy,
+                                                 PATH_MAX, &error),
                              STATUS_OK);
             (void)history_backup(&options, NULL,
                                  &error); /* of a file that is damaged there is none */

@@ -23,15 +23,33 @@
 /* More than time zones, leap seconds and a clock that was put right a little can make. */
 #define AHEAD_MS (INT64_C(24) * 3600 * 1000)
 #define STEP_PAGES 1024
-#define WORD "backup"
+/* What stands between the history's name and the time; the longest first, as one begins another. */
+static const struct {
+    enum history_backup_kind kind;
+    const char *word;
+} kinds[] = {
+    {HISTORY_BACKUP_REQUESTED, "backup-requested"},
+    {HISTORY_BACKUP_DAILY, "backup"},
+};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
 #define ROOM_LEFT 32000000ULL     /* bytes that a copy leaves free */
 #define ROOM_FOR_START 2000000ULL /* ... and one that the service is to go on from */
 
-enum status history_backup_name(const char *base, char *name, size_t size, struct error *error)
+static const char *word_of(enum history_backup_kind kind)
 {
-    if (sql_beside(base, WORD, name, size))
+    for (size_t i = 0; i < KINDS; i++)
+        if (kinds[i].kind == kind)
+            return kinds[i].word;
+    return "";
+}
+
+enum status history_backup_name(const char *base, enum history_backup_kind kind, char *name,
+                                size_t size, struct error *error)
+{
+    if (sql_beside(base, word_of(kind), name, size))
         return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "The path %s is too long for copies.", base);
+    return error_set(error, STATUS_FAILED, "The path %s is too long for backups.", base);
 }
 
 static enum status check_output(const char *path, const char *name, char output[PATH_MAX],
@@ -135,8 +153,10 @@ static enum status copy_checked(const struct history_backup_options *options, sq
     const char *path = options->path;
     sqlite3 *target = NULL;
     bool sound = false;
-    int code = sql_open(partial, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &target);
-    int fd = open(partial, O_RDONLY | O_CLOEXEC);
+    int code = sql_create_file(partial);
+    if (code == SQLITE_OK)
+        code = sql_open(partial, SQLITE_OPEN_READWRITE, false, &target);
+    int fd = open(partial, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0) /* shows history_backup_clean that it is being made; not SQLite's kind of lock */
         (void)flock(fd, LOCK_SH | LOCK_NB);
     if (code == SQLITE_OK)
@@ -170,7 +190,7 @@ static enum status copy_checked(const struct history_backup_options *options, sq
 static enum status put_in_place(const char *partial, const char *output, int64_t *bytes,
                                 struct error *error)
 {
-    int fd = open(partial, O_RDONLY | O_CLOEXEC);
+    int fd = open(partial, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat status = {0};
     bool good = fd >= 0 && fsync(fd) == 0 && fstat(fd, &status) == 0;
     int reason = errno;
@@ -279,13 +299,9 @@ char *history_backup_base(const char *path, const char *folder)
 
 /* Exactly what sql_beside makes: the time, Z, perhaps "-2", and what it ends in: "", or ".new" while it is
  * being made. Not what somebody else named alike. */
-static bool is_backup_name(const char *name, const char *prefix, const char *end)
+static bool is_stamp(const char *name, const char *end)
 {
     static const char pattern[] = "dddddddd'T'dddddd'Z'";
-    size_t length = strlen(prefix);
-    if (strncmp(name, prefix, length) != 0)
-        return false;
-    name += length;
     for (const char *at = pattern; *at != '\0'; at++) {
         if (*at == '\'') {
             if (*name++ != at[1])
@@ -298,6 +314,25 @@ static bool is_backup_name(const char *name, const char *prefix, const char *end
     if (*name == '-')
         name += 1 + strspn(name + 1, "0123456789");
     return strcmp(name, end) == 0;
+}
+
+/* The time in the name of a backup of a history whose file name is `file`; NULL: it is something else. */
+static const char *stamp_of(const char *name, const char *file, const char *end,
+                            enum history_backup_kind *kind)
+{
+    size_t length = strlen(file);
+    if (strncmp(name, file, length) != 0 || name[length] != '.')
+        return NULL;
+    name += length + 1;
+    for (size_t i = 0; i < KINDS; i++) {
+        size_t word = strlen(kinds[i].word);
+        if (strncmp(name, kinds[i].word, word) != 0 || name[word] != '-' ||
+            !is_stamp(name + word + 1, end))
+            continue;
+        *kind = kinds[i].kind;
+        return name + word + 1;
+    }
+    return NULL;
 }
 
 static int64_t digits_of(const char *text, size_t count)
@@ -318,9 +353,13 @@ static int64_t stamp_ms(const char *stamp)
     return (int64_t)timegm(&utc) * 1000;
 }
 
-static void add_copy(struct history_backups *backups, const char *folder, const char *name,
-                     size_t prefix)
+static void add_file(struct history_backups *backups, const char *folder, const char *file,
+                     const char *name)
 {
+    enum history_backup_kind kind;
+    const char *stamp = stamp_of(name, file, "", &kind);
+    if (stamp == NULL)
+        return;
     char path[PATH_MAX];
     struct stat status;
     int length = snprintf(path, sizeof path, "%s%s", folder, name);
@@ -331,9 +370,10 @@ static void add_copy(struct history_backups *backups, const char *folder, const 
         memory_grow(backups->list, backups->count, &backups->capacity, sizeof *backups->list);
     backups->list[backups->count++] = (struct history_backup_file){
         .path = memory_copy_text(path),
-        .made_ms = stamp_ms(name + prefix),
+        .kind = kind,
+        .made_ms = stamp_ms(stamp),
         .bytes = status.st_size,
-        .ahead = stamp_ms(name + prefix) > clock_wall_ms() + AHEAD_MS,
+        .ahead = stamp_ms(stamp) > clock_wall_ms() + AHEAD_MS,
     };
 }
 
@@ -345,34 +385,33 @@ static int compare_files(const void *left, const void *right)
      * deleted in its stead, and it would be restored in theirs. */
     if (a->ahead != b->ahead)
         return a->ahead ? -1 : 1;
+    if (a->made_ms != b->made_ms)
+        return a->made_ms < b->made_ms ? -1 : 1;
     return strcmp(a->path, b->path);
 }
 
-/* The folder that base names copies in, with its slash, and how their names begin. */
-static bool split_base(const char *base, char folder[PATH_MAX], char prefix[PATH_MAX])
+/* The folder that base names backups in, with its slash, and the history's file name. */
+static bool split_base(const char *base, char folder[PATH_MAX], const char **file)
 {
     const char *slash = strrchr(base, '/');
-    const char *file = slash == NULL ? base : slash + 1;
-    int folder_length = snprintf(folder, PATH_MAX, "%.*s", (int)(file - base), base);
-    int prefix_length = snprintf(prefix, PATH_MAX, "%s." WORD "-", file);
-    return folder_length >= 0 && folder_length < PATH_MAX && prefix_length >= 0 &&
-           prefix_length < PATH_MAX;
+    *file = slash == NULL ? base : slash + 1;
+    int length = snprintf(folder, PATH_MAX, "%.*s", (int)(*file - base), base);
+    return length >= 0 && length < PATH_MAX;
 }
 
 enum status history_backups(const char *base, struct history_backups *backups, struct error *error)
 {
     *backups = (struct history_backups){.list = NULL};
     char folder[PATH_MAX];
-    char prefix[PATH_MAX];
-    if (!split_base(base, folder, prefix))
-        return error_set(error, STATUS_FAILED, "The path %s is too long for copies.", base);
+    const char *file;
+    if (!split_base(base, folder, &file))
+        return error_set(error, STATUS_FAILED, "The path %s is too long for backups.", base);
     DIR *list = opendir(folder[0] == '\0' ? "." : folder);
     if (list == NULL)
         return error_set(error, STATUS_FAILED, "The folder %s cannot be read: %s.",
                          folder[0] == '\0' ? "." : folder, strerror(errno));
     for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
-        if (is_backup_name(entry->d_name, prefix, ""))
-            add_copy(backups, folder, entry->d_name, strlen(prefix));
+        add_file(backups, folder, file, entry->d_name);
     (void)closedir(list);
     if (backups->count > 0)
         qsort(backups->list, backups->count, sizeof *backups->list, compare_files);
@@ -385,7 +424,7 @@ static void remove_if_nobodys(const char *folder, const char *name)
     int length = snprintf(path, sizeof path, "%s%s", folder, name);
     if (length < 0 || (size_t)length >= sizeof path)
         return;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -396,14 +435,15 @@ static void remove_if_nobodys(const char *folder, const char *name)
 void history_backup_clean(const char *base)
 {
     char folder[PATH_MAX];
-    char prefix[PATH_MAX];
-    if (!split_base(base, folder, prefix))
+    const char *file;
+    enum history_backup_kind kind;
+    if (!split_base(base, folder, &file))
         return;
     DIR *list = opendir(folder[0] == '\0' ? "." : folder);
     if (list == NULL)
         return; /* history_backups tells */
     for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
-        if (is_backup_name(entry->d_name, prefix, ".new"))
+        if (stamp_of(entry->d_name, file, ".new", &kind) != NULL)
             remove_if_nobodys(folder, entry->d_name);
     (void)closedir(list);
 }
@@ -416,18 +456,29 @@ void history_backups_free(struct history_backups *backups)
     *backups = (struct history_backups){.list = NULL};
 }
 
-enum status history_backup_prune(const char *base, unsigned keep, unsigned *deleted,
-                                 struct error *error)
+static bool is_of_kind(const struct history_backup_file *file, enum history_backup_kind kind)
+{
+    return kind == HISTORY_BACKUP_ALL || file->kind == kind;
+}
+
+enum status history_backup_prune(const char *base, enum history_backup_kind kind, unsigned keep,
+                                 unsigned *deleted, struct error *error)
 {
     *deleted = 0;
     struct history_backups backups;
     history_backup_clean(base);
     enum status status = history_backups(base, &backups, error);
-    for (size_t i = 0; status == STATUS_OK && i + keep < backups.count; i++) {
+    size_t left = 0;
+    for (size_t i = 0; i < backups.count; i++)
+        left += is_of_kind(&backups.list[i], kind) ? 1 : 0;
+    for (size_t i = 0; status == STATUS_OK && left > keep; i++) {
+        if (!is_of_kind(&backups.list[i], kind))
+            continue;
+        left--;
         if (unlink(backups.list[i].path) == 0)
             (*deleted)++;
         else
-            status = error_set(error, STATUS_FAILED, "The old copy %s could not be deleted: %s.",
+            status = error_set(error, STATUS_FAILED, "The old backup %s could not be deleted: %s.",
                                backups.list[i].path, strerror(errno));
     }
     history_backups_free(&backups);

@@ -43,11 +43,21 @@ void history_backup_remove(const char *copy);
  *  (NULL or "": none). To be freed. */
 char *history_backup_base(const char *path, const char *folder);
 
-/** "BASE.backup-20261124T121922Z", a name that is free. STATUS_FAILED if it does not fit. */
-enum status history_backup_name(const char *base, char *name, size_t size, struct error *error);
+/** Each kind has a quota of its own, so that no number of requests pushes a daily backup out. */
+enum history_backup_kind {
+    HISTORY_BACKUP_DAILY,
+    HISTORY_BACKUP_REQUESTED,
+    HISTORY_BACKUP_ALL, /**< only to prune */
+};
+
+/** "BASE.backup-20261124T121922Z", or "BASE.backup-requested-20261124T121922Z": a name that is free.
+ *  STATUS_FAILED if it does not fit. */
+enum status history_backup_name(const char *base, enum history_backup_kind kind, char *name,
+                                size_t size, struct error *error);
 
 struct history_backup_file {
     char *path;
+    enum history_backup_kind kind;
     int64_t made_ms; /**< by its name */
     int64_t bytes;
     bool ahead; /**< by more than a day: the clock was wrong, nobody knows how old it is */
@@ -59,7 +69,7 @@ struct history_backups {
     size_t capacity;
 };
 
-/** The copies that history_backup_name named, whole or damaged. STATUS_FAILED: the folder cannot be
+/** The backups of both kinds that history_backup_name named, whole or damaged. STATUS_FAILED: the folder cannot be
  *  read. Free them in any case. */
 enum status history_backups(const char *base, struct history_backups *backups, struct error *error);
 void history_backups_free(struct history_backups *backups);
@@ -68,9 +78,9 @@ void history_backups_free(struct history_backups *backups);
  *  stays. */
 void history_backup_clean(const char *base);
 
-/** Deletes the oldest of them, so that `keep` are left; *deleted counts them. STATUS_FAILED if one
- *  could not be deleted. */
-enum status history_backup_prune(const char *base, unsigned keep, unsigned *deleted,
-                                 struct error *error);
+/** Deletes the oldest backups of that kind, so that `keep` are left; *deleted counts them.
+ *  STATUS_FAILED if one could not be deleted. */
+enum status history_backup_prune(const char *base, enum history_backup_kind kind, unsigned keep,
+                                 unsigned *deleted, struct error *error);
 
 #endif

@@ -242,7 +242,7 @@ static enum status prepare(const char *partial, struct plan *plan, struct error 
 
 static enum status put_in_place(const char *partial, const char *path, struct error *error)
 {
-    int fd = open(partial, O_RDONLY | O_CLOEXEC);
+    int fd = open(partial, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     bool good = fd >= 0 && sql_give_to_folder(fd, path) && fsync(fd) == 0;
     int reason = errno;
     if (fd >= 0)
@@ -335,7 +335,9 @@ enum status restore_ready_fresh(const char *path, const char *damaged, struct re
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     history_backup_remove(ready);
     enum status status = STATUS_OK;
-    int code = sql_open(ready, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &db);
+    int code = sql_create_file(ready);
+    if (code == SQLITE_OK)
+        code = sql_open(ready, SQLITE_OPEN_READWRITE, false, &db);
     if (code == SQLITE_OK)
         code = sql_run(db, SQL_PAGE_SIZE);
     if (code != SQLITE_OK)

@@ -73,7 +73,7 @@ enum status totals_file_write(const char *path, const struct channels *channels,
                          "The copy of the totals %s could not be made: a channel's name is not "
                          "UTF-8 or memory is out.",
                          path);
-    return file_replace(path, text, strlen(text), 0644, error);
+    return file_replace(path, text, strlen(text), 0640, error);
 }
 
 static bool integer_of(const json_t *object, const char *key, int64_t low, int64_t *value)

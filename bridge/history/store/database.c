@@ -470,7 +470,7 @@ static bool may_pass(int reason)
 static enum status lock_as(const char *path, bool may_read_only, int *lock, struct error *error)
 {
     char *name memory_auto = lock_path(path);
-    *lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    *lock = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, SQL_FILE_MODE);
     if (*lock < 0 && errno == EROFS && may_read_only) {
         *lock = open(name, O_RDONLY | O_CLOEXEC);
         if (*lock < 0 &&

@@ -67,7 +67,9 @@ static bool sync_file(const char *path)
 static int copy_whole(sqlite3 *db, const char *partial, const char *copy)
 {
     history_backup_remove(partial);
-    int code = copy_into(db, partial);
+    int code = sql_create_file(partial); /* VACUUM INTO takes an empty file */
+    if (code == SQLITE_OK)
+        code = copy_into(db, partial);
     if (code == SQLITE_OK && (!sync_file(partial) || rename(partial, copy) != 0))
         code = SQLITE_IOERR_FSYNC;
     if (code != SQLITE_OK)

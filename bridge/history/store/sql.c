@@ -2,8 +2,10 @@
 #include "bridge/history/store/sql.h"
 
 #include "drivers/base/clock.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -46,12 +48,35 @@ static int open_by(const char *name, int flags, bool exclusive, const char *vfs,
                         "PRAGMA cache_size = -512;");
 }
 
+/* SQLite would create it for everybody to read. Its log and journal get the mode that the file has. A
+ * file that is there is left alone: closing a descriptor of it would drop this process's locks. */
+static void create_private(const char *path)
+{
+    struct stat status;
+    if (strcmp(path, ":memory:") == 0 || stat(path, &status) == 0)
+        return;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, SQL_FILE_MODE);
+    if (fd >= 0) /* if not, SQLite says why */
+        (void)close(fd);
+}
+
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db)
 {
     *db = NULL;
     if (is_no_file(path))
         return SQLITE_CANTOPEN_ISDIR;
+    if ((flags & SQLITE_OPEN_CREATE) != 0)
+        create_private(path);
     return open_by(path, flags, exclusive, NULL, db);
+}
+
+int sql_create_file(const char *path)
+{
+    int fd = file_create(path, SQL_FILE_MODE);
+    if (fd < 0)
+        return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_CANTOPEN;
+    (void)close(fd);
+    return SQLITE_OK;
 }
 
 /* A URI in which no character of the path has a meaning. To be freed. */

@@ -16,6 +16,9 @@
 /** 'BL09' in the file's header; the same number stands in migrations/0001. */
 #define HISTORY_APPLICATION_ID 1112289337
 
+/** Mode of every file of the history; a umask may take more away. */
+#define SQL_FILE_MODE 0640
+
 /** Of a file that is begun; it takes effect before the first table. A transaction writes the page at the
  *  table's right edge and that of the totals, whatever is new in them, so small pages write less: a day (two
  *  channels, a commit every 5 s) was measured at 61 MB with pages of 1 KiB, 99 MB with 2 KiB; half a KiB would
@@ -30,6 +33,10 @@
  * sqlite3_close.
  */
 int sql_open(const char *path, int flags, bool exclusive, sqlite3 **db);
+
+/** Creates an empty file at path in place of whatever has the name (file_create), for sql_open and
+ *  VACUUM INTO. SQLite's code. */
+int sql_create_file(const char *path);
 
 /**
  * Opens a WAL file on a disk that is mounted read-only, where neither locks nor the index of the log can be
