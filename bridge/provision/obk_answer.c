@@ -3,6 +3,7 @@
 
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
+#include "drivers/base/plain.h"
 #include "drivers/base/text.h"
 
 #include <inttypes.h>
@@ -87,17 +88,6 @@ static enum status not_understood(const char *what, const char *bytes, size_t le
                      length > 60 ? "begins with" : "is", shown);
 }
 
-/* What a terminal could take for a command: C0, DEL and, in UTF-8, C1. */
-static void hide_controls(char *text)
-{
-    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
-        if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-            *c = c[1] = '?';
-        if (*c < ' ' || *c == 0x7f)
-            *c = ' ';
-    }
-}
-
 static void copy_text(const json_t *object, const char *key, char *to, size_t size)
 {
     const char *value = json_string_value(json_object_get(object, key));
@@ -109,7 +99,7 @@ static void copy_text(const json_t *object, const char *key, char *to, size_t si
         kept--; /* not through the middle of a character */
     memcpy(to, value, kept);
     to[kept] = '\0';
-    hide_controls(to);
+    plain_make(to);
 }
 
 /* "1024"; a number in older builds. */
@@ -142,6 +132,13 @@ static void split_server(struct obk_info *info)
     info->mqtt_port = (int)port;
 }
 
+/* The module counts in 32 bits; what it cannot have counted is unknown. */
+static int64_t read_uptime(const json_t *uptime)
+{
+    json_int_t seconds = json_is_integer(uptime) ? json_integer_value(uptime) : -1;
+    return seconds >= 0 && seconds <= UINT32_MAX ? (int64_t)seconds : -1;
+}
+
 enum status obk_parse_info(const char *bytes, size_t length, struct obk_info *info,
                            struct error *error)
 {
@@ -155,8 +152,7 @@ enum status obk_parse_info(const char *bytes, size_t length, struct obk_info *in
         json_decref(json);
         return not_understood("/api/info", bytes, length, error);
     }
-    const json_t *uptime = json_object_get(json, "uptime_s");
-    info->uptime_s = json_is_integer(uptime) ? json_integer_value(uptime) : -1;
+    info->uptime_s = read_uptime(json_object_get(json, "uptime_s"));
     copy_text(json, "build", info->build, sizeof info->build);
     copy_text(json, "ip", info->ip, sizeof info->ip);
     copy_text(json, "mac", info->mac, sizeof info->mac);

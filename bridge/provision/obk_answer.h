@@ -22,7 +22,7 @@
 
 /** GET /api/info. Texts that are missing or too long for their place are "" or cut. */
 struct obk_info {
-    int64_t uptime_s;
+    int64_t uptime_s; /**< -1: unknown */
     char build[OBK_TEXT_SIZE];
     char ip[OBK_TEXT_SIZE], mac[OBK_TEXT_SIZE];
     uint64_t flags; /**< bit n is flag n */

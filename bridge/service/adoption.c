@@ -151,8 +151,8 @@ static void after_disk(uv_work_t *work, int cancelled)
     if (job->status == STATUS_OK && job->removes)
         job->status = options->removed(options->context, job->id, &job->error);
     if (job->status != STATUS_OK)
-        log_warning(options->log, "The request %s was not carried out: %s", job->request.name,
-                    job->error.text);
+        log_repeating(options->log, LOG_LEVEL_WARNING, "adoption failed",
+                      "The request %s was not carried out: %s", job->request.name, job->error.text);
     options->respond(options->context, &job->request, job->status,
                      job->status == STATUS_OK ? data : NULL, &job->error);
     json_decref(data);

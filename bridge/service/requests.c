@@ -39,7 +39,8 @@ static enum status restart(const struct service_requests *requests, const struct
 {
     (void)request;
     (void)data;
-    log_info(requests->log, "Loading the configuration again on request.");
+    log_repeating(requests->log, LOG_LEVEL_INFO, "restart requested",
+                  "Loading the configuration again on request.");
     return requests->reload(requests->context, error);
 }
 
@@ -303,7 +304,8 @@ static void answer(const struct service_requests *requests, const char *name,
     if (status == STATUS_OK)
         status = handle(requests, row, &request, &data, &error);
     if (status != STATUS_OK)
-        log_warning(requests->log, "The request %s was refused: %s", name, error.text);
+        log_repeating(requests->log, LOG_LEVEL_WARNING, "request refused",
+                      "The request %s was refused: %s", name, error.text);
     else if (row->answers_later)
         return;
     service_respond(requests->base_topic, requests->publisher, &request, status, data, &error);
@@ -323,7 +325,8 @@ static void set_device(const struct service_requests *requests, struct service_d
     if (status == STATUS_OK && settings.has_report_interval)
         status = service_device_set_report_interval(device, settings.report_interval_ms, &error);
     if (status != STATUS_OK)
-        log_warning(requests->log, "The message on %s was refused: %s", message->topic, error.text);
+        log_repeating(requests->log, LOG_LEVEL_WARNING, "set refused",
+                      "The message on %s was refused: %s", message->topic, error.text);
 }
 
 static struct service_device *device_of_set_topic(const struct service_requests *requests,
@@ -346,9 +349,9 @@ void service_request(const struct service_requests *requests,
 {
     char name[REQUEST_NAME_SIZE];
     if (message->retained) { /* it would be carried out again at every start */
-        log_warning(requests->log,
-                    "The retained message on %s is ignored; requests must not be retained.",
-                    message->topic);
+        log_repeating(requests->log, LOG_LEVEL_WARNING, "request retained",
+                      "The retained message on %s is ignored; requests must not be retained.",
+                      message->topic);
         return;
     }
     if (request_topic(requests->base_topic, message->topic, name)) {
@@ -359,6 +362,6 @@ void service_request(const struct service_requests *requests,
     if (device != NULL)
         set_device(requests, device, message);
     else
-        log_warning(requests->log, "The message on %s is for no device of this bridge.",
-                    message->topic);
+        log_repeating(requests->log, LOG_LEVEL_WARNING, "no such device",
+                      "The message on %s is for no device of this bridge.", message->topic);
 }

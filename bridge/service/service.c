@@ -6,6 +6,7 @@
 #include "bridge/service/backups.h"
 #include "bridge/service/broker.h"
 #include "bridge/service/clock_watch.h"
+#include "bridge/service/event_gate.h"
 #include "bridge/service/log_relay.h"
 #include "bridge/service/recalibration.h"
 #include "bridge/service/requests.h"
@@ -64,6 +65,7 @@ struct service {
     struct updates *updates; /* NULL: no folder of firmware is configured */
     struct backups *backups;
     struct log_relay *relay;
+    struct event_gate *events;
     struct watchdog watchdog;
     struct service_outputs outputs;
     struct service_device **devices;
@@ -326,9 +328,12 @@ static void report_history(struct service *service)
 /* ---- sinks ---- */
 
 /* An event of the bridge: logged, published, on record. */
-static void tell(struct service *service, enum log_level level, const char *kind,
-                 const char *message)
+static void tell(struct service *service, enum log_level level, const char *kind, const char *words)
 {
+    char message[512];
+    if (!event_gate_pass(service->events, kind, NULL, NULL, words, clock_boot_ms(), message,
+                         sizeof message))
+        return;
     if (level == LOG_LEVEL_WARNING)
         log_warning(service->log, "%s", message);
     else
@@ -691,6 +696,7 @@ static void on_wake(uv_async_t *async)
 static void on_tick(uv_timer_t *timer)
 {
     struct service *service = timer->data;
+    log_flush(service->log);
     watch_clocks(service);
     report_sinks(service);
     report_history(service);
@@ -892,6 +898,7 @@ static enum status create_devices(struct service *service, struct error *error)
         .log = service->log,
         .base_topic = config->mqtt.base_topic,
         .boot_id = service->boot_id,
+        .events = service->events,
         .updates = config->openbeken.images[0] != '\0',
         .event = publish_event,
         .statistics = statistics_of,
@@ -1100,6 +1107,7 @@ enum status service_run(struct config *config, const char *config_path, struct l
     service->log = log;
     service->started_wall_ms = clock_wall_ms();
     service->started_boot_ms = clock_boot_ms();
+    service->events = event_gate_create();
     read_boot_id(service->boot_id);
 
     enum status status = start(service, error);
@@ -1115,6 +1123,7 @@ enum status service_run(struct config *config, const char *config_path, struct l
     }
     finish(service);
     *end = service->end;
+    event_gate_free(service->events);
     free(service);
     return status;
 }

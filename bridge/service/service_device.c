@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/service_device.h"
+
+#include "bridge/service/event_gate.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -89,11 +91,25 @@ static void describe(struct service_device *device)
 }
 
 static void report(const struct service_device *device, const struct service_channel *channel,
-                   const char *kind, const char *message)
+                   const char *kind, const char *words)
 {
     const struct service_outputs *outputs = device->outputs;
+    char message[512];
+    if (!event_gate_pass(outputs->events, kind, device->config->id, channel->config->name, words,
+                         clock_boot_ms(), message, sizeof message))
+        return;
     history_put_event(outputs->history, channel->history_number, clock_wall_ms(), kind, message);
     outputs->event(outputs->context, kind, device->config->id, channel->config->name, message);
+}
+
+/* A line about a channel. A source can repeat what it is about as often as it likes. */
+static void log_about(const struct service_device *device, const struct service_channel *channel,
+                      enum log_level level, const char *kind, const char *message)
+{
+    const char *id = device->config->id, *name = channel->config->name;
+    char cause[256];
+    (void)snprintf(cause, sizeof cause, "%s %s %s", kind, id, name);
+    log_repeating(device->outputs->log, level, cause, "%s %s: %s", id, name, message);
 }
 
 /* The configured factors, or those measured since the configuration last changed. */
@@ -351,12 +367,10 @@ static void report_meter_event(struct service_device *device, const struct servi
     };
     if (event->kind == METER_EVENT_NONE)
         return;
-    struct log *log = device->outputs->log;
-    const char *id = device->config->id, *name = channel->config->name;
-    if (event->kind == METER_EVENT_PROBLEM_BEGAN || event->kind == METER_EVENT_STEP_REJECTED)
-        log_warning(log, "%s %s: %s", id, name, event->text);
-    else
-        log_info(log, "%s %s: %s", id, name, event->text);
+    bool warn =
+        event->kind == METER_EVENT_PROBLEM_BEGAN || event->kind == METER_EVENT_STEP_REJECTED;
+    log_about(device, channel, warn ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, names[event->kind],
+              event->text);
     report(device, channel, names[event->kind], event->text);
 }
 
@@ -458,14 +472,17 @@ void service_device_availability(struct service_device *device, size_t number, b
     channel->online = online;
     channel->fresh = false;
     const char *id = device->config->id, *name = channel->config->name;
-    if (online) {
-        log_info(device->outputs->log, "%s %s is online.", id, name);
-        report(device, channel, "online", "The channel answers.");
-    } else {
+    const char *kind = online ? "online" : "offline";
+    char cause[256];
+    (void)snprintf(cause, sizeof cause, "%s %s %s", kind, id, name);
+    if (!online)
         meter_values(channel->meter, true, &device->values[number]);
-        log_warning(device->outputs->log, "%s %s is offline: %s", id, name, reason);
-        report(device, channel, "offline", reason);
-    }
+    if (online)
+        log_repeating(device->outputs->log, LOG_LEVEL_INFO, cause, "%s %s is online.", id, name);
+    else
+        log_repeating(device->outputs->log, LOG_LEVEL_WARNING, cause, "%s %s is offline: %s", id,
+                      name, reason);
+    report(device, channel, kind, online ? "The channel answers." : reason);
     set_online(device, any_online(device));
     if (!online)
         publish_state(device, clock_boot_ms()); /* its values are unknown from now on */
@@ -496,8 +513,7 @@ void service_device_driver_event(struct service_device *device, size_t number,
         return; /* before our time, and every new chip has its power-on settings */
     if (event == DRIVER_LINE_NOISY)
         channel->noisy_until_ms = clock_boot_ms() + NOISY_FADES_MS;
-    log_warning(device->outputs->log, "%s %s: %s", device->config->id, channel->config->name,
-                message);
+    log_about(device, channel, LOG_LEVEL_WARNING, names[event], message);
     report(device, channel, names[event], message);
 }
 

@@ -22,6 +22,7 @@ struct service_outputs {
     struct log *log;
     const char *base_topic;
     const char *boot_id;
+    struct event_gate *events; /**< bounds what is put on record */
     bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
     /** An event for <base>/bridge/event; channel "" when it is about the whole device. */
     void (*event)(void *context, const char *kind, const char *device, const char *channel,
@@ -33,6 +34,7 @@ struct service_outputs {
 };
 
 struct service_device;
+struct event_gate;
 
 /** Registers the channels with the history and loads their totals.
  *  config and outputs are borrowed and must outlive the device. */

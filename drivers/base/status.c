@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/base/status.h"
 
+#include "drivers/base/plain.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +15,7 @@ enum status error_set(struct error *error, enum status status, const char *forma
     va_start(arguments, format);
     (void)vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    plain_make_lines(error->text);
     return status;
 }
 
@@ -33,6 +36,7 @@ enum status error_prefix(struct error *error, enum status status, const char *fo
         rest = room;
     memcpy(error->text + length, before.text, rest);
     error->text[(size_t)length + rest] = '\0';
+    plain_make_lines(error->text);
     return status;
 }
 
@@ -45,5 +49,6 @@ enum status error_append(struct error *error, enum status status, const char *fo
     va_start(arguments, format);
     (void)vsnprintf(error->text + length, sizeof error->text - length, format, arguments);
     va_end(arguments);
+    plain_make_lines(error->text);
     return status;
 }

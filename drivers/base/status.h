@@ -7,6 +7,8 @@
  * sentences for a person: what happened, where, and what to do about it. On success it leaves the
  * error untouched. Out parameters are only valid after STATUS_OK.
  *
+ * The words may quote what came from outside: what could upset a terminal is replaced (plain.h).
+ *
  * The values are also the exit status of every command (docs: bl2mqtt(1), EXIT STATUS).
  */
 #ifndef DRIVERS_BASE_STATUS_H

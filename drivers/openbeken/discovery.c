@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/openbeken/discovery.h"
 
+#include "drivers/base/plain.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,14 +28,6 @@ bool openbeken_discovery_of_total(const char *topic)
     return ends_with(topic, "_sensor_3/config") || ends_with(topic, "_sensor_b_3/config");
 }
 
-static bool printable(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7F)
-            return false;
-    return true;
-}
-
 /* False if the text is longer than fits or not clean; a missing one is "". */
 static bool copy_text(const json_t *object, const char *key, char *text, size_t size)
 {
@@ -41,7 +35,7 @@ static bool copy_text(const json_t *object, const char *key, char *text, size_t 
     text[0] = '\0';
     if (value == NULL)
         return true;
-    if (strlen(value) >= size || !printable(value))
+    if (strlen(value) >= size || !plain_is(value, strlen(value)))
         return false;
     (void)snprintf(text, size, "%s", value);
     return true;
@@ -78,8 +72,8 @@ static bool read_device(const json_t *root, struct openbeken_discovery *discover
     const char *id = json_string_value(json_array_get(json_object_get(device, "ids"), 0));
     const char *unique = json_string_value(json_object_get(root, "uniq_id"));
     /* OpenBeken's mark: unique ids begin with the device's only id. */
-    if (id == NULL || unique == NULL || strncmp(unique, id, strlen(id)) != 0 ||
-        unique[strlen(id)] != '_' || strlen(id) > OPENBEKEN_NAME_MAX || !printable(id))
+    if (id == NULL || *id == '\0' || unique == NULL || strncmp(unique, id, strlen(id)) != 0 ||
+        unique[strlen(id)] != '_' || strlen(id) > OPENBEKEN_NAME_MAX || !plain_is(id, strlen(id)))
         return false;
     (void)snprintf(discovery->long_name, sizeof discovery->long_name, "%s", id);
     return copy_text(device, "name", discovery->name, sizeof discovery->name) &&

@@ -2,6 +2,7 @@
 #include "drivers/openbeken/finder.h"
 
 #include "drivers/base/memory.h"
+#include "drivers/base/plain.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,14 +62,6 @@ void openbeken_finder_filters(const struct openbeken_finder *finder,
     subscribe(context, filter);
 }
 
-static bool printable(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-            return false;
-    return true;
-}
-
 static uint32_t bucket_of(const char *client, size_t length)
 {
     uint32_t hash = 2166136261U; /* FNV-1a */
@@ -86,7 +79,7 @@ static struct entry *entry_of(struct openbeken_finder *finder, const char *clien
         if (strlen(known) == length && memcmp(known, client, length) == 0)
             return finder->entries[at - 1];
     }
-    if (finder->count == OPENBEKEN_FOUND_MAX || !printable(client, length))
+    if (finder->count == OPENBEKEN_FOUND_MAX || !plain_is(client, length))
         return NULL;
     struct entry *entry = memory_new(1, sizeof *entry);
     (void)snprintf(entry->found.client, sizeof entry->found.client, "%.*s", (int)length, client);
@@ -151,7 +144,7 @@ static void take_value(struct openbeken_found *found, const struct openbeken_top
 static void take_build(struct openbeken_found *found, const char *payload, size_t length)
 {
     if (length < 4 || length >= sizeof found->build || memcmp(payload, "Open", 4) != 0 ||
-        !printable(payload, length))
+        !plain_is(payload, length))
         return;
     found->is_module = true;
     (void)snprintf(found->build, sizeof found->build, "%.*s", (int)length, payload);

@@ -141,7 +141,18 @@ static void test_info(void **state)
     assert_int_equal(obk_parse_info(off, sizeof off - 1, &info, &error), STATUS_OK);
     assert_string_equal(info.mqtt_host, "");
     assert_true(info.flags == UINT64_MAX);
-    assert_string_equal(info.chipset, "?? [2J"); /* nothing a terminal would obey */
+    assert_string_equal(info.chipset, "  [2J"); /* nothing a terminal would obey */
+    assert_true(info.uptime_s == -1);
+    static const char *const impossible[] = {"-1", "4294967296", "9223372036854775807", "1.5"};
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+        char json[200];
+        int length = snprintf(json, sizeof json,
+                              "{\"uptime_s\":%s,\"build\":\"\",\"flags\":\"0\",\"mqtttopic\":\"x\","
+                              "\"chipset\":\"c\"}",
+                              impossible[i]);
+        assert_int_equal(obk_parse_info(json, (size_t)length, &info, &error), STATUS_OK);
+        assert_true(info.uptime_s == -1);
+    }
 }
 
 static void test_not_info(void **state)

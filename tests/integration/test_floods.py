@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""One client on the broker that sends as much as it can: the log, the record of events, the memory and the
+polling of other meters stay within bounds."""
+
+import json
+import sqlite3
+import time
+
+import pytest
+
+import house
+from harness import wait_for, write_config
+from test_hostile import RawClient
+
+SECONDS = 4
+RATE = 5000
+
+
+def flood(client, seconds, message):
+    """message(n) -> (topic, payload), RATE times a second; returns how many were sent."""
+    began, sent = time.monotonic(), 0
+    while (now := time.monotonic() - began) < seconds:
+        while sent < now * RATE:
+            client.publish(*message(sent))
+            sent += 1
+        time.sleep(0.005)
+    return sent
+
+
+def events(folder):
+    with sqlite3.connect(f"file:{folder}/data/history.db?mode=ro", uri=True) as db:
+        return dict(db.execute("SELECT kind, count(*) FROM event GROUP BY kind").fetchall())
+
+
+def test_refused_requests_do_not_fill_the_log(folder, broker, spawn, chips):
+    config = write_config(folder, broker.url, [house.house(folder)], bridge={"log_level": "info"})
+    process = spawn("--config", config, "run")
+    watch = broker.subscribe("bl2mqtt/house", "bl2mqtt/bridge/logging")
+    watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None, 15)
+    process.wait_line("Connected")
+    client = RawClient(broker.port)
+    topics = ("bl2mqtt/bridge/request/none/{}", "bl2mqtt/bridge/request/log_level", "bl2mqtt/house/set",
+              "bl2mqtt/stranger{}/set")
+    watch.clear()
+    sent = flood(client, SECONDS, lambda n: (topics[n % 4].format(n), b'{"n":%d}' % n))
+    wait_for(lambda: any("refused" in line for line in process.lines), what="a line about it")
+    client.publish("bl2mqtt/bridge/request/log_level", b'{"level":"info"}')
+    wait_for(lambda: process.running() and watch.payloads("bl2mqtt/house"), what="the meter's next state")
+    lines = [line for line in process.lines if "refused" in line or "no device" in line]
+    size = sum(map(len, process.lines))
+    published = len(watch.payloads("bl2mqtt/bridge/logging"))
+    print(f"figure: {sent} refused messages: {len(lines)} lines about them, {size} bytes of log, {published} published")
+    assert 1 <= len(lines) < 20 and size < 20000
+    assert published < 60
+    assert process.stop() == 0
+    client.close()
+
+
+@pytest.mark.parametrize("flapping", [False, True])
+def test_a_module_that_contradicts_itself_does_not_fill_the_history(folder, broker, spawn, flapping):
+    device = {"id": "plug", "driver": "openbeken", "topic": "plug1", "channels": {"a": {}}}
+    config = write_config(folder, broker.url, [device], bridge={"log_level": "info"})
+    process = spawn("--config", config, "run")
+    process.wait_line("Connected")
+    client = RawClient(broker.port)
+    client.publish("plug1/voltage/get", b"230")
+    wait_for(lambda: any("online" in line for line in process.lines), what="the module to be online")
+
+    def contradict(n):
+        if n % 3 == 0 and flapping:
+            return "plug1/connected", (b"offline", b"online")[n // 3 % 2]
+        if n % 3 == 1:
+            return "homeassistant/sensor/P_sensor_3/config", json.dumps({
+                "dev": {"ids": ["P"], "name": "p"}, "uniq_id": "P_sensor_3", "~": "plug1",
+                "stat_t": "~/energycounter/get", "unit_of_meas": ("Wh", "kWh")[n // 3 % 2]}).encode()
+        return "plug1/voltage/get", b"%d" % (n % 400)
+
+    sent = flood(client, SECONDS, contradict)
+    time.sleep(2)  # a commit interval and more
+    assert process.stop() == 0
+    kinds = events(folder)
+    size = sum(map(len, process.lines))
+    print(f"figure: {sent} contradictions: {kinds}, {size} bytes of log")
+    assert max(kinds.values()) <= 10
+    assert flapping or "unit_changed" in kinds, kinds
+    assert size < 20000
+    client.close()
