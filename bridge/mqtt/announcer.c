@@ -15,9 +15,9 @@
  */
 #include "bridge/mqtt/announcer.h"
 
+#include "bridge/hub/messages.h"
 #include "bridge/mqtt/announced.h"
 #include "bridge/mqtt/jitter.h"
-#include "bridge/mqtt/messages.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 

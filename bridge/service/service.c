@@ -107,6 +107,7 @@ static void publish_bridge(struct service *service, const char *leaf, char *text
 static void publish_info(struct service *service)
 {
     json_t *config = config_to_json(service->config, true);
+    json_t *config_keys = config_schema();
     const struct message_info info = {
         .version = BL2MQTT_VERSION,
         .bridge_id = service->config->bridge.id,
@@ -114,9 +115,11 @@ static void publish_info(struct service *service)
         .now_wall_ms = clock_wall_ms(),
         .log_level = log_level(service->log),
         .config = config,
+        .config_schema = config_keys,
     };
     publish_bridge(service, "info", message_bridge_info(&info), true);
     json_decref(config);
+    json_decref(config_keys);
 }
 
 static int64_t resident_bytes(void)
@@ -494,8 +497,10 @@ static void chips_received(void *context, const char *client, bool chips[2])
 
 static void publish_device_list(struct service *service)
 {
-    publish_bridge(service, "devices",
-                   message_bridge_devices(service->descriptions, service->device_count), true);
+    struct message_device *list memory_auto = memory_new(service->device_count, sizeof *list);
+    for (size_t i = 0; i < service->device_count; i++)
+        list[i].description = service->descriptions[i];
+    publish_bridge(service, "devices", message_bridge_devices(list, service->device_count), true);
 }
 
 static enum status add_device(struct service *service, const struct config_device *config,

@@ -9,7 +9,7 @@
 #include "bridge/config/config.h"
 #include "bridge/device/properties.h"
 #include "bridge/history/history.h"
-#include "bridge/mqtt/messages.h"
+#include "bridge/hub/messages.h"
 #include "bridge/mqtt/publisher.h"
 #include "bridge/service/preferences.h"
 #include "drivers/driver.h"

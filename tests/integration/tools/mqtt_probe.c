@@ -11,8 +11,8 @@
  *
  *   connected | disconnected | message RETAINED TOPIC PAYLOAD | refresh | idle | health ... | closed MS
  */
+#include "bridge/hub/messages.h"
 #include "bridge/mqtt/announcer.h"
-#include "bridge/mqtt/messages.h"
 #include "bridge/mqtt/publisher.h"
 #include "bridge/mqtt/requests.h"
 #include "drivers/base/clock.h"
@@ -195,8 +195,10 @@ static void publish_messages(struct probe *probe)
                                 .config = config};
     publish_own(probe, "info", message_bridge_info(&info), true);
     json_decref(config);
-    publish_own(probe, "devices", message_bridge_devices(probe->device_list, probe->device_count),
-                true);
+    struct message_device *list memory_auto = memory_new(probe->device_count, sizeof *list);
+    for (size_t i = 0; i < probe->device_count; i++)
+        list[i].description = probe->device_list[i];
+    publish_own(probe, "devices", message_bridge_devices(list, probe->device_count), true);
     const char *problems[] = {"The disk is full."};
     struct message_device_health device = {
         .id = "house", .online = true, .readings = 7, .problems = PROBLEM_SILENT | PROBLEM_NOISY};

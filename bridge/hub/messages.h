@@ -4,8 +4,8 @@
  * JSON Schemas in schema/mqtt/ and described in docs/mqtt.md. All functions returning char * return
  * text to be freed.
  */
-#ifndef BRIDGE_MQTT_MESSAGES_H
-#define BRIDGE_MQTT_MESSAGES_H
+#ifndef BRIDGE_HUB_MESSAGES_H
+#define BRIDGE_HUB_MESSAGES_H
 
 #include "bridge/device/properties.h"
 #include "drivers/base/log.h"
@@ -28,12 +28,20 @@ struct message_info {
     /** The configuration as JSON; NULL: {}. Values of keys that name a secret (password, key,
      *  token...) are replaced by "***" here once more. */
     const json_t *config;
+    const json_t *config_schema;  /**< JSON Schema of bridge.yaml; borrowed; NULL: {} */
+    const json_t *request_schema; /**< JSON Schemas of the requests by name; likewise */
+    bool restart_required;        /**< a changed setting holds only after a restart */
 };
 char *message_bridge_info(const struct message_info *info);
 
+struct message_device {
+    const struct device_description *description;
+    bool disabled;
+};
+
 /** NULL only if memory is out. An array: id, friendly_name, driver, manufacturer, model, channels,
- *  homeassistant, exposes. */
-char *message_bridge_devices(const struct device_description *const *devices, size_t count);
+ *  retain, homeassistant, disabled, exposes. */
+char *message_bridge_devices(const struct message_device *devices, size_t count);
 
 struct message_device_health {
     const char *id;
@@ -60,13 +68,14 @@ struct message_health {
 };
 char *message_bridge_health(const struct message_health *health);
 
+/** Something happened. All pointers are borrowed. */
 struct message_event {
-    const char *type; /**< "device_online", "chip_reset", "problem_began", ... */
-    int64_t wall_ms;
-    const char *device;  /**< id, NULL: about the bridge */
+    const char *type;    /**< a stable word: "online", "chip_reset", "problem_began", ... */
+    int64_t wall_ms;     /**< when it happened, milliseconds since 1970 */
+    const char *device;  /**< id; NULL: about the bridge */
     const char *channel; /**< NULL: about the whole device */
-    const char *message; /**< a sentence */
-    const json_t *data;  /**< more, type dependent; borrowed; NULL: {} */
+    const char *message; /**< one sentence for people */
+    const json_t *data;  /**< more, depending on the type; NULL: {} */
 };
 char *message_bridge_event(const struct message_event *event);
 

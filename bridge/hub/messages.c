@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bridge/mqtt/messages.h"
+#include "bridge/hub/messages.h"
 
 #include "bridge/device/exposes.h"
 #include "drivers/base/memory.h"
@@ -117,6 +117,12 @@ static char *stream_close(struct stream *stream)
     return NULL;
 }
 
+/* Borrowed by the message only until it is text. */
+static json_t *schema_json(const json_t *schema)
+{
+    return schema != NULL ? json_incref((json_t *)schema) : json_object();
+}
+
 static json_t *info_without_devices(const struct message_info *info)
 {
     json_t *config = info->config != NULL ? json_copy((json_t *)info->config) : json_object();
@@ -124,10 +130,12 @@ static json_t *info_without_devices(const struct message_info *info)
     json_t *own = json_deep_copy(config);
     json_decref(config);
     mask_secrets(own);
-    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:o}", "version", info->version, "bridge_id",
+    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:b,s:o,s:o,s:o}", "version", info->version, "bridge_id",
                      info->bridge_id, "started", time_json(info->started_wall_ms), "time",
                      time_json(info->now_wall_ms), "log_level", log_level_name(info->log_level),
-                     "config", own);
+                     "restart_required", info->restart_required, "config_schema",
+                     schema_json(info->config_schema), "request_schema",
+                     schema_json(info->request_schema), "config", own);
 }
 
 char *message_bridge_info(const struct message_info *info)
@@ -155,25 +163,26 @@ char *message_bridge_info(const struct message_info *info)
     return stream_close(&stream);
 }
 
-static json_t *device_json(const struct device_description *device)
+static json_t *device_json(const struct message_device *listed)
 {
+    const struct device_description *device = listed->description;
     json_t *channels = json_array();
     for (size_t i = 0; i < device->channel_count; i++)
         json_array_append_new(channels, json_string(device->channel_names[i]));
-    return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o,s:b,s:b,s:o}", "id", device->id, "friendly_name",
+    return json_pack("{s:s,s:o,s:s,s:o,s:o,s:o,s:b,s:b,s:b,s:o}", "id", device->id, "friendly_name",
                      text_json(device->name), "driver", device->driver, "manufacturer",
                      text_json(device->manufacturer), "model", text_json(device->model), "channels",
                      channels, "retain", device->retain, "homeassistant", device->homeassistant,
-                     "exposes", exposes_list(device));
+                     "disabled", listed->disabled, "exposes", exposes_list(device));
 }
 
-char *message_bridge_devices(const struct device_description *const *devices, size_t count)
+char *message_bridge_devices(const struct message_device *devices, size_t count)
 {
     struct stream stream;
     stream_open(&stream);
     stream_words(&stream, "[", 1);
     for (size_t i = 0; i < count; i++)
-        stream_item(&stream, device_json(devices[i]), i == 0);
+        stream_item(&stream, device_json(&devices[i]), i == 0);
     stream_words(&stream, "]", 1);
     return stream_close(&stream);
 }
