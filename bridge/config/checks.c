@@ -506,4 +506,5 @@ void checks_run(const struct config *config, const struct notes *file,
     check_history(&checker);
     check_sinks(&checker);
     check_tariffs(&checker);
+    checks_virtual(config, devices, problems);
 }

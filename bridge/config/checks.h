@@ -10,4 +10,8 @@ void checks_run(const struct config *config, const struct notes *file,
                 const struct device_notes *devices, const struct notes *sinks,
                 struct config_problems *problems);
 
+/** What only virtual devices can have wrong: members that are not there. Called by checks_run. */
+void checks_virtual(const struct config *config, const struct device_notes *devices,
+                    struct config_problems *problems);
+
 #endif

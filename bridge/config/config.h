@@ -77,6 +77,12 @@ struct config_tariff {
     size_t window_count;
 };
 
+/** Prices that change by the hour: from a retained or repeated message, or from a file. */
+struct config_prices {
+    char *topic; /**< "" none */
+    char *file;  /**< in data_dir unless absolute; "" none */
+};
+
 struct config_web {
     char *listen; /**< "off" or host:port */
 };
@@ -87,8 +93,9 @@ struct config_openbeken {
 };
 
 struct config_channel {
-    char *name; /**< "a".."z" or a short word: [a-z0-9]{1,8} */
-    char *port; /**< bl0942 */
+    char *name;  /**< "a".."z" or a short word: [a-z0-9]{1,8} */
+    char *label; /**< for people: "Solar"; "" none */
+    char *port;  /**< bl0942 */
     int64_t baud;
     int64_t address;
     int64_t creep; /**< -1: leave the chip's own */
@@ -97,20 +104,47 @@ struct config_channel {
     bool calibrated;                /**< calibration was given */
     struct calibration calibration; /**< complete: defaults, or power from V and I */
     char *load;                     /**< simulator: name of the load profile */
-    uint64_t from_secret;           /**< as in struct config */
+    char *sum;    /**< virtual: "house/a,-solar/a", the members with their signs */
+    bool balance; /**< virtual: added with their signs before import and export are told apart */
+    uint64_t from_secret; /**< as in struct config */
 };
 
-enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR };
+enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR, DRIVER_VIRTUAL };
 
 /** In what an OpenBeken module's energy topics count. */
 enum config_energy_unit { ENERGY_UNIT_AUTO, ENERGY_UNIT_WH, ENERGY_UNIT_KWH };
+
+/** Watches one property of a device; bridge/meter/alarm.h has the meaning of the conditions. */
+struct config_alarm {
+    char *name;     /**< [a-z0-9_-]{1,32} */
+    char *when;     /**< "power_a > 7000" */
+    char *until;    /**< "power_a < 6500"; "": when `when` no longer holds */
+    int64_t for_ms; /**< so long it must hold */
+};
+
+/** How the properties of a device are published; INT64_MIN or -1: as usual for the property. */
+struct config_publishing {
+    int64_t voltage_micro, current_micro, power_micro, power_factor_micro, frequency_micro,
+        energy_micro; /**< deadbands, in millionths of the property's unit */
+    int64_t voltage, current, power, power_factor, frequency, energy; /**< decimals */
+};
+
+/** Which topics carry a device's state. */
+enum config_output { OUTPUT_JSON, OUTPUT_ATTRIBUTES, OUTPUT_BOTH };
 
 struct config_device {
     char *id;
     char *name; /**< defaults to id */
     enum config_driver driver;
-    int64_t interval_ms;                 /**< how often a chip is read */
-    int64_t report_interval_ms;          /**< how often the state is published at most */
+    int64_t interval_ms;        /**< how often a chip is read */
+    int64_t report_interval_ms; /**< how often the state is published at most */
+    bool disabled;              /**< not read, and offline */
+    int64_t min_interval_ms;    /**< between two states; 0: as usual */
+    int64_t max_interval_ms;    /**< without a state; 0: as usual */
+    enum config_output output;
+    struct config_publishing publishing;
+    struct config_alarm *alarms;
+    size_t alarm_count;
     bool retain;                         /**< state topic retained */
     bool homeassistant;                  /**< announce this device */
     char *topic;                         /**< openbeken: client id */
@@ -157,6 +191,7 @@ struct config {
     struct config_history history;
     struct config_tariff *tariffs;
     size_t tariff_count;
+    struct config_prices prices;
     struct config_web web;
     struct config_openbeken openbeken;
     struct config_device *devices; /**< with room for CONFIG_DEVICES_MAX: none ever moves */

@@ -61,6 +61,7 @@ static const struct example examples[] = {
     {DRIVER_BL0942, "house"},
     {DRIVER_OPENBEKEN, "workshop"},
     {DRIVER_SIMULATOR, "demo"},
+    {DRIVER_VIRTUAL, "balance"},
 };
 
 static bool is_shown(const struct field *field, const struct example *example)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/config/field_json.h"
 
+#include <string.h>
+
 json_t *field_choice_json(const struct field *field, const char *name, int64_t value)
 {
     return field_choices_are_numbers(field) ? json_integer(value) : json_string(name);
@@ -31,6 +33,20 @@ static json_t *set_json(const struct field *field, int64_t value)
     return words;
 }
 
+static json_t *texts_json(const char *texts)
+{
+    if (texts[0] == '\0')
+        return json_null();
+    json_t *result = json_array();
+    for (;; texts++) {
+        size_t length = strcspn(texts, ",");
+        json_array_append_new(result, json_stringn(texts, length));
+        texts += length;
+        if (*texts == '\0')
+            return result;
+    }
+}
+
 json_t *field_to_json(const struct field *field, const void *target)
 {
     switch (field->type) {
@@ -53,13 +69,18 @@ json_t *field_to_json(const struct field *field, const void *target)
         int64_t value = field_load_integer(field, target);
         return value == INT64_MIN ? json_null() : field_number_json((double)value / 1e6);
     }
-    case FIELD_DURATION:
-        return field_duration_json(field_load_integer(field, target));
+    case FIELD_DURATION: {
+        int64_t value = field_load_integer(field, target);
+        bool absent = field->initial == NULL && value == 0;
+        return absent ? json_null() : field_duration_json(value);
+    }
     case FIELD_CHOICE: {
         const struct field_choice *choice =
             field_choice_of(field, field_load_integer(field, target));
         return choice == NULL ? json_null() : field_choice_json(field, choice->name, choice->value);
     }
+    case FIELD_TEXTS:
+        return texts_json(field_load_text(field, target));
     case FIELD_SET:
         return set_json(field, field_load_integer(field, target));
     case FIELD_GROUP:

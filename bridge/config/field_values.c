@@ -56,7 +56,7 @@ static char **text_member(const struct field *field, const void *target)
 
 static bool holds_text(const struct field *field)
 {
-    return field->type == FIELD_TEXT || field->type == FIELD_WORD;
+    return field->type == FIELD_TEXT || field->type == FIELD_WORD || field->type == FIELD_TEXTS;
 }
 
 const char *field_load_text(const struct field *field, const void *target)
@@ -253,6 +253,36 @@ static bool read_set(const struct field *field, const char *text, void *target, 
     return true;
 }
 
+/* "[house/a, -solar/a]" or without the brackets, as the reader and an environment variable have it. */
+static bool read_texts(const struct field *field, const char *text, void *target, struct text *hint)
+{
+    size_t length = strlen(text);
+    char *joined memory_auto = memory_new(1, length + 1);
+    char *normal memory_auto = memory_new(1, length + 16);
+    struct text out;
+    text_init(&out, joined, length + 1);
+    bool bracketed = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    const char *at = text + (bracketed ? 1 : 0);
+    for (;;) {
+        at += strspn(at, " ");
+        size_t part = strcspn(at, bracketed ? " ,]" : " ,");
+        char *word memory_auto = memory_new(1, part + 1);
+        memcpy(word, at, part);
+        if (!text_rule_check(field->rule, word, (size_t)field->high, normal, length + 16, hint))
+            return false;
+        text_append(&out, "%s%s", out.length > 0 ? "," : "", normal);
+        at += part;
+        at += strspn(at, " ");
+        if (*at != ',')
+            break;
+        at++;
+    }
+    if (strcmp(at, bracketed ? "]" : "") != 0)
+        return false;
+    store_text(field, target, joined);
+    return true;
+}
+
 bool field_store(const struct field *field, const char *text, bool quoted, void *target,
                  struct text *hint)
 {
@@ -273,6 +303,8 @@ bool field_store(const struct field *field, const char *text, bool quoted, void 
     case FIELD_CHOICE:
     case FIELD_WORD:
         return read_choice(field, text, quoted, target, hint);
+    case FIELD_TEXTS:
+        return read_texts(field, text, target, hint);
     case FIELD_SET:
         return read_set(field, text, target, hint);
     case FIELD_GROUP:

@@ -100,6 +100,9 @@ void field_append_kind(const struct field *field, struct text *out)
     case FIELD_WORD:
         append_choices(field, out);
         break;
+    case FIELD_TEXTS:
+        text_append(out, "a list, each element %s", text_rule_expectation(field->rule));
+        break;
     case FIELD_SET:
         text_append(out, "a list of one or more of ");
         append_choices(field, out);

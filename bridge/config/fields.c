@@ -30,6 +30,19 @@
 #define IN_WINDOW(member)                                                                          \
     .scope = SCOPE_WINDOW, .offset = offsetof(struct config_tariff_window, member),                \
     .size = sizeof(((struct config_tariff_window *)NULL)->member), .drivers = FOR_ALL
+#define IN_ALARM(member)                                                                           \
+    .scope = SCOPE_ALARM, .offset = offsetof(struct config_alarm, member),                         \
+    .size = sizeof(((struct config_alarm *)NULL)->member), .drivers = FOR_ALL
+#define DEADBAND(member, of_unit, of_property)                                                     \
+    IN_DEVICE(publishing.member##_micro),                                                          \
+        .type = FIELD_MICRO, .low = 0, .high = 1e6, .path = "deadband." of_property,               \
+        .unit = of_unit, .drivers = FOR_ALL, .reach = CONFIG_REACH_LIVE, .example = "1",           \
+        .otherwise = "as usual for the property"
+#define PRECISION(member, of_property)                                                             \
+    IN_DEVICE(publishing.member), .type = FIELD_INTEGER, .low = 0, .high = 6,                      \
+                                  .path = "precision." of_property, .drivers = FOR_ALL,            \
+                                  .reach = CONFIG_REACH_LIVE, .example = "1",                      \
+                                  .otherwise = "as usual for the property"
 #define PRICE_MAX 100000.0
 #define GROUP(of_scope) .scope = (of_scope), .type = FIELD_GROUP, .drivers = FOR_ALL
 
@@ -47,6 +60,7 @@ static const struct field_choice drivers[] = {
     {"bl0942", DRIVER_BL0942},
     {"openbeken", DRIVER_OPENBEKEN},
     {"simulator", DRIVER_SIMULATOR},
+    {"virtual", DRIVER_VIRTUAL},
     {NULL, 0},
 };
 static const struct field_choice mains_frequencies[] = {{"50", 50}, {"60", 60}, {NULL, 0}};
@@ -55,6 +69,8 @@ static const struct field_choice energy_units[] = {
 static const struct field_choice bauds[] = {
     {"4800", 4800}, {"9600", 9600}, {"19200", 19200}, {"38400", 38400}, {NULL, 0},
 };
+static const struct field_choice outputs[] = {
+    {"json", OUTPUT_JSON}, {"attributes", OUTPUT_ATTRIBUTES}, {"both", OUTPUT_BOTH}, {NULL, 0}};
 static const struct field_choice sink_starts[] = {{"beginning", false}, {"now", true}, {NULL, 0}};
 static const struct field_choice sink_levels[] = {
     {"readings", CONFIG_SEND_READINGS},
@@ -190,6 +206,17 @@ const struct field fields[] = {
          "What electricity costs, for `bl2mqtt history cost`. Of several the one counts whose "
          "valid_from is the latest that has come."},
 
+    {GROUP(SCOPE_FILE), .path = "prices",
+     .meaning = "Prices of a kilowatt hour that change by the hour or by 15 minutes. They replace "
+                "the tariff's price for their times."},
+    {IN_FILE(prices.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 250,
+     .path = "prices.topic", .example = "prices/electricity", .otherwise = "none",
+     .meaning = "MQTT topic with a JSON list of `{\"start\": \"2026-12-01T14:00:00+01:00\", "
+                "\"price\": 0.2731}`."},
+    {IN_FILE(prices.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "prices.file", .example = "prices.json", .otherwise = "none",
+     .meaning = "File with such a list, in data_dir unless absolute; read again when it changes."},
+
     {GROUP(SCOPE_FILE), .path = "web",
      .meaning = "The web view. This version has none yet: nothing listens."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
@@ -259,6 +286,39 @@ const struct field fields[] = {
      .reach = CONFIG_REACH_LIVE, .path = "report_interval", .drivers = FOR_ALL, .initial = "5s",
      .meaning = "The state is published this often at most. Home Assistant stores every state it "
                 "gets."},
+    {IN_DEVICE(min_interval_ms), .type = FIELD_DURATION, .low = 100, .high = HOUR,
+     .reach = CONFIG_REACH_LIVE, .path = "min_interval", .drivers = FOR_ALL, .example = "5s",
+     .otherwise = "5s", .meaning = "The least time between two states of changed values."},
+    {IN_DEVICE(max_interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = DAY,
+     .reach = CONFIG_REACH_LIVE, .path = "max_interval", .drivers = FOR_ALL, .example = "1m",
+     .otherwise = "1m", .meaning = "A state is published after so long even if nothing changed."},
+    {GROUP(SCOPE_DEVICE), .path = "deadband",
+     .meaning = "How far a value must move before it counts as changed."},
+    {DEADBAND(voltage, "V", "voltage"), .meaning = "Voltage."},
+    {DEADBAND(current, "A", "current"), .meaning = "Current."},
+    {DEADBAND(power, "W", "power"), .meaning = "Power, also apparent and reactive."},
+    {DEADBAND(power_factor, "%", "power_factor"), .meaning = "Power factor."},
+    {DEADBAND(frequency, "Hz", "ac_frequency"), .meaning = "Frequency of the mains."},
+    {DEADBAND(energy, "kWh", "energy"), .meaning = "Energy."},
+    {GROUP(SCOPE_DEVICE), .path = "precision", .meaning = "Decimals of the published values."},
+    {PRECISION(voltage, "voltage"), .meaning = "Voltage."},
+    {PRECISION(current, "current"), .meaning = "Current."},
+    {PRECISION(power, "power"), .meaning = "Power, also apparent and reactive."},
+    {PRECISION(power_factor, "power_factor"), .meaning = "Power factor."},
+    {PRECISION(frequency, "ac_frequency"), .meaning = "Frequency of the mains."},
+    {PRECISION(energy, "energy"), .meaning = "Energy."},
+    {IN_DEVICE(output), .type = FIELD_CHOICE, .choices = outputs, .path = "output",
+     .drivers = FOR_ALL, .reach = CONFIG_REACH_LIVE, .initial = "json",
+     .meaning = "The state as one JSON object on the device's topic, each value on a topic of its "
+                "own below it, or both."},
+    {IN_DEVICE(disabled), .type = FIELD_BOOL, .path = "disabled", .drivers = FOR_ALL,
+     .reach = CONFIG_REACH_SOURCE, .initial = "false",
+     .meaning = "The device is not read and stands as offline; its history stays."},
+    {IN_DEVICE(alarms), .type = FIELD_LIST, .item_scope = SCOPE_ALARM,
+     .item_size = sizeof(struct config_alarm),
+     .count_offset = offsetof(struct config_device, alarm_count), .item_limit = 32,
+     .path = "alarms", .drivers = FOR_ALL,
+     .meaning = "Conditions that are watched; each becomes the property `alarm_<name>`."},
     {IN_DEVICE(retain), .type = FIELD_BOOL, .reach = CONFIG_REACH_LIVE, .path = "retain",
      .drivers = FOR_ALL, .initial = "false",
      .meaning = "Let the broker keep the last state for clients that come later."},
@@ -286,6 +346,17 @@ const struct field fields[] = {
          "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, a is "
          "the module's first chip and b its second one (the *_b topics)."},
 
+    {IN_CHANNEL(label), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 32, .path = "name",
+     .drivers = FOR_ALL, .reach = CONFIG_REACH_LIVE, .example = "Solar",
+     .otherwise = "the channel in capitals: A, B", .meaning = "The channel's name for people."},
+    {IN_CHANNEL(sum), .type = FIELD_TEXTS, .rule = TEXT_MEMBER, .high = 50, .path = "sum",
+     .drivers = FOR_VIRTUAL, .required = FOR_VIRTUAL, .reach = CONFIG_REACH_SOURCE,
+     .example = "[house/a, -demo/a]",
+     .meaning = "The channels that are added up, each as device/channel; a minus sign subtracts."},
+    {IN_CHANNEL(balance), .type = FIELD_BOOL, .path = "balance", .drivers = FOR_VIRTUAL,
+     .reach = CONFIG_REACH_SOURCE, .initial = "false",
+     .meaning = "Add the members with their signs first, and then tell import and export apart, as "
+                "the utility's meter does over its phases."},
     {IN_CHANNEL(port), .type = FIELD_TEXT, .rule = TEXT_DEVICE, .high = 1024,
      .reach = CONFIG_REACH_SOURCE, .path = "port", .drivers = FOR_BL0942, .required = FOR_BL0942,
      .example = "/dev/serial/by-id/usb-A",
@@ -306,25 +377,25 @@ const struct field fields[] = {
     {IN_CHANNEL(load), .type = FIELD_WORD, .choices = loads, .reach = CONFIG_REACH_SOURCE,
      .path = "load", .drivers = FOR_SIMULATOR, .initial = "household",
      .meaning = "What the simulator makes up."},
-    {IN_CHANNEL(invert), .type = FIELD_BOOL, .path = "invert", .drivers = FOR_ALL,
+    {IN_CHANNEL(invert), .type = FIELD_BOOL, .path = "invert", .drivers = FOR_READ,
      .initial = "false",
      .meaning = "The clamp sits the other way round: turns the sign of power, and energy consumed "
                 "into energy produced."},
     {IN_CHANNEL(noise_floor_mw), .type = FIELD_MILLI, .low = 0, .high = 1000, .path = "noise_floor",
-     .unit = "W", .drivers = FOR_ALL, .initial = "0",
+     .unit = "W", .drivers = FOR_READ, .initial = "0",
      .meaning = "Power smaller than this is shown as 0; energy is not touched."},
     {GROUP(SCOPE_CHANNEL), .path = "calibration",
      .meaning =
          "Factors from `bl2mqtt calibrate`. For bl0942 and simulator: raw counts per unit. For "
          "openbeken: 1000 leaves the module's own number as it is."},
     {IN_CHANNEL(calibration.voltage), .type = FIELD_NUMBER, .low = 1, .high = 1e8,
-     .path = "calibration.voltage", .drivers = FOR_ALL, .example = "15883.3",
+     .path = "calibration.voltage", .drivers = FOR_READ, .example = "15883.3",
      .otherwise = "15883.3 (openbeken: 1000)", .meaning = "Counts per volt."},
     {IN_CHANNEL(calibration.current), .type = FIELD_NUMBER, .low = 1, .high = 1e8,
-     .path = "calibration.current", .drivers = FOR_ALL, .example = "128118.9",
+     .path = "calibration.current", .drivers = FOR_READ, .example = "128118.9",
      .otherwise = "128118.9 (openbeken: 1000)", .meaning = "Counts per ampere."},
     {IN_CHANNEL(calibration.power), .type = FIELD_NUMBER, .low = 1, .high = 1e8,
-     .path = "calibration.power", .drivers = FOR_ALL, .example = "317.9",
+     .path = "calibration.power", .drivers = FOR_READ, .example = "317.9",
      .otherwise = "follows from the other two (openbeken: 1000)",
      .meaning = "Counts per watt; energy follows from it."},
 
@@ -369,6 +440,17 @@ const struct field fields[] = {
      .initial = "beginning",
      .meaning = "What a new sink gets first: all that is in the history, or only what is measured "
                 "from now on."},
+    {IN_ALARM(name), .type = FIELD_TEXT, .rule = TEXT_ID, .high = 32, .path = "name",
+     .required = FOR_ALL, .example = "overload", .meaning = "Names the alarm's property."},
+    {IN_ALARM(when), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 100, .path = "when",
+     .required = FOR_ALL, .example = "power_a > 7000",
+     .meaning = "A property of the device, < <= > or >=, and a number."},
+    {IN_ALARM(until), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 100, .path = "until",
+     .example = "power_a < 6500", .otherwise = "when `when` no longer holds",
+     .meaning = "Ends the alarm, so that it does not come and go at the limit."},
+    {IN_ALARM(for_ms), .type = FIELD_DURATION, .low = 0, .high = DAY, .path = "for",
+     .initial = "0s", .meaning = "How long the condition must hold without a break."},
+
     {IN_TARIFF(valid_from), .type = FIELD_TEXT, .rule = TEXT_DATE, .high = 10, .path = "valid_from",
      .example = "2026-01-01", .otherwise = "it has always held",
      .meaning = "The first day on which it holds."},

@@ -27,9 +27,10 @@ enum field_scope {
     SCOPE_CHANNEL,
     SCOPE_TARIFF,
     SCOPE_WINDOW,
-    SCOPE_SINK
+    SCOPE_SINK,
+    SCOPE_ALARM
 };
-#define SCOPE_COUNT 6
+#define SCOPE_COUNT 7
 
 enum field_type {
     FIELD_GROUP,    /**< keys below it; no value of its own */
@@ -46,6 +47,7 @@ enum field_type {
     FIELD_DURATION, /**< int64_t in milliseconds, -1 for "forever" */
     FIELD_CHOICE,   /**< int, an enum, int64_t or bool: one of a few words or numbers */
     FIELD_WORD,     /**< char *: one of a few words, kept as a text */
+    FIELD_TEXTS,    /**< char *: a list of texts, kept with commas between them */
     FIELD_SET,      /**< int64_t: a list of some of a few words, their values or'ed */
 };
 
@@ -65,7 +67,9 @@ extern const char *const channel_names_reserved[];
 #define FOR_BL0942 (1u << DRIVER_BL0942)
 #define FOR_OPENBEKEN (1u << DRIVER_OPENBEKEN)
 #define FOR_SIMULATOR (1u << DRIVER_SIMULATOR)
-#define FOR_ALL (FOR_BL0942 | FOR_OPENBEKEN | FOR_SIMULATOR)
+#define FOR_VIRTUAL (1u << DRIVER_VIRTUAL)
+#define FOR_READ (FOR_BL0942 | FOR_OPENBEKEN | FOR_SIMULATOR) /**< all that read something */
+#define FOR_ALL (FOR_READ | FOR_VIRTUAL)
 
 struct field {
     enum field_scope scope;

@@ -56,6 +56,33 @@ static void read_set(struct target *target, const struct field *field, const str
         (void)field_store(field, words, false, target->memory, &hint); /* each word is good */
 }
 
+/* Each element is judged by itself, so that a problem stands at its own place. */
+static void read_texts(struct target *target, const struct field *field,
+                       const struct yaml_node *node)
+{
+    char reason[200];
+    struct text hint;
+    size_t size = 1;
+    for (const struct yaml_node *child = node->first; child != NULL; child = child->next)
+        size += child->kind == YAML_SCALAR ? strlen(child->text) + 1 : 0;
+    char *joined memory_auto = memory_new(1, size);
+    struct text text;
+    text_init(&text, joined, size);
+    for (const struct yaml_node *child = node->first; child != NULL; child = child->next) {
+        text_init(&hint, reason, sizeof reason);
+        if (child->kind == YAML_SCALAR && strchr(child->text, ',') == NULL &&
+            field_store(field, child->text, child->quoted, target->memory, &hint))
+            text_append(&text, "%s%s", text.length == 0 ? "" : ",", child->text);
+        else if (child->kind != YAML_BROKEN)
+            report_value(target, field, child, reason);
+    }
+    if (node->count == 0)
+        report_value(target, field, node, "It is empty.");
+    text_init(&hint, reason, sizeof reason);
+    if (text.length > 0)
+        (void)field_store(field, joined, false, target->memory, &hint); /* each text is good */
+}
+
 static void read_group(struct target *target, const char *prefix, struct yaml_node *node);
 
 static void read_field(struct target *target, const struct field *field, struct yaml_node *node)
@@ -83,6 +110,12 @@ static void read_field(struct target *target, const struct field *field, struct 
         break;
     case FIELD_LIST:
         read_list(target, field, node);
+        break;
+    case FIELD_TEXTS:
+        if (node->kind == YAML_SEQUENCE)
+            read_texts(target, field, node);
+        else
+            read_value(target, field, node);
         break;
     case FIELD_SET:
         if (node->kind == YAML_SEQUENCE)

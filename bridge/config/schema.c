@@ -15,6 +15,7 @@ static json_t *initial_json(const struct field *field)
         struct config_tariff tariff;
         struct config_tariff_window window;
         struct config_sink sink;
+        struct config_alarm alarm;
     } target;
     char unused[200];
     struct text hint;
@@ -115,6 +116,13 @@ static void describe_type(const struct field *field, json_t *schema)
     case FIELD_CHOICE:
     case FIELD_WORD:
         describe_choices(field, schema);
+        break;
+    case FIELD_TEXTS:
+        json_object_set_new(schema, "type", json_pack("[s,s]", "array", "string"));
+        json_object_set_new(
+            schema, "items",
+            json_pack("{s:s,s:s}", "type", "string", "pattern", text_rule_pattern(field->rule)));
+        json_object_set_new(schema, "minItems", json_integer(1));
         break;
     case FIELD_SET:
         describe_set(field, schema);

@@ -38,6 +38,8 @@ static const struct {
                       "^(24:00|([01][0-9]|2[0-3]):(00|15|30|45))$"},
     [TEXT_DAYS] = {"days of the week: mon tue wed thu fri sat sun, with - and ,",
                    "^(mon|tue|wed|thu|fri|sat|sun)([-,] ?(mon|tue|wed|thu|fri|sat|sun))*$"},
+    [TEXT_MEMBER] = {"device/channel, with a minus sign in front to subtract",
+                     "^-?[a-z0-9_-]{1,32}/[a-z0-9]{1,8}$"},
     [TEXT_MONTHS] =
         {"months: jan feb mar apr may jun jul aug sep oct nov dec, with - and ,",
          "^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)([-,] ?(jan|feb|mar|apr|may|"
@@ -338,6 +340,19 @@ static bool check_tariff_text(enum text_rule rule, const char *text)
     }
 }
 
+/* "-solar/a" */
+static bool check_member(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    text += text[0] == '-' ? 1 : 0;
+    size_t device = strspn(text, letters);
+    if (device == 0 || device > 32 || text[device] != '/')
+        return false;
+    size_t channel = strcspn(text + device + 1, "_-");
+    return channel > 0 && channel <= 8 && strspn(text + device + 1, letters) == channel &&
+           text[device + 1 + channel] == '\0';
+}
+
 /* Names are files below the folder of zones. */
 static bool check_zone(const char *text, struct text *reason)
 {
@@ -376,6 +391,7 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
     if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
         (rule == TEXT_DEVICE && !check_device(text, reason)) ||
+        (rule == TEXT_MEMBER && !check_member(text)) ||
         (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)) ||
         (rule == TEXT_ZONE && !check_zone(text, reason)))
         return false;

@@ -69,6 +69,7 @@ static void describe(struct service_device *device)
         [DRIVER_BL0942] = {"bl0942", "Shanghai Belling", "BL0942 energy meter"},
         [DRIVER_OPENBEKEN] = {"openbeken", "OpenBeken", "BL0942 energy meter"},
         [DRIVER_SIMULATOR] = {"simulator", "bl2mqtt", "Simulated BL0942 energy meter"},
+        [DRIVER_VIRTUAL] = {"virtual", "bl2mqtt", "Sum of energy meters"},
     };
     const struct config_device *config = device->config;
     if (config->channel_count > 1)

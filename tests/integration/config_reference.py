@@ -53,7 +53,7 @@ def leaves(properties):
 
 def is_list(schema):
     """One of groups, not one of a few words."""
-    return "items" in schema and "enum" not in schema["items"]
+    return "properties" in schema.get("items", {})
 
 
 def plain(value):
@@ -65,7 +65,9 @@ def plain(value):
 def kind(schema):
     """What may stand there, in a few words."""
     if "items" in schema:
-        words = schema["items"]["enum"]
+        words = schema["items"].get("enum")
+        if words is None:
+            return "list of texts"
         return "list of " + ", ".join(words[:-1]) + " or " + words[-1]
     if "enum" in schema:
         words = list(dict.fromkeys(str(plain(v)) for v in schema["enum"]))

@@ -566,7 +566,7 @@ static void test_driver_keys(void **unused)
                 NULL, NULL, 1, 48, "bl0942 and simulator");
     /* an unknown driver is one problem, not one for each key that it might have had */
     must_refuse("devices: [{id: d, driver: x, topic: t, channels: {a: {port: /dev/ttyUSB0}}}]\n",
-                NULL, NULL, 1, 27, "must be bl0942, openbeken or simulator");
+                NULL, NULL, 1, 27, "must be bl0942, openbeken, simulator or virtual");
     must_refuse("devices: [{id: d, channels: {a: {port: /dev/x}}}]\n", NULL, NULL, 1, 11,
                 "devices.d.driver is missing");
 }
@@ -935,6 +935,41 @@ static void test_json_round_trip(void **unused)
     json_decref(second);
 }
 
+/* ---- virtual devices ---- */
+
+#define HOUSE "{id: house, driver: simulator, channels: {a: , b: }}"
+
+static void test_members(void **unused)
+{
+    (void)unused;
+    struct config *config = must_parse(
+        "devices: [" HOUSE ", {id: v, driver: virtual, channels: {n: {sum: [house/a, -house/b], "
+        "balance: true}}}]",
+        NULL, NULL);
+    assert_string_equal(config->devices[1].channels[0].sum, "house/a,-house/b");
+    assert_true(config->devices[1].channels[0].balance);
+    config_free(config);
+    static const struct {
+        const char *sum, *words;
+    } cases[] = {
+        {"[garden/a]", "there is no device garden"},
+        {"[house/c]", "no such channel"},
+        {"[house/a, -house/a]", "twice"},
+        {"[v/n]", "virtual itself"},
+        {"[house]", "device/channel"},
+        {"[]", "It is empty"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char yaml[300];
+        (void)snprintf(yaml, sizeof yaml,
+                       "devices: [" HOUSE ", {id: v, driver: virtual, channels: {n: {sum: %s}}}]",
+                       cases[i].sum);
+        assert_null(parse_with(yaml, NULL, NULL));
+        if (strstr(problems.list[0].message, cases[i].words) == NULL)
+            fail_msg("%s: %s", cases[i].sum, problems.list[0].message);
+    }
+}
+
 static void test_printed_defaults(void **unused)
 {
     (void)unused;
@@ -945,7 +980,7 @@ static void test_printed_defaults(void **unused)
     assert_int_equal(fclose(out), 0);
     struct config *config = must_parse(text, NULL, NULL);
     assert_int_equal(problems.count, 0);
-    assert_int_equal(config->device_count, 3);
+    assert_int_equal(config->device_count, 4);
     config_free(config);
     for (size_t i = 0; i < field_count; i++) {
         char key[64];
@@ -1042,6 +1077,7 @@ int main(void)
         cmocka_unit_test(test_suggestions),
         cmocka_unit_test(test_json_redacts),
         cmocka_unit_test(test_json_round_trip),
+        cmocka_unit_test(test_members),
         cmocka_unit_test(test_printed_defaults),
         cmocka_unit_test(test_8192_devices),
         cmocka_unit_test(test_too_many_channels),
