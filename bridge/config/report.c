@@ -109,19 +109,23 @@ static void append_scope(struct text *out, const struct field *field)
         text_append(out, "a tariff's window");
 }
 
-/* A field of the same name elsewhere, the same scope first. */
+/* A field of the same name elsewhere, the same scope first; NULL where several groups have one, as
+ * any of them would be a guess. */
 static const struct field *find_elsewhere(enum field_scope scope, const char *key)
 {
     const struct field *found = NULL;
+    size_t count = 0;
     for (size_t i = 0; i < field_count; i++) {
         if (strcmp(field_key(&fields[i]), key) != 0)
             continue;
-        if (fields[i].scope == scope)
-            return &fields[i];
-        if (found == NULL)
+        if (found == NULL || (fields[i].scope == scope && found->scope != scope)) {
             found = &fields[i];
+            count = 0;
+        }
+        count += found->scope == scope ? fields[i].scope == scope : 1;
     }
-    return found;
+    bool in_group = found != NULL && strchr(found->path, '.') != NULL;
+    return in_group && count > 1 ? NULL : found;
 }
 
 static void append_known_keys(struct text *out, const struct target *target, const char *prefix)
