@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/history/answer/answer_rows.h"
+
+#include "bridge/history/query/time_text.h"
+
+#include <string.h>
+
+/* ---- the columns ---- */
+
+static struct answer_cell time_cell(const char *name, int64_t wall_ms)
+{
+    return (struct answer_cell){.name = name, .type = CELL_TIME, .known = true, .value = wall_ms};
+}
+
+static struct answer_cell number_cell(const char *name, bool known, int64_t value, unsigned scale)
+{
+    return (struct answer_cell){
+        .name = name, .type = CELL_NUMBER, .known = known, .value = value, .scale = scale};
+}
+
+static struct answer_cell text_cell(const char *name, const char *text)
+{
+    return (struct answer_cell){
+        .name = name, .type = CELL_TEXT, .known = text != NULL, .text = text};
+}
+
+size_t answer_energy_cells(const struct history_energy_row *row, struct answer_cell *cells)
+{
+    size_t n = 0;
+    cells[n++] = time_cell("start", row->start_ms);
+    cells[n++] = time_cell("end", row->end_ms);
+    cells[n++] = number_cell("energy_kwh", row->measured, row->imported_uwh, 9);
+    cells[n++] = number_cell("energy_produced_kwh", row->measured, row->exported_uwh, 9);
+    cells[n++] = number_cell("power_min_w", row->power_range_known, row->power_min_mw, 3);
+    cells[n++] = number_cell("power_mean_w", row->power_known, row->power_mean_mw, 3);
+    cells[n++] = number_cell("power_max_w", row->power_range_known, row->power_max_mw, 3);
+    cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
+    /* Nearly nobody has imported energy, so JSON names it only where there is some. */
+    bool foreign = row->foreign_imported_uwh > 0 || row->foreign_exported_uwh > 0;
+    cells[n] = number_cell("energy_from_files_kwh", row->measured, row->foreign_imported_uwh, 9);
+    cells[n++].json_skip = !foreign;
+    cells[n] =
+        number_cell("energy_produced_from_files_kwh", row->measured, row->foreign_exported_uwh, 9);
+    cells[n++].json_skip = !foreign;
+    return n;
+}
+
+size_t answer_power_cells(const struct history_power_row *row, struct answer_cell *cells)
+{
+    size_t n = 0;
+    cells[n++] = time_cell("start", row->start_ms);
+    cells[n++] = time_cell("end", row->end_ms);
+    cells[n++] = number_cell("power_min_w", row->known, row->min_mw, 3);
+    cells[n++] = number_cell("power_mean_w", row->known, row->mean_mw, 3);
+    cells[n++] = number_cell("power_max_w", row->known, row->max_mw, 3);
+    cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
+    return n;
+}
+
+size_t answer_cost_cells(const struct history_cost_row *row, const char *currency,
+                         struct answer_cell *cells)
+{
+    size_t n = 0;
+    cells[n++] = time_cell("start", row->start_ms);
+    cells[n++] = time_cell("end", row->end_ms);
+    cells[n++] = number_cell("energy_kwh", true, row->imported_uwh, 9);
+    cells[n++] = number_cell("energy_produced_kwh", true, row->exported_uwh, 9);
+    cells[n++] = number_cell("unpriced_kwh", true, row->unpriced_uwh, 9);
+    cells[n++] = number_cell("from_files_kwh", true, row->foreign_uwh, 9);
+    cells[n++] = number_cell("energy_cost", true, row->energy_micro, 6);
+    cells[n++] = number_cell("standing_charge", true, row->standing_micro, 6);
+    cells[n++] = number_cell("feed_in", true, row->feed_in_micro, 6);
+    cells[n++] = number_cell("cost", true, row->cost_micro, 6);
+    cells[n] = text_cell("currency", currency); /* JSON has it once, above the rows */
+    cells[n++].json_skip = true;
+    cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
+    return n;
+}
+
+size_t answer_gap_cells(const struct history_gap *gap, struct answer_cell *cells)
+{
+    size_t n = 0;
+    cells[n++] = time_cell("start", gap->start_ms);
+    cells[n++] = time_cell("end", gap->end_ms);
+    cells[n++] = text_cell("device", gap->device);
+    cells[n++] = text_cell("channel", gap->channel);
+    cells[n++] = text_cell("reason", gap->reason);
+    return n;
+}
+
+size_t answer_event_cells(const struct history_event *event, struct answer_cell *cells)
+{
+    size_t n = 0;
+    cells[n++] = time_cell("time", event->wall_ms);
+    cells[n++] = text_cell("device", event->device);
+    cells[n++] = text_cell("channel", event->channel);
+    cells[n++] = text_cell("kind", event->kind);
+    cells[n++] = text_cell("message", event->message);
+    return n;
+}
+
+/* ---- JSON ---- */
+
+static void append_json_text(struct text *text, const char *value)
+{
+    text_append(text, "\"");
+    for (; *value != '\0'; value++) {
+        unsigned char c = (unsigned char)*value;
+        if (c == '"' || c == '\\')
+            text_append(text, "\\%c", c);
+        else if (c < 0x20)
+            text_append(text, "\\u%04x", c);
+        else
+            text_append(text, "%c", c);
+    }
+    text_append(text, "\"");
+}
+
+static void append_json_value(struct text *text, const struct answer_cell *cell)
+{
+    if (!cell->known) {
+        text_append(text, "null");
+    } else if (cell->type == CELL_TIME) {
+        text_append(text, "\"");
+        time_text_append(text, cell->value);
+        text_append(text, "\"");
+    } else if (cell->type == CELL_NUMBER) {
+        text_append_decimal(text, cell->value, cell->scale, cell->scale, false);
+    } else {
+        append_json_text(text, cell->text);
+    }
+}
+
+void answer_append_json(struct text *text, const struct answer_cell *cells, size_t count)
+{
+    const char *before = "{";
+    for (size_t i = 0; i < count; i++) {
+        if (cells[i].json_skip)
+            continue;
+        text_append(text, "%s\"%s\":", before, cells[i].name);
+        append_json_value(text, &cells[i]);
+        before = ",";
+    }
+    text_append(text, "}");
+}
+
+/* ---- CSV ---- */
+
+static void append_csv_text(struct text *text, const char *value)
+{
+    const char *guard = value[0] != '\0' && strchr("=+-@", value[0]) != NULL ? "'" : "";
+    if (strpbrk(value, ",\"\r\n") == NULL) {
+        text_append(text, "%s%s", guard, value);
+        return;
+    }
+    text_append(text, "\"%s", guard);
+    for (; *value != '\0'; value++)
+        text_append(text, "%s%c", *value == '"' ? "\"" : "", *value);
+    text_append(text, "\"");
+}
+
+void answer_append_csv(struct text *text, const struct answer_cell *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct answer_cell *cell = &cells[i];
+        text_append(text, "%s", i == 0 ? "" : ",");
+        if (!cell->known)
+            continue;
+        if (cell->type == CELL_TIME)
+            time_text_append(text, cell->value);
+        else if (cell->type == CELL_NUMBER)
+            text_append_decimal(text, cell->value, cell->scale, cell->scale, false);
+        else
+            append_csv_text(text, cell->text);
+    }
+    text_append(text, "\n");
+}
+
+void answer_append_csv_header(struct text *text, const struct answer_cell *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        text_append(text, "%s%s", i == 0 ? "" : ",", cells[i].name);
+    text_append(text, "\n");
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/** How one row of each answer is written, as JSON and as CSV from one list of columns. Pure. */
+#ifndef BRIDGE_HISTORY_ANSWER_ANSWER_ROWS_H
+#define BRIDGE_HISTORY_ANSWER_ANSWER_ROWS_H
+
+#include "bridge/history/answer/answer.h"
+#include "bridge/history/query/cost.h"
+#include "bridge/history/query/energy.h"
+#include "bridge/history/query/power.h"
+#include "bridge/history/query/timeline.h"
+
+#include "drivers/base/text.h"
+
+/** A value of a row: a time, a number of 10^-scale, or a text. */
+struct answer_cell {
+    const char *name;
+    enum { CELL_TIME, CELL_NUMBER, CELL_TEXT } type;
+    bool known;     /**< false: null, or an empty field */
+    bool json_skip; /**< this row's JSON leaves it out */
+    int64_t value;
+    unsigned scale;
+    const char *text;
+};
+
+#define ANSWER_CELLS_MAX 12
+
+/** Each fills cells (of ANSWER_CELLS_MAX) and returns how many there are. */
+size_t answer_energy_cells(const struct history_energy_row *row, struct answer_cell *cells);
+size_t answer_power_cells(const struct history_power_row *row, struct answer_cell *cells);
+size_t answer_cost_cells(const struct history_cost_row *row, const char *currency,
+                         struct answer_cell *cells);
+size_t answer_gap_cells(const struct history_gap *gap, struct answer_cell *cells);
+size_t answer_event_cells(const struct history_event *event, struct answer_cell *cells);
+
+void answer_append_json(struct text *text, const struct answer_cell *cells, size_t count);
+/** Fields as RFC 4180 has them; a text that a spreadsheet would run as a formula gets a quote mark
+ *  in front. */
+void answer_append_csv(struct text *text, const struct answer_cell *cells, size_t count);
+void answer_append_csv_header(struct text *text, const struct answer_cell *cells, size_t count);
+
+#endif
