@@ -2,6 +2,7 @@
 #include "bridge/config/checks.h"
 
 #include "bridge/meter/tariff.h"
+#include "drivers/base/address.h"
 #include "drivers/base/memory.h"
 
 #include <inttypes.h>
@@ -491,6 +492,39 @@ static void check_sinks(const struct checker *checker)
     }
 }
 
+/* ---- the web page ---- */
+
+/* What others on the network can reach must not be open by oversight. */
+static void check_web(const struct checker *checker)
+{
+    const struct config_web *web = &checker->config->web;
+    char host[256];
+    uint16_t port;
+    if (notes_has(checker->file->failed, SCOPE_FILE, "web.listen") ||
+        !address_split(web->listen, host, sizeof host, &port))
+        return; /* off, or reported already */
+    bool loopback = address_is_loopback(host);
+    bool secret = web->password[0] != '\0' || web->token[0] != '\0';
+    bool failed = notes_has(checker->file->failed, SCOPE_FILE, "web.password") ||
+                  notes_has(checker->file->failed, SCOPE_FILE, "web.token") ||
+                  notes_has(checker->file->failed, SCOPE_FILE, "web.auth");
+    if (failed)
+        return;
+    if (!loopback && web->auth != WEB_AUTH_NONE && !secret)
+        problems_add(checker->problems, CONFIG_ERROR, place_of(checker->file, "web.listen"),
+                     "Other machines reach this address, so a login is needed: give web.password "
+                     "or web.token, or say web.auth: none if everybody on the network may use it.");
+    if (loopback && web->auth == WEB_AUTH_ALWAYS && !secret)
+        problems_add(checker->problems, CONFIG_ERROR, place_of(checker->file, "web.auth"),
+                     "auth: always needs web.password or web.token.");
+    if (secret && (web->auth == WEB_AUTH_NONE || (loopback && web->auth == WEB_AUTH_AUTO)))
+        problems_add(
+            checker->problems, CONFIG_WARNING,
+            place_of(checker->file, web->password[0] != '\0' ? "web.password" : "web.token"),
+            "It is not asked for: web.auth is none, or web.listen is reached from this "
+            "machine only. With auth: always it is.");
+}
+
 void checks_run(const struct config *config, const struct notes *file,
                 const struct device_notes *devices, const struct notes *sinks,
                 struct config_problems *problems)
@@ -507,4 +541,5 @@ void checks_run(const struct config *config, const struct notes *file,
     check_sinks(&checker);
     check_tariffs(&checker);
     checks_virtual(config, devices, problems);
+    check_web(&checker);
 }

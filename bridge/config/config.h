@@ -83,8 +83,19 @@ struct config_prices {
     char *file;  /**< in data_dir unless absolute; "" none */
 };
 
+/** Whether the web page and the API need a login. */
+enum config_web_auth {
+    WEB_AUTH_AUTO,   /**< only where others than this machine can connect */
+    WEB_AUTH_NONE,   /**< never */
+    WEB_AUTH_ALWAYS, /**< on loopback too: a proxy stands in front */
+};
+
 struct config_web {
-    char *listen; /**< "off" or host:port */
+    char *listen;    /**< "off" or host:port */
+    char *password;  /**< "" none */
+    char *token;     /**< "" none */
+    char *base_path; /**< "" or "/meter" */
+    enum config_web_auth auth;
 };
 
 struct config_openbeken {

@@ -54,6 +54,8 @@ static const struct field_choice log_levels[] = {
     {NULL, 0},
 };
 static const struct field_choice mqtt_versions[] = {{"3.1.1", 4}, {"5", 5}, {NULL, 0}};
+static const struct field_choice web_auths[] = {
+    {"auto", WEB_AUTH_AUTO}, {"none", WEB_AUTH_NONE}, {"always", WEB_AUTH_ALWAYS}, {NULL, 0}};
 static const struct field_choice discoveries[] = {
     {"device", true}, {"component", false}, {NULL, 0}};
 static const struct field_choice drivers[] = {
@@ -217,13 +219,27 @@ const struct field fields[] = {
      .path = "prices.file", .example = "prices.json", .otherwise = "none",
      .meaning = "File with such a list, in data_dir unless absolute; read again when it changes."},
 
-    {GROUP(SCOPE_FILE), .path = "web",
-     .meaning = "The web view. This version has none yet: nothing listens."},
+    {GROUP(SCOPE_FILE), .path = "web", .meaning = "The web page and the HTTP API."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
      .path = "web.listen", .initial = "127.0.0.1:8942",
      .meaning =
-         "Address and port of the web view; off for none. It has no login: 0.0.0.0 shows it to "
-         "everybody on the network."},
+         "Address and port to listen on; off for none. An address that other machines reach, such "
+         "as 0.0.0.0, needs a password, a token or auth: none."},
+    {IN_FILE(web.password), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 255,
+     .path = "web.password", .example = "!secret web_password", .otherwise = "no login page",
+     .secret = true, .meaning = "Password of the login page."},
+    {IN_FILE(web.token), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 255, .path = "web.token",
+     .example = "!secret web_token", .otherwise = "none", .secret = true,
+     .meaning = "For programs: what they send as `Authorization: Bearer`. Choose a long one; "
+                "`openssl rand -hex 24` makes one."},
+    {IN_FILE(web.base_path), .type = FIELD_TEXT, .rule = TEXT_BASE_PATH, .high = 100,
+     .path = "web.base_path", .example = "/meter", .otherwise = "everything is at /",
+     .meaning = "Where everything is served behind a proxy that passes its sub-path on. Home "
+                "Assistant's ingress needs none."},
+    {IN_FILE(web.auth), .type = FIELD_CHOICE, .choices = web_auths, .path = "web.auth",
+     .initial = "auto",
+     .meaning = "auto: a login is needed unless web.listen is loopback. none: nobody needs one. "
+                "always: on loopback too, for a proxy in front."},
 
     {GROUP(SCOPE_FILE), .path = "openbeken", .meaning = "Modules with OpenBeken firmware."},
     {IN_FILE(openbeken.images), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,

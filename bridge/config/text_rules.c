@@ -25,6 +25,7 @@ static const struct {
                      "^mqtts?://([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$"},
     [TEXT_LISTEN] = {"host:port, or off",
                      "^(off|([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5})$"},
+    [TEXT_BASE_PATH] = {"a path such as /meter, without / at its end", "^(/[A-Za-z0-9._~-]+)+$"},
     [TEXT_PATH] = {"the name of a file or folder", NULL},
     [TEXT_URL] = {"http://host or https://host, with :port and path where there are such",
                   "^https?://[^\\s@?#/][^\\s@?#]*$"},
@@ -298,6 +299,24 @@ static bool check_listen(const char *text, struct text *normal, struct text *rea
     return check_host_and_port(copy, 0, normal, reason);
 }
 
+/* No step may be "." or "..": browsers take them away. */
+static bool check_base_path(const char *text, struct text *reason)
+{
+    const char *step = text;
+    bool good = text[0] == '/';
+    while (good && *step == '/') {
+        step++;
+        size_t length = strspn(step, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789._~-");
+        good = length > 0 && strspn(step, ".") < length;
+        step += length;
+    }
+    good = good && *step == '\0';
+    if (!good)
+        text_append(reason, "It is a / and letters, digits, ., _, ~ and -, once or several times.");
+    return good;
+}
+
 static bool check_device(const char *text, struct text *reason)
 {
     if (text[0] == '/' && text[1] != '\0')
@@ -390,6 +409,7 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
         return false;
     if ((rule == TEXT_ID && !check_id(text, longest, reason)) ||
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
+        (rule == TEXT_BASE_PATH && !check_base_path(text, reason)) ||
         (rule == TEXT_DEVICE && !check_device(text, reason)) ||
         (rule == TEXT_MEMBER && !check_member(text)) ||
         (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)) ||

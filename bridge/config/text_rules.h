@@ -9,16 +9,17 @@
 #include <stddef.h>
 
 enum text_rule {
-    TEXT_ANY,    /**< printable; may be empty */
-    TEXT_NAME,   /**< printable and not empty */
-    TEXT_ID,     /**< a-z 0-9 _ - */
-    TEXT_TOPIC,  /**< an MQTT topic to publish to: no wildcards, no empty level, no leading $ */
-    TEXT_SERVER, /**< mqtt://host[:port] or mqtts://host[:port] */
-    TEXT_LISTEN, /**< "off" or host:port */
-    TEXT_PATH,   /**< a file or folder; not empty */
-    TEXT_URL,    /**< http:// or https://; the / at its end is taken away */
-    TEXT_ZONE,   /**< "system", or a time zone that this machine knows */
-    TEXT_DEVICE, /**< an absolute path: /dev/... */
+    TEXT_ANY,       /**< printable; may be empty */
+    TEXT_NAME,      /**< printable and not empty */
+    TEXT_ID,        /**< a-z 0-9 _ - */
+    TEXT_TOPIC,     /**< an MQTT topic to publish to: no wildcards, no empty level, no leading $ */
+    TEXT_SERVER,    /**< mqtt://host[:port] or mqtts://host[:port] */
+    TEXT_LISTEN,    /**< "off" or host:port */
+    TEXT_BASE_PATH, /**< the path of a URL: /meter */
+    TEXT_PATH,      /**< a file or folder; not empty */
+    TEXT_URL,       /**< http:// or https://; the / at its end is taken away */
+    TEXT_ZONE,      /**< "system", or a time zone that this machine knows */
+    TEXT_DEVICE,    /**< an absolute path: /dev/... */
     TEXT_CLOCK_OR_OFF, /**< a time of day, "03:30", or "off" */
     TEXT_DATE,         /**< "2026-01-01" */
     TEXT_CURRENCY,     /**< three capital letters */

@@ -382,10 +382,53 @@ static void test_listen(void **unused)
     for (size_t i = 0; i < good_count + sizeof bad / sizeof bad[0]; i++) {
         const char *text = i < good_count ? good[i] : bad[i - good_count];
         char yaml[200];
-        (void)snprintf(yaml, sizeof yaml, "web: {listen: '%s'}\n" DEVICE, text);
+        (void)snprintf(yaml, sizeof yaml, "web: {listen: '%s', auth: none}\n" DEVICE, text);
         struct config *config = parse_with(yaml, NULL, NULL);
         if ((config != NULL) != (i < good_count))
             fail_msg("listen %s", text);
+        config_free(config);
+    }
+}
+
+/* What others can reach must not be open by oversight. */
+static void test_web_login(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *keys;
+        bool good;
+    } cases[] = {
+        {"listen: 127.0.0.1:1", true},
+        {"listen: localhost:1", true},
+        {"listen: '[::1]:1'", true},
+        {"listen: 127.8.9.1:1", true},
+        {"listen: 'off'", true},
+        {"listen: 0.0.0.0:1", false},
+        {"listen: '[::]:1'", false},
+        {"listen: 192.168.1.2:1", false},
+        {"listen: 127.0.0.1.example.org:1", false},
+        {"listen: 0.0.0.0:1, auth: auto", false},
+        {"listen: 0.0.0.0:1, auth: always", false},
+        {"listen: 0.0.0.0:1, password: ''", false},
+        {"listen: 0.0.0.0:1, auth: none", true},
+        {"listen: 0.0.0.0:1, password: p", true},
+        {"listen: 0.0.0.0:1, token: t", true},
+        {"listen: 127.0.0.1:1, auth: always", false},
+        {"listen: 127.0.0.1:1, auth: always, token: t", true},
+        {"base_path: /meter", true},
+        {"base_path: /a/b.c", true},
+        {"base_path: meter", false},
+        {"base_path: /meter/", false},
+        {"base_path: /a//b", false},
+        {"base_path: /../b", false},
+        {"base_path: '/a?b'", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char yaml[200];
+        (void)snprintf(yaml, sizeof yaml, "web: {%s}\n" DEVICE, cases[i].keys);
+        struct config *config = parse_with(yaml, NULL, NULL);
+        if ((config != NULL) != cases[i].good)
+            fail_msg("%s", cases[i].keys);
         config_free(config);
     }
 }
@@ -1056,6 +1099,7 @@ int main(void)
         cmocka_unit_test(test_calibration_warning),
         cmocka_unit_test(test_servers),
         cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_web_login),
         cmocka_unit_test(test_times_of_day),
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_lengths),
