@@ -6,12 +6,20 @@
 #include "bridge/service/service.h"
 #include "drivers/base/memory.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define NAME "run"
+
+static void print_help(void)
+{
+    (void)printf("Usage: bl2mqtt [--config FILE] run\n\n"
+                 "Runs the bridge until SIGTERM or SIGINT. SIGHUP loads the configuration again.\n"
+                 "See bl2mqtt-run(1).\n");
+}
 
 static struct config *load(const char *path)
 {
@@ -58,9 +66,18 @@ static enum status serve(const char *path, struct config *config, const char *ow
     return STATUS_OK;
 }
 
-static enum status run(const struct command_context *context, void *unused)
+enum status command_run(const struct command_context *context, int argc, char **argv)
 {
-    (void)unused;
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option != 'h')
+            return command_bad_option(NAME);
+        print_help();
+        return STATUS_OK;
+    }
+    if (optind < argc)
+        return command_extra_word(NAME, argv[optind]);
     struct config *config = load(context->config_path);
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE,
@@ -72,12 +89,3 @@ static enum status run(const struct command_context *context, void *unused)
     log_free(log);
     return status;
 }
-
-const struct command command_run = {
-    .line = {.name = NAME,
-             .summary = "the service: reads meters, keeps history, publishes",
-             .purpose =
-                 "Runs the bridge until SIGTERM or SIGINT. SIGHUP loads the configuration again. "
-                 "`bl2mqtt --config FILE run` names the configuration."},
-    .run = run,
-};

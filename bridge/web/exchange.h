@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/** The inner half of an exchange (server.h), for the server only. */
+#ifndef BRIDGE_WEB_EXCHANGE_H
+#define BRIDGE_WEB_EXCHANGE_H
+
+#include "bridge/web/server.h"
+
+#include <microhttpd.h>
+
+struct exchange *exchange_new(struct MHD_Connection *connection, const char *method,
+                              const char *path);
+void exchange_free(struct exchange *exchange);
+
+/** Whether Content-Length says that the body is too long. */
+bool exchange_announces_too_much(const struct exchange *exchange);
+/** Takes a piece of the body; false if the peer does not stop sending. */
+bool exchange_take_body(struct exchange *exchange, const char *bytes, size_t length);
+
+/** Whether the handler has got it, or it was refused before. */
+bool exchange_begun(const struct exchange *exchange);
+/** The request is complete: reads the parameters. False if it was refused. */
+bool exchange_ready(struct exchange *exchange);
+/** An error before the handler sees it. */
+void exchange_refuse(struct exchange *exchange, unsigned status, const char *sentence);
+
+/** Hands the answer to libmicrohttpd if there is one, or suspends the connection until there is. */
+enum MHD_Result exchange_queue(struct exchange *exchange);
+
+#endif
