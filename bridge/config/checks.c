@@ -11,6 +11,7 @@
 
 /* A packet is asked for with 2 bytes and answered with 23, of 10 bits each. */
 #define PACKET_BITS INT64_C(250)
+#define OPENBEKEN_CLIENT_MAX 63 /* the firmware stores no more characters */
 
 struct checker {
     const struct config *config;
@@ -118,21 +119,35 @@ static bool is_below(const char *topic, const char *parent)
     return strncmp(topic, parent, length) == 0 && (topic[length] == '\0' || topic[length] == '/');
 }
 
+/* Below its own topics the bridge would take its own messages for a module's. */
+static void check_source_topic(const struct checker *checker, size_t number)
+{
+    const struct config_device *device = &checker->config->devices[number];
+    struct place place = place_of(&checker->devices[number].own, "topic");
+    if (is_below(device->topic, checker->config->mqtt.base_topic))
+        problems_add(checker->problems, CONFIG_ERROR, place,
+                     "This topic is among the bridge's own (below mqtt.base_topic); give the "
+                     "module another client id or topic prefix.");
+    if (device->driver == DRIVER_OPENBEKEN && strlen(device->topic) > OPENBEKEN_CLIENT_MAX)
+        problems_add(checker->problems, CONFIG_ERROR, place,
+                     "An OpenBeken module's client id has at most %d characters.",
+                     OPENBEKEN_CLIENT_MAX);
+}
+
 static void check_module_topics(const struct checker *checker)
 {
     size_t count = 0;
     struct entry *entries memory_auto = memory_new(checker->config->device_count, sizeof *entries);
     for (size_t i = 0; i < checker->config->device_count; i++) {
         const struct config_device *device = &checker->config->devices[i];
-        if (device->topic[0] == '\0' || !is_driven_by(checker, i, DRIVER_OPENBEKEN))
+        if (device->topic[0] == '\0')
+            continue;
+        check_source_topic(checker, i);
+        if (!is_driven_by(checker, i, DRIVER_OPENBEKEN))
             continue;
         struct place place = place_of(&checker->devices[i].own, "topic");
         entries[count] = (struct entry){device->topic, place, count};
         count++;
-        if (is_below(device->topic, checker->config->mqtt.base_topic))
-            problems_add(checker->problems, CONFIG_ERROR, place,
-                         "This topic is among the bridge's own (below mqtt.base_topic); give the "
-                         "module another client id.");
     }
     check_unique(checker, entries, count, "topic");
 }

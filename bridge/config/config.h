@@ -120,7 +120,13 @@ struct config_channel {
     uint64_t from_secret; /**< as in struct config */
 };
 
-enum config_driver { DRIVER_BL0942, DRIVER_OPENBEKEN, DRIVER_SIMULATOR, DRIVER_VIRTUAL };
+enum config_driver {
+    DRIVER_BL0942,
+    DRIVER_OPENBEKEN,
+    DRIVER_SIMULATOR,
+    DRIVER_VIRTUAL,
+    DRIVER_ESPHOME,
+};
 
 /** In what an OpenBeken module's energy topics count. */
 enum config_energy_unit { ENERGY_UNIT_AUTO, ENERGY_UNIT_WH, ENERGY_UNIT_KWH };
@@ -158,7 +164,7 @@ struct config_device {
     size_t alarm_count;
     bool retain;                         /**< state topic retained */
     bool homeassistant;                  /**< announce this device */
-    char *topic;                         /**< openbeken: client id */
+    char *topic;                         /**< openbeken: client id; esphome: topic_prefix */
     enum config_energy_unit energy_unit; /**< openbeken */
     char *host;                          /**< openbeken: for HTTP; "": as it tells */
     int64_t mains_frequency_hz;

@@ -59,11 +59,8 @@ static const struct field_choice web_auths[] = {
 static const struct field_choice discoveries[] = {
     {"device", true}, {"component", false}, {NULL, 0}};
 static const struct field_choice drivers[] = {
-    {"bl0942", DRIVER_BL0942},
-    {"openbeken", DRIVER_OPENBEKEN},
-    {"simulator", DRIVER_SIMULATOR},
-    {"virtual", DRIVER_VIRTUAL},
-    {NULL, 0},
+    {"bl0942", DRIVER_BL0942},       {"openbeken", DRIVER_OPENBEKEN}, {"esphome", DRIVER_ESPHOME},
+    {"simulator", DRIVER_SIMULATOR}, {"virtual", DRIVER_VIRTUAL},     {NULL, 0},
 };
 static const struct field_choice mains_frequencies[] = {{"50", 50}, {"60", 60}, {NULL, 0}};
 static const struct field_choice energy_units[] = {
@@ -279,12 +276,14 @@ const struct field fields[] = {
      .path = "driver", .drivers = FOR_ALL, .required = FOR_ALL, .example = "bl0942",
      .meaning =
          "How its readings are obtained. bl0942: chips on serial ports of this machine. "
-         "openbeken: a module with OpenBeken firmware on the same broker. simulator: made up, "
-         "to try things out."},
-    {IN_DEVICE(topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 63,
-     .reach = CONFIG_REACH_SOURCE, .path = "topic", .drivers = FOR_OPENBEKEN,
-     .required = FOR_OPENBEKEN, .example = "utilities/sensor9",
-     .meaning = "The module's MQTT client id, as set on its page; slashes are allowed."},
+         "openbeken: a module with OpenBeken firmware on the same broker. esphome: a module with "
+         "ESPHome on the same broker. simulator: made up, to try things out."},
+    {IN_DEVICE(topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 100,
+     .reach = CONFIG_REACH_SOURCE, .path = "topic", .drivers = FOR_OPENBEKEN | FOR_ESPHOME,
+     .required = FOR_OPENBEKEN | FOR_ESPHOME, .example = "utilities/sensor9",
+     .meaning = "openbeken: the module's MQTT client id, as set on its page, at most 63 "
+                "characters. esphome: its topic_prefix, which is its name unless set. Slashes are "
+                "allowed."},
     {IN_DEVICE(energy_unit), .type = FIELD_CHOICE, .choices = energy_units,
      .reach = CONFIG_REACH_SOURCE, .path = "energy_unit", .drivers = FOR_OPENBEKEN,
      .initial = "auto",
@@ -360,7 +359,8 @@ const struct field fields[] = {
      .required = FOR_ALL,
      .meaning =
          "The measured circuits by name (a-z 0-9, at most 8): a, b, ... With openbeken, a is "
-         "the module's first chip and b its second one (the *_b topics)."},
+         "the module's first chip and b its second one (the *_b topics). With esphome, the name "
+         "is the end of the sensors' names: voltage_a, cf_a."},
 
     {IN_CHANNEL(label), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 32, .path = "name",
      .drivers = FOR_ALL, .reach = CONFIG_REACH_LIVE, .example = "Solar",

@@ -68,7 +68,9 @@ extern const char *const channel_names_reserved[];
 #define FOR_OPENBEKEN (1u << DRIVER_OPENBEKEN)
 #define FOR_SIMULATOR (1u << DRIVER_SIMULATOR)
 #define FOR_VIRTUAL (1u << DRIVER_VIRTUAL)
-#define FOR_READ (FOR_BL0942 | FOR_OPENBEKEN | FOR_SIMULATOR) /**< all that read something */
+#define FOR_ESPHOME (1u << DRIVER_ESPHOME)
+/** All that read something. */
+#define FOR_READ (FOR_BL0942 | FOR_OPENBEKEN | FOR_SIMULATOR | FOR_ESPHOME)
 #define FOR_ALL (FOR_READ | FOR_VIRTUAL)
 
 struct field {

@@ -37,6 +37,7 @@ struct point {
 
 struct energy_counter {
     enum reading_kind kind;
+    bool whole; /* readings arrive undamaged */
     double counts_per_second;
     char boot_id[40];
     struct energy_state state; /**< the baseline is in here */
@@ -134,6 +135,7 @@ struct energy_counter *energy_counter_create(enum reading_kind kind, double coun
 {
     struct energy_counter *counter = memory_new(1, sizeof *counter);
     counter->kind = kind;
+    counter->whole = kind != READING_BL0942;
     (void)snprintf(counter->boot_id, sizeof counter->boot_id, "%s", boot_id);
     energy_counter_set_rate(counter, counts_per_second);
     if (state != NULL)
@@ -150,6 +152,11 @@ void energy_counter_set_rate(struct energy_counter *counter, double counts_per_s
 {
     bool capped = counter->kind == READING_BL0942 && !(counts_per_second < bl0942_maximum_rate);
     counter->counts_per_second = capped ? bl0942_maximum_rate : counts_per_second;
+}
+
+void energy_counter_set_whole(struct energy_counter *counter, bool whole)
+{
+    counter->whole = whole || counter->kind != READING_BL0942;
 }
 
 struct energy_state *energy_counter_state(struct energy_counter *counter)
@@ -441,13 +448,15 @@ static void accept_disagreeing(struct energy_counter *counter, const struct poin
 }
 
 /**
- * Messages arrive whole, so what OpenBeken's counter showed last was true, even if the next message is
- * of another world (reset, set, a late message): it is credited before that is looked at.
+ * Messages arrive whole, so what the counter showed last was true, even if the next message is of
+ * another world (reset, set, a late message): it is credited before that is looked at. Behind a chip's
+ * 8-bit checksum it may still be one misread value that the next one jumps over.
  */
 static void credit_unconfirmed(struct energy_counter *counter, const struct point *now,
                                struct energy_outcome *outcome)
 {
-    if (counter->kind == READING_OPENBEKEN && follows_baseline(counter, &counter->pending)) {
+    bool misread = counter->kind == READING_BL0942 && follows_baseline(counter, now);
+    if (counter->whole && !misread && follows_baseline(counter, &counter->pending)) {
         settle(counter, MOVE_FORWARD, now, false, outcome);
         counter->agreeing = 1;
     } else {

@@ -173,6 +173,10 @@ struct energy_counter *energy_counter_create(enum reading_kind kind, double coun
                                              const char *boot_id, const struct energy_state *state);
 void energy_counter_free(struct energy_counter *counter);
 
+/** Whether readings arrive undamaged, as messages do: then the last step before a restart is credited
+ *  although no other reading confirms it. Always true of other kinds than READING_BL0942. */
+void energy_counter_set_whole(struct energy_counter *counter, bool whole);
+
 void energy_counter_set_rate(struct energy_counter *counter, double counts_per_second);
 
 void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,

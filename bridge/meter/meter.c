@@ -41,6 +41,7 @@ struct meter *meter_create(const struct meter_options *options, const struct ene
     meter->options.boot_id = meter->boot_id;
     meter->energy =
         energy_counter_create(options->kind, maximum_rate(options), meter->boot_id, state);
+    energy_counter_set_whole(meter->energy, options->whole);
     return meter;
 }
 

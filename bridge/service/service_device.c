@@ -68,6 +68,7 @@ static void describe(struct service_device *device)
     } makes[] = {
         [DRIVER_BL0942] = {"bl0942", "Shanghai Belling", "BL0942 energy meter"},
         [DRIVER_OPENBEKEN] = {"openbeken", "OpenBeken", "BL0942 energy meter"},
+        [DRIVER_ESPHOME] = {"esphome", "ESPHome", "BL0942 energy meter"},
         [DRIVER_SIMULATOR] = {"simulator", "bl2mqtt", "Simulated BL0942 energy meter"},
         [DRIVER_VIRTUAL] = {"virtual", "bl2mqtt", "Sum of energy meters"},
     };
@@ -167,6 +168,7 @@ static enum status open_channel(struct service_device *device, size_t number, st
         .mains_voltage_v = config->mains_voltage_v,
         .max_current_a = config->max_current_a,
         .noise_floor_mw = channel->config->noise_floor_mw,
+        .whole = config->driver != DRIVER_BL0942 && config->driver != DRIVER_SIMULATOR,
         .boot_id = outputs->boot_id,
     };
     channel->meter = meter_create(&options, &state);

@@ -3,6 +3,8 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/bl0942/line.h"
+#include "drivers/esphome/source.h"
+#include "drivers/messages/router.h"
 #include "drivers/openbeken/source.h"
 #include "drivers/simulator/driver.h"
 
@@ -15,6 +17,7 @@ struct place {
     size_t device, channel;
     struct bl0942_line *line;
     struct simulator_driver *simulator;
+    struct message_source *source;
 };
 
 struct sources {
@@ -31,6 +34,7 @@ struct sources {
     struct simulator_driver **simulators;
     size_t simulator_count;
     struct openbeken_source *modules; /* NULL: none are configured */
+    struct message_router *router;    /* all other devices on MQTT */
     struct publisher *publisher;
     uv_timer_t *modules_tick;
     bool connected; /* to the broker */
@@ -183,7 +187,9 @@ static void subscribe_to(void *context, const char *filter)
 static void on_modules_tick(uv_timer_t *timer)
 {
     const struct sources *sources = timer->data;
-    openbeken_source_tick(sources->modules, clock_boot_ms());
+    if (sources->modules != NULL)
+        openbeken_source_tick(sources->modules, clock_boot_ms());
+    message_router_tick(sources->router, clock_boot_ms());
 }
 
 static struct openbeken_module module_of(const struct sources *sources, size_t number)
@@ -216,10 +222,6 @@ static void create_modules(struct sources *sources, const struct openbeken_modul
     sources->modules = openbeken_source_create(&options, &sources->driver_sink, clock_boot_ms());
     openbeken_source_filters(sources->modules, subscribe_to, sources);
     openbeken_source_connection(sources->modules, sources->connected, clock_boot_ms());
-    sources->modules_tick = memory_new(1, sizeof *sources->modules_tick);
-    (void)uv_timer_init(sources->loop, sources->modules_tick);
-    sources->modules_tick->data = sources;
-    (void)uv_timer_start(sources->modules_tick, on_modules_tick, MODULES_TICK_MS, MODULES_TICK_MS);
 }
 
 static void open_modules(struct sources *sources)
@@ -246,6 +248,46 @@ void sources_add_module(struct sources *sources)
         openbeken_source_add(sources->modules, &module, clock_boot_ms(), subscribe_to, sources);
 }
 
+/* ---- Other devices on MQTT ---- */
+
+static struct message_source *esphome_of(const struct sources *sources, size_t number)
+{
+    const struct config_device *device = &sources->config->devices[number];
+    struct esphome_options options = {.prefix = device->topic};
+    for (size_t c = 0; c < device->channel_count && c < ESPHOME_CHANNELS_MAX; c++) {
+        const struct config_channel *channel = &device->channels[c];
+        options.channels[options.channel_count++] = (struct esphome_channel_options){
+            .name = channel->name,
+            .channel = (unsigned)(sources->first_place[number] + c),
+            .factors = {channel->calibration.voltage, channel->calibration.current,
+                        channel->calibration.power},
+        };
+    }
+    return esphome_source_create(&options, &sources->driver_sink, clock_boot_ms());
+}
+
+static void open_message_sources(struct sources *sources)
+{
+    sources->router = message_router_create();
+    for (size_t d = 0; d < sources->config->device_count; d++) {
+        if (sources->config->devices[d].driver != DRIVER_ESPHOME)
+            continue;
+        struct message_source *source = esphome_of(sources, d);
+        for (size_t c = 0; c < sources->config->devices[d].channel_count; c++)
+            sources->places[sources->first_place[d] + c].source = source;
+        message_router_add(sources->router, source, clock_boot_ms());
+        source->kind->filters(source, subscribe_to, sources);
+    }
+}
+
+static void start_tick(struct sources *sources)
+{
+    sources->modules_tick = memory_new(1, sizeof *sources->modules_tick);
+    (void)uv_timer_init(sources->loop, sources->modules_tick);
+    sources->modules_tick->data = sources;
+    (void)uv_timer_start(sources->modules_tick, on_modules_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+}
+
 static void free_timer(uv_handle_t *handle)
 {
     free(handle);
@@ -253,10 +295,10 @@ static void free_timer(uv_handle_t *handle)
 
 static void close_modules(struct sources *sources)
 {
-    if (sources->modules == NULL)
-        return;
     uv_close((uv_handle_t *)sources->modules_tick, free_timer);
-    openbeken_source_free(sources->modules);
+    if (sources->modules != NULL)
+        openbeken_source_free(sources->modules);
+    message_router_free(sources->router);
 }
 
 bool sources_incoming(struct sources *sources, const struct publisher_incoming *incoming)
@@ -268,11 +310,10 @@ bool sources_incoming(struct sources *sources, const struct publisher_incoming *
         sources->connected = incoming->kind == PUBLISHER_CONNECTED;
         if (sources->modules != NULL)
             openbeken_source_connection(sources->modules, sources->connected, boot_ms);
+        message_router_connection(sources->router, sources->connected, boot_ms);
         return false;
     }
-    if (sources->modules == NULL)
-        return false;
-    const struct openbeken_message message = {
+    const struct message message = {
         .topic = incoming->topic,
         .payload = incoming->payload,
         .length = incoming->payload_length,
@@ -280,7 +321,9 @@ bool sources_incoming(struct sources *sources, const struct publisher_incoming *
         .wall_ms = clock_wall_ms(),
         .boot_ms = boot_ms,
     };
-    return openbeken_source_message(sources->modules, &message);
+    bool taken = message_router_message(sources->router, &message);
+    return (sources->modules != NULL && openbeken_source_message(sources->modules, &message)) ||
+           taken;
 }
 
 struct sources *sources_create(uv_loop_t *loop, const struct config *config,
@@ -303,6 +346,8 @@ struct sources *sources_create(uv_loop_t *loop, const struct config *config,
     open_lines(sources, loop, log);
     open_simulators(sources, loop, log);
     open_modules(sources);
+    open_message_sources(sources);
+    start_tick(sources);
     return sources;
 }
 
@@ -334,6 +379,8 @@ bool sources_statistics(const struct sources *sources, const struct config_devic
         return bl0942_line_statistics(place->line, (unsigned)number, statistics);
     if (place->simulator != NULL)
         return simulator_driver_statistics(place->simulator, statistics);
+    if (place->source != NULL)
+        return place->source->kind->statistics(place->source, (unsigned)number, statistics);
     if (sources->modules != NULL)
         return openbeken_source_statistics(sources->modules, (unsigned)number, statistics);
     return false;

@@ -338,7 +338,7 @@ static void deliver(struct openbeken_source *source, struct chip *chip)
 
 static void take_value(struct openbeken_source *source, struct chip *chip,
                        enum openbeken_quantity quantity, int64_t milli,
-                       const struct openbeken_message *message)
+                       const struct message *message)
 {
     unsigned field = openbeken_field(quantity);
     struct value *value = &chip->values[quantity];
@@ -387,7 +387,7 @@ static void set_unit(struct openbeken_source *source, struct module *module,
 }
 
 static void believe_counter(struct openbeken_source *source, struct chip *chip, int64_t mwh,
-                            const struct openbeken_message *message)
+                            const struct message *message)
 {
     chip->counter.known = true;
     chip->counter.waits = false;
@@ -423,7 +423,7 @@ static void do_not_ask(struct module *module)
 
 /* The unit became known: what waited for it counts as come now. */
 static void release_counters(struct openbeken_source *source, struct module *module,
-                             const struct openbeken_message *message)
+                             const struct message *message)
 {
     if (module->unit == OPENBEKEN_UNIT_UNKNOWN)
         return;
@@ -435,7 +435,7 @@ static void release_counters(struct openbeken_source *source, struct module *mod
 }
 
 static void take_counter(struct openbeken_source *source, struct chip *chip, int64_t raw,
-                         const struct openbeken_message *message)
+                         const struct message *message)
 {
     struct module *module = chip->module;
     chip->counter_topic_ms = message->boot_ms;
@@ -471,8 +471,7 @@ static void take_counter(struct openbeken_source *source, struct chip *chip, int
 /* ---- Messages ---- */
 
 static void take_topic_value(struct openbeken_source *source, struct module *module,
-                             const struct openbeken_topic *topic,
-                             const struct openbeken_message *message)
+                             const struct openbeken_topic *topic, const struct message *message)
 {
     struct chip *chip = &module->chips[topic->chip];
     int64_t milli = 0;
@@ -502,7 +501,7 @@ static void take_topic_value(struct openbeken_source *source, struct module *mod
 /* The JSON's counter is used until the topic's is received. It is cut to whole Wh where the topic may be,
  * so that changing from one to the other is no step back. */
 static void take_json_counter(struct openbeken_source *source, struct module *module,
-                              const struct openbeken_message *message)
+                              const struct message *message)
 {
     struct chip *chip = &module->chips[0];
     int64_t mwh = module->json.milli[OPENBEKEN_ENERGY];
@@ -522,7 +521,7 @@ static bool same_energy(const struct openbeken_energy *a, const struct openbeken
 }
 
 static void take_energy_json(struct openbeken_source *source, struct module *module,
-                             const struct openbeken_message *message)
+                             const struct message *message)
 {
     struct chip *chip = &module->chips[0];
     struct openbeken_energy before = module->json;
@@ -553,7 +552,7 @@ static void take_energy_json(struct openbeken_source *source, struct module *mod
 }
 
 static void take_connected(const struct openbeken_source *source, struct module *module,
-                           const struct openbeken_message *message)
+                           const struct message *message)
 {
     bool online = false;
     switch (openbeken_connected(message->payload, message->length, &online)) {
@@ -588,7 +587,7 @@ static void take_connected(const struct openbeken_source *source, struct module 
 }
 
 static void take_uptime(const struct openbeken_source *source, struct module *module,
-                        const struct openbeken_message *message)
+                        const struct message *message)
 {
     int64_t seconds;
     if (message->retained ||
@@ -626,7 +625,7 @@ static void ask(const struct openbeken_source *source, const struct module *modu
 
 /* The answer to a probe. With flag 30 something on tele/ would have come before it. */
 static void take_channel(const struct openbeken_source *source, struct module *module,
-                         const struct openbeken_message *message)
+                         const struct message *message)
 {
     if (message->retained || message->length == 0 || module->probed_ms == NEVER)
         return;
@@ -642,7 +641,7 @@ static void take_channel(const struct openbeken_source *source, struct module *m
 /* Empty messages are questions, our own come back to us; what the broker kept may be of long ago, and
  * so may an `online` be, but whoever said it exists. `offline` is the broker's word. */
 static void note_life(struct module *module, const struct openbeken_topic *topic,
-                      const struct openbeken_message *message)
+                      const struct message *message)
 {
     bool online = false;
     if (message->length == 0)
@@ -657,7 +656,7 @@ static void note_life(struct module *module, const struct openbeken_topic *topic
 }
 
 static void take(struct openbeken_source *source, struct module *module,
-                 const struct openbeken_topic *topic, const struct openbeken_message *message)
+                 const struct openbeken_topic *topic, const struct message *message)
 {
     note_life(module, topic, message);
     switch (topic->kind) {
@@ -693,7 +692,7 @@ static void take(struct openbeken_source *source, struct module *module,
 
 /* A retained announcement may be older than the last change of flag 40, so it only decides where
  * nothing else has. */
-static bool take_discovery(struct openbeken_source *source, const struct openbeken_message *message)
+static bool take_discovery(struct openbeken_source *source, const struct message *message)
 {
     struct openbeken_discovery discovery;
     if (!openbeken_discovery_of_total(message->topic) ||
@@ -710,8 +709,7 @@ static bool take_discovery(struct openbeken_source *source, const struct openbek
     return true;
 }
 
-bool openbeken_source_message(struct openbeken_source *source,
-                              const struct openbeken_message *message)
+bool openbeken_source_message(struct openbeken_source *source, const struct message *message)
 {
     struct openbeken_topic candidates[OPENBEKEN_CANDIDATES];
     size_t count = openbeken_topic_read(message->topic, candidates);

@@ -28,6 +28,7 @@
 #define DRIVERS_OPENBEKEN_SOURCE_H
 
 #include "drivers/driver.h"
+#include "drivers/messages/message.h"
 #include "drivers/openbeken/discovery.h"
 
 #define OPENBEKEN_STALE_MS 122000  /**< twice the 61 s within which a module repeats each value */
@@ -48,15 +49,6 @@ struct openbeken_source_options {
     /** QoS 0, not retained. Called from message and tick functions only. */
     void (*publish)(void *context, const char *topic, const char *payload);
     void *publish_context;
-};
-
-struct openbeken_message {
-    const char *topic;
-    const char *payload; /**< not NUL-terminated */
-    size_t length;
-    bool retained;
-    int64_t wall_ms;
-    int64_t boot_ms; /**< never less than in the call before */
 };
 
 struct openbeken_source;
@@ -80,8 +72,7 @@ void openbeken_source_add(struct openbeken_source *source, const struct openbeke
 void openbeken_source_connection(struct openbeken_source *source, bool connected, int64_t boot_ms);
 
 /** True if the message was about one of the modules. */
-bool openbeken_source_message(struct openbeken_source *source,
-                              const struct openbeken_message *message);
+bool openbeken_source_message(struct openbeken_source *source, const struct message *message);
 
 void openbeken_source_tick(struct openbeken_source *source, int64_t boot_ms);
 

@@ -77,7 +77,7 @@ def test_print_defaults(folder):
     assert result.returncode == 0 and result.stderr == ""
     (folder / "bridge.yaml").write_text(result.stdout)
     again = check(folder)
-    assert again.stdout == "bridge.yaml is fine: 4 devices, 4 channels.\n", again.stderr
+    assert again.stdout == "bridge.yaml is fine: 5 devices, 5 channels.\n", again.stderr
     # with every comment that is a key taken as one
     uncommented = re.sub(r"^( *)#(\w+: )", r"\1\2", result.stdout, flags=re.M)
     (folder / "bridge.yaml").write_text(uncommented)

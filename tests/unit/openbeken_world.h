@@ -141,7 +141,7 @@ HELPER void world_free(struct world *world)
 HELPER bool say_bytes(struct world *world, const char *topic, const char *payload, size_t length,
                       bool retained)
 {
-    const struct openbeken_message message = {
+    const struct message message = {
         .topic = topic,
         .payload = payload,
         .length = length,
