@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/meter/energy.h"
 
+#include "bridge/meter/budget.h"
 #include "bridge/meter/direction.h"
 #include "drivers/base/memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +14,8 @@ static const int64_t openbeken_size = INT64_C(1) << 53; /* what a double holds e
 static const double bl0942_maximum_rate = 20.0;
 static const double bl0942_slack_counts = 3.0;      /* jitter of a reading's stamp */
 static const double openbeken_slack_seconds = 10.0; /* a message may be late */
+static const double headroom = 1.2;                 /* over the configured or the measured load */
+static const double load_believed = 2.0;            /* times the configured load, at most */
 static const double openbeken_slack_mwh = 2000.0;   /* steps of 0.2 Wh, or 1 Wh with flag 40 */
 static const int64_t openbeken_rollback_mwh = 10000;
 static const int64_t openbeken_reset_gap_ms = 3600000;
@@ -23,6 +27,7 @@ static const int64_t believable_wall_ms = INT64_C(1704067200000); /* 2024-01-01 
 static const int64_t clock_settles_ms = INT64_C(600000);
 static const int64_t unknown_gap_ms = INT64_C(5) * 86400 * 1000;
 static const int64_t missing_readings_ms = INT64_C(60000);
+static const int64_t over_budget_ms = INT64_C(600000); /* without, before it is reported again */
 static const unsigned agreeing_needed = 3;
 static const unsigned disputes_told = 3;
 
@@ -31,6 +36,7 @@ struct point {
     int64_t counter;
     int64_t wall_ms;
     int64_t boot_ms;
+    double rate;    /**< counts per second that the measured power makes; 0 if unknown */
     bool restarted; /**< the driver reported a restart somewhere between the baseline and here */
     bool reverse;
 };
@@ -47,6 +53,18 @@ struct energy_counter {
     struct point pending;
     bool restart_said; /**< the driver said it, and no sample came since */
     unsigned disputes; /**< readings that agreed with nothing since the last credit */
+
+    int64_t run_counts;     /**< counted within the agreeing readings, up to pending */
+    int64_t run_boot_ms;    /**< when the first of them was read */
+    struct direction run;   /**< direction of these counts */
+    bool run_from_baseline; /**< the baseline is one of them */
+
+    struct budget budget;
+    bool over_budget; /**< possible steps exceeded the budget together, and that was reported */
+    int64_t over_budget_boot_ms; /**< when they last did */
+    bool load_known;
+    double load; /**< counts per second, of the latest sample, and of the one before */
+    double load_before;
 
     bool power_known;
     double power;
@@ -138,6 +156,8 @@ struct energy_counter *energy_counter_create(enum reading_kind kind, double coun
     counter->whole = kind != READING_BL0942;
     (void)snprintf(counter->boot_id, sizeof counter->boot_id, "%s", boot_id);
     energy_counter_set_rate(counter, counts_per_second);
+    budget_start(&counter->budget,
+                 kind == READING_BL0942 ? bl0942_slack_counts : openbeken_slack_mwh);
     if (state != NULL)
         adopt_state(counter, state);
     return counter;
@@ -166,9 +186,61 @@ struct energy_state *energy_counter_state(struct energy_counter *counter)
 
 /* ---- What is possible ---------------------------------------------------------------------- */
 
+/** What the measured load makes: the greater one at both ends, and as much as can be believed. */
+static double measured_rate(const struct energy_counter *counter)
+{
+    double load = fmax(counter->load, counter->load_before);
+    return headroom * fmin(load, load_believed * counter->counts_per_second);
+}
+
+/**
+ * The maximum rate within an interval. A load that is measured at both ends needs no headroom over
+ * the configured one, and may exceed it.
+ */
+static double rate_within(const struct energy_counter *counter, int64_t ms)
+{
+    double rate = headroom * counter->counts_per_second;
+    if (counter->load_known) {
+        bool measured = ms <= missing_readings_ms;
+        double least = measured ? counter->counts_per_second : rate;
+        rate = fmax(least, measured_rate(counter));
+    }
+    bool limited = counter->kind == READING_BL0942 && !(rate <= bl0942_maximum_rate);
+    return limited ? bl0942_maximum_rate : rate;
+}
+
+/** What jitter and late messages can add to a step, once. */
+static double slack_of(const struct energy_counter *counter)
+{
+    if (counter->kind == READING_BL0942)
+        return bl0942_slack_counts;
+    double rate = counter->load_known ? measured_rate(counter) : counter->counts_per_second;
+    return openbeken_slack_seconds * rate + openbeken_slack_mwh;
+}
+
+static struct budget_terms terms_of(const struct energy_counter *counter, int64_t ms,
+                                    int64_t boot_ms)
+{
+    return (struct budget_terms){
+        .rate = rate_within(counter, ms),
+        .slack = slack_of(counter),
+        .repeats = counter->kind == READING_OPENBEKEN,
+        .boot_ms = boot_ms,
+        .interval_ms = ms,
+    };
+}
+
+/** The most that can have been counted since the baseline. */
 static double maximum_step(const struct energy_counter *counter, int64_t ms)
 {
-    double rate = counter->counts_per_second;
+    struct budget_terms terms = terms_of(counter, ms, 0);
+    return budget_limit(&counter->budget, &terms);
+}
+
+/** The most by which two readings in a row may differ and still agree. */
+static double maximum_agreeing(const struct energy_counter *counter, int64_t ms)
+{
+    double rate = rate_within(counter, ms);
     double slack = counter->kind == READING_BL0942
                        ? bl0942_slack_counts
                        : openbeken_slack_seconds * rate + openbeken_slack_mwh;
@@ -195,9 +267,8 @@ static int64_t forward_step(enum reading_kind kind, int64_t from, int64_t to)
 }
 
 static bool forward_possible(const struct energy_counter *counter, int64_t from, int64_t to,
-                             const struct gap *gap)
+                             const struct gap *gap, double limit)
 {
-    double limit = maximum_step(counter, gap->ms);
     int64_t step = forward_step(counter->kind, from, to);
     if (step < 0 || (double)step > limit)
         return false;
@@ -269,7 +340,8 @@ static enum move judge(const struct energy_counter *counter, const struct point 
         return MOVE_RESTART;
     if (point->restarted && !gap.settled)
         return MOVE_UNDECIDED;
-    if (forward_possible(counter, baseline->counter, point->counter, &gap))
+    double limit = maximum_step(counter, gap.ms);
+    if (forward_possible(counter, baseline->counter, point->counter, &gap, limit))
         return MOVE_FORWARD;
     if (counter->kind == READING_OPENBEKEN)
         return judge_openbeken(counter, point->counter, &gap);
@@ -286,18 +358,63 @@ static bool follows_baseline(const struct energy_counter *counter, const struct 
 static bool follows_pending(const struct energy_counter *counter, const struct point *now)
 {
     struct gap gap = {.ms = now->boot_ms - counter->pending.boot_ms, .settled = true};
-    return forward_possible(counter, counter->pending.counter, now->counter, &gap);
+    double limit = maximum_agreeing(counter, gap.ms);
+    return forward_possible(counter, counter->pending.counter, now->counter, &gap, limit);
 }
 
 /* ---- What is done about it ----------------------------------------------------------------- */
 
+/**
+ * The step from the first of several agreeing readings. Nothing confirms that one, and if it was
+ * misread low the step is too large. So of a BL0942, whose frames may arrive damaged, no more is
+ * believed than the power at both ends makes.
+ */
+static int64_t first_step(const struct energy_counter *counter, const struct point *now,
+                          int64_t counts)
+{
+    if (counter->kind != READING_BL0942)
+        return counts;
+    double rate = fmin(counter->pending.rate, now->rate);
+    double believed = rate * (double)(now->boot_ms - counter->pending.boot_ms) / 1000.0;
+    return believed >= (double)counts ? counts : (int64_t)fmax(0, believed);
+}
+
+/** Adds the step from pending to `now`, which agrees with it, to what the run has counted. */
+static void extend_run(struct energy_counter *counter, const struct point *now)
+{
+    int64_t counts = forward_step(counter->kind, counter->pending.counter, now->counter);
+    bool first = counter->agreeing == 1 && !counter->run_from_baseline;
+    counts = first ? first_step(counter, now, counts) : counts;
+    counter->run_counts = add_saturating(counter->run_counts, counts);
+    direction_join(&counter->run, &counter->after_pending);
+}
+
+static void begin_run(struct energy_counter *counter, int64_t boot_ms, bool from_baseline)
+{
+    counter->run_counts = 0;
+    counter->run_boot_ms = boot_ms;
+    counter->run = (struct direction){0};
+    counter->run_from_baseline = from_baseline;
+}
+
 static void replace_pending(struct energy_counter *counter, const struct point *now,
                             unsigned agreeing)
 {
+    if (agreeing == 1)
+        begin_run(counter, now->boot_ms, false);
+    else
+        extend_run(counter, now);
     counter->pending = *now;
     counter->agreeing = agreeing;
     direction_join(&counter->before_pending, &counter->after_pending);
     counter->after_pending = (struct direction){0};
+}
+
+/** What was read before the pending reading does not speak for it. */
+static void forget_agreement(struct energy_counter *counter)
+{
+    counter->agreeing = 1;
+    begin_run(counter, counter->pending.boot_ms, false);
 }
 
 /** The pending reading becomes the baseline, and the one that confirmed it pending. */
@@ -313,14 +430,15 @@ static void advance_baseline(struct energy_counter *counter, const struct point 
     counter->baseline_in_this_boot = true;
     counter->disputes = 0;
     counter->before_pending = (struct direction){0};
+    begin_run(counter, counter->pending.boot_ms, true);
     replace_pending(counter, now, counter->agreeing + 1);
     counter->pending.restarted = now_restarted;
 }
 
-static void add_counts(struct energy_counter *counter, int64_t counts,
-                       struct energy_outcome *outcome)
+static void add_counts(struct energy_counter *counter, const struct direction *direction,
+                       int64_t counts, struct energy_outcome *outcome)
 {
-    direction_split(&counter->before_pending, counter->pending.reverse, counts, &outcome->imported,
+    direction_split(direction, counter->pending.reverse, counts, &outcome->imported,
                     &outcome->exported);
     counter->state.imported = add_saturating(counter->state.imported, outcome->imported);
     counter->state.exported = add_saturating(counter->state.exported, outcome->exported);
@@ -357,39 +475,100 @@ static enum energy_reason reason_of(const struct energy_counter *counter, enum m
     return ENERGY_REASON_NONE;
 }
 
+/**
+ * The agreeing readings do not follow the baseline: it moves to the first of them, and what was
+ * counted within them is credited, as far as the budget goes.
+ */
+static int64_t credit_run(struct energy_counter *counter, const struct point *now)
+{
+    struct budget_terms terms =
+        terms_of(counter, counter->pending.boot_ms - counter->run_boot_ms, now->boot_ms);
+    double limit = budget_limit(&counter->budget, &terms);
+    int64_t counts = (double)counter->run_counts <= limit ? counter->run_counts : (int64_t)limit;
+    budget_spend(&counter->budget, &terms, (double)counts);
+    return counts;
+}
+
+/** What a move that ends at the pending reading credits; spends it from the budget. */
+static int64_t credit(struct energy_counter *counter, enum move move, const struct point *now,
+                      int64_t gap_ms)
+{
+    int64_t counts = 0;
+    switch (move) {
+    case MOVE_FORWARD:
+        counts = forward_step(counter->kind, counter->state.counter, counter->pending.counter);
+        break;
+    case MOVE_RESTART:
+        counts = counter->pending.counter;
+        break;
+    case MOVE_ROLLBACK:
+    case MOVE_RESCALED:
+    case MOVE_IMPOSSIBLE:
+    case MOVE_UNDECIDED:
+        if (!counter->run_from_baseline)
+            return credit_run(counter, now);
+        break; /* every step was possible, but not all of them in that time */
+    }
+    struct budget_terms terms = terms_of(counter, gap_ms, now->boot_ms);
+    budget_spend(&counter->budget, &terms, (double)counts);
+    return counts;
+}
+
+/** True once for an episode of steps that are possible but together exceed the budget. */
+static bool over_budget_begins(struct energy_counter *counter, int64_t boot_ms)
+{
+    bool goes_on = counter->over_budget && boot_ms - counter->over_budget_boot_ms <= over_budget_ms;
+    counter->over_budget = true;
+    counter->over_budget_boot_ms = boot_ms;
+    return !goes_on;
+}
+
+static enum energy_verdict verdict_of(struct energy_counter *counter, enum move move, bool wrapped,
+                                      int64_t boot_ms)
+{
+    switch (move) {
+    case MOVE_FORWARD:
+        return wrapped ? ENERGY_WRAPPED : ENERGY_NOTHING;
+    case MOVE_RESTART: /* from 0 to 0 and on: nothing is lost, and nobody needs to know */
+        return counter->state.counter == 0 ? ENERGY_NOTHING : ENERGY_RESTARTED;
+    case MOVE_ROLLBACK:
+        return ENERGY_RESTARTED;
+    case MOVE_RESCALED:
+    case MOVE_IMPOSSIBLE:
+    case MOVE_UNDECIDED:
+        break;
+    }
+    bool silent = counter->run_from_baseline && !over_budget_begins(counter, boot_ms);
+    return silent ? ENERGY_NOTHING : ENERGY_REJECTED;
+}
+
 /** Settles the step to the pending reading, which `now` has confirmed. */
 static void settle(struct energy_counter *counter, enum move move, const struct point *now,
                    bool now_restarted, struct energy_outcome *outcome)
 {
-    int64_t counts = 0;
     outcome->old_counter = counter->state.counter;
     outcome->new_counter = counter->pending.counter;
     outcome->reason = reason_of(counter, move);
-    switch (move) {
-    case MOVE_FORWARD:
-        counts = forward_step(counter->kind, outcome->old_counter, outcome->new_counter);
-        if (counter->kind == READING_BL0942 && outcome->new_counter < outcome->old_counter)
-            outcome->verdict = ENERGY_WRAPPED;
-        break;
-    case MOVE_RESTART:
-        counts = outcome->new_counter;
-        outcome->verdict = ENERGY_RESTARTED;
-        break;
-    case MOVE_ROLLBACK:
-        outcome->verdict = ENERGY_RESTARTED;
-        break;
-    case MOVE_RESCALED:
-    case MOVE_IMPOSSIBLE:
-    case MOVE_UNDECIDED:
-        outcome->verdict = ENERGY_REJECTED;
-        break;
-    }
-    describe_gap(counter, now, counts, outcome);
-    add_counts(counter, counts, outcome);
+    bool wrapped = counter->kind == READING_BL0942 && outcome->new_counter < outcome->old_counter;
+    bool run_only = move != MOVE_FORWARD && move != MOVE_RESTART;
+    struct gap gap = gap_to(counter, &counter->pending, now);
+    int64_t counts = credit(counter, move, now, gap.ms);
+    outcome->verdict = verdict_of(counter, move, wrapped, now->boot_ms);
+    describe_gap(counter, now, run_only ? 0 : counts, outcome);
+    add_counts(counter, run_only ? &counter->run : &counter->before_pending, counts, outcome);
     advance_baseline(counter, now, now_restarted);
     /* Or what the format costs would be counted again with the next step up. */
     if (move == MOVE_FORWARD && counter->kind == READING_OPENBEKEN && counts == 0)
         counter->state.counter = outcome->old_counter;
+}
+
+/** A channel that was never seen: the first of three agreeing readings becomes its baseline. */
+static void settle_first(struct energy_counter *counter, const struct point *now,
+                         bool now_restarted, struct energy_outcome *outcome)
+{
+    outcome->old_counter = outcome->new_counter = counter->pending.counter;
+    add_counts(counter, &counter->run, credit_run(counter, now), outcome);
+    advance_baseline(counter, now, now_restarted);
 }
 
 /** The baseline and `now` agree and jump over what was pending between them. */
@@ -410,7 +589,7 @@ static void accept_agreeing(struct energy_counter *counter, const struct point *
     bool three = counter->agreeing + 1 >= agreeing_needed;
     if (!counter->state.known) {
         if (three)
-            advance_baseline(counter, now, now_restarted);
+            settle_first(counter, now, now_restarted, outcome);
         else
             replace_pending(counter, now, counter->agreeing + 1);
         return;
@@ -458,7 +637,7 @@ static void credit_unconfirmed(struct energy_counter *counter, const struct poin
     bool misread = counter->kind == READING_BL0942 && follows_baseline(counter, now);
     if (counter->whole && !misread && follows_baseline(counter, &counter->pending)) {
         settle(counter, MOVE_FORWARD, now, false, outcome);
-        counter->agreeing = 1;
+        forget_agreement(counter);
     } else {
         accept_disagreeing(counter, now, outcome);
     }
@@ -471,6 +650,7 @@ static void accept_counter(struct energy_counter *counter, const struct energy_s
         .counter = sample->counter,
         .wall_ms = sample->wall_ms,
         .boot_ms = sample->boot_ms,
+        .rate = sample->power_known ? fabs(sample->power) : 0,
         .restarted = sample->restarted || (counter->agreeing > 0 && counter->pending.restarted),
         .reverse = sample->reverse,
     };
@@ -481,7 +661,7 @@ static void accept_counter(struct energy_counter *counter, const struct energy_s
     else
         credit_unconfirmed(counter, &now, outcome);
     if (sample->restarted) /* what was read before a restart cannot agree with what comes after */
-        counter->agreeing = 1;
+        forget_agreement(counter);
 }
 
 static void follow_power(struct energy_counter *counter, const struct energy_sample *sample)
@@ -499,6 +679,15 @@ static void follow_power(struct energy_counter *counter, const struct energy_sam
     counter->power_boot_ms = sample->boot_ms;
 }
 
+static void follow_load(struct energy_counter *counter, const struct energy_sample *sample)
+{
+    if (!sample->load_known || !(sample->load >= 0))
+        return;
+    counter->load_before = counter->load_known ? counter->load : sample->load;
+    counter->load = sample->load;
+    counter->load_known = true;
+}
+
 /** A flag is in force until the baseline moves there, unless the counter shows that it went on. */
 static bool restart_known(const struct energy_counter *counter)
 {
@@ -513,6 +702,7 @@ void energy_counter_accept(struct energy_counter *counter, const struct energy_s
 {
     *outcome = (struct energy_outcome){.verdict = ENERGY_NOTHING};
     follow_power(counter, sample);
+    follow_load(counter, sample);
     if (!sample->counter_known || !counter_possible(counter->kind, sample->counter))
         return;
     bool known_before = restart_known(counter);

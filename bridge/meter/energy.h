@@ -7,7 +7,8 @@
  * last credited reading, which survives restarts, and one pending reading, which does not.
  *
  * A step from counter a to b within t seconds is possible if the counter can have run forward from
- * a to b: (b - a) mod 2^24 <= rate * t + slack, rate being what the maximum load makes.
+ * a to b: (b - a) mod 2^24 is within the budget (budget.h), which fills at the rate that the maximum
+ * load makes. A measured load above the configured one raises that rate, up to twice.
  *
  *  - Two readings must agree. The step to the pending reading is credited when the next reading is
  *    possible after it. A single misread counter therefore never moves a total, however small the
@@ -15,9 +16,13 @@
  *  - A pending reading that is not possible between its neighbours is dropped and reported.
  *  - Three readings that agree with each other but not with the baseline: the counter restarted, if
  *    what it shows can have been counted since the baseline. That much is credited; what it counted
- *    between the baseline and the restart is lost. If it cannot, nothing is credited. Either way
- *    the baseline moves there.
- *  - A channel that was never seen starts counting at the second of three readings that agree.
+ *    between the baseline and the restart is lost. If it cannot, the baseline moves to the first of
+ *    these readings, and what was counted from there on is credited.
+ *  - A channel that was never seen starts counting at the first of three readings that agree.
+ *  - Nothing confirms the first of such readings: misread low, it would make the step from it too
+ *    large. So of a BL0942 no more of that one step is credited than the measured power makes.
+ *  - Readings that agree, but together exceed the budget, are credited nothing while they do. That is
+ *    reported once, and again after ten minutes without.
  *  - The driver may know that the counter restarted (it flags a reading, or says so before one). Nobody
  *    says that twice, so it must outlive a kill: until the baseline moves, the state to be stored has
  *    0 as its counter, with the baseline's stamps. For the chip began at 0 later than that baseline,
@@ -61,7 +66,7 @@
  *   down to what can be counted since the baseline, not  all it shows    moves
  *     longer than an hour ago: it was reset
  *   down otherwise: it was set, or reset long ago        nothing         moves
- *   up by more than the maximum load: it was set, or    nothing         moves
+ *   up by more than the budget: it was set, or          nothing         moves
  *     its BL0942 restarted, which the module takes for
  *     a wrap of the chip's 24 bit (up to 3269 kWh)
  *   by a factor of 1000 either way: it counts in the     nothing         moves
@@ -122,8 +127,10 @@ struct energy_sample {
     int64_t counter;
     bool restarted;   /**< the driver knows that the counter restarted since the sample before */
     bool power_known; /**< false also if it cannot be believed */
-    double power;     /**< positive: consumed; any unit, always the same */
-    bool reverse;     /**< the last energy pulse was exported */
+    double power;     /**< counts per second that the active power makes; positive: consumed */
+    bool load_known;
+    double load;  /**< the same of the greater of active and apparent power, >= 0 */
+    bool reverse; /**< the last energy pulse was exported */
 };
 
 enum energy_verdict {
@@ -164,8 +171,8 @@ struct energy_outcome {
 struct energy_counter;
 
 /**
- * counts_per_second: the most the installation can make the counter run, > 0; a BL0942 does not do
- * more than 20 (sheet: 24 bit signed WATT / 419430.4). boot_id: this boot's; "" if unknown.
+ * counts_per_second: how fast the configured maximum load makes the counter run, > 0; a fifth more is
+ * allowed. A BL0942 does not do more than 20 (sheet: 24 bit signed WATT / 419430.4). boot_id: this boot's; "" if unknown.
  * state NULL: never seen. What a state cannot be (counter outside 24 bit, negative counts) is
  * treated as unknown and 0. All arguments are copied.
  */

@@ -28,7 +28,7 @@ struct meter {
 
 static double maximum_rate(const struct meter_options *options)
 {
-    double maximum_power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
+    double maximum_power_w = options->max_current_a * options->mains_voltage_v;
     return calibration_counts_per_second(&options->calibration, options->kind, maximum_power_w);
 }
 
@@ -109,9 +109,9 @@ static void say_counter(struct meter_event *event, enum energy_verdict verdict)
     else if (verdict == ENERGY_REJECTED)
         say(event,
             "The energy counter went from %" PRId64 " to %" PRId64 ", more than the maximum "
-            "load could do; nothing was added. Check mains.max_current, and whether the meter "
-            "was exchanged.",
-            old, new);
+            "load could do. %" PRId64 " counts were added, for what came since. Check "
+            "mains.max_current, and whether the meter was exchanged.",
+            old, new, added);
     else if (verdict == ENERGY_GLITCH)
         say(event,
             "A reading with energy counter %" PRId64 " disagreed with those around it (%" PRId64
@@ -271,6 +271,20 @@ static bool take_values(struct meter *meter, const struct reading *reading, stru
     return true;
 }
 
+/** Power and load as the rates at which they make the counter run. */
+static void follow_sample_power(const struct meter *meter, const struct reading *reading,
+                                bool believable, struct energy_sample *sample)
+{
+    const struct meter_options *options = &meter->options;
+    double counts_per_mw =
+        calibration_counts_per_second(&options->calibration, options->kind, 1e-3);
+    double power_mw, load_mw;
+    sample->power_known = values_power_mw(options, reading, &power_mw) && believable;
+    sample->power = power_mw * counts_per_mw;
+    sample->load_known = values_load_mw(options, reading, &load_mw) && believable;
+    sample->load = load_mw * counts_per_mw;
+}
+
 static void count_energy(struct meter *meter, const struct reading *reading, bool believable,
                          struct meter_result *result)
 {
@@ -283,7 +297,7 @@ static void count_energy(struct meter *meter, const struct reading *reading, boo
         .restarted = (reading->flags & READING_CHIP_RESET) != 0,
         .reverse = ((reading->flags & READING_REVERSE) != 0) != inverted,
     };
-    sample.power_known = values_power_mw(&meter->options, reading, &sample.power) && believable;
+    follow_sample_power(meter, reading, believable, &sample);
     if (meter->options.kind == READING_OPENBEKEN)
         sample.reverse = values_power_hidden(reading) != inverted;
     struct energy_outcome outcome;

@@ -154,6 +154,15 @@ bool values_power_mw(const struct meter_options *options, const struct reading *
     return measured.power_w.known;
 }
 
+bool values_load_mw(const struct meter_options *options, const struct reading *reading,
+                    double *load_mw)
+{
+    struct quantities measured = measure(options, reading);
+    double apparent = measured.voltage_v.value * measured.current_a.value;
+    *load_mw = fmax(fabs(measured.power_w.value), apparent) * 1e3;
+    return measured.voltage_v.known && measured.current_a.known && measured.power_w.known;
+}
+
 bool values_power_hidden(const struct reading *reading)
 {
     static const unsigned both = READING_POWER | READING_CURRENT;

@@ -31,6 +31,10 @@ enum values_verdict values_measure(const struct meter_options *options,
 bool values_power_mw(const struct meter_options *options, const struct reading *reading,
                      double *power_mw);
 
+/** The greater of active and apparent power in milliwatts; false unless both are measured. */
+bool values_load_mw(const struct meter_options *options, const struct reading *reading,
+                    double *load_mw);
+
 /**
  * True if an OpenBeken module shows a power of exactly 0 although a current flows: without its flag 25
  * it shows negative power as 0, while its counter runs on. No real load is exactly 0.

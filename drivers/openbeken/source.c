@@ -498,8 +498,8 @@ static void take_topic_value(struct openbeken_source *source, struct module *mod
         take_value(source, chip, topic->quantity, milli, message);
 }
 
-/* The JSON's counter is used until the topic's is received. It is cut to whole Wh where the topic may be,
- * so that changing from one to the other is no step back. */
+/* The JSON's counter is used until the topic's is received. It is cut to whole Wh where the topic is, so
+ * that changing from one to the other is no step back. */
 static void take_json_counter(struct openbeken_source *source, struct module *module,
                               const struct message *message)
 {
@@ -512,7 +512,7 @@ static void take_json_counter(struct openbeken_source *source, struct module *mo
     if (chip->counter_topic_ms != NEVER &&
         message->boot_ms - chip->counter_topic_ms <= OPENBEKEN_STALE_MS)
         return;
-    believe_counter(source, chip, module->unit == OPENBEKEN_WH ? mwh : mwh - mwh % 1000, message);
+    believe_counter(source, chip, module->unit == OPENBEKEN_KWH ? mwh - mwh % 1000 : mwh, message);
 }
 
 static bool same_energy(const struct openbeken_energy *a, const struct openbeken_energy *b)

@@ -40,10 +40,12 @@ struct history {
     struct step steps[16];
 };
 
-#define END                                                                                        \
+/* Ends a table; the measured power makes that many counts in 10 s. */
+#define END_AT(counts_in_10_s)                                                                     \
     {                                                                                              \
-        -1, 0, 0, 0                                                                                \
+        -1, counts_in_10_s, 0, 0                                                                   \
     }
+#define END END_AT(0)
 
 static struct energy_sample sample_at(int64_t second, int64_t counter)
 {
@@ -52,7 +54,7 @@ static struct energy_sample sample_at(int64_t second, int64_t counter)
                                   .counter_known = counter >= 0,
                                   .counter = counter,
                                   .power_known = true,
-                                  .power = 1000};
+                                  .power = 1};
 }
 
 static int64_t total_of(struct energy_counter *counter)
@@ -61,11 +63,21 @@ static int64_t total_of(struct energy_counter *counter)
     return state->imported + state->exported;
 }
 
+static double rate_of(const struct history *history)
+{
+    const struct step *step = history->steps;
+    while (step->second >= 0)
+        step++;
+    return (double)step->counter / 10;
+}
+
 static void play(struct energy_counter *counter, const struct history *history)
 {
+    double rate = rate_of(history);
     for (const struct step *step = history->steps; step->second >= 0; step++) {
         struct energy_sample sample = sample_at(step->second, step->counter);
         sample.restarted = step->verdict == F;
+        sample.power = rate;
         int verdict = step->verdict == F ? N : step->verdict;
         struct energy_outcome outcome;
         energy_counter_accept(counter, &sample, &outcome);
@@ -80,14 +92,26 @@ static void play(struct energy_counter *counter, const struct history *history)
 /* ---- A machine that stays up --------------------------------------------------------------- */
 
 static const struct history fresh[] = {
-    {"a channel never seen begins at the second of three agreeing readings",
+    {"a channel never seen begins at the first of three agreeing readings",
      {{100, 5000, 0, N},
       {101, 5001, 0, N},
-      {102, 5002, 0, N},
-      {103, 5003, 1, N},
-      {104, 5003, 2, N},
-      {105, 5003, 2, N},
-      END}},
+      {102, 5002, 1, N},
+      {103, 5003, 2, N},
+      {104, 5003, 3, N},
+      {105, 5003, 3, N},
+      END_AT(10)}},
+    {"long intervals",
+     {{100, 5000, 0, N},
+      {160, 5600, 0, N},
+      {220, 6200, 600, N},
+      {280, 6800, 1200, N},
+      END_AT(100)}},
+    {"of the first step no more is believed than the power makes",
+     {{100, 5000, 0, N}, {101, 5010, 0, N}, {102, 5011, 2, N}, {103, 5013, 3, N}, END_AT(25)}},
+    {"a power that says more changes nothing",
+     {{100, 5000, 0, N}, {101, 5001, 0, N}, {102, 5001, 1, N}, END_AT(150)}},
+    {"across the wrap",
+     {{100, TOP - 2, 0, N}, {101, 3, 0, N}, {102, 8, 5, N}, {103, 8, 10, N}, END_AT(50)}},
     {"the first reading is a glitch upwards",
      {{100, 5001, 0, N},
       {101, 5000, 0, N},
@@ -128,7 +152,16 @@ static const struct history running[] = {
     {"nothing happens", {{1002, 100, 0, N}, {1003, 100, 0, N}, END}},
     {"counts are credited when the next reading agrees",
      {{1002, 105, 0, N}, {1003, 105, 5, N}, {1004, 110, 5, N}, {1005, 128, 10, N}, END}},
-    {"the fastest there is", {{1002, 123, 0, N}, {1003, 146, 23, N}, {1004, 169, 46, N}, END}},
+    {"the fastest there is",
+     {{1002, 123, 0, N}, {1003, 143, 23, N}, {1004, 163, 43, N}, {1005, 163, 63, N}, END}},
+    {"the slack is not given anew with each step",
+     {{1002, 123, 0, N},
+      {1003, 146, 23, N},
+      {1004, 169, 23, X},
+      {1005, 192, 46, N},
+      {1006, 215, 46, N},
+      {1007, 235, 69, N},
+      END}},
     {"one bit up: equal-sum double flips pass the checksum",
      {{1002, 101, 0, N}, {1003, 100, 0, G}, {1004, 100, 0, N}, {1005, 100, 0, N}, END}},
     {"a plausible +16", {{1002, 116, 0, N}, {1003, 100, 0, G}, {1004, 100, 0, N}, END}},
@@ -178,6 +211,12 @@ static const struct history running[] = {
      {{1002, 105, 0, N}, {1003, TOP, 0, N}, {1004, 105, 5, N}, END}},
     {"an impossible jump that stays: nothing is credited, counting goes on from there",
      {{1002, 60000, 0, N}, {1003, 60001, 0, N}, {1004, 60002, 0, X}, {1005, 60003, 1, N}, END}},
+    {"... from the first reading after the jump",
+     {{1002, 60000, 0, N},
+      {1003, 60007, 0, N},
+      {1004, 60014, 7, X},
+      {1005, 60021, 14, N},
+      END_AT(70)}},
 };
 
 static void test_fresh_channel(void **unused)
@@ -365,7 +404,7 @@ static const struct forgetful forgetful[] = {
      TOP - 2,
      {{1002, 3, 0, F}, END},
      0,
-     {{1602, 1, 0, F}, {1603, 2, 0, N}, {1604, 2, 2, R}, END}},
+     {{1602, 1, 0, F}, {1603, 2, 0, N}, {1604, 2, 2, N}, END}},
     {"flagged, but the counter went on: the flag is not believed, nor stored",
      50000,
      {{1002, 50001, 0, F}, END},
@@ -477,6 +516,24 @@ static void test_a_restart_said_before_its_reading(void **unused)
 
 /* A chip that has just started counts from 0: restart and glitch look alike, nothing may be added
  * that was not counted. */
+/* A restart of a counter that stood at 0 loses nothing, so nobody is told that it was 0 and is 0. */
+static void test_restart_from_0_is_silent(void **unused)
+{
+    (void)unused;
+    static const struct history from_0[] = {
+        {"still 0", {{1002, 0, 0, F}, {1003, 0, 0, N}, {1004, 0, 0, N}, {1005, 0, 0, N}, END}},
+        {"counting", {{1002, 1, 0, F}, {1003, 2, 0, N}, {1004, 3, 2, N}, {1005, 3, 3, N}, END}},
+        {"again and again",
+         {{1002, 0, 0, F},
+          {1003, 0, 0, F},
+          {1004, 0, 0, F},
+          {1005, 1, 0, N},
+          {1006, 2, 1, N},
+          END}},
+    };
+    play_all(from_0, sizeof from_0 / sizeof from_0[0], 0);
+}
+
 static void test_restart_of_a_young_counter(void **unused)
 {
     (void)unused;
@@ -668,7 +725,7 @@ static void test_wall_clock_steps_while_running(void **unused)
             energy_counter_accept(counter, &sample, &outcome);
             assert_int_equal(outcome.verdict, t == 7 ? ENERGY_REJECTED : ENERGY_NOTHING);
         }
-        assert_int_equal(total_of(counter), 4);
+        assert_int_equal(total_of(counter), 6);
         energy_counter_free(counter);
     }
 }
@@ -864,23 +921,23 @@ static const struct history openbeken[] = {
      {{1062, 500390, 0, N}, {1123, 500780, 390, N}, {1184, 501170, 780, N}, END}},
     {"a late message, then two at once: nothing is lost",
      {{1040, 700000, 0, N},
-      {1041, 790000, 200000, N},
-      {1047, 790390, 200000, G},
-      {1053, 790390, 290390, N},
+      {1041, 770000, 200000, N},
+      {1047, 770390, 200000, G},
+      {1053, 770390, 270390, N},
       END}},
     {"it does not wrap: a chip restart taken for a wrap, 3269 kWh, is rejected",
      {{1007, 3269500000, 0, N},
       {1013, 3269500390, 0, N},
-      {1019, 3269500780, 0, X},
-      {1025, 3269500780, 390, N},
+      {1019, 3269500780, 390, X},
+      {1025, 3269500780, 780, N},
       END}},
     {"one message of another world is a glitch",
      {{1007, 3269500000, 0, N}, {1013, 500390, 0, G}, {1019, 500780, 390, N}, END}},
-    {"a stored value a little lower after a power cut: nothing is added, counting goes on",
+    {"a stored value a little lower after a power cut: the drop adds nothing, counting resumes",
      {{1007, 495000, 0, N},
       {1013, 495200, 0, N},
-      {1019, 495400, 0, R},
-      {1025, 495600, 200, N},
+      {1019, 495400, 200, R},
+      {1025, 495600, 400, N},
       END}},
     {"lower by 10 Wh, the most that is stored late",
      {{1007, 490000, 0, N},
@@ -893,27 +950,27 @@ static const struct history openbeken[] = {
     {"cleared by the user",
      {{1007, 200, 0, N}, {1013, 400, 0, N}, {1019, 600, 400, R}, {1025, 600, 600, N}, END}},
     {"cleared more than an hour before it was received again: nobody knows what is new",
-     {{5000, 300, 0, N}, {5006, 700, 0, N}, {5012, 900, 0, X}, {5018, 900, 200, N}, END}},
+     {{5000, 300, 0, N}, {5006, 700, 0, N}, {5012, 900, 400, X}, {5018, 900, 600, N}, END}},
     {"set to something lower by the user",
      {{1007, 460000, 0, N},
       {1013, 460200, 0, N},
-      {1019, 460400, 0, X},
-      {1025, 460400, 200, N},
+      {1019, 460400, 200, X},
+      {1025, 460400, 400, N},
       END}},
     {"set to something higher by the user",
      {{1007, 12346846, 0, N},
       {1013, 12349379, 0, N},
-      {1019, 12351912, 0, X},
-      {1025, 12351912, 2533, N},
+      {1019, 12351912, 2533, X},
+      {1025, 12351912, 5066, N},
       END}},
     {"kWh taken for Wh, and back: neither step adds anything",
      {{1007, 502, 0, N},
       {1013, 503, 0, N},
-      {1019, 504, 0, X},
-      {1025, 510000, 1, N},
-      {1031, 511000, 1, N},
-      {1037, 512000, 1, X},
-      {1043, 512000, 1001, N},
+      {1019, 504, 1, X},
+      {1025, 510000, 2, N},
+      {1031, 511000, 2, N},
+      {1037, 512000, 1002, X},
+      {1043, 512000, 2002, N},
       END}},
     {"the last bit of a float goes down and up again: nothing is counted twice",
      {{1007, 499999, 0, N},
@@ -936,11 +993,114 @@ static void test_openbeken(void **unused)
     for (size_t i = 0; i < sizeof openbeken / sizeof openbeken[0]; i++) {
         struct energy_state state = baseline(500000);
         struct energy_counter *counter =
-            energy_counter_create(READING_OPENBEKEN, 6133.0, "boot", &state);
+            energy_counter_create(READING_OPENBEKEN, 5111.0, "boot", &state);
         struct energy_sample sample = sample_at(1001, 500000);
         struct energy_outcome outcome;
         energy_counter_accept(counter, &sample, &outcome);
         play(counter, &openbeken[i]);
+        energy_counter_free(counter);
+    }
+}
+
+/* Leaps of any size at any pace, while the measured load is known: in any time no more is credited
+ * than the maximum load makes in it. 5111 mWh per second are 80 A at 230 V. */
+static void test_leaps_are_bounded_over_time(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int64_t leap_mwh, interval_ms;
+        double load; /* mWh per second */
+        int count;
+    } table[] = {
+        {16000, 1000, 0, 44},   {6000, 1000, 0, 44},   {7000, 1000, 0, 300},
+        {8000, 1000, 100, 300}, {1500, 250, 0, 400},   {3000, 250, 0, 400},
+        {40000, 6000, 0, 50},   {100000, 6000, 0, 50}, {400000, 61000, 0, 20},
+        {8000, 1000, 5111, 99}, {2000, 100, 0, 1000},  {70000, 10000, 0, 60},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct energy_state state = baseline(500000);
+        struct energy_counter *counter =
+            energy_counter_create(READING_OPENBEKEN, 5111.0, "boot", &state);
+        unsigned told = 0;
+        double rate = fmax(5111, 1.2 * table[i].load);
+        for (int n = 1; n <= table[i].count; n++) {
+            int64_t ms = n * table[i].interval_ms;
+            struct energy_sample sample = sample_at(1000, 500000 + n * table[i].leap_mwh);
+            sample.boot_ms += ms;
+            sample.wall_ms += ms;
+            sample.power = sample.load = table[i].load;
+            sample.load_known = true;
+            struct energy_outcome outcome;
+            energy_counter_accept(counter, &sample, &outcome);
+            told += outcome.verdict != ENERGY_NOTHING;
+            if (table[i].interval_ms > 60000) /* the load between them is not measured */
+                rate = 1.2 * 5111;
+            double most = rate * (double)ms / 1000 + 2000 + 12 * table[i].load;
+            if ((double)total_of(counter) > most)
+                fail_msg("row %zu: %lld mWh in %lld ms", i, (long long)total_of(counter),
+                         (long long)ms);
+        }
+        double limit = rate * (double)table[i].interval_ms / 1000;
+        if (told > 4)
+            fail_msg("row %zu: told %u times", i, told);
+        if ((double)table[i].leap_mwh > limit + 2000 + 12 * table[i].load)
+            assert_true(told > 0);
+        energy_counter_free(counter);
+    }
+}
+
+/* A load above the configured one that is measured is counted, up to twice. */
+static void test_a_measured_load_may_exceed_the_configured(void **unused)
+{
+    (void)unused;
+    static const struct {
+        double load; /* counts per second at 5 configured */
+        bool counted;
+    } table[] = {{4, true}, {6, true}, {7.5, true}, {10, true}, {15, false}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct energy_state state = baseline(100);
+        struct energy_counter *counter = energy_counter_create(READING_BL0942, 5.0, "boot", &state);
+        struct energy_outcome outcome;
+        for (int64_t t = 1; t <= 60; t++) {
+            struct energy_sample sample =
+                sample_at(1000 + t, 100 + (int64_t)((double)t * table[i].load));
+            sample.power = sample.load = table[i].load;
+            sample.load_known = true;
+            energy_counter_accept(counter, &sample, &outcome);
+        }
+        bool all = total_of(counter) == (int64_t)(59 * table[i].load);
+        if (all != table[i].counted)
+            fail_msg("%g counts per second: %lld", table[i].load, (long long)total_of(counter));
+        energy_counter_free(counter);
+    }
+}
+
+/* After a gap a source may first repeat old counters: what it counted in the gap is still possible. */
+static void test_an_old_counter_after_a_gap(void **unused)
+{
+    (void)unused;
+    for (int repeats = 0; repeats <= 5; repeats++) {
+        struct energy_state state = baseline(500000);
+        struct energy_counter *counter =
+            energy_counter_create(READING_OPENBEKEN, 5111.0, "boot", &state);
+        struct energy_outcome outcome;
+        int64_t t = 1000, value = 500000;
+        for (int n = 0; n < 5; n++) {
+            struct energy_sample sample = sample_at(t += 6, value);
+            energy_counter_accept(counter, &sample, &outcome);
+        }
+        t += 3600;
+        for (int n = 0; n < repeats; n++) {
+            struct energy_sample sample = sample_at(t += 2, value);
+            energy_counter_accept(counter, &sample, &outcome);
+        }
+        value += 10000000; /* 10 kWh within the hour */
+        for (int n = 0; n < 4; n++) {
+            struct energy_sample sample = sample_at(t += 2, value);
+            energy_counter_accept(counter, &sample, &outcome);
+        }
+        if (total_of(counter) != 10000000)
+            fail_msg("%d repeats: %lld mWh", repeats, (long long)total_of(counter));
         energy_counter_free(counter);
     }
 }
@@ -966,7 +1126,7 @@ static void test_openbeken_reasons(void **unused)
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct energy_state state = baseline(500000);
         struct energy_counter *counter =
-            energy_counter_create(READING_OPENBEKEN, 6133.0, "boot", &state);
+            energy_counter_create(READING_OPENBEKEN, 5111.0, "boot", &state);
         struct energy_outcome outcome = {.verdict = ENERGY_NOTHING};
         for (int64_t n = 0; n < 3 && outcome.verdict == ENERGY_NOTHING; n++) {
             struct energy_sample sample = sample_at(1000 + table[i].gap_s + 6 * n, table[i].shown);
@@ -1131,6 +1291,7 @@ int main(void)
         cmocka_unit_test(test_a_kill_changes_no_credit),
         cmocka_unit_test(test_what_is_to_be_stored_soon_is_told_once),
         cmocka_unit_test(test_a_restart_said_before_its_reading),
+        cmocka_unit_test(test_restart_from_0_is_silent),
         cmocka_unit_test(test_restart_of_a_young_counter),
         cmocka_unit_test(test_service_and_machine_restarts),
         cmocka_unit_test(test_clock_set_while_waiting),
@@ -1145,6 +1306,9 @@ int main(void)
         cmocka_unit_test(test_load_above_the_configured_greatest),
         cmocka_unit_test(test_chip_limits_the_rate),
         cmocka_unit_test(test_openbeken),
+        cmocka_unit_test(test_leaps_are_bounded_over_time),
+        cmocka_unit_test(test_a_measured_load_may_exceed_the_configured),
+        cmocka_unit_test(test_an_old_counter_after_a_gap),
         cmocka_unit_test(test_openbeken_reasons),
         cmocka_unit_test(test_split_of_a_step),
         cmocka_unit_test(test_time_running_backwards_weighs_nothing),

@@ -721,7 +721,7 @@ static void test_counter_events(void **unused)
          100,
          90001,
          0,
-         "nothing was added"},
+         "0 counts were added"},
         {"downtime",
          100,
          {600, 600, 600, 600, 600},

@@ -73,7 +73,8 @@ struct line {
     bool ever_committed;
     int64_t published_mwh[2]; /* maximum so far, as the three decimals of a kWh */
     int64_t base_truth;       /* the chip's true count when the channel was first seen */
-    bool seen;
+    bool seen, received_any;
+    int64_t first_truth;    /* the true count at the first reading of all */
     struct told last;       /* the last reading handed over */
     int64_t truth_credited; /* up to where its total contains what the chip counted */
     int64_t truth_reset;    /* true count at the last chip reset */
@@ -159,8 +160,15 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
     assert_true(total >= before);
     struct told told = told_by(line, reading);
     const struct energy_state *state = meter_state(line->meter);
-    if (state->known && !line->seen)
-        line->base_truth = line->last.by_counter; /* the reading before is the base */
+    if (!line->received_any)
+        line->first_truth = told.truth;
+    line->received_any = true;
+    if (state->known && !line->seen) { /* the reading before is the base, less what it credited */
+        line->base_truth = line->last.by_counter - total;
+        if (line->base_truth < line->first_truth)
+            fail_msg("phantom energy at first contact: %" PRId64 " counts",
+                     line->first_truth - line->base_truth);
+    }
     line->seen = state->known;
     if (state->known && state->counter_boot_ms == line->last.boot_ms) /* it became the baseline */
         line->truth_credited = line->last.by_counter;
