@@ -7,6 +7,7 @@
 #include "bridge/history/query/time_text.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
+#include "drivers/base/wide.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -187,7 +188,7 @@ static void append_bar(struct text *text, int64_t value, int64_t maximum, bool u
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     if (maximum <= 0 || value <= 0)
         return;
-    int length = (int)((__int128)value * BAR_WIDTH * 8 / maximum);
+    int length = (int)wide_scale(value, BAR_WIDTH * 8, maximum);
     text_append(text, "  ");
     for (int i = 0; i < length / 8; i++)
         text_append(text, "%s", utf8 ? "█" : "#");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/simulator/converter.h"
 
+#include "drivers/base/wide.h"
 #include "drivers/simulator/dice.h"
 
 #include <math.h>
@@ -64,13 +65,13 @@ static void accumulate_energy(struct converter *converter, int64_t elapsed_us)
         return;
     bool absolute = converter->settings.absolute;
     /* 128 bits: a year at full scale is more than 2^63 raw power microseconds. */
-    __int128 energy = (__int128)converter->watt_raw * elapsed_us;
-    if (absolute && energy < 0)
-        energy = -energy;
-    energy += converter->energy;
-    bool negative = energy < 0;
-    uint64_t pulses = (uint64_t)((negative ? -energy : energy) / ENERGY_PER_COUNT);
-    converter->energy = (int64_t)(energy % ENERGY_PER_COUNT);
+    struct wide energy = wide_multiply(converter->watt_raw, elapsed_us);
+    if (absolute && wide_is_negative(energy))
+        energy = wide_negate(energy);
+    energy = wide_add(energy, wide_from(converter->energy));
+    bool negative = wide_is_negative(energy);
+    int64_t counts = wide_divide(energy, ENERGY_PER_COUNT, &converter->energy);
+    uint64_t pulses = (uint64_t)(negative ? -counts : counts);
     count_pulses(converter, pulses, absolute ? converter->watt_raw < 0 : negative);
 }
 

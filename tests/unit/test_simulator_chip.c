@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The simulated BL0942 against the datasheet's tables, the application note's worked example, and
  * plain arithmetic. */
+#include "drivers/base/wide.h"
 #include "drivers/simulator/chip.h"
 #include "drivers/simulator/dice.h"
 
@@ -420,7 +421,7 @@ static void test_energy_of_a_year_is_exact(void **unused)
     options.noise = 0.0005;
     options.counts_per_watt = 1;
     struct bench bench = power_on(&options);
-    __int128 expected = 0;
+    struct wide expected = {0};
     int64_t passed_us = 0;
     while (passed_us < 365 * 24 * HOUR) {
         double watts = (double)(int64_t)(dice_next(&seed) % 2000000) - 600000;
@@ -430,10 +431,10 @@ static void test_energy_of_a_year_is_exact(void **unused)
         (void)truth_of(&bench);
         bench.now_us += us - us / 3;
         passed_us += us;
-        expected += (__int128)fabs(watts) * us;
+        expected = wide_add(expected, wide_multiply((int64_t)fabs(watts), us));
     }
     struct chip_truth truth = truth_of(&bench);
-    uint64_t counts = (uint64_t)(expected / INT64_C(419430400000));
+    uint64_t counts = (uint64_t)wide_divide(expected, INT64_C(419430400000), NULL);
     assert_int_equal(truth.counts_imported + truth.counts_exported, counts);
     assert_int_equal(truth.counter, counts & 0xFFFFFF);
     assert_true(counts > 1 << 24); /* it wrapped */

@@ -7,6 +7,7 @@
 #include "bridge/history/store/sql.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/wide.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -73,7 +74,7 @@ static bool add(struct quarters *quarters, int64_t number, int64_t imported_uwh,
 
 static int64_t share(int64_t uwh, int64_t part_ms, int64_t length_ms)
 {
-    return (int64_t)((__int128)uwh * part_ms / length_ms);
+    return wide_scale(uwh, part_ms, length_ms);
 }
 
 /* Each quarter gets the increase of the part that is over, so that the sum is exact. */

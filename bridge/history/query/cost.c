@@ -2,6 +2,7 @@
 #include "bridge/history/query/cost.h"
 
 #include "bridge/history/query/buckets.h"
+#include "drivers/base/wide.h"
 
 #include <string.h>
 #include <time.h>
@@ -11,8 +12,8 @@
 
 /* Sums since the beginning of the question. */
 struct sums {
-    __int128 energy;
-    __int128 feed_in;
+    struct wide energy;
+    struct wide feed_in;
     int64_t standing_micro;
 };
 
@@ -29,15 +30,15 @@ struct costing {
     bool stopped;
 };
 
-static int64_t rounded(__int128 sum)
+static int64_t rounded(struct wide sum)
 {
-    __int128 half = sum < 0 ? -(PER_MICRO / 2) : PER_MICRO / 2;
-    __int128 micro = (sum + half) / PER_MICRO;
+    int64_t half = wide_is_negative(sum) ? -(PER_MICRO / 2) : PER_MICRO / 2;
+    int64_t micro = wide_divide(wide_add(sum, wide_from(half)), PER_MICRO, NULL);
     if (micro > INT64_MAX / 4)
         return INT64_MAX / 4;
     if (micro < -(INT64_MAX / 4))
         return -(INT64_MAX / 4);
-    return (int64_t)micro;
+    return micro;
 }
 
 static void local_time(int64_t wall_ms, struct tm *local)
@@ -114,8 +115,10 @@ static bool take_quarter(void *context, const struct history_energy_row *quarter
         return true;
     }
     tariff_prices(tariff, &local, &price_micro, &feed_in_micro);
-    costing->sums.energy += (__int128)quarter->imported_uwh * price_micro;
-    costing->sums.feed_in += (__int128)quarter->exported_uwh * feed_in_micro;
+    costing->sums.energy =
+        wide_add(costing->sums.energy, wide_multiply(quarter->imported_uwh, price_micro));
+    costing->sums.feed_in =
+        wide_add(costing->sums.feed_in, wide_multiply(quarter->exported_uwh, feed_in_micro));
     return true;
 }
 
