@@ -222,6 +222,13 @@ static void store_raw(uint8_t *stored, uint32_t logical, const uint8_t *bytes, s
 
 /* An RBL block as it stands behind code in the flash. Its sums are over the code as it is stored,
  * encrypted, without the CRC16s; neither packed nor encrypted as a whole, so the algorithm is 0. */
+/* A field that is full has no terminator. */
+static void fill_text(uint8_t *field, size_t size, const char *text)
+{
+    for (size_t i = 0; i < size && text[i] != '\0'; i++)
+        field[i] = (uint8_t)text[i];
+}
+
 static void store_trailer(uint8_t *stored, const char *name, const char *version,
                           const uint8_t *stored_code, uint32_t length)
 {
@@ -234,8 +241,8 @@ static void store_trailer(uint8_t *stored, const char *name, const char *version
     uint8_t rbl[96] = {'R', 'B', 'L', 0};
     put32(rbl + 8, 1767225600); /* 2026-01-01 */
     static const char serial[20] = "00010203040506070809";
-    memcpy(rbl + 12, name, strnlen(name, 16));
-    memcpy(rbl + 28, version, strnlen(version, 24));
+    fill_text(rbl + 12, 16, name);
+    fill_text(rbl + 28, 24, version);
     memcpy(rbl + 52, serial, sizeof serial);
     put32(rbl + 76, crc32_of(code, length));
     put32(rbl + 80, hash);

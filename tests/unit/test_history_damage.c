@@ -380,7 +380,7 @@ static void test_logs_that_are_set_aside_at_once(void **state)
         assert_string_not_equal(names[i], "");
     }
     for (int i = 0; i < 5; i++) {
-        char path[220];
+        char path[sizeof names + sizeof "-wal"];
         (void)snprintf(path, sizeof path, "%s-wal", names[i]);
         FILE *file = fopen(path, "r");
         assert_non_null(file);
