@@ -6,27 +6,15 @@
 #include "bridge/config/json.h"
 #include "drivers/base/memory.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define NAME "check"
 
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt [--config FILE] check [--json]\n"
-        "       bl2mqtt check --print-defaults | --print-schema\n\n"
-        "Checks the configuration and reports all problems at once, each as\n"
-        "file:line:column: message. Exit status 0 if it can be used (there may be\n"
-        "warnings), 2 if not.\n\n"
-        "Options:\n"
-        "  --json             one JSON document: {\"valid\", \"problems\": [...]}\n"
-        "  --print-defaults   print a bridge.yaml with every key, its default and meaning\n"
-        "  --print-schema     print the JSON Schema of bridge.yaml, for editors\n"
-        "  --help             this text\n");
-}
+struct options {
+    bool json, print_defaults, print_schema;
+};
 
 static json_t *problem_json(const struct config_problem *problem)
 {
@@ -108,35 +96,41 @@ static enum status check(const struct command_context *context, bool json)
     return status;
 }
 
-enum status command_check(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"print-defaults", no_argument, NULL, 'd'},
-        {"print-schema", no_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'j':
-            json = true;
-            break;
-        case 'd':
-            config_print_defaults(stdout);
-            return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
-        case 's':
-            return command_print_json(NAME, config_schema(), JSON_INDENT(2));
-        case 'h':
-            print_help();
-            return STATUS_OK;
-        default:
-            return command_bad_option(NAME);
-        }
+    const struct options *options = own;
+    if (options->print_defaults) {
+        config_print_defaults(stdout);
+        return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
     }
-    if (optind < argc)
-        return command_extra_word(NAME, argv[optind]);
-    return check(context, json);
+    if (options->print_schema)
+        return command_print_json(NAME, config_schema(), JSON_INDENT(2));
+    return check(context, options->json);
 }
+
+static const struct option_row rows[] = {
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, json),
+     .help = "one JSON document: {\"valid\", \"problems\": [...]}"},
+    {.name = "print-defaults",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, print_defaults),
+     .help = "print a bridge.yaml with every key, its default and its meaning"},
+    {.name = "print-schema",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, print_schema),
+     .help = "print the JSON Schema of bridge.yaml, for editors"},
+    {.name = NULL},
+};
+
+const struct command command_check = {
+    .line = {.name = NAME,
+             .summary = "validate bridge.yaml, reporting all problems at once",
+             .purpose = "Checks the configuration and reports all problems at once, each as "
+                        "file:line:column: message. Exit status 0 if it can be used, perhaps with "
+                        "warnings; 2 if not.",
+             .tables = {rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -9,18 +9,28 @@ enum status command_fail(const char *command, enum status status, const struct e
     return status;
 }
 
+enum status command_end(const char *command, enum status status, const struct error *error)
+{
+    return status == STATUS_OK || error->text[0] == '\0' ? status
+                                                         : command_fail(command, status, error);
+}
+
+enum status command_flush(struct error *error)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "The answer could not be written to the output.");
+}
+
 enum status command_bad_value(const char *command, const char *option, const char *value,
                               const char *wanted)
 {
-    (void)fprintf(stderr, "bl2mqtt %s: --%s %s: give %s.\n", command, option, value, wanted);
-    return STATUS_USAGE;
+    return options_bad_value(command, option, value, wanted);
 }
 
 enum status command_missing(const char *command, const char *what)
 {
-    (void)fprintf(stderr, "bl2mqtt %s: Say %s; `bl2mqtt %s --help` lists the options.\n", command,
-                  what, command);
-    return STATUS_USAGE;
+    return options_missing(command, what);
 }
 
 enum status command_bad_option(const char *command)

@@ -10,28 +10,28 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPTION_FIRST = 1000, TIMEOUT_DEFAULT_MS = 60000, OPTIONS_MAX = 24 };
+enum { KEY_FIRST = 1000, TIMEOUT_DEFAULT_MS = 60000, OPTIONS_MAX = 24 };
 
 enum option_key {
-    OPTION_PORT = OPTION_FIRST,
-    OPTION_BAUD,
-    OPTION_RESET,
-    OPTION_RESET_INVERTED,
-    OPTION_CHIP,
-    OPTION_TIMEOUT,
-    OPTION_PROGRESS,
-    OPTION_TRACE,
-    OPTION_ADDRESS,
-    OPTION_LENGTH,
-    OPTION_OUTPUT,
-    OPTION_BACKUP,
-    OPTION_NO_BACKUP,
-    OPTION_FORCE,
-    OPTION_FORCE_BOOTLOADER,
-    OPTION_FULL,
-    OPTION_RATES,
-    OPTION_JSON,
-    OPTION_HELP,
+    KEY_PORT = KEY_FIRST,
+    KEY_BAUD,
+    KEY_RESET,
+    KEY_RESET_INVERTED,
+    KEY_CHIP,
+    KEY_TIMEOUT,
+    KEY_PROGRESS,
+    KEY_TRACE,
+    KEY_ADDRESS,
+    KEY_LENGTH,
+    KEY_OUTPUT,
+    KEY_BACKUP,
+    KEY_NO_BACKUP,
+    KEY_FORCE,
+    KEY_FORCE_BOOTLOADER,
+    KEY_FULL,
+    KEY_RATES,
+    KEY_JSON,
+    KEY_HELP,
 };
 
 static const struct flash_option {
@@ -41,39 +41,38 @@ static const struct flash_option {
     const char *argument;
     const char *help;
 } table[] = {
-    {"port", OPTION_PORT, FLASH_ACCEPTS_MODULE, "P",
+    {"port", KEY_PORT, FLASH_ACCEPTS_MODULE, "P",
      "the adapter, best by its /dev/serial/by-id name"},
-    {"baud", OPTION_BAUD, FLASH_ACCEPTS_MODULE, "N",
+    {"baud", KEY_BAUD, FLASH_ACCEPTS_MODULE, "N",
      "rate to work at and to keep to (default: the best that a line test finds)"},
-    {"reset", OPTION_RESET, FLASH_ACCEPTS_MODULE, "LINE",
+    {"reset", KEY_RESET, FLASH_ACCEPTS_MODULE, "LINE",
      "adapter's line that pulls CEN: none (default), rts, dtr, rts-dtr"},
-    {"reset-inverted", OPTION_RESET_INVERTED, FLASH_ACCEPTS_MODULE, NULL,
+    {"reset-inverted", KEY_RESET_INVERTED, FLASH_ACCEPTS_MODULE, NULL,
      "the line resets the module while it is released"},
-    {"chip", OPTION_CHIP, FLASH_ACCEPTS_MODULE, "CHIP",
+    {"chip", KEY_CHIP, FLASH_ACCEPTS_MODULE, "CHIP",
      "what the module must be: auto (default), BK7231T, BK7231N, BK7231M, BK7231U, BK7231Q,\n"
      "                       BK7238, BK7252 or BK7252N"},
-    {"timeout", OPTION_TIMEOUT, FLASH_ACCEPTS_MODULE, "S",
+    {"timeout", KEY_TIMEOUT, FLASH_ACCEPTS_MODULE, "S",
      "how long to wait for the module (default 60)"},
-    {"progress", OPTION_PROGRESS, FLASH_ACCEPTS_MODULE, "KIND",
-     "auto (default), bar, json or none"},
-    {"trace", OPTION_TRACE, FLASH_ACCEPTS_MODULE, "FILE",
+    {"progress", KEY_PROGRESS, FLASH_ACCEPTS_MODULE, "KIND", "auto (default), bar, json or none"},
+    {"trace", KEY_TRACE, FLASH_ACCEPTS_MODULE, "FILE",
      "write the whole conversation there, in hex"},
-    {"address", OPTION_ADDRESS, FLASH_ACCEPTS_ADDRESS, "A",
+    {"address", KEY_ADDRESS, FLASH_ACCEPTS_ADDRESS, "A",
      "where in the flash, decimal or 0x hexadecimal"},
-    {"length", OPTION_LENGTH, FLASH_ACCEPTS_LENGTH, "L", "how many bytes, a multiple of 4096"},
-    {"output", OPTION_OUTPUT, FLASH_ACCEPTS_OUTPUT, "F", "file to make; F.json is made beside it"},
-    {"backup", OPTION_BACKUP, FLASH_ACCEPTS_BACKUP, "F",
+    {"length", KEY_LENGTH, FLASH_ACCEPTS_LENGTH, "L", "how many bytes, a multiple of 4096"},
+    {"output", KEY_OUTPUT, FLASH_ACCEPTS_OUTPUT, "F", "file to make; F.json is made beside it"},
+    {"backup", KEY_BACKUP, FLASH_ACCEPTS_BACKUP, "F",
      "where to keep the flash's old contents (default: a name of chip, MAC and time)"},
-    {"no-backup", OPTION_NO_BACKUP, FLASH_ACCEPTS_BACKUP, NULL, "do not make a backup first"},
-    {"force", OPTION_FORCE, FLASH_ACCEPTS_FORCE, NULL,
+    {"no-backup", KEY_NO_BACKUP, FLASH_ACCEPTS_BACKUP, NULL, "do not make a backup first"},
+    {"force", KEY_FORCE, FLASH_ACCEPTS_FORCE, NULL,
      "also a file that is not recognised or damaged, or another place"},
-    {"force-bootloader", OPTION_FORCE_BOOTLOADER, FLASH_ACCEPTS_FORCE_BOOTLOADER, NULL,
+    {"force-bootloader", KEY_FORCE_BOOTLOADER, FLASH_ACCEPTS_FORCE_BOOTLOADER, NULL,
      "open all guards, after a typed confirmation"},
-    {"full", OPTION_FULL, FLASH_ACCEPTS_FULL, NULL, "also the RF calibration and the MAC address"},
-    {"rates", OPTION_RATES, FLASH_ACCEPTS_RATES, "N,N...",
+    {"full", KEY_FULL, FLASH_ACCEPTS_FULL, NULL, "also the RF calibration and the MAC address"},
+    {"rates", KEY_RATES, FLASH_ACCEPTS_RATES, "N,N...",
      "rates to test (default 115200,230400,460800,921600)"},
-    {"json", OPTION_JSON, 0, NULL, "answer with one JSON document on standard output"},
-    {"help", OPTION_HELP, 0, NULL, "this text"},
+    {"json", KEY_JSON, 0, NULL, "answer with one JSON document on standard output"},
+    {"help", KEY_HELP, 0, NULL, "this text"},
 };
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])
@@ -144,35 +143,35 @@ static enum status take_module_option(const struct flash_command *command,
     double seconds = 0;
     int choice;
     switch (key) {
-    case OPTION_PORT:
+    case KEY_PORT:
         link->port = value;
         return STATUS_OK;
-    case OPTION_BAUD:
+    case KEY_BAUD:
         return parse_baud(value, strlen(value), &options->flasher.baud)
                    ? STATUS_OK
                    : command_bad_value(command->name, "baud", value, "a rate from 9600 to 4000000");
-    case OPTION_RESET:
+    case KEY_RESET:
         choice = choose(value, resets, 4);
         if (choice < 0)
             return command_bad_value(command->name, "reset", value, "none, rts, dtr or rts-dtr");
         link->reset = (enum link_reset)choice;
         return STATUS_OK;
-    case OPTION_RESET_INVERTED:
+    case KEY_RESET_INVERTED:
         link->reset_inverted = true;
         return STATUS_OK;
-    case OPTION_CHIP:
+    case KEY_CHIP:
         options->flasher.chip = BEKEN_CHIP_UNKNOWN;
         return strcmp(value, "auto") == 0 || beken_chip_parse(value, &options->flasher.chip)
                    ? STATUS_OK
                    : command_bad_value(command->name, "chip", value,
                                        "auto, BK7231T, BK7231N, BK7231M, BK7231U, BK7231Q, BK7238, "
                                        "BK7252 or BK7252N");
-    case OPTION_TIMEOUT:
+    case KEY_TIMEOUT:
         if (!number_parse_double(value, strlen(value), 0.1, 86400, &seconds))
             return command_bad_value(command->name, "timeout", value, "seconds from 0.1 to 86400");
         link->timeout_ms = (int64_t)(seconds * 1000);
         return STATUS_OK;
-    case OPTION_PROGRESS:
+    case KEY_PROGRESS:
         choice = choose(value, kinds, 4);
         if (choice < 0)
             return command_bad_value(command->name, "progress", value, "auto, bar, json or none");
@@ -188,40 +187,40 @@ static enum status take_option(const struct flash_command *command, struct flash
                                int key, const char *value)
 {
     switch (key) {
-    case OPTION_ADDRESS:
+    case KEY_ADDRESS:
         options->has_address = true;
         return parse_address(value, &options->address)
                    ? STATUS_OK
                    : command_bad_value(command->name, "address", value, "an address, like 0x11000");
-    case OPTION_LENGTH:
+    case KEY_LENGTH:
         return parse_address(value, &options->length) && options->length > 0
                    ? STATUS_OK
                    : command_bad_value(command->name, "length", value,
                                        "a number of bytes, like 0x1000");
-    case OPTION_OUTPUT:
+    case KEY_OUTPUT:
         options->output = value;
         return STATUS_OK;
-    case OPTION_BACKUP:
+    case KEY_BACKUP:
         options->backup = value;
         return STATUS_OK;
-    case OPTION_NO_BACKUP:
+    case KEY_NO_BACKUP:
         options->no_backup = true;
         return STATUS_OK;
-    case OPTION_FORCE:
+    case KEY_FORCE:
         options->force = true;
         return STATUS_OK;
-    case OPTION_FORCE_BOOTLOADER:
+    case KEY_FORCE_BOOTLOADER:
         options->force_bootloader = true;
         return STATUS_OK;
-    case OPTION_FULL:
+    case KEY_FULL:
         options->full = true;
         return STATUS_OK;
-    case OPTION_RATES:
+    case KEY_RATES:
         return parse_rates(value, options)
                    ? STATUS_OK
                    : command_bad_value(command->name, "rates", value,
                                        "one to eight rates, separated by commas");
-    case OPTION_JSON:
+    case KEY_JSON:
         options->json = true;
         return STATUS_OK;
     default:
@@ -275,7 +274,7 @@ enum status flash_options_parse(const struct flash_command *command, int argc, c
                 (int)table[i].key};
     int key;
     while ((key = getopt_long(argc, argv, "", accepted, NULL)) != -1) {
-        if (key == OPTION_HELP) {
+        if (key == KEY_HELP) {
             print_help(command);
             *done = true;
             return STATUS_OK;

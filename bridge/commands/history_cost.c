@@ -54,7 +54,7 @@ static enum status take_bucket(struct options *options, const char *text)
 static enum status parse(int argc, char **argv, struct options *options)
 {
     const char *bucket = "month";
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"bucket", &bucket, NULL},
         {"json", NULL, &options->asked.json},
         {"csv", NULL, &options->asked.csv},

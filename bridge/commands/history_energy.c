@@ -50,7 +50,7 @@ static bool parse_bucket(const char *text, enum history_bucket *bucket)
 static enum status parse(int argc, char **argv, struct options *options)
 {
     const char *bucket = "day";
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"bucket", &bucket, NULL},
         {"json", NULL, &options->asked.json},
         {"csv", NULL, &options->asked.csv},

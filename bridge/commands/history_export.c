@@ -78,7 +78,7 @@ static enum status take_format(struct options *options, const char *text)
 static enum status parse(int argc, char **argv, struct options *options)
 {
     const char *format = NULL;
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"format", &format, NULL},
         {"output", &options->output, NULL},
         {"resume", NULL, &options->resume},

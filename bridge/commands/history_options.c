@@ -68,10 +68,10 @@ enum status command_history_time(const char *option, const char *text, int64_t *
     return status == STATUS_OK ? status : error_prefix(error, status, "%s: ", option);
 }
 
-enum status command_history_parse(struct history_asked *options, const struct option_row *own,
+enum status command_history_parse(struct history_asked *options, const struct words_row *own,
                                   int argc, char **argv)
 {
-    const struct option_row shared[] = {
+    const struct words_row shared[] = {
         {"device", &options->device, NULL},     {"channel", &options->channel, NULL},
         {"from", &options->from, NULL},         {"to", &options->to, NULL},
         {"database", &options->database, NULL}, {NULL, NULL, NULL},
@@ -138,11 +138,4 @@ enum status command_history_answer(
     if (status == STATUS_OK)
         status = answer(path, own, &error);
     return status == STATUS_OK ? STATUS_OK : command_fail(options->command, status, &error);
-}
-
-enum status command_flush(struct error *error)
-{
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
-        return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "The answer could not be written to the output.");
 }

@@ -60,7 +60,7 @@ struct history_asked {
     "be), now, today, yesterday or tomorrow.\n"
 
 /** Takes the shared options and the command's own ones. What does not fit is said on stderr. */
-enum status command_history_parse(struct history_asked *options, const struct option_row *own,
+enum status command_history_parse(struct history_asked *options, const struct words_row *own,
                                   int argc, char **argv);
 
 /** The span asked for. *to_ms is what holds without --to, length_ms what does without --from. */
@@ -76,8 +76,5 @@ enum status command_history_span_of(const struct history_asked *options, enum hi
 enum status command_history_answer(
     const struct command_context *context, const struct history_asked *options,
     enum status (*answer)(const char *path, const void *own, struct error *error), const void *own);
-
-/** For an answer that went to stdout: STATUS_FAILED if it did not get there. */
-enum status command_flush(struct error *error);
 
 #endif

@@ -46,7 +46,7 @@ static enum status parse(int argc, char **argv, struct options *options)
 {
     const char *points = NULL;
     const char *bucket = NULL;
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"points", &points, NULL},
         {"bucket", &bucket, NULL},
         {"json", NULL, &options->asked.json},

@@ -130,7 +130,7 @@ static enum status answer_gaps(const char *path, const void *own, struct error *
 static enum status parse_gaps(int argc, char **argv, struct options *options)
 {
     const char *min = "60s";
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"min", &min, NULL},
         {"json", NULL, &options->asked.json},
         {NULL, NULL, NULL},
@@ -192,7 +192,7 @@ enum status command_history_events(const struct command_context *context, int ar
 {
     struct options options = {
         .asked = {.command = "history events", .print_help = print_events_help}};
-    const struct option_row own[] = {{"json", NULL, &options.asked.json}, {NULL, NULL, NULL}};
+    const struct words_row own[] = {{"json", NULL, &options.asked.json}, {NULL, NULL, NULL}};
     enum status status = command_history_parse(&options.asked, own, argc, argv);
     if (status != STATUS_OK || options.asked.help)
         return status;

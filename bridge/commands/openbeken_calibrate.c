@@ -83,7 +83,7 @@ static enum status parse_values(struct options *options, struct error *error)
 
 static enum status parse(int argc, char **argv, struct options *options)
 {
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"voltage", &options->text[VOLTAGE], NULL},
         {"current", &options->text[CURRENT], NULL},
         {"power", &options->text[POWER], NULL},

@@ -149,7 +149,7 @@ enum status command_openbeken_info(const struct command_context *context, int ar
     struct openbeken_target target = {.host = NULL};
     struct error error = {.text = ""};
     bool json = false, help = false;
-    const struct option_row own[] = {{"json", NULL, &json}, {NULL, NULL, NULL}};
+    const struct words_row own[] = {{"json", NULL, &json}, {NULL, NULL, NULL}};
     enum status status = openbeken_parse(NAME, own, argc, argv, &target, &help, NULL);
     if (status != STATUS_OK)
         return status;

@@ -49,7 +49,7 @@ static void print_help(void)
 
 static enum status parse(int argc, char **argv, struct options *options)
 {
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"mqtt", &options->server, NULL},
         {"id", &options->client_id, NULL},
         {"mqtt-user", &options->user, NULL},

@@ -20,11 +20,10 @@
 #define TIMEOUT_DEFAULT_MS 10000
 #define LOOK_EVERY_MS 100
 
-enum status openbeken_parse(const char *command, const struct option_row *own, int argc,
-                            char **argv, struct openbeken_target *target, bool *help,
-                            const char **operand)
+enum status openbeken_parse(const char *command, const struct words_row *own, int argc, char **argv,
+                            struct openbeken_target *target, bool *help, const char **operand)
 {
-    const struct option_row shared[] = {
+    const struct words_row shared[] = {
         {"host", &target->host, NULL},
         {"web-password-file", &target->web_password_file, NULL},
         {"timeout", &target->timeout, NULL},

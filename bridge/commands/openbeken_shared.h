@@ -21,9 +21,8 @@ struct openbeken_target {
 
 /** Takes the target's options and the command's own ones, and at most one operand (operand may be NULL:
  *  none). After --help, which sets *help, it looks no further. What is wrong is said on stderr. */
-enum status openbeken_parse(const char *command, const struct option_row *own, int argc,
-                            char **argv, struct openbeken_target *target, bool *help,
-                            const char **operand);
+enum status openbeken_parse(const char *command, const struct words_row *own, int argc, char **argv,
+                            struct openbeken_target *target, bool *help, const char **operand);
 
 /** "--host H, ..." for the help text of each of them. */
 #define OPENBEKEN_TARGET_HELP                                                                      \

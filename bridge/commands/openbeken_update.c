@@ -47,7 +47,7 @@ static void print_help(void)
 
 static enum status parse(int argc, char **argv, struct options *options)
 {
-    const struct option_row own[] = {
+    const struct words_row own[] = {
         {"wait", &options->wait, NULL},
         {"progress", &options->progress, NULL},
         {"reinstall", NULL, &options->reinstall},

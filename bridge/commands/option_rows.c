@@ -6,8 +6,8 @@
 #include <getopt.h>
 #include <stddef.h>
 
-static size_t add(const struct option_row *rows, size_t count,
-                  const struct option_row *table[OPTION_ROWS_MAX],
+static size_t add(const struct words_row *rows, size_t count,
+                  const struct words_row *table[OPTION_ROWS_MAX],
                   struct option known[OPTION_ROWS_MAX + 2])
 {
     for (; rows != NULL && rows->name != NULL && count < OPTION_ROWS_MAX; rows++, count++) {
@@ -18,11 +18,11 @@ static size_t add(const struct option_row *rows, size_t count,
     return count;
 }
 
-enum status option_rows_parse(const char *command, const struct option_row *rows,
-                              const struct option_row *more, int argc, char **argv, bool *help,
+enum status option_rows_parse(const char *command, const struct words_row *rows,
+                              const struct words_row *more, int argc, char **argv, bool *help,
                               int *operand)
 {
-    const struct option_row *table[OPTION_ROWS_MAX];
+    const struct words_row *table[OPTION_ROWS_MAX];
     struct option known[OPTION_ROWS_MAX + 2] = {{.name = NULL}}; /* --help, and the end */
     size_t count = add(more, add(rows, 0, table, known), table, known);
     known[count] = (struct option){.name = "help", .val = 'h'};

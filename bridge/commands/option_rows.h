@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 /** One of text and flag is set: an option with a value, or one without. */
-struct option_row {
+struct words_row {
     const char *name;  /**< without "--"; NULL in the row that ends a table */
     const char **text; /**< gets the value as it stands in argv */
     bool *flag;        /**< becomes true */
@@ -19,8 +19,8 @@ struct option_row {
  * --help or -h, after which it looks no further. *operand is the index of the first word that is no
  * option. What is not understood is said on stderr: STATUS_USAGE. command is for messages.
  */
-enum status option_rows_parse(const char *command, const struct option_row *rows,
-                              const struct option_row *more, int argc, char **argv, bool *help,
+enum status option_rows_parse(const char *command, const struct words_row *rows,
+                              const struct words_row *more, int argc, char **argv, bool *help,
                               int *operand);
 
 #define OPTION_ROWS_MAX 32

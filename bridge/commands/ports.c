@@ -2,22 +2,18 @@
 /* `bl2mqtt ports`: the machine's serial ports. See bl2mqtt-ports(1). */
 #include "bridge/commands/command.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/serial/list.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define NAME "ports"
 
-static void print_help(void)
-{
-    (void)printf("Usage: bl2mqtt ports [--json]\n\n"
-                 "Serial ports with their stable names, USB ids, and who holds them.\n\n"
-                 "  --json  one JSON document instead of text\n"
-                 "  --help  this text\n");
-}
+struct options {
+    bool json;
+};
 
 /* Text from USB descriptors need not be UTF-8; JSON must be. */
 static json_t *text_or_null(const char *text)
@@ -61,8 +57,8 @@ static void print_port(const struct serial_listing *listing)
     else if (listing->by_path[0] != '\0')
         (void)printf("  name    %s\n", listing->by_path);
     if (!listing->by_id_unique && listing->by_id[0] != '\0')
-        (void)printf("          (its by-id name is shared with an identical adapter; this one "
-                     "stays with the USB socket)\n");
+        (void)printf("          (an identical adapter has the same by-id name;\n"
+                     "           this name stays with the USB socket)\n");
     if (listing->usb)
         (void)printf("  USB     %04x:%04x %s\n", (unsigned)listing->usb_vid,
                      (unsigned)listing->usb_pid, listing->description);
@@ -70,42 +66,39 @@ static void print_port(const struct serial_listing *listing)
         (void)printf("  in use  by %s\n", listing->holder);
 }
 
-enum status command_ports(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'h') {
-            print_help();
-            return STATUS_OK;
-        }
-        if (option != 'j')
-            return command_bad_option(NAME);
-        json = true;
-    }
-    if (optind < argc)
-        return command_extra_word(NAME, argv[optind]);
+    const struct options *options = own;
     struct error error = {""};
-    struct serial_listing *listings = NULL;
+    struct serial_listing *listings memory_auto = NULL;
     size_t count = 0;
     enum status status = serial_list(&listings, &count, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
-    if (json) {
-        status = print_json(listings, count);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            print_port(&listings[i]);
-        if (count == 0)
-            (void)fprintf(stderr, "There are no serial ports; is the adapter plugged in? "
-                                  "`dmesg` shows whether the kernel knows it.\n");
-    }
-    free(listings);
-    return status;
+    if (options->json)
+        return print_json(listings, count);
+    for (size_t i = 0; i < count; i++)
+        print_port(&listings[i]);
+    if (count == 0)
+        (void)fprintf(stderr, "There are no serial ports. Is the adapter plugged in? `dmesg` shows "
+                              "whether the kernel knows it.\n");
+    return STATUS_OK;
 }
+
+static const struct option_row rows[] = {
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, json),
+     .help = "one JSON document instead of text"},
+    {.name = NULL},
+};
+
+const struct command command_ports = {
+    .line = {.name = NAME,
+             .summary = "serial ports with their stable names and who holds them",
+             .purpose = "Lists serial ports with their stable names, USB ids, and who holds them.",
+             .tables = {rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -5,7 +5,6 @@
 #include "bridge/commands/command.h"
 #include "bridge/provision/profile.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,39 +148,40 @@ static enum status show(const char *name, bool json, struct error *error)
     return status;
 }
 
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt profiles [NAME] [--json]\n\n"
-        "Lists the kinds of meter that are known, or shows what one of them needs: firmware,\n"
-        "script, flags, wiring, and its lines for bridge.yaml. NAME may also be a profile's\n"
-        "file, which is checked.\n\n"
-        "  --json   one JSON document instead of text\n"
-        "  --help   this text\n");
-}
+struct options {
+    const char *name;
+    bool json;
+};
 
-enum status command_profiles(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const struct options *options = own;
     struct error error = {""};
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            print_help();
-            return STATUS_OK;
-        }
-        if (option == '?')
-            return command_bad_option(NAME);
-        json = true;
-    }
-    if (argc - optind > 1)
-        return command_extra_word(NAME, argv[optind + 1]);
-    enum status status =
-        optind < argc ? show(argv[optind], json, &error) : profiles_list(NAME, json, &error);
-    if (status != STATUS_OK && error.text[0] != '\0')
-        return command_fail(NAME, status, &error);
-    return status;
+    enum status status = options->name != NULL ? show(options->name, options->json, &error)
+                                               : profiles_list(NAME, options->json, &error);
+    return command_end(NAME, status, &error);
 }
+
+static const struct option_row rows[] = {
+    {.name = "NAME",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, name),
+     .file = true,
+     .help = "a profile that is built in, or the file of one, which is checked"},
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, json),
+     .help = "one JSON document instead of text"},
+    {.name = NULL},
+};
+
+const struct command command_profiles = {
+    .line = {.name = NAME,
+             .summary = "kinds of meter that are known, and what each needs",
+             .purpose = "Lists the kinds of meter that are known, or shows what one of them needs: "
+                        "firmware, script, flags, wiring, and its lines for bridge.yaml.",
+             .tables = {rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -6,20 +6,12 @@
 #include "bridge/service/service.h"
 #include "drivers/base/memory.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define NAME "run"
-
-static void print_help(void)
-{
-    (void)printf("Usage: bl2mqtt [--config FILE] run\n\n"
-                 "Runs the bridge until SIGTERM or SIGINT. SIGHUP loads the configuration again.\n"
-                 "See bl2mqtt-run(1).\n");
-}
 
 static struct config *load(const char *path)
 {
@@ -66,18 +58,9 @@ static enum status serve(const char *path, struct config *config, const char *ow
     return STATUS_OK;
 }
 
-enum status command_run(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *unused)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option != 'h')
-            return command_bad_option(NAME);
-        print_help();
-        return STATUS_OK;
-    }
-    if (optind < argc)
-        return command_extra_word(NAME, argv[optind]);
+    (void)unused;
     struct config *config = load(context->config_path);
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE,
@@ -89,3 +72,12 @@ enum status command_run(const struct command_context *context, int argc, char **
     log_free(log);
     return status;
 }
+
+const struct command command_run = {
+    .line = {.name = NAME,
+             .summary = "the service: reads meters, keeps history, publishes",
+             .purpose =
+                 "Runs the bridge until SIGTERM or SIGINT. SIGHUP loads the configuration again. "
+                 "`bl2mqtt --config FILE run` names the configuration."},
+    .run = run,
+};

@@ -132,45 +132,45 @@ static enum status parse_baud(struct options *options, const char *text)
 }
 
 enum option_key {
-    OPTION_LINK = 1000,
-    OPTION_ADDRESS,
-    OPTION_BAUD,
-    OPTION_LOAD,
-    OPTION_VOLTAGE,
-    OPTION_CURRENT,
-    OPTION_POWER,
-    OPTION_FREQUENCY,
-    OPTION_CALIBRATION,
-    OPTION_FIRST_COUNT,
-    OPTION_SEED,
-    OPTION_FAULT,
-    OPTION_UNPLUG_EVERY,
-    OPTION_UNPLUG_FOR,
-    OPTION_CONTROL,
-    OPTION_TRUTH,
-    OPTION_JSON,
-    OPTION_HELP,
+    KEY_LINK = 1000,
+    KEY_ADDRESS,
+    KEY_BAUD,
+    KEY_LOAD,
+    KEY_VOLTAGE,
+    KEY_CURRENT,
+    KEY_POWER,
+    KEY_FREQUENCY,
+    KEY_CALIBRATION,
+    KEY_FIRST_COUNT,
+    KEY_SEED,
+    KEY_FAULT,
+    KEY_UNPLUG_EVERY,
+    KEY_UNPLUG_FOR,
+    KEY_CONTROL,
+    KEY_TRUTH,
+    KEY_JSON,
+    KEY_HELP,
 };
 
 static const struct option option_table[] = {
-    {"link", required_argument, NULL, OPTION_LINK},
-    {"address", required_argument, NULL, OPTION_ADDRESS},
-    {"baud", required_argument, NULL, OPTION_BAUD},
-    {"load", required_argument, NULL, OPTION_LOAD},
-    {"voltage", required_argument, NULL, OPTION_VOLTAGE},
-    {"current", required_argument, NULL, OPTION_CURRENT},
-    {"power", required_argument, NULL, OPTION_POWER},
-    {"frequency", required_argument, NULL, OPTION_FREQUENCY},
-    {"calibration", required_argument, NULL, OPTION_CALIBRATION},
-    {"first-count", required_argument, NULL, OPTION_FIRST_COUNT},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"fault", required_argument, NULL, OPTION_FAULT},
-    {"unplug-every", required_argument, NULL, OPTION_UNPLUG_EVERY},
-    {"unplug-for", required_argument, NULL, OPTION_UNPLUG_FOR},
-    {"control", required_argument, NULL, OPTION_CONTROL},
-    {"truth", required_argument, NULL, OPTION_TRUTH},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
+    {"link", required_argument, NULL, KEY_LINK},
+    {"address", required_argument, NULL, KEY_ADDRESS},
+    {"baud", required_argument, NULL, KEY_BAUD},
+    {"load", required_argument, NULL, KEY_LOAD},
+    {"voltage", required_argument, NULL, KEY_VOLTAGE},
+    {"current", required_argument, NULL, KEY_CURRENT},
+    {"power", required_argument, NULL, KEY_POWER},
+    {"frequency", required_argument, NULL, KEY_FREQUENCY},
+    {"calibration", required_argument, NULL, KEY_CALIBRATION},
+    {"first-count", required_argument, NULL, KEY_FIRST_COUNT},
+    {"seed", required_argument, NULL, KEY_SEED},
+    {"fault", required_argument, NULL, KEY_FAULT},
+    {"unplug-every", required_argument, NULL, KEY_UNPLUG_EVERY},
+    {"unplug-for", required_argument, NULL, KEY_UNPLUG_FOR},
+    {"control", required_argument, NULL, KEY_CONTROL},
+    {"truth", required_argument, NULL, KEY_TRUTH},
+    {"json", no_argument, NULL, KEY_JSON},
+    {"help", no_argument, NULL, KEY_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -178,22 +178,22 @@ static const struct option option_table[] = {
 static enum status take_load_option(struct options *options, int key, const char *value)
 {
     switch (key) {
-    case OPTION_LOAD:
+    case KEY_LOAD:
         options->load_named = true;
         if (!load_profile_parse(value, &options->load.profile))
             return usage("load", value, "household, solar, idle or constant");
         return STATUS_OK;
-    case OPTION_VOLTAGE:
+    case KEY_VOLTAGE:
         options->voltage_given = true;
         if (!parse_real(value, 0, 400, &options->load.constant.voltage_v))
             return usage("voltage", value, "volts from 0 to 400");
         return STATUS_OK;
-    case OPTION_CURRENT:
+    case KEY_CURRENT:
         options->current_given = true;
         if (!parse_real(value, 0, 1000, &options->load.constant.current_a))
             return usage("current", value, "amperes from 0 to 1000");
         return STATUS_OK;
-    case OPTION_POWER:
+    case KEY_POWER:
         options->power_given = true;
         if (!parse_real(value, -400000, 400000, &options->load.constant.power_w))
             return usage("power", value, "watts from -400000 to 400000");
@@ -209,39 +209,39 @@ static enum status take_option(struct options *options, int key, const char *val
 {
     int64_t number = 0;
     switch (key) {
-    case OPTION_LINK:
+    case KEY_LINK:
         options->meter.link = value;
         return STATUS_OK;
-    case OPTION_ADDRESS:
+    case KEY_ADDRESS:
         return add_address(options, value);
-    case OPTION_BAUD:
+    case KEY_BAUD:
         return parse_baud(options, value);
-    case OPTION_CALIBRATION:
+    case KEY_CALIBRATION:
         return parse_calibration(options, value);
-    case OPTION_FIRST_COUNT:
+    case KEY_FIRST_COUNT:
         if (!parse_whole(value, 0, COUNTER_MAX, &number))
             return usage("first-count", value, "a count from 0 to 16777215");
         options->chip.first_count = (uint32_t)number;
         return STATUS_OK;
-    case OPTION_SEED:
+    case KEY_SEED:
         if (!parse_whole(value, 0, INT64_MAX, &number))
             return usage("seed", value, "a whole number");
         options->seed = (uint64_t)number;
         return STATUS_OK;
-    case OPTION_FAULT:
+    case KEY_FAULT:
         return parse_fault(options, value);
-    case OPTION_UNPLUG_EVERY:
+    case KEY_UNPLUG_EVERY:
         return parse_seconds("unplug-every", value, &options->unplug_every_s);
-    case OPTION_UNPLUG_FOR:
+    case KEY_UNPLUG_FOR:
         return parse_seconds("unplug-for", value, &options->unplug_for_s);
-    case OPTION_CONTROL:
+    case KEY_CONTROL:
         options->control = true;
         return strcmp(value, "-") == 0 ? STATUS_OK
                                        : usage("control", value, "\"-\" (standard input)");
-    case OPTION_TRUTH:
+    case KEY_TRUTH:
         options->truth_path = value;
         return STATUS_OK;
-    case OPTION_JSON:
+    case KEY_JSON:
         options->json = true;
         return STATUS_OK;
     default:
@@ -302,7 +302,7 @@ static enum status parse_arguments(int argc, char **argv, struct options *option
 {
     int key;
     while ((key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
-        if (key == OPTION_HELP) {
+        if (key == KEY_HELP) {
             print_help();
             *done = true;
             return STATUS_OK;

@@ -111,47 +111,47 @@ static enum status parse_fault(struct options *options, const char *text)
 }
 
 enum option_key {
-    OPTION_CHIP = 1000,
-    OPTION_LINK,
-    OPTION_FLASH,
-    OPTION_CONTENTS,
-    OPTION_VAULT,
-    OPTION_FLASH_SIZE,
-    OPTION_STATUS,
-    OPTION_BOOT_VERSION,
-    OPTION_UNKNOWN_BOOTLOADER,
-    OPTION_SEED,
-    OPTION_FAULT,
-    OPTION_SPEED,
-    OPTION_RESET_EVERY,
-    OPTION_POWER_CYCLE_ON_OPEN,
-    OPTION_CONTROL,
-    OPTION_STATS,
-    OPTION_ON_BOOT,
-    OPTION_JSON,
-    OPTION_HELP,
+    KEY_CHIP = 1000,
+    KEY_LINK,
+    KEY_FLASH,
+    KEY_CONTENTS,
+    KEY_VAULT,
+    KEY_FLASH_SIZE,
+    KEY_STATUS,
+    KEY_BOOT_VERSION,
+    KEY_UNKNOWN_BOOTLOADER,
+    KEY_SEED,
+    KEY_FAULT,
+    KEY_SPEED,
+    KEY_RESET_EVERY,
+    KEY_POWER_CYCLE_ON_OPEN,
+    KEY_CONTROL,
+    KEY_STATS,
+    KEY_ON_BOOT,
+    KEY_JSON,
+    KEY_HELP,
 };
 
 static const struct option option_table[] = {
-    {"chip", required_argument, NULL, OPTION_CHIP},
-    {"link", required_argument, NULL, OPTION_LINK},
-    {"flash", required_argument, NULL, OPTION_FLASH},
-    {"contents", required_argument, NULL, OPTION_CONTENTS},
-    {"vault", required_argument, NULL, OPTION_VAULT},
-    {"flash-size", required_argument, NULL, OPTION_FLASH_SIZE},
-    {"status", required_argument, NULL, OPTION_STATUS},
-    {"boot-version", required_argument, NULL, OPTION_BOOT_VERSION},
-    {"unknown-bootloader", no_argument, NULL, OPTION_UNKNOWN_BOOTLOADER},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"fault", required_argument, NULL, OPTION_FAULT},
-    {"speed", required_argument, NULL, OPTION_SPEED},
-    {"reset-every", required_argument, NULL, OPTION_RESET_EVERY},
-    {"power-cycle-on-open", no_argument, NULL, OPTION_POWER_CYCLE_ON_OPEN},
-    {"control", required_argument, NULL, OPTION_CONTROL},
-    {"stats", required_argument, NULL, OPTION_STATS},
-    {"on-boot", required_argument, NULL, OPTION_ON_BOOT},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
+    {"chip", required_argument, NULL, KEY_CHIP},
+    {"link", required_argument, NULL, KEY_LINK},
+    {"flash", required_argument, NULL, KEY_FLASH},
+    {"contents", required_argument, NULL, KEY_CONTENTS},
+    {"vault", required_argument, NULL, KEY_VAULT},
+    {"flash-size", required_argument, NULL, KEY_FLASH_SIZE},
+    {"status", required_argument, NULL, KEY_STATUS},
+    {"boot-version", required_argument, NULL, KEY_BOOT_VERSION},
+    {"unknown-bootloader", no_argument, NULL, KEY_UNKNOWN_BOOTLOADER},
+    {"seed", required_argument, NULL, KEY_SEED},
+    {"fault", required_argument, NULL, KEY_FAULT},
+    {"speed", required_argument, NULL, KEY_SPEED},
+    {"reset-every", required_argument, NULL, KEY_RESET_EVERY},
+    {"power-cycle-on-open", no_argument, NULL, KEY_POWER_CYCLE_ON_OPEN},
+    {"control", required_argument, NULL, KEY_CONTROL},
+    {"stats", required_argument, NULL, KEY_STATS},
+    {"on-boot", required_argument, NULL, KEY_ON_BOOT},
+    {"json", no_argument, NULL, KEY_JSON},
+    {"help", no_argument, NULL, KEY_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -161,34 +161,34 @@ static enum status take_module_option(struct options *options, int key, const ch
 {
     int64_t number = 0;
     switch (key) {
-    case OPTION_FLASH_SIZE:
+    case KEY_FLASH_SIZE:
         if (!parse_whole(value, FLASH_SIZE_MIN, FLASH_SIZE_MAX, &number) || number % NOR_BLOCK != 0)
             return usage("flash-size", value, "a multiple of 65536 from 2097152 to 16777216");
         options->module.flash_size = (uint32_t)number;
         return STATUS_OK;
-    case OPTION_STATUS:
+    case KEY_STATUS:
         if (!parse_whole(value, 0, 0xFFFFFF, &number))
             return usage("status", value, "a number from 0 to 0xFFFFFF");
         options->module.status = (uint32_t)number;
         return STATUS_OK;
-    case OPTION_BOOT_VERSION:
+    case KEY_BOOT_VERSION:
         if (strlen(value) > 16)
             return usage("boot-version", value, "at most 16 characters");
         options->module.boot_version = value;
         return STATUS_OK;
-    case OPTION_UNKNOWN_BOOTLOADER:
+    case KEY_UNKNOWN_BOOTLOADER:
         options->contents.unknown_bootloader = true;
         return STATUS_OK;
-    case OPTION_CONTENTS:
+    case KEY_CONTENTS:
         return module_contents_parse(value, &options->contents.kind)
                    ? STATUS_OK
                    : usage("contents", value, "vendor, openbeken or blank");
-    case OPTION_SEED:
+    case KEY_SEED:
         if (!parse_whole(value, 0, INT64_MAX, &number))
             return usage("seed", value, "a whole number");
         options->module.seed = options->contents.seed = (uint64_t)number;
         return STATUS_OK;
-    case OPTION_FAULT:
+    case KEY_FAULT:
         return parse_fault(options, value);
     default:
         return STATUS_OK;
@@ -199,38 +199,38 @@ static enum status take_option(struct options *options, int key, const char *val
 {
     double seconds = 0;
     switch (key) {
-    case OPTION_LINK:
+    case KEY_LINK:
         options->port.link = value;
         return STATUS_OK;
-    case OPTION_FLASH:
+    case KEY_FLASH:
         options->flash_path = value;
         return STATUS_OK;
-    case OPTION_VAULT:
+    case KEY_VAULT:
         options->vault_path = value;
         return STATUS_OK;
-    case OPTION_SPEED:
+    case KEY_SPEED:
         return number_parse_double(value, strlen(value), 0.1, 1000, &options->port.speed)
                    ? STATUS_OK
                    : usage("speed", value, "a factor from 0.1 to 1000");
-    case OPTION_RESET_EVERY:
+    case KEY_RESET_EVERY:
         if (!number_parse_double(value, strlen(value), 0, 86400, &seconds))
             return usage("reset-every", value, "seconds from 0 to 86400");
         options->port.power_cycle_ms = (int64_t)(seconds * 1000);
         return STATUS_OK;
-    case OPTION_POWER_CYCLE_ON_OPEN:
+    case KEY_POWER_CYCLE_ON_OPEN:
         options->port.power_cycle_on_open = true;
         return STATUS_OK;
-    case OPTION_CONTROL:
+    case KEY_CONTROL:
         options->control = true;
         return strcmp(value, "-") == 0 ? STATUS_OK
                                        : usage("control", value, "\"-\" (standard input)");
-    case OPTION_STATS:
+    case KEY_STATS:
         options->stats_path = value;
         return STATUS_OK;
-    case OPTION_ON_BOOT:
+    case KEY_ON_BOOT:
         options->on_boot = value;
         return STATUS_OK;
-    case OPTION_JSON:
+    case KEY_JSON:
         options->json = true;
         return STATUS_OK;
     default:
@@ -243,7 +243,7 @@ static enum status find_chip(int argc, char **argv, struct options *options)
     int key;
     opterr = 0;
     while ((key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
-        if (key == OPTION_CHIP && !module_chip_parse(optarg, &options->module.chip))
+        if (key == KEY_CHIP && !module_chip_parse(optarg, &options->module.chip))
             return usage("chip", optarg, "BK7231N, BK7231T or BK7231M");
     }
     opterr = 1;
@@ -259,7 +259,7 @@ static enum status parse_arguments(int argc, char **argv, struct options *option
     enum status status = find_chip(argc, argv, options);
     int key;
     while (status == STATUS_OK && (key = getopt_long(argc, argv, "", option_table, NULL)) != -1) {
-        if (key == OPTION_HELP) {
+        if (key == KEY_HELP) {
             print_help(&options->faults);
             *done = true;
             return STATUS_OK;

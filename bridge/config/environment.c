@@ -232,6 +232,8 @@ void environment_apply(struct yaml_tree *tree, char *const *environment,
         const char *name = yaml_tree_copy_text(tree, *environment, (size_t)(equals - *environment));
         struct place place = {name, 0, 0};
         const char *variable = name + strlen(PREFIX);
+        if (strcmp(variable, "CONFIG") == 0) /* names the file itself, see bl2mqtt(1) */
+            continue;
         size_t devices = match_name(variable, "devices");
         size_t sinks = match_name(variable, "sinks");
         if (devices > 0)

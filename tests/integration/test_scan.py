@@ -17,8 +17,11 @@ from harness import run, wait_for
 @pytest.fixture
 def meter(spawn, folder):
     """meter("--address", 2): a simulated meter; returns the link to its port."""
+    links = []
+
     def start(*args):
-        link = folder / "usb-adapter"
+        links.append(folder / ("usb-adapter" + "-again" * len(links)))
+        link = links[-1]
         process = spawn("simulate", "meter", "--link", link, *args)
         process.wait_line("Port:")
         return link
@@ -63,6 +66,27 @@ def test_config_lines_are_yaml_for_these_chips(meter):
     assert device["mains"] == {"frequency": 60}
     assert device["channels"] == {"a": {"port": str(link), "baud": 4800, "address": 1},
                                   "b": {"port": str(link), "baud": 4800, "address": 2}}
+
+
+def test_two_ports_are_one_device(meter, folder):
+    """A clamp meter has a port for each chip; what is printed is one block, to be pasted as it is."""
+    yaml = pytest.importorskip("yaml")
+    links = [meter("--address", 1), meter("--address", 2)]
+    ports = [word for link in links for word in ("--port", link)]
+    result = run("scan", *ports, "--baud", 4800, "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["ports"] == [str(link) for link in links]
+    assert [(chip["port"], chip["address"]) for chip in answer["chips"]] == [(str(links[0]), 1), (str(links[1]), 2)]
+    text = run("scan", *ports, "--baud", 4800).stdout
+    assert text.count("devices:") == 1 and answer["config"] in text
+    assert max(map(len, text.split("For bridge.yaml")[0].splitlines())) <= 80
+    (device,) = yaml.safe_load(answer["config"])["devices"]
+    assert device["channels"] == {name: {"port": str(link), "baud": 4800, "address": address}
+                                  for name, link, address in (("a", links[0], 1), ("b", links[1], 2))}
+    # one that is missing is said, and the other one is printed all the same
+    result = run("scan", "--port", folder / "none", "--port", links[1], "--baud", 4800)
+    assert result.returncode == 3 and "a: {port: " in result.stdout and str(folder / "none") in result.stderr
 
 
 def test_text_for_people(meter):
@@ -114,7 +138,7 @@ def test_something_else_answers():
     with raw_pty(b"login: ") as path:
         result = run("scan", "--port", path, "--baud", 4800)
     assert result.returncode == 3
-    assert "other bytes were heard" in result.stderr
+    assert "other bytes were received" in result.stderr
     assert result.stdout == ""
 
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""The command line as a whole: help, hints, completion, and man pages that name what there is."""
+
+import json
+import re
+
+import pytest
+
+from harness import ROOT, run
+
+COMMANDS = [command for command in json.loads(run("--print-options").stdout) if command["options"]]
+
+
+def names(command):
+    return [option["name"] for option in command["options"] if option["kind"] not in ("operand", "alias")]
+
+
+def page_of(command):
+    words = command["command"].split()
+    for count in (3, 2, 1):
+        path = ROOT / f"docs/man/bl2mqtt-{'-'.join(words[:count])}.1"
+        if path.exists():
+            return path
+    raise AssertionError(f"no man page for {command['command']}")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command["command"])
+def test_help(command):
+    long = run(*command["command"].split(), "--help")
+    assert long.returncode == 0 and long.stderr == ""
+    assert run(*command["command"].split(), "-h").stdout == long.stdout
+    assert long.stdout.startswith(f"Usage: bl2mqtt {command['command']}")
+    assert max(map(len, long.stdout.splitlines())) <= 80
+    for name in names(command):
+        assert f"--{name}" in long.stdout
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_help_is_as_wide_as_the_terminal(columns):
+    for command in ([], ["scan"], ["profiles"]):
+        text = run(*command, "--help", env={"COLUMNS": str(columns)}).stdout
+        assert max(map(len, text.splitlines())) <= min(columns, 80)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command["command"])
+def test_man_page_names_the_options(command):
+    """Every option is in the list of the page; a page of several commands has those of all of them."""
+    page = page_of(command).read_text()
+    listed = set(re.findall(r"^\.It Fl -([\w-]+)", page, flags=re.M))
+    listed |= set(re.findall(r"^\.It .*?, Fl -([\w-]+)", page, flags=re.M))
+    absent = [name for name in names(command) if name not in listed]
+    assert not absent, f"{page_of(command).name} does not list {absent}"
+    known = {name for other in COMMANDS if page_of(other) == page_of(command) for name in names(other)}
+    unknown = listed - known - {"help"}
+    assert not unknown, f"{page_of(command).name} lists {unknown}, which the program does not know"
+
+
+@pytest.mark.parametrize("words, says", [
+    (["rnu"], "Did you mean `bl2mqtt run`?"),
+    (["histroy", "energy"], "Did you mean `bl2mqtt history energy`?"),
+    (["history", "enrgy"], "Did you mean `bl2mqtt history energy`?"),
+    (["enrgy"], "Did you mean `bl2mqtt history energy`?"),
+    (["flash", "porbe"], "Did you mean `bl2mqtt flash probe`?"),
+    (["scan", "--prot", "x"], "Did you mean --port?"),
+    (["--confg", "x"], "Did you mean --config?"),
+    (["run", "--config", "x.yaml"], "`bl2mqtt --config x.yaml run`"),
+    (["check", "--config=x.yaml"], "`bl2mqtt --config x.yaml check`"),
+    (["history"], "history energy"),
+    (["flash"], "flash probe"),
+    (["completely-different"], "`bl2mqtt --help` lists them"),
+])
+def test_hints(words, says):
+    result = run(*words)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize("group", ["history", "flash", "openbeken", "simulate"])
+def test_groups(group):
+    for option in ("--help", "-h"):
+        result = run(*group.split(), option)
+        assert result.returncode == 0 and f"bl2mqtt {group} " in result.stdout
+        assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def completed(*words):
+    return run("--complete", "--", *words).stdout.split()
+
+
+def test_completion():
+    assert "history" in completed("hi") and "scan" not in completed("hi")
+    assert completed("history", "ener") == ["energy"]
+    assert "--port" in completed("scan", "--p")
+    assert completed("scan", "--baud", "4") == ["4800"]
+    assert completed("scan", "--port", "/dev/tty") == ["<files>"]
+    assert completed("--config", "some") == ["<files>"]
+    assert completed("--config", "a.yaml", "che") == ["check"]
+    assert completed("nothing", "such") == []
+
+
+def test_where_the_configuration_is_looked_for(folder):
+    """--config, BL2MQTT_CONFIG, ./bridge.yaml: the first that is named or there."""
+    device = "devices: [{id: %s, driver: simulator, channels: {a: }}]\nhistory: {nonsense: 1}\n"
+    for name in ("named", "environment", "bridge"):
+        (folder / f"{name}.yaml").write_text(device % f"the-{name}")
+    (folder / "elsewhere").mkdir()
+    environment = {"BL2MQTT_CONFIG": str(folder / "environment.yaml")}
+    for words, env, cwd, expected in [
+            (["--config", folder / "named.yaml"], environment, folder, folder / "named.yaml"),
+            ([], environment, folder, folder / "environment.yaml"),
+            ([], {"BL2MQTT_CONFIG": ""}, folder, "bridge.yaml"),
+            ([], {}, folder, "bridge.yaml")]:
+        result = run(*words, "check", env=env, cwd=cwd)
+        assert result.returncode == 2 and result.stderr.startswith(f"{expected}:2:"), result.stderr
+        assert "BL2MQTT_CONFIG" not in result.stderr
