@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define POLL_SLICE_MS 8 /* the loop has other things to do: a flood is handed over in slices */
+
 /* ---- what both threads use ------------------------------------------------------------------ */
 
 /* With lock held; waits at most ms. */
@@ -210,6 +212,7 @@ void publisher_free(struct publisher *publisher)
         free(publisher->filters[i].text);
     free(publisher->filters);
     inbox_free_items(inbox_take(&publisher->inbox));
+    inbox_free_items(publisher->taken);
     latest_free(publisher->latest);
     free_settings(&publisher->settings);
     pthread_cond_destroy(&publisher->changed);
@@ -315,12 +318,21 @@ void publisher_poll(struct publisher *publisher,
                     void (*callback)(void *context, const struct publisher_incoming *incoming),
                     void *context)
 {
-    pthread_mutex_lock(&publisher->lock);
-    struct inbox_item *items = inbox_take(&publisher->inbox);
-    pthread_mutex_unlock(&publisher->lock);
-    for (struct inbox_item *item = items; item != NULL; item = item->next)
+    if (publisher->taken == NULL) {
+        pthread_mutex_lock(&publisher->lock);
+        publisher->taken = inbox_take(&publisher->inbox);
+        pthread_mutex_unlock(&publisher->lock);
+    }
+    int64_t began_ms = clock_boot_ms();
+    while (publisher->taken != NULL && clock_boot_ms() - began_ms < POLL_SLICE_MS) {
+        struct inbox_item *item = publisher->taken;
+        publisher->taken = item->next;
+        item->next = NULL;
         callback(context, &item->incoming);
-    inbox_free_items(items);
+        inbox_free_items(item);
+    }
+    if (publisher->taken != NULL && publisher->wake != NULL)
+        publisher->wake(publisher->wake_context);
 }
 
 void publisher_health(struct publisher *publisher, struct publisher_health *health)

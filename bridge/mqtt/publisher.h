@@ -87,7 +87,8 @@ void publisher_subscribe(struct publisher *publisher, const char *filter, int qo
 /** True unless the topic's latest value still waits to be sent or acknowledged. */
 bool publisher_settled(struct publisher *publisher, const char *topic);
 
-/** Loop thread: hands over everything that came in since the last call. */
+/** Always the same thread: hands over what came in, oldest first, for some milliseconds at most. If something
+ *  is left, wake is called once more, so that other work gets its turn. */
 void publisher_poll(struct publisher *publisher,
                     void (*callback)(void *context, const struct publisher_incoming *incoming),
                     void *context);

@@ -92,6 +92,9 @@ struct publisher {
     uint64_t denied;             /* messages or subscriptions refused since last said */
     char denied_name[128];
 
+    /* The caller's of publisher_poll. */
+    struct inbox_item *taken; /* not handed over yet */
+
     /* The thread's own. */
     struct connection *connection;
     enum phase phase;

@@ -34,6 +34,7 @@ struct adoption {
     uv_loop_t *loop;
     struct adoption_options options;
     char *roster_path;
+    struct module_ids *ids;
     struct job *first, *last; /* the first one is at the disk */
     size_t waiting;
     uv_work_t work;
@@ -46,6 +47,7 @@ struct adoption *adoption_create(uv_loop_t *loop, const struct adoption_options 
     adoption->loop = loop;
     adoption->options = *options;
     adoption->roster_path = memory_copy_text(options->roster_path);
+    adoption->ids = module_ids_create();
     adoption->work.data = adoption;
     return adoption;
 }
@@ -60,6 +62,7 @@ static void free_job(struct job *job)
 
 static void free_all(struct adoption *adoption)
 {
+    module_ids_free(adoption->ids);
     free(adoption->roster_path);
     free(adoption);
 }
@@ -275,7 +278,7 @@ static enum status read_candidate(struct adoption *adoption, const struct reques
     if (status != STATUS_OK)
         return status;
     if (candidate->id[0] == '\0')
-        module_id_make(candidate->topic, is_taken, adoption, candidate->id);
+        module_ids_make(adoption->ids, candidate->topic, is_taken, adoption, candidate->id);
     if (is_taken(adoption, candidate->id))
         return error_set(error, STATUS_USAGE,
                          "There is a device \"%s\" already; choose another id.", candidate->id);

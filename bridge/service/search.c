@@ -1,65 +1,141 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The search has a thread of its own: what strangers publish may be much, and the MQTT library takes its time
+ * to end a connection. The loop only starts it and takes the result.
+ */
 #include "bridge/service/search.h"
 
 #include "bridge/mqtt/publisher.h"
 #include "bridge/service/broker.h"
-#include "bridge/service/module_id.h"
+#include "bridge/service/found.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
-#include "drivers/base/text.h"
-#include "drivers/openbeken/finder.h"
 
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CLOSE_MS 1000
 #define CONNECT_MS 10000 /* a second client in one process takes the MQTT library two seconds */
 
 struct search {
-    const struct config *config;
-    struct publisher *publisher;
-    struct openbeken_finder *finder;
-    uv_async_t wake;
-    uv_timer_t timer;
-    unsigned open_handles;
-    char *clear_client;
-    bool cleared;
-    size_t cleared_count;
-    int64_t duration_ms; /* from when it is connected */
-    bool connected;
+    uv_async_t ended; /* the thread sends it last of all */
+    pthread_t thread;
+    bool started, joined;
     void (*done)(void *context);
     void *context;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool woken, stopping; /* guarded by lock */
+
+    /* The thread's own from start to end. */
+    struct publisher *publisher;
+    struct openbeken_finder *finder;
+    struct found_known *known;
+    char *clear_client;
+    int64_t duration_ms; /* from when it is connected */
+    size_t modules_max;
+    int64_t deadline_ms; /* boot clock */
+    bool connected;
+    json_t *result;
 };
 
-static void on_time(uv_timer_t *timer)
-{
-    const struct search *search = timer->data;
-    search->done(search->context);
-}
+/* ---- the thread ---- */
 
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct search *search = context;
     if (incoming->kind == PUBLISHER_CONNECTED && !search->connected) {
         search->connected = true;
-        (void)uv_timer_start(&search->timer, on_time, (uint64_t)search->duration_ms, 0);
+        search->deadline_ms = clock_boot_ms() + search->duration_ms;
     }
     if (incoming->kind == PUBLISHER_MESSAGE)
         openbeken_finder_message(search->finder, incoming->topic, incoming->payload,
                                  incoming->payload_length, incoming->retained);
 }
 
-static void on_wake(uv_async_t *async)
+/* Waits for messages; false when the time is over. */
+static bool wait_for_messages(struct search *search)
 {
-    struct search *search = async->data;
-    publisher_poll(search->publisher, on_incoming, search);
+    pthread_mutex_lock(&search->lock);
+    int64_t rest_ms = search->deadline_ms - clock_boot_ms();
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t wait_ms =
+        rest_ms < 1000 ? rest_ms : 1000; /* the boot clock may run ahead of this one */
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000L;
+    until.tv_sec += (time_t)(wait_ms / 1000) + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    if (!search->woken && !search->stopping && rest_ms > 0)
+        (void)pthread_cond_timedwait(&search->changed, &search->lock, &until);
+    search->woken = false;
+    bool goes_on = !search->stopping && rest_ms > 0;
+    pthread_mutex_unlock(&search->lock);
+    return goes_on;
 }
 
+static size_t clear_announcements(struct search *search)
+{
+    size_t cleared = 0;
+    for (size_t i = 0; i < openbeken_finder_count(search->finder); i++) {
+        const struct openbeken_found *found = openbeken_finder_get(search->finder, i);
+        if (strcmp(found->client, search->clear_client) != 0)
+            continue;
+        for (size_t a = 0; a < found->announcement_count; a++)
+            publisher_publish(search->publisher,
+                              openbeken_finder_announcement(search->finder, i, a), "", 0, true, 1);
+        cleared = found->announcement_count;
+    }
+    return cleared;
+}
+
+static json_t *make_result(struct search *search)
+{
+    size_t left_out = 0, cleared = 0;
+    json_t *modules = found_modules(search->known, search->finder, search->modules_max, &left_out);
+    if (search->clear_client != NULL)
+        cleared = clear_announcements(search);
+    json_t *result = json_pack("{s:b, s:o, s:I}", "connected", search->connected, "modules",
+                               modules, "cleared", (json_int_t)cleared);
+    if (left_out > 0)
+        (void)json_object_set_new(result, "left_out", json_integer((json_int_t)left_out));
+    return result;
+}
+
+static void *look(void *context)
+{
+    struct search *search = context;
+    (void)pthread_setname_np(pthread_self(), "search");
+    while (wait_for_messages(search))
+        publisher_poll(search->publisher, on_incoming, search);
+    search->result = make_result(search);
+    publisher_close(search->publisher, CLOSE_MS);
+    openbeken_finder_free(search->finder);
+    found_known_free(search->known);
+    search->publisher = NULL;
+    search->finder = NULL;
+    search->known = NULL;
+    (void)malloc_trim(0); /* thousands of invented modules were a lot */
+    (void)uv_async_send(&search->ended);
+    return NULL;
+}
+
+/* On the publisher's threads, with its lock held. */
 static void wake_up(void *context)
 {
     struct search *search = context;
-    (void)uv_async_send(&search->wake);
+    pthread_mutex_lock(&search->lock);
+    search->woken = true;
+    pthread_cond_signal(&search->changed);
+    pthread_mutex_unlock(&search->lock);
 }
+
+/* ---- the loop ---- */
 
 static void subscribe(void *context, const char *filter)
 {
@@ -67,9 +143,10 @@ static void subscribe(void *context, const char *filter)
     publisher_subscribe(search->publisher, filter, 0);
 }
 
-static enum status create_publisher(struct search *search, struct log *log, struct error *error)
+static enum status create_publisher(struct search *search, const struct search_options *from,
+                                    struct error *error)
 {
-    const struct config_mqtt *mqtt = &search->config->mqtt;
+    const struct config_mqtt *mqtt = &from->config->mqtt;
     char client_id[64], will_topic[256];
     (void)snprintf(client_id, sizeof client_id, "bl2mqtt_find_%ld", (long)getpid());
     (void)snprintf(will_topic, sizeof will_topic, "%s/bridge/find", mqtt->base_topic);
@@ -79,202 +156,109 @@ static enum status create_publisher(struct search *search, struct log *log, stru
     options.will_topic = will_topic;
     options.will_payload = "";
     options.birth_payload = "";
-    options.log = log;
+    options.log = from->log;
     options.wake = wake_up;
     options.wake_context = search;
     return publisher_create(&options, &search->publisher, error);
 }
 
-static void handle_closed(uv_handle_t *handle)
+/* Signals belong to the loop. */
+static enum status start_thread(struct search *search, struct error *error)
 {
-    struct search *search = handle->data;
-    if (--search->open_handles > 0)
-        return;
-    free(search->clear_client);
-    free(search);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&search->thread, NULL, look, search);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    search->started = rc == 0;
+    return search->started
+               ? STATUS_OK
+               : error_set(error, STATUS_FAILED, "The search's thread could not be started (%s).",
+                           strerrordesc_np(rc));
+}
+
+static void join(struct search *search)
+{
+    if (search->started && !search->joined)
+        (void)pthread_join(search->thread, NULL);
+    search->joined = true;
+}
+
+static void on_ended(uv_async_t *async)
+{
+    struct search *search = async->data;
+    join(search);
+    search->done(search->context);
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
 }
 
 enum status search_start(uv_loop_t *loop, const struct search_options *options,
                          struct search **created, struct error *error)
 {
     struct search *search = memory_new(1, sizeof *search);
-    search->config = options->config;
     search->done = options->done;
     search->context = options->context;
     search->duration_ms = options->duration_ms;
+    search->modules_max = options->modules_max;
+    search->deadline_ms = clock_boot_ms() + CONNECT_MS;
     search->clear_client =
         options->clear_client == NULL ? NULL : memory_copy_text(options->clear_client);
     search->finder = openbeken_finder_create(options->config->homeassistant.discovery_prefix);
-    (void)uv_async_init(loop, &search->wake, on_wake);
-    (void)uv_timer_init(loop, &search->timer);
-    search->wake.data = search->timer.data = search;
-    search->open_handles = 2;
-    enum status status = create_publisher(search, options->log, error);
+    search->known = found_known_create(options->config);
+    (void)pthread_mutex_init(&search->lock, NULL);
+    init_condition(&search->changed);
+    (void)uv_async_init(loop, &search->ended, on_ended);
+    search->ended.data = search;
+    enum status status = create_publisher(search, options, error);
     if (status == STATUS_OK) {
         openbeken_finder_filters(search->finder, subscribe, search);
         status = publisher_start(search->publisher, error);
     }
+    if (status == STATUS_OK)
+        status = start_thread(search, error);
     if (status != STATUS_OK) {
         search_close(search);
         return status;
     }
-    (void)uv_timer_start(&search->timer, on_time, CONNECT_MS, 0);
     *created = search;
     return STATUS_OK;
+}
+
+json_t *search_result(const struct search *search)
+{
+    return json_incref(search->result);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct search *search = handle->data;
+    if (search->publisher != NULL) /* the thread was never started */
+        publisher_close(search->publisher, CLOSE_MS);
+    openbeken_finder_free(search->finder);
+    found_known_free(search->known);
+    json_decref(search->result);
+    (void)pthread_mutex_destroy(&search->lock);
+    (void)pthread_cond_destroy(&search->changed);
+    free(search->clear_client);
+    free(search);
 }
 
 void search_close(struct search *search)
 {
     if (search == NULL)
         return;
-    if (search->publisher != NULL)
-        publisher_close(search->publisher, CLOSE_MS);
-    openbeken_finder_free(search->finder);
-    uv_close((uv_handle_t *)&search->wake, handle_closed);
-    uv_close((uv_handle_t *)&search->timer, handle_closed);
-}
-
-/* ---- The answer ---- */
-
-static bool is_configured(const struct config *config, const char *client)
-{
-    for (size_t i = 0; i < config->device_count; i++)
-        if (config->devices[i].driver == DRIVER_OPENBEKEN &&
-            strcmp(config->devices[i].topic, client) == 0)
-            return true;
-    return false;
-}
-
-struct ids {
-    const struct config *config;
-    const json_t *modules;
-};
-
-static bool id_taken(void *context, const char *id)
-{
-    const struct ids *ids = context;
-    size_t index;
-    json_t *module;
-    for (size_t i = 0; i < ids->config->device_count; i++)
-        if (strcmp(ids->config->devices[i].id, id) == 0)
-            return true;
-    json_array_foreach(ids->modules, index, module)
-    {
-        const char *other = json_string_value(json_object_get(module, "id"));
-        if (other != NULL && strcmp(other, id) == 0)
-            return true;
-    }
-    return strcmp(id, "bridge") == 0;
-}
-
-/* JSON's strings are YAML's. */
-static char *quoted(const char *value)
-{
-    json_t *text = json_string(value);
-    char *bytes = text == NULL ? NULL : json_dumps(text, JSON_ENCODE_ANY);
-    json_decref(text);
-    return bytes;
-}
-
-static void make_lines(const struct openbeken_found *found, const char *id, struct text *lines)
-{
-    char *topic memory_auto = quoted(found->client);
-    text_append(lines, "  - id: %s\n    driver: openbeken\n    topic: %s\n    channels: {%s}\n", id,
-                topic == NULL ? "" : topic,
-                !found->chips[1]  ? "a: {}"
-                : found->chips[0] ? "a: {}, b: {}"
-                                  : "b: {}");
-}
-
-static const char *unit_name(enum openbeken_unit unit)
-{
-    return unit == OPENBEKEN_KWH ? "kWh" : "Wh";
-}
-
-static void set_text(json_t *object, const char *key, const char *value)
-{
-    if (value[0] != '\0')
-        (void)json_object_set_new(object, key, json_string(value));
-}
-
-/* What a person should know before adopting it. */
-static json_t *notes_about(const struct openbeken_found *found)
-{
-    json_t *notes = json_array();
-    if (found->announcement_count > 0)
-        (void)json_array_append_new(
-            notes, json_string("It announces itself to Home Assistant: with the bridge's own "
-                               "announcement its energy would be counted twice. Turn its flag 27 "
-                               "off, and let its announcements be removed (--clear)."));
-    if (!found->chips[0] && !found->chips[1])
-        (void)json_array_append_new(
-            notes, json_string("No values were received: does its autoexec.bat start the driver "
-                               "(startDriver BL0942)?"));
-    else if (!found->values_received)
-        (void)json_array_append_new(
-            notes, json_string("No fresh value was received: it is offline, its chip is silent, or "
-                               "the search was too short (a value comes each minute)."));
-    if (found->values_retained)
-        (void)json_array_append_new(
-            notes, json_string("The broker keeps old values of it (flag 7); the bridge ignores "
-                               "those."));
-    return notes;
-}
-
-static json_t *describe(const struct search *search, size_t index, const json_t *modules)
-{
-    const struct openbeken_found *found = openbeken_finder_get(search->finder, index);
-    bool configured = is_configured(search->config, found->client);
-    char id[MODULE_ID_SIZE], buffer[512];
-    struct text lines;
-    json_t *module = json_pack("{s:s, s:b, s:b, s:b, s:b, s:I, s:o}", "topic", found->client,
-                               "configured", configured, "chip_a", found->chips[0], "chip_b",
-                               found->chips[1], "flag_30", found->speaks_tele, "announcements",
-                               (json_int_t)found->announcement_count, "notes", notes_about(found));
-    if (module == NULL)
-        return NULL;
-    set_text(module, "name", found->name);
-    set_text(module, "long_name", found->long_name);
-    set_text(module, "chipset", found->chipset);
-    set_text(module, "page", found->page);
-    set_text(module, "build", found->build);
-    if (found->connected_known)
-        (void)json_object_set_new(module, "online", json_boolean(found->connected));
-    if (found->unit != OPENBEKEN_UNIT_UNKNOWN)
-        set_text(module, "energy_unit", unit_name(found->unit));
-    if (configured)
-        return module;
-    struct ids ids = {search->config, modules};
-    module_id_make(found->client, id_taken, &ids, id);
-    text_init(&lines, buffer, sizeof buffer);
-    make_lines(found, id, &lines);
-    set_text(module, "id", id);
-    set_text(module, "config", buffer);
-    return module;
-}
-
-static void clear_announcements(struct search *search)
-{
-    search->cleared = true;
-    for (size_t i = 0; i < openbeken_finder_count(search->finder); i++) {
-        const struct openbeken_found *found = openbeken_finder_get(search->finder, i);
-        if (strcmp(found->client, search->clear_client) != 0)
-            continue;
-        for (size_t a = 0; a < found->announcement_count; a++)
-            publisher_publish(search->publisher,
-                              openbeken_finder_announcement(search->finder, i, a), "", 0, true, 1);
-        search->cleared_count = found->announcement_count;
-    }
-}
-
-json_t *search_result(struct search *search)
-{
-    json_t *modules = json_array();
-    for (size_t i = 0; i < openbeken_finder_count(search->finder); i++)
-        if (openbeken_finder_get(search->finder, i)->is_module)
-            (void)json_array_append_new(modules, describe(search, i, modules));
-    if (search->clear_client != NULL && !search->cleared)
-        clear_announcements(search);
-    return json_pack("{s:b, s:o, s:I}", "connected", search->connected, "modules", modules,
-                     "cleared", (json_int_t)search->cleared_count);
+    pthread_mutex_lock(&search->lock);
+    search->stopping = true;
+    pthread_cond_signal(&search->changed);
+    pthread_mutex_unlock(&search->lock);
+    join(search);
+    uv_close((uv_handle_t *)&search->ended, handle_closed);
 }

@@ -468,6 +468,7 @@ static enum status start_search(void *context, const struct request *request, in
         .config = service->config,
         .duration_ms = duration_ms,
         .clear_client = clear_client,
+        .modules_max = SEARCH_ANSWER_MODULES,
         .log = service->log,
         .done = search_done,
         .context = service,

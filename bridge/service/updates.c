@@ -18,6 +18,7 @@
 #define ASK_AFTER_MS 3000 /* by then, a module that just connected has told its version */
 #define ASK_PER_TICK 20
 #define HTTP_TIMEOUT_MS 10000
+#define CLIENT_SIZE 257
 
 struct image {
     char path[PATH_MAX];
@@ -74,6 +75,7 @@ struct updates {
     struct updates_options options;
     struct module_entry *entries;
     size_t count, room;
+    json_t *by_client;     /* client id -> index of its entry */
     struct images *images; /* NULL: not looked yet */
     struct scan scan;
     bool scanning, closing;
@@ -88,6 +90,7 @@ static void free_if_done(struct updates *updates)
         return;
     free(updates->images);
     free(updates->entries);
+    json_decref(updates->by_client);
     free(updates);
 }
 
@@ -294,6 +297,7 @@ struct updates *updates_create(uv_loop_t *loop, const struct updates_options *op
     struct updates *updates = memory_new(1, sizeof *updates);
     updates->loop = loop;
     updates->options = *options;
+    updates->by_client = json_object();
     return updates;
 }
 
@@ -315,6 +319,8 @@ void updates_add(struct updates *updates, size_t device, const struct config_dev
         memory_grow(updates->entries, updates->count, &updates->room, sizeof *updates->entries);
     struct module_entry *entry = &updates->entries[updates->count++];
     *entry = (struct module_entry){.device = device, .config = config};
+    (void)json_object_set_new(updates->by_client, config->topic,
+                              json_integer((json_int_t)updates->count - 1));
     entry->told.percentage = -1;
     for (size_t i = 0; i < config->channel_count; i++)
         entry->twin = entry->twin || strcmp(config->channels[i].name, "b") == 0;
@@ -325,13 +331,14 @@ void updates_add(struct updates *updates, size_t device, const struct config_dev
 static struct module_entry *find_client(const struct updates *updates, const char *topic,
                                         const char *leaf)
 {
+    char client[CLIENT_SIZE];
     size_t length = strlen(topic) - strlen(leaf);
-    for (size_t i = 0; i < updates->count; i++) {
-        const char *client = updates->entries[i].config->topic;
-        if (strlen(client) == length && memcmp(client, topic, length) == 0)
-            return &updates->entries[i];
-    }
-    return NULL;
+    if (length >= sizeof client)
+        return NULL;
+    memcpy(client, topic, length);
+    client[length] = '\0';
+    const json_t *index = json_object_get(updates->by_client, client);
+    return index == NULL ? NULL : &updates->entries[json_integer_value(index)];
 }
 
 /* It has said something on tele/CLIENT/word. */

@@ -85,3 +85,30 @@ def test_a_module_that_contradicts_itself_does_not_fill_the_history(folder, brok
     assert flapping or "unit_changed" in kinds, kinds
     assert size < 20000
     client.close()
+
+
+def test_thousands_of_invented_modules_do_not_stop_the_polling(folder, broker, spawn, chips):
+    """permit_join hears of 4,096 modules with the same last word; no meter is polled late because of it."""
+    config = write_config(folder, broker.url, [house.house(folder, interval="200ms")], bridge={"log_level": "info"})
+    process = spawn("--config", config, "run")
+    watch = broker.subscribe("bl2mqtt/house", "bl2mqtt/bridge/response/#")
+    watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None, 15)
+    process.wait_line("Connected")
+    client = RawClient(broker.port)
+    since_ms = time.time() * 1000
+    broker.publish("bl2mqtt/bridge/request/permit_join", {"time": 6})
+    time.sleep(2)  # it connects
+    for n in range(4096):
+        client.publish(f"x/{n}/m/voltage/get", b"230")
+        if n % 500 == 0:
+            time.sleep(0.05)
+    answer = watch.wait("bl2mqtt/bridge/response/permit_join", timeout=60)
+    listed = answer["data"]["modules"]
+    assert len(listed) == 250 and len(listed) + answer["data"]["left_out"] > 3000
+    assert len({m["id"] for m in listed}) == len(listed)
+    time.sleep(1.5)  # a commit
+    assert process.stop() == 0
+    late = max(house.Stored(folder).distances("a", since_ms)) - 200
+    print(f"figure: 4096 invented modules and permit_join: the latest poll was {late} ms late")
+    assert late < 600
+    client.close()
