@@ -248,7 +248,8 @@ const struct field fields[] = {
     {IN_FILE(openbeken.web_password), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 255,
      .path = "openbeken.web_password", .example = "!secret obk_web_password",
      .otherwise = "no password", .secret = true,
-     .meaning = "Password of the modules' web pages, if they have one; needed for updates."},
+     .meaning = "Password of the modules' web pages, if they have one; needed for updates, and "
+                "only sent to a module whose `host` is given."},
 
     {.scope = SCOPE_FILE,
      .type = FIELD_SINKS,

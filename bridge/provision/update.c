@@ -144,6 +144,18 @@ static enum status check_twin(const struct run *run, struct error *error)
                      module_host(run->module));
 }
 
+/* An address that came over MQTT may be anybody's. */
+static enum status check_client_id(const struct run *run, struct error *error)
+{
+    const char *wanted = run->options->client_id;
+    if (wanted == NULL || strcmp(wanted, run->report->before.client_id) == 0)
+        return STATUS_OK;
+    return error_set(error, STATUS_REFUSED,
+                     "The module on %s says that its MQTT client id is \"%.80s\", not \"%s\". Give "
+                     "the device its `host` in bridge.yaml. Nothing was changed.",
+                     module_host(run->module), run->report->before.client_id, wanted);
+}
+
 static enum status look(struct run *run, struct error *error)
 {
     struct update_report *report = run->report;
@@ -151,6 +163,8 @@ static enum status look(struct run *run, struct error *error)
     (void)progress(run, UPDATE_CHECK, 0, 1);
     say(run, "Looking at the module on %s ...", module_host(run->module));
     enum status status = module_info(run->module, &report->before, error);
+    if (status == STATUS_OK)
+        status = check_client_id(run, error);
     if (status == STATUS_OK)
         status = module_status(run->module, 0, now, error);
     if (status != STATUS_OK)

@@ -32,10 +32,11 @@ void update_package_free(struct update_package *package);
 
 struct update_options {
     const struct update_package *package;
-    bool reinstall;    /**< also if the module has this version already */
-    bool lose_channel; /**< also if the package cannot read the second chip, which is in use */
-    bool dry_run;      /**< look and check only */
-    int64_t wait_ms;   /**< for the restart, unpacking included */
+    const char *client_id; /**< the module must say that this is its MQTT client id; NULL: any */
+    bool reinstall;        /**< also if the module has this version already */
+    bool lose_channel;     /**< also if the package cannot read the second chip, which is in use */
+    bool dry_run;          /**< look and check only */
+    int64_t wait_ms;       /**< for the restart, unpacking included */
 };
 
 enum update_stage { UPDATE_CHECK, UPDATE_UPLOAD, UPDATE_RESTART, UPDATE_VERIFY };

@@ -5,6 +5,7 @@
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -51,7 +52,7 @@ struct module_entry {
     bool
         speaks_tele; /* flag 30 is on: it takes its own words for commands, and must not be asked */
     enum beken_chip chip;
-    char ip[48];
+    char ip[INET_ADDRSTRLEN];
     struct device_update told; /* as the bridge was told last */
 };
 
@@ -61,7 +62,7 @@ struct job {
     struct updates *updates;
     struct request request;
     size_t entry;
-    char path[PATH_MAX], host[256];
+    char path[PATH_MAX], host[256], client_id[CLIENT_SIZE];
     const char *web_password;
     atomic_int percent;
     atomic_bool stop;
@@ -377,15 +378,16 @@ static void take_build(struct updates *updates, struct module_entry *entry, cons
     tell(updates, entry, &update);
 }
 
+/* Anybody may publish this. It is an address of version 4 and nothing else: no port, and no name. */
 static void take_ip(struct module_entry *entry, const char *payload, size_t length)
 {
-    if (length == 0 || length >= sizeof entry->ip)
+    char ip[sizeof entry->ip] = "";
+    struct in_addr address;
+    if (length == 0 || length >= sizeof ip || memchr(payload, '\0', length) != NULL)
         return;
-    for (size_t i = 0; i < length; i++)
-        if (payload[i] == '\0' || strchr("0123456789abcdefABCDEF.:", payload[i]) == NULL)
-            return;
-    memcpy(entry->ip, payload, length);
-    entry->ip[length] = '\0';
+    memcpy(ip, payload, length);
+    if (inet_pton(AF_INET, ip, &address) == 1)
+        memcpy(entry->ip, ip, sizeof ip);
 }
 
 bool updates_incoming(struct updates *updates, const struct publisher_incoming *incoming)
@@ -454,7 +456,8 @@ static void install(uv_work_t *work)
     const struct http_options http = {
         .host = job->host, .web_password = job->web_password, .timeout_ms = HTTP_TIMEOUT_MS};
     const struct update_listener listener = {.context = job, .progress = on_progress};
-    struct update_options options = {.package = &package, .wait_ms = UPDATE_WAIT_DEFAULT_MS};
+    struct update_options options = {
+        .package = &package, .client_id = job->client_id, .wait_ms = UPDATE_WAIT_DEFAULT_MS};
     job->status = update_package_load(job->path, &package, &job->error);
     if (job->status != STATUS_OK)
         return;
@@ -539,6 +542,11 @@ static enum status check_install(const struct updates *updates, const struct mod
             "There is no package in openbeken.images that is newer than %s and for this "
             "module's chip%s.",
             entry->told.installed, entry->twin ? " and two channels" : "");
+    if (entry->config->host[0] == '\0' && updates->options.web_password[0] != '\0')
+        return error_set(error, STATUS_REFUSED,
+                         "The web password is not sent to an address that came over MQTT, because "
+                         "anybody may publish one; name the module's address as `host` of the "
+                         "device in bridge.yaml.");
     if (host[0] == '\0')
         return error_set(error, STATUS_FAILED,
                          "The module has not told its address; name it as `host` of the device in "
@@ -564,7 +572,8 @@ enum status updates_install(struct updates *updates, const struct request *reque
     job->updates = updates;
     job->work.data = job;
     job->entry = number;
-    job->web_password = updates->options.web_password;
+    job->web_password = entry->config->host[0] != '\0' ? updates->options.web_password : "";
+    (void)snprintf(job->client_id, sizeof job->client_id, "%s", entry->config->topic);
     (void)snprintf(job->path, sizeof job->path, "%s", image->path);
     (void)snprintf(job->host, sizeof job->host, "%s",
                    entry->config->host[0] != '\0' ? entry->config->host : entry->ip);

@@ -22,7 +22,7 @@
 
 struct updates_options {
     const char *folder;       /**< borrowed */
-    const char *web_password; /**< borrowed; "" none */
+    const char *web_password; /**< borrowed; "" none. Only sent to a host that bridge.yaml names */
     struct publisher *publisher;
     struct log *log;
     /** device: the number that updates_add got. */

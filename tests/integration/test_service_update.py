@@ -2,7 +2,10 @@
 """New firmware for modules from Home Assistant: the running service offers what the user put into a folder, and
 installs it on request."""
 
+import contextlib
 import json
+import socket
+import threading
 import time
 
 import jsonschema
@@ -185,4 +188,68 @@ def test_without_a_folder_there_is_no_update(folder, broker, meter, spawn):
     assert "update" not in watch.wait("homeassistant/device/bl2mqtt_test_meter/config")["components"]
     broker.publish(REQUEST, {"id": "meter"})
     assert "openbeken.images" in watch.wait(RESPONSE)["error"]
+    watch.close()
+
+
+class Listener:
+    """A stranger's HTTP server: keeps what it is sent."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.socket = socket.create_server((host, 0))
+        self.received = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.socket.accept()
+                client.settimeout(2)
+                with contextlib.suppress(OSError):
+                    self.received.append(client.recv(65536))
+                    client.sendall(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n")
+                    self.received.append(client.recv(65536))
+                client.close()
+
+    @property
+    def address(self):
+        return "%s:%d" % self.socket.getsockname()
+
+
+@pytest.mark.parametrize("address", ["port", "plain"])
+def test_the_password_goes_to_no_address_that_came_over_mqtt(folder, broker, meter, spawn, address):
+    put(folder, "new.rbl", make_ota("BK7231N", "1.18.300"))
+    stranger = Listener()
+    known = {"id": "meter", "driver": "openbeken", "topic": "meters/1", "channels": {"a": {}}}
+    config = write_config(folder, broker.url, [known],
+                          openbeken={"images": str(folder / "images"), "web_password": "swordfish"})
+    process = spawn("--config", config, "run")
+    process.wait_line("Connected")
+    watch = broker.subscribe("bl2mqtt/#")
+    broker.publish("meters/1/build", "Built on Jul  1 2024 00:00:00 version 1.17.0 OpenBK7231N_1.17.0")
+    broker.publish("meters/1/ip", stranger.address if address == "port" else "127.0.0.1")
+    broker.publish("meters/1/voltage/get", "230")
+
+    def offered():
+        broker.publish("meters/1/build", "OpenBK7231N 1.17.0 Jul  1 2024 00:00:00")
+        return any(json.loads(p).get("update", {}).get("latest_version") == "1.18.300" for p in watch.payloads("bl2mqtt/meter"))
+
+    wait_for(offered, 25, "the offer", every=0.5)
+    broker.publish(REQUEST, {"id": "meter", "transaction": 1})
+    answer = watch.wait(RESPONSE, lambda a: a.get("transaction") == 1)
+    assert answer["status"] == "error" and "`host`" in answer["error"]
+    assert not stranger.received
+    process.stop()
+    watch.close()
+
+
+def test_an_update_by_reported_address_needs_the_right_client_id(folder, broker, meter, service):
+    """Somebody else's module under the device's address, and the right one by its host."""
+    put(folder, "new.rbl", make_ota("BK7231N", "1.18.300"))
+    module, other = meter(), meter("meters/2", boot_s=600)
+    wrong = dict(device(module), host=other.host)
+    _, watch = service(wrong)
+    watch.wait("bl2mqtt/meter", lambda s: s["update"].get("latest_version") == "1.18.300", timeout=25)
+    broker.publish(REQUEST, {"id": "meter"})
+    answer = watch.wait(RESPONSE)
+    assert answer["status"] == "error" and "meters/2" in answer["error"] and other.version == "1.18.0"
     watch.close()
