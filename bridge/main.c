@@ -72,7 +72,14 @@ static const char *find_config(const char *given)
 
 static void print_command(FILE *out, const char *before, const struct command *command, int width)
 {
-    int column = fprintf(out, "  %s%s", before, command->line.name);
+    char form[NAME_SIZE];
+    struct text text;
+    text_init(&text, form, sizeof form);
+    if (before[0] == '\0')
+        text_append(&text, "%s", command->line.name);
+    else
+        options_append_form(&command->line, &text);
+    int column = fprintf(out, "  %s%s", before, form);
     int indent = NAME_COLUMN + 2 + (int)strlen(before);
     if (column + 2 > indent)
         column = fputc('\n', out) == EOF ? column : 0;

@@ -5,18 +5,14 @@
 
 #include "drivers/beken/backup_file.h"
 
-#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-static const struct flash_command self = {
-    .name = "flash backup",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_OUTPUT,
-    .purpose = "Reads the module's whole flash, checks it by the chip's own CRC, and keeps it in a "
-               "file with\n"
-               "a second one, F.json, that says which module it is from. Nothing is erased or "
-               "written, but\n"
-               "a BK7231T write-protects its flash when it is asked for checksums; its firmware "
-               "lifts that\n"
-               "by itself.",
+#define NAME "flash backup"
+
+struct options {
+    struct flash_options flash;
+    const char *output;
 };
 
 static enum status take(struct flash_session *session, const char *path, size_t *length,
@@ -43,34 +39,51 @@ static json_t *describe(const struct flasher *flasher, const char *path, size_t 
                      (json_int_t)flasher_baud(flasher), "seconds", seconds);
 }
 
-enum status command_flash_backup(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct flash_options options;
+    const struct options *options = own;
+    const struct command_line *line = &command_flash_backup.line;
     struct error error = {""};
-    struct flash_session *session = NULL;
     size_t length = 0;
     json_t *answer = NULL;
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    session = flash_session_create(&self, &options);
-    status = backup_file_check(options.output, &error);
+    struct flash_session *session = flash_session_create(line, &options->flash);
+    enum status status = backup_file_check(options->output, &error);
     if (status == STATUS_OK)
-        status = flash_session_open(&self, &options, &session, &error);
+        status = flash_session_open(line, &options->flash, &session, &error);
     if (status == STATUS_OK)
-        status = take(session, options.output, &length, &error);
-    if (status == STATUS_FAILED && session != NULL && flash_session_stopped(session))
+        status = take(session, options->output, &length, &error);
+    if (status == STATUS_FAILED && flash_session_stopped())
         (void)error_set(&error, status, "Stopped; nothing was changed, and no file was made.");
     if (status != STATUS_OK)
-        status = flash_fail(&self, session, status, &error);
-    else if (options.json)
-        answer = describe(flash_session_flasher(session), options.output, length);
+        status = flash_fail(line, session, status, &error);
+    else if (options->flash.json)
+        answer = describe(flash_session_flasher(session), options->output, length);
     else
-        (void)printf("%zu bytes are in %s, checked by the chip's CRC.\n", length, options.output);
+        (void)printf("%zu bytes are in %s, checked by the chip's CRC.\n", length, options->output);
     flash_session_close(session);
-    if (status != STATUS_OK || !options.json)
-        return status;
-    return command_print_json(self.name, answer, JSON_INDENT(2));
+    return answer == NULL ? status : command_print_json(NAME, answer, JSON_INDENT(2));
 }
+
+static const struct option_row rows[] = {
+    {.name = "output",
+     .argument = "F",
+     .at = offsetof(struct options, output),
+     .required = "which file to make with --output",
+     .file = true,
+     .help = "file to make; F.json is made beside it"},
+    {.name = NULL},
+};
+
+const struct command command_flash_backup = {
+    .line = {.name = NAME,
+             .summary = "the module's whole flash into a file",
+             .purpose =
+                 "Reads the module's whole flash, checks it by the chip's own CRC, and keeps it "
+                 "in a file with a second one, F.json, that says which module it is from. "
+                 "Nothing is erased or written, but a BK7231T write-protects its flash when it is "
+                 "asked for checksums; its firmware lifts that by itself.",
+             .tables = {flash_module_rows, rows, flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -2,17 +2,20 @@
 /* `bl2mqtt flash image`: what a firmware file is, by its content. See bl2mqtt-flash-image(1). */
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
+#include "bridge/provision/firmware.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-static const struct flash_command self = {
-    .name = "flash image",
-    .operand = "FILE",
-    .purpose =
-        "Tells what a firmware file is by its content: kind, chip, place, version, and what is\n"
-        "wrong with it.",
+#define NAME "flash image"
+
+struct options {
+    struct flash_options flash;
+    const char *file;
 };
 
 static void format_time(const struct image_info *info, char *buffer, size_t size)
@@ -84,24 +87,40 @@ static void print(const struct image_info *info)
         (void)printf("warning     %s\n", info->warning);
 }
 
-enum status command_flash_image(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct flash_options options;
+    const struct options *options = own;
     struct error error = {""};
     struct image_info info;
-    uint8_t *bytes = NULL;
+    uint8_t *bytes memory_auto = NULL;
     size_t length = 0;
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    status = flash_load_image(options.operand, &bytes, &length, &info, &error);
-    free(bytes);
+    enum status status = firmware_load(options->file, &bytes, &length, &info, &error);
     if (status != STATUS_OK)
-        return flash_fail(&self, NULL, status, &error);
-    if (options.json)
-        return command_print_json(self.name, describe(&info), JSON_INDENT(2));
+        return command_fail(NAME, status, &error);
+    if (options->flash.json)
+        return command_print_json(NAME, describe(&info), JSON_INDENT(2));
     print(&info);
     return STATUS_OK;
 }
+
+static const struct option_row rows[] = {
+    {.name = "FILE",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, file),
+     .required = "which file",
+     .file = true,
+     .help = "firmware, a dump or a configuration"},
+    {.name = NULL},
+};
+
+const struct command command_flash_image = {
+    .line = {.name = NAME,
+             .summary = "what a firmware file is",
+             .purpose =
+                 "Says what a firmware file is by its content: kind, chip, place, version, and "
+                 "what is wrong with it.",
+             .tables = {rows, flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

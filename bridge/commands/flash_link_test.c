@@ -3,16 +3,17 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
 
-#include <inttypes.h>
+#include "drivers/base/number.h"
 
-static const struct flash_command self = {
-    .name = "flash link-test",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_RATES,
-    .purpose =
-        "Tests the line to the module at several baud rates and recommends one. Nothing is erased "
-        "or\n"
-        "written, but a BK7231T write-protects its flash when it is asked for checksums; its\n"
-        "firmware lifts that by itself.",
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME "flash link-test"
+
+struct options {
+    struct flash_options flash;
+    const char *rates;
 };
 
 static json_t *describe(const struct flasher_line_report *report)
@@ -51,30 +52,67 @@ static void print(const struct flasher_line_report *report)
     (void)printf("%s\n", report->verdict);
 }
 
-enum status command_flash_link_test(const struct command_context *context, int argc, char **argv)
+static bool parse_rates(const char *text, uint32_t rates[FLASHER_RATES_MAX], size_t *count)
+{
+    while (*count < FLASHER_RATES_MAX) {
+        int64_t baud = 0;
+        size_t length = strcspn(text, ",");
+        if (!number_parse_int(text, length, 9600, 4000000, &baud))
+            return false;
+        rates[(*count)++] = (uint32_t)baud;
+        if (text[length] == '\0')
+            return true;
+        text += length + 1;
+    }
+    return false;
+}
+
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct flash_options options;
+    const struct options *options = own;
+    const struct command_line *line = &command_flash_link_test.line;
     struct error error = {""};
     struct flash_session *session = NULL;
     struct flasher_line_report report = {0};
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    if (options.rate_count == 0 && options.flasher.baud != 0)
-        options.rates[options.rate_count++] = options.flasher.baud;
-    status = flash_session_open(&self, &options, &session, &error);
+    uint32_t rates[FLASHER_RATES_MAX] = {(uint32_t)options->flash.baud};
+    size_t count = options->flash.baud != 0 ? 1 : 0;
+    if (options->rates != NULL) {
+        count = 0;
+        if (!parse_rates(options->rates, rates, &count))
+            return command_bad_value(NAME, "rates", options->rates,
+                                     "one to eight rates, separated by commas");
+    }
+    enum status status = flash_session_open(line, &options->flash, &session, &error);
     if (status == STATUS_OK)
-        status = flasher_test_line(flash_session_flasher(session), options.rates,
-                                   options.rate_count, &report, &error);
+        status = flasher_test_line(flash_session_flasher(session), rates, count, &report, &error);
     if (status != STATUS_OK)
-        status = flash_fail(&self, session, status, &error);
+        status = flash_fail(line, session, status, &error);
     flash_session_close(session);
     if (status != STATUS_OK)
         return status;
-    if (options.json)
-        return command_print_json(self.name, describe(&report), JSON_INDENT(2));
+    if (options->flash.json)
+        return command_print_json(NAME, describe(&report), JSON_INDENT(2));
     print(&report);
     return STATUS_OK;
 }
+
+static const struct option_row rows[] = {
+    {.name = "rates",
+     .argument = "N,N...",
+     .at = offsetof(struct options, rates),
+     .help = "rates to test (default 115200,230400,460800,921600)"},
+    {.name = NULL},
+};
+
+const struct command command_flash_link_test = {
+    .line = {.name = NAME,
+             .summary = "how good adapter and wires are, at which rate",
+             .purpose =
+                 "Tests the line to the module at several baud rates and recommends one. Nothing "
+                 "is erased or written, but a BK7231T write-protects its flash when it is asked "
+                 "for checksums; its firmware lifts that by itself.",
+             .tables = {flash_module_rows, rows, flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

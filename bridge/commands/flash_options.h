@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** The options of the `flash` commands: one table, of which each command takes its share. */
+/**
+ * The options that the `flash` commands share, as tables of rows. A command's options begin with struct
+ * flash_options, so that the rows fit all of them.
+ */
 #ifndef BRIDGE_COMMANDS_FLASH_OPTIONS_H
 #define BRIDGE_COMMANDS_FLASH_OPTIONS_H
 
+#include "bridge/options/options.h"
 #include "drivers/beken/flasher.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum flash_progress_mode {
@@ -16,48 +19,31 @@ enum flash_progress_mode {
     FLASH_PROGRESS_NONE,
 };
 
-/** Which options a command takes, besides --json and --help. */
-enum flash_accepts {
-    FLASH_ACCEPTS_MODULE = 1 << 0, /**< port, baud, reset, chip, timeout, progress, trace */
-    FLASH_ACCEPTS_ADDRESS = 1 << 1,
-    FLASH_ACCEPTS_LENGTH = 1 << 2,
-    FLASH_ACCEPTS_OUTPUT = 1 << 3,
-    FLASH_ACCEPTS_BACKUP = 1 << 4, /**< --backup, --no-backup */
-    FLASH_ACCEPTS_FORCE = 1 << 5,
-    FLASH_ACCEPTS_FORCE_BOOTLOADER = 1 << 6,
-    FLASH_ACCEPTS_FULL = 1 << 7,
-    FLASH_ACCEPTS_RATES = 1 << 8,
-};
-
+/** What none of a command's tables sets stays as zeroed memory is. */
 struct flash_options {
-    struct flasher_options flasher; /**< the port and the rest; callbacks are the session's */
+    const char *port;
+    int64_t baud; /**< 0: not given */
+    enum link_reset reset;
+    bool reset_inverted;
+    int chip; /**< index in flash_chips; 0: any */
+    int64_t timeout_ms;
     enum flash_progress_mode progress;
-    const char *trace_path; /**< NULL = none */
+    const char *trace_path; /**< NULL: none */
     bool json;
-    bool has_address;
-    uint32_t address;
-    uint32_t length;    /**< 0 = not given */
-    const char *output; /**< NULL = not given */
-    const char *backup; /**< NULL = not given */
-    bool no_backup, force, force_bootloader, full;
-    size_t rate_count;
-    uint32_t rates[FLASHER_RATES_MAX];
-    const char *operand; /**< the file, NULL if the command takes none */
+    int64_t address; /**< -1: not given */
+    bool force_bootloader;
 };
 
-/** What a command is, for its usage and its help. */
-struct flash_command {
-    const char *name;    /**< "flash probe" */
-    const char *operand; /**< "IMAGE", or NULL */
-    unsigned accepts;
-    const char *purpose; /**< a paragraph for --help */
-};
+/** "auto", then every chip that can be named. */
+extern const char *const flash_chips[];
 
-/**
- * Parses a command line. STATUS_OK with *done set: --help was asked for and given. STATUS_USAGE was
- * explained on stderr.
- */
-enum status flash_options_parse(const struct flash_command *command, int argc, char **argv,
-                                struct flash_options *options, bool *done);
+extern const struct option_row
+    flash_module_rows[]; /**< port, baud, reset, chip, timeout, progress, trace */
+extern const struct option_row flash_address_rows[]; /**< address */
+extern const struct option_row flash_guard_rows[];   /**< force-bootloader */
+extern const struct option_row flash_json_rows[];    /**< json */
+
+/** What the flasher is to be opened with; callbacks are the session's. */
+struct flasher_options flash_flasher_options(const struct flash_options *options);
 
 #endif

@@ -6,14 +6,9 @@
 #include "drivers/beken/backup_file.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
-static const struct flash_command self = {
-    .name = "flash probe",
-    .accepts = FLASH_ACCEPTS_MODULE,
-    .purpose =
-        "Gets a BK7231 module to answer and tells which chip, flash, bootloader, MAC address and\n"
-        "application it has. Nothing in its flash is changed, but the module is restarted.",
-};
+#define NAME "flash probe"
 
 static void format(const struct beken_module *module, char id[16], char mac[18])
 {
@@ -75,46 +70,54 @@ static enum status look(const struct flash_options *options, struct flasher *fla
                         struct error *error)
 {
     enum status status = STATUS_OK;
-    if (options->flasher.baud != 0)
+    if (options->baud != 0)
         status = flasher_choose_baud(flasher, false, error);
     if (status == STATUS_OK && !flasher_module(flasher)->flash_is_silent)
         status = flasher_identify_contents(flasher, error);
     return status;
 }
 
-static enum status tell(const struct flash_options *options, struct flash_session *session)
+static enum status print_answer(const struct flash_options *options, struct flash_session *session)
 {
     const struct flasher *flasher = flash_session_flasher(session);
     const struct beken_module *module = flasher_module(flasher);
     struct error error = {""};
     enum status status = STATUS_OK;
     if (options->json)
-        status =
-            command_print_json(self.name, describe(module, flasher_baud(flasher)), JSON_INDENT(2));
+        status = command_print_json(NAME, describe(module, flasher_baud(flasher)), JSON_INDENT(2));
     else
         print(module);
     if (status != STATUS_OK || flasher_check_flash(flasher, &error) == STATUS_OK)
         return status;
-    return flash_fail(&self, session, STATUS_NO_ANSWER, &error);
+    return flash_fail(&command_flash_probe.line, session, STATUS_NO_ANSWER, &error);
 }
 
-enum status command_flash_probe(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct flash_options options;
+    const struct flash_options *options = own;
+    const struct command_line *line = &command_flash_probe.line;
     struct error error = {""};
     struct flash_session *session = NULL;
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    status = flash_session_open(&self, &options, &session, &error);
+    enum status status = flash_session_open(line, options, &session, &error);
     if (status == STATUS_OK)
-        status = look(&options, flash_session_flasher(session), &error);
+        status = look(options, flash_session_flasher(session), &error);
     if (status == STATUS_OK)
-        status = tell(&options, session);
+        status = print_answer(options, session);
     else
-        status = flash_fail(&self, session, status, &error);
+        status = flash_fail(line, session, status, &error);
     flash_session_close(session);
     return status;
 }
+
+const struct command command_flash_probe = {
+    .line = {.name = NAME,
+             .summary = "which BK7231 module this is and what is on it",
+             .purpose =
+                 "Gets a BK7231 module to answer and reports which chip, flash, bootloader, MAC "
+                 "address and application it has. Nothing in its flash is changed, but the "
+                 "module is restarted.",
+             .tables = {flash_module_rows, flash_json_rows},
+             .size = sizeof(struct flash_options)},
+    .run = run,
+};

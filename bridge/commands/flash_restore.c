@@ -3,18 +3,20 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/beken/backup_file.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct flash_command self = {
-    .name = "flash restore",
-    .operand = "BACKUP",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_FULL | FLASH_ACCEPTS_FORCE_BOOTLOADER,
-    .purpose = "Puts a backup back: writes what differs, leaves a BK7231T's bootloader alone, and "
-               "keeps the\n"
-               "module's RF calibration and MAC address unless --full is given.",
+#define NAME "flash restore"
+
+struct options {
+    struct flash_options flash;
+    const char *backup;
+    bool full;
 };
 
 static enum status load(const char *path, uint8_t **bytes, size_t *length, struct image_info *info,
@@ -69,14 +71,14 @@ static void note_foreign(struct flash_session *session, const uint8_t *bytes, si
                       theirs, own, full ? "; both will have the same MAC" : "");
 }
 
-static enum status restore(struct flash_session *session, const struct flash_options *options,
+static enum status restore(struct flash_session *session, const struct options *options,
                            const uint8_t *bytes, const struct image_info *info,
                            struct flasher_result *result, struct error *error)
 {
     struct flasher *flasher = flash_session_flasher(session);
     const struct beken_module *module = flasher_module(flasher);
     /* A dump is put back as the flash was, damage included. */
-    const struct plan_rules rules = {.force = true, .open_guards = options->force_bootloader};
+    const struct plan_rules rules = {.force = true, .open_guards = options->flash.force_bootloader};
     struct plan_place place;
     enum status status = plan_check_image(module, info, &rules, &place, error);
     if (status == STATUS_OK && info->size != module->flash_size)
@@ -85,8 +87,8 @@ static enum status restore(struct flash_session *session, const struct flash_opt
                            info->size / 1024, module->flash_size / 1024);
     if (status == STATUS_OK && options->full)
         status = check_rf(module, bytes, info->size, error);
-    if (status == STATUS_OK && options->force_bootloader)
-        status = flash_session_confirm(session, 0, info->size, options->operand, error);
+    if (status == STATUS_OK && options->flash.force_bootloader)
+        status = flash_session_confirm(session, 0, info->size, options->backup, error);
     if (status == STATUS_OK)
         status = flasher_choose_baud(flasher, true, error);
     if (status == STATUS_OK)
@@ -104,36 +106,56 @@ static enum status restore(struct flash_session *session, const struct flash_opt
     return status == STATUS_OK ? flasher_reboot(flasher, error) : status;
 }
 
-enum status command_flash_restore(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct flash_options options;
+    const struct options *options = own;
+    const struct command_line *line = &command_flash_restore.line;
     struct error error = {""};
     struct image_info info;
-    struct flash_session *session = NULL;
     struct flasher_result result = {0};
-    uint8_t *bytes = NULL;
+    uint8_t *bytes memory_auto = NULL;
     size_t length = 0;
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    session = flash_session_create(&self, &options);
-    status = load(options.operand, &bytes, &length, &info, &error);
-    if (status == STATUS_OK)
-        status = flash_session_open(&self, &options, &session, &error);
-    if (status == STATUS_OK)
-        status = restore(session, &options, bytes, &info, &result, &error);
     json_t *answer = NULL;
+    struct flash_session *session = flash_session_create(line, &options->flash);
+    enum status status = load(options->backup, &bytes, &length, &info, &error);
+    if (status == STATUS_OK)
+        status = flash_session_open(line, &options->flash, &session, &error);
+    if (status == STATUS_OK)
+        status = restore(session, options, bytes, &info, &result, &error);
     if (status != STATUS_OK) {
-        status = flash_fail(&self, session, status, &error);
-    } else if (options.json) {
+        status = flash_fail(line, session, status, &error);
+    } else if (options->flash.json) {
         answer = flash_json_result(flash_session_flasher(session), &result);
     } else {
         flash_print_result("Restored and verified", flash_session_flasher(session), &result);
         (void)puts(" The module starts now.");
     }
     flash_session_close(session);
-    free(bytes);
-    return answer == NULL ? status : command_print_json(self.name, answer, JSON_INDENT(2));
+    return answer == NULL ? status : command_print_json(NAME, answer, JSON_INDENT(2));
 }
+
+static const struct option_row rows[] = {
+    {.name = "BACKUP",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, backup),
+     .required = "which file",
+     .file = true,
+     .help = "what `flash backup` wrote"},
+    {.name = "full",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, full),
+     .help = "also the RF calibration and the MAC address"},
+    {.name = NULL},
+};
+
+const struct command command_flash_restore = {
+    .line = {.name = NAME,
+             .summary = "a backup back onto its module",
+             .purpose =
+                 "Puts a backup back: writes what differs, leaves a BK7231T's bootloader alone, "
+                 "and keeps the module's RF calibration and MAC address unless --full is given.",
+             .tables = {rows, flash_module_rows, flash_guard_rows, flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

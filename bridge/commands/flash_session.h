@@ -14,21 +14,24 @@
 struct flash_session;
 
 /** Only what is needed to say things in the way that --progress asks for; nothing is opened. */
-struct flash_session *flash_session_create(const struct flash_command *command,
+struct flash_session *flash_session_create(const struct command_line *line,
                                            const struct flash_options *options);
 /**
  * Opens port, trace and module; *session is created unless it is there, and has to be closed even
  * after a failure. From here on SIGINT and SIGTERM end the work at the next frame boundary; a
  * second one at once.
  */
-enum status flash_session_open(const struct flash_command *command, struct flash_options *options,
+enum status flash_session_open(const struct command_line *line, const struct flash_options *options,
                                struct flash_session **session, struct error *error);
 /** Lets go of port, trace and module; what is said after that is said in the same way. */
 void flash_session_disconnect(struct flash_session *session);
 /** Ends the progress display and closes; NULL is allowed. */
 void flash_session_close(struct flash_session *session);
 struct flasher *flash_session_flasher(struct flash_session *session);
-bool flash_session_stopped(const struct flash_session *session);
+/** Whether the command that the session belongs to has this option. */
+bool flash_session_takes(const struct flash_session *session, const char *option);
+/** A signal asked for the end. */
+bool flash_session_stopped(void);
 /** A sentence for the person, on stderr, above the bar. */
 __attribute__((format(printf, 2, 3))) void flash_session_say(struct flash_session *session,
                                                              const char *format, ...);
@@ -42,8 +45,8 @@ enum status flash_session_confirm(struct flash_session *session, uint32_t addres
 
 /** Says the sentence in error, as text or as the last line of --progress json; returns status. A
  *  session of NULL: as text. */
-enum status flash_fail(const struct flash_command *command, const struct flash_session *session,
-                       enum status status, struct error *error);
+enum status flash_fail(const struct command_line *line, struct flash_session *session,
+                       enum status status, const struct error *error);
 
 /** A string, or null for "". */
 json_t *flash_json_text(const char *text);
@@ -54,10 +57,6 @@ json_t *flash_json_result(const struct flasher *flasher, const struct flasher_re
 /** The same in words: "Verified 3 sectors: ...". */
 void flash_print_result(const char *verb, const struct flasher *flasher,
                         const struct flasher_result *result);
-
-/** Reads and examines a firmware file; a rotated dump is put in order. *bytes: free(). */
-enum status flash_load_image(const char *path, uint8_t **bytes, size_t *length,
-                             struct image_info *info, struct error *error);
 
 /**
  * Reads the whole flash, checks it and keeps it in path (backup_file_save). *bytes: free().

@@ -2,8 +2,9 @@
 /* `bl2mqtt flash tuya`: the vendor's settings in a dump. See bl2mqtt-flash-tuya(1). */
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
-#include "bridge/commands/own_options.h"
+#include "bridge/provision/firmware.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/beken/backup_file.h"
 #include "drivers/beken/tuya_report.h"
 
@@ -11,30 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct flash_command self = {
-    .name = "flash tuya",
-    .operand = "DUMP",
-    .purpose =
-        "Reads the vendor's settings out of a dump of the whole flash: pins, module, keys, and "
-        "what\n"
-        "OpenBeken needs for the same board. Where there are none, tells why, and what is known "
-        "all\n"
-        "the same. Passwords, keys and the like are masked.",
+#define NAME "flash tuya"
+
+struct options {
+    struct flash_options flash;
+    const char *dump;
+    bool show_secrets;
 };
-
-static enum own_option_kind find_option(void *context, const char *name)
-{
-    (void)context;
-    return strcmp(name, "show-secrets") == 0 ? OWN_OPTION_FLAG : OWN_OPTION_NONE;
-}
-
-static enum status take_option(void *context, const char *name, const char *value)
-{
-    (void)name;
-    (void)value;
-    *(bool *)context = true;
-    return STATUS_OK;
-}
 
 /* What `flash backup` wrote beside the dump. */
 static void read_facts(const char *path, struct backup_facts *facts)
@@ -44,7 +28,7 @@ static void read_facts(const char *path, struct backup_facts *facts)
     struct error error = {""};
     *facts = (struct backup_facts){.known = false};
     if (backup_file_load(path, &bytes, &length, facts, &error) != STATUS_OK) {
-        (void)fprintf(stderr, "bl2mqtt %s: %s It is read all the same.\n", self.name, error.text);
+        (void)fprintf(stderr, "bl2mqtt %s: %s It is read all the same.\n", NAME, error.text);
         *facts = (struct backup_facts){.known = false};
         return;
     }
@@ -131,35 +115,24 @@ static json_t *describe(const struct tuya_report *report, const struct backup_fa
     return document;
 }
 
-enum status command_flash_tuya(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    bool show_secrets = false;
-    const struct own_options own = {self.name, &show_secrets, find_option, take_option};
-    struct flash_options options;
+    const struct options *options = own;
     struct error error = {""};
     struct image_info info;
     struct backup_facts facts;
     struct tuya_report report;
-    uint8_t *bytes = NULL;
+    uint8_t *bytes memory_auto = NULL;
     size_t length = 0;
-    bool done = false;
-    enum status status = own_options_take(&own, &argc, argv);
-    if (status == STATUS_OK)
-        status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (done)
-        (void)printf("  %-20s %s\n", "--show-secrets", "passwords, keys and tokens in the clear");
-    if (status != STATUS_OK || done)
-        return status;
-    status = flash_load_image(options.operand, &bytes, &length, &info, &error);
+    enum status status = firmware_load(options->dump, &bytes, &length, &info, &error);
     if (status != STATUS_OK)
-        return flash_fail(&self, NULL, status, &error);
-    read_facts(options.operand, &facts);
+        return command_fail(NAME, status, &error);
+    read_facts(options->dump, &facts);
     tuya_report_make(bytes, length, &report);
-    free(bytes);
-    json_t *document = describe(&report, &facts, show_secrets);
-    if (options.json) {
-        status = command_print_json(self.name, document, JSON_INDENT(2));
+    json_t *document = describe(&report, &facts, options->show_secrets);
+    if (options->flash.json) {
+        status = command_print_json(NAME, document, JSON_INDENT(2));
     } else {
         print(&report, &facts, document);
         json_decref(document);
@@ -167,3 +140,29 @@ enum status command_flash_tuya(const struct command_context *context, int argc, 
     tuya_report_free(&report);
     return status;
 }
+
+static const struct option_row rows[] = {
+    {.name = "DUMP",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, dump),
+     .required = "which file",
+     .file = true,
+     .help = "a dump of the whole flash"},
+    {.name = "show-secrets",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, show_secrets),
+     .help = "passwords, keys and tokens in the clear"},
+    {.name = NULL},
+};
+
+const struct command command_flash_tuya = {
+    .line = {.name = NAME,
+             .summary = "the vendor's settings in a dump",
+             .purpose =
+                 "Reads the vendor's settings out of a dump of the whole flash: pins, module, "
+                 "keys, and what OpenBeken needs for the same board. Where there are none it says "
+                 "why, and what is known without them. Passwords, keys and the like are masked.",
+             .tables = {rows, flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

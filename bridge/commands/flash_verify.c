@@ -2,18 +2,19 @@
 /* `bl2mqtt flash verify`: does the module hold this file? See bl2mqtt-flash-verify(1). */
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
+#include "bridge/provision/firmware.h"
 
 #include "drivers/base/memory.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-static const struct flash_command self = {
-    .name = "flash verify",
-    .operand = "IMAGE",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_ADDRESS,
-    .purpose = "Compares a file with the module's flash by the chip's CRC and names the sectors "
-               "that differ.\n"
-               "Exit status 5 if any does.",
+#define NAME "flash verify"
+
+struct options {
+    struct flash_options flash;
+    const char *image;
 };
 
 struct comparison {
@@ -24,30 +25,31 @@ struct comparison {
     size_t count;
 };
 
-static enum status check_place(const struct flash_options *options, const struct image_info *info,
+static enum status check_place(const struct options *options, const struct image_info *info,
                                struct error *error)
 {
-    if (options->has_address || info->has_write_at || info->kind == IMAGE_OBK_CONFIG)
+    if (options->flash.address >= 0 || info->has_write_at || info->kind == IMAGE_OBK_CONFIG)
         return STATUS_OK;
     if (info->kind != IMAGE_UNKNOWN)
         return error_set(error, STATUS_USAGE,
                          "%s is a %s file, which does not stand in a flash as it is; to compare it "
                          "all the same, say with --address where.",
-                         options->operand, image_kind_name(info->kind));
+                         options->image, image_kind_name(info->kind));
     return error_set(error, STATUS_USAGE,
                      "%s is not recognised as firmware, a dump or a configuration, so where it "
                      "belongs is not known; to compare it all the same, say with --address where.",
-                     options->operand);
+                     options->image);
 }
 
-static enum status find_place(const struct flash_options *options, const struct image_info *info,
+static enum status find_place(const struct options *options, const struct image_info *info,
                               const struct beken_module *module, struct plan_place *place,
                               struct error *error)
 {
     *place = (struct plan_place){.address = info->write_at, .skip = info->skip};
-    if (options->has_address) {
-        bool same = info->has_write_at && options->address == info->write_at;
-        *place = (struct plan_place){.address = options->address, .skip = same ? info->skip : 0};
+    if (options->flash.address >= 0) {
+        uint32_t address = (uint32_t)options->flash.address;
+        bool same = info->has_write_at && address == info->write_at;
+        *place = (struct plan_place){.address = address, .skip = same ? info->skip : 0};
     } else if (info->kind == IMAGE_OBK_CONFIG) {
         place->address = beken_chip_layout(module->chip)->config_address;
     }
@@ -122,13 +124,13 @@ static void print(const struct comparison *comparison)
     }
 }
 
-static enum status compare(struct flash_session *session, const struct flash_options *options,
+static enum status compare(struct flash_session *session, const struct options *options,
                            const struct image_info *info, const uint8_t *bytes,
                            struct comparison *comparison, struct error *error)
 {
     struct flasher *flasher = flash_session_flasher(session);
     enum status status = STATUS_OK;
-    if (options->flasher.baud != 0)
+    if (options->flash.baud != 0)
         status = flasher_choose_baud(flasher, false, error);
     comparison->chip = flasher_module(flasher)->chip;
     if (status == STATUS_OK)
@@ -144,36 +146,52 @@ static enum status compare(struct flash_session *session, const struct flash_opt
                           &comparison->count, error);
 }
 
-enum status command_flash_verify(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct flash_options options;
+    const struct options *options = own;
+    const struct command_line *line = &command_flash_verify.line;
     struct error error = {""};
     struct image_info info;
-    struct flash_session *session = NULL;
     struct comparison comparison = {.sectors = 0};
-    uint8_t *bytes = NULL;
+    uint8_t *bytes memory_auto = NULL;
     size_t length = 0;
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    session = flash_session_create(&self, &options);
-    status = flash_load_image(options.operand, &bytes, &length, &info, &error);
+    struct flash_session *session = flash_session_create(line, &options->flash);
+    enum status status = firmware_load(options->image, &bytes, &length, &info, &error);
     if (status == STATUS_OK)
-        status = check_place(&options, &info, &error);
+        status = check_place(options, &info, &error);
     if (status == STATUS_OK)
-        status = flash_session_open(&self, &options, &session, &error);
+        status = flash_session_open(line, &options->flash, &session, &error);
     if (status == STATUS_OK)
-        status = compare(session, &options, &info, bytes, &comparison, &error);
+        status = compare(session, options, &info, bytes, &comparison, &error);
     if (status != STATUS_OK)
-        status = flash_fail(&self, session, status, &error);
+        status = flash_fail(line, session, status, &error);
     flash_session_close(session);
-    free(bytes);
-    if (status == STATUS_OK && options.json)
-        status = command_print_json(self.name, describe(&comparison), JSON_INDENT(2));
+    if (status == STATUS_OK && options->flash.json)
+        status = command_print_json(NAME, describe(&comparison), JSON_INDENT(2));
     else if (status == STATUS_OK)
         print(&comparison);
     free(comparison.differing);
     return status == STATUS_OK && comparison.count > 0 ? STATUS_MISMATCH : status;
 }
+
+static const struct option_row rows[] = {
+    {.name = "IMAGE",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, image),
+     .required = "which file",
+     .file = true,
+     .help = "firmware, a dump or a configuration"},
+    {.name = NULL},
+};
+
+const struct command command_flash_verify = {
+    .line = {.name = NAME,
+             .summary = "does the module hold this file?",
+             .purpose =
+                 "Compares a file with the module's flash by the chip's CRC and names the sectors "
+                 "that differ. Exit status 5 if any does.",
+             .tables = {rows, flash_module_rows, flash_address_rows, flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -3,29 +3,27 @@
  * bl2mqtt-flash-write(1). */
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
+#include "bridge/provision/firmware.h"
 
 #include "drivers/base/clock.h"
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static const struct flash_command self = {
-    .name = "flash write",
-    .operand = "IMAGE",
-    .accepts = FLASH_ACCEPTS_MODULE | FLASH_ACCEPTS_ADDRESS | FLASH_ACCEPTS_BACKUP |
-               FLASH_ACCEPTS_FORCE | FLASH_ACCEPTS_FORCE_BOOTLOADER,
-    .purpose =
-        "Writes firmware (a QIO or UA file, or OpenBeken's configuration) onto a module: refuses "
-        "what\n"
-        "cannot run there, makes a backup first, erases and writes only what differs, verifies "
-        "all,\n"
-        "and starts the module. After an interruption the same command goes on where it stopped.",
+#define NAME "flash write"
+
+struct options {
+    struct flash_options flash;
+    const char *image, *backup; /* NULL: not given */
+    bool no_backup, force;
 };
 
 struct task {
-    struct flash_options options;
+    const struct options *options;
     struct flash_session *session;
     struct flasher *flasher;
     uint8_t *image;
@@ -57,10 +55,10 @@ static void name_backup(struct task *task)
 
 static enum status make_backup(struct task *task, struct error *error)
 {
-    if (task->options.no_backup)
+    if (task->options->no_backup)
         return STATUS_OK;
-    if (task->options.backup != NULL)
-        (void)snprintf(task->backup_path, sizeof task->backup_path, "%s", task->options.backup);
+    if (task->options->backup != NULL)
+        (void)snprintf(task->backup_path, sizeof task->backup_path, "%s", task->options->backup);
     else
         name_backup(task);
     return flash_keep_backup(task->session, task->backup_path, &task->backup,
@@ -70,10 +68,10 @@ static enum status make_backup(struct task *task, struct error *error)
 static enum status check_image(struct task *task, struct error *error)
 {
     const struct plan_rules rules = {
-        .has_address = task->options.has_address,
-        .address = task->options.address,
-        .force = task->options.force,
-        .open_guards = task->options.force_bootloader,
+        .has_address = task->options->flash.address >= 0,
+        .address = (uint32_t)task->options->flash.address,
+        .force = task->options->force,
+        .open_guards = task->options->flash.force_bootloader,
     };
     return plan_check_image(flasher_module(task->flasher), &task->info, &rules, &task->place,
                             error);
@@ -93,18 +91,19 @@ static enum status write_image(struct task *task, struct error *error)
 
 static enum status confirm(struct task *task, struct error *error)
 {
-    if (!task->options.force_bootloader)
+    if (!task->options->flash.force_bootloader)
         return STATUS_OK;
     char with[300];
-    (void)snprintf(with, sizeof with, "%s (kind %s, for chip %s)", task->options.operand,
+    (void)snprintf(with, sizeof with, "%s (kind %s, for chip %s)", task->options->image,
                    image_kind_name(task->info.kind), beken_chip_name(task->info.chip));
     return flash_session_confirm(task->session, task->place.address,
                                  task->image_length - task->place.skip, with, error);
 }
 
-static enum status run(struct task *task, struct error *error)
+static enum status write_all(struct task *task, struct error *error)
 {
-    enum status status = flash_session_open(&self, &task->options, &task->session, error);
+    enum status status =
+        flash_session_open(&command_flash_write.line, &task->options->flash, &task->session, error);
     if (status != STATUS_OK)
         return status;
     task->flasher = flash_session_flasher(task->session);
@@ -118,7 +117,7 @@ static enum status run(struct task *task, struct error *error)
     if (status == STATUS_OK)
         status = flasher_identify_contents(task->flasher, error);
     if (status == STATUS_OK)
-        status = check_image(task, error); /* the contents may have told the chip's key */
+        status = check_image(task, error); /* the contents may show the chip's key */
     if (status == STATUS_OK)
         status = make_backup(task, error);
     if (status == STATUS_OK)
@@ -138,11 +137,10 @@ static json_t *describe(const struct task *task)
 
 static enum status load(struct task *task, struct error *error)
 {
-    const char *path = task->options.operand;
-    enum status status =
-        flash_load_image(path, &task->image, &task->image_length, &task->info, error);
+    const char *path = task->options->image;
+    enum status status = firmware_load(path, &task->image, &task->image_length, &task->info, error);
     if (status == STATUS_OK)
-        status = plan_check_content(&task->info, task->options.force, error);
+        status = plan_check_content(&task->info, task->options->force, error);
     if (status == STATUS_OK && task->info.kind == IMAGE_DUMP)
         return error_set(error, STATUS_REFUSED,
                          "%s is a dump of a whole flash; put it back with `bl2mqtt flash restore`.",
@@ -150,23 +148,23 @@ static enum status load(struct task *task, struct error *error)
     return status;
 }
 
-enum status command_flash_write(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct task task = {.image = NULL};
+    const struct options *options = own;
+    const struct command_line *line = &command_flash_write.line;
+    struct task task = {.options = options};
     struct error error = {""};
-    bool done = false;
-    enum status status = flash_options_parse(&self, argc, argv, &task.options, &done);
-    if (status != STATUS_OK || done)
-        return status;
-    task.session = flash_session_create(&self, &task.options);
-    status = load(&task, &error);
-    if (status == STATUS_OK)
-        status = run(&task, &error);
     json_t *answer = NULL;
+    if (options->backup != NULL && options->no_backup)
+        return command_missing(NAME, "either --backup or --no-backup");
+    task.session = flash_session_create(line, &options->flash);
+    enum status status = load(&task, &error);
+    if (status == STATUS_OK)
+        status = write_all(&task, &error);
     if (status != STATUS_OK) {
-        status = flash_fail(&self, task.session, status, &error);
-    } else if (task.options.json) {
+        status = flash_fail(line, task.session, status, &error);
+    } else if (options->flash.json) {
         answer = describe(&task);
     } else {
         flash_print_result("Verified", task.flasher, &task.result);
@@ -175,5 +173,42 @@ enum status command_flash_write(const struct command_context *context, int argc,
     flash_session_close(task.session);
     free(task.image);
     free(task.backup);
-    return answer == NULL ? status : command_print_json(self.name, answer, JSON_INDENT(2));
+    return answer == NULL ? status : command_print_json(NAME, answer, JSON_INDENT(2));
 }
+
+static const struct option_row rows[] = {
+    {.name = "IMAGE",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, image),
+     .required = "which file",
+     .file = true,
+     .help = "firmware (QIO or UA), or OpenBeken's configuration"},
+    {.name = "backup",
+     .argument = "F",
+     .at = offsetof(struct options, backup),
+     .file = true,
+     .help = "where to keep the flash's old contents (default: a name of chip, MAC and time)"},
+    {.name = "no-backup",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, no_backup),
+     .help = "do not make a backup first"},
+    {.name = "force",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, force),
+     .help = "also a file that is not recognised or damaged, or another place"},
+    {.name = NULL},
+};
+
+const struct command command_flash_write = {
+    .line = {.name = NAME,
+             .summary = "firmware onto a module, with a backup first",
+             .purpose =
+                 "Writes firmware or OpenBeken's configuration onto a module: refuses what cannot "
+                 "run there, makes a backup first, erases and writes only what differs, verifies "
+                 "everything, and starts the module. After an interruption the same command "
+                 "resumes where it stopped.",
+             .tables = {rows, flash_module_rows, flash_address_rows, flash_guard_rows,
+                        flash_json_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -192,8 +192,8 @@ static struct config *load_config(const struct command_context *context,
                             "There is no usable bridge.yaml; --server names a broker without one.");
         return config;
     }
-    if (openbeken_secret("MQTT password", settings->password_file, "OBK_MQTT_PASSWORD",
-                         settings->user != NULL, password, error) != STATUS_OK)
+    if (secret_read("MQTT password", settings->password_file, "OBK_MQTT_PASSWORD",
+                    settings->user != NULL, password, error) != STATUS_OK)
         return NULL;
     config = config_of_options(settings, settings->user != NULL ? password : "", problems);
     explicit_bzero(password, sizeof password);

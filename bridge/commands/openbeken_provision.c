@@ -110,7 +110,7 @@ static enum status check_broker(const struct options *options, struct server_add
 
 static enum status check_texts(const struct options *options, struct error *error)
 {
-    enum status status = openbeken_check_client_id("--id", options->client_id, error);
+    enum status status = provision_check_client_id("--id", options->client_id, error);
     if (status == STATUS_OK && options->name != NULL)
         status = obk_check_text("name", options->name, OBK_NAME_MAX, error);
     if (status == STATUS_OK && options->user != NULL)
@@ -278,8 +278,8 @@ static enum status prepare(const struct options *options, struct provision_optio
     if (status == STATUS_OK)
         status = load_profile(options->profile, profile, error);
     if (status == STATUS_OK && options->user != NULL)
-        status = openbeken_secret("MQTT password", options->password_file, "OBK_MQTT_PASSWORD",
-                                  !options->dry_run, password, error);
+        status = secret_read("MQTT password", options->password_file, "OBK_MQTT_PASSWORD",
+                             !options->dry_run, password, error);
     if (status == STATUS_OK && options->user != NULL && options->dry_run && password[0] == '\0')
         (void)snprintf(password, SECRET_SIZE, "?"); /* so that it is shown where it will stand */
     if (status == STATUS_OK && password[0] != '\0')

@@ -5,12 +5,12 @@
 
 #include "bridge/commands/option_rows.h"
 #include "bridge/provision/broker_watch.h"
+#include "bridge/provision/inputs.h"
 #include "bridge/provision/module.h"
 #include "bridge/provision/obk_advice.h"
+#include "bridge/provision/secret.h"
 
 #include <jansson.h>
-
-#define SECRET_SIZE 256
 
 /** As given on the command line; NULL where not. */
 struct openbeken_target {
@@ -35,14 +35,6 @@ enum status openbeken_parse(const char *command, const struct words_row *own, in
 enum status openbeken_open(const struct openbeken_target *target, struct module **module,
                            struct error *error);
 
-/**
- * A password: the first line of file; or the environment variable; or, if must_have, asked for on the
- * terminal. "" if there is none and need not be. STATUS_USAGE if it cannot be had. what is for
- * messages. Never taken from the command line, where everybody on the machine could read it.
- */
-enum status openbeken_secret(const char *what, const char *file, const char *variable,
-                             bool must_have, char secret[SECRET_SIZE], struct error *error);
-
 /** One JSON document on stdout; takes the reference. */
 enum status openbeken_print_json(json_t *document, struct error *error);
 
@@ -59,10 +51,5 @@ json_t *openbeken_channels_json(const struct broker_sight *sight);
 void openbeken_print_channels(const struct broker_sight *sight);
 /** What a negative power means, on stderr. */
 void openbeken_warn_of_power(const struct broker_sight *sight);
-
-/**
- * A module's client id, as the beginning of its topics (STATUS_USAGE). option is its name for messages.
- */
-enum status openbeken_check_client_id(const char *option, const char *id, struct error *error);
 
 #endif

@@ -24,12 +24,25 @@ static bool add_to_usage(void *context, const struct option_row *row)
         return true;
     if (row->kind == OPTION_OPERAND)
         text_append(usage->text, row->required != NULL ? " %s" : " [%s]", row->name);
-    else if (row->required != NULL)
+    else if (row->required != NULL || row->in_usage)
         text_append(usage->text, " --%s %s", row->name,
                     option_value_argument(row, argument, sizeof argument));
     else
         usage->optional = true;
     return true;
+}
+
+static bool add_operand(void *context, const struct option_row *row)
+{
+    if (row->kind == OPTION_OPERAND)
+        text_append(context, row->required != NULL ? " %s" : " [%s]", row->name);
+    return true;
+}
+
+void options_append_form(const struct command_line *line, struct text *text)
+{
+    text_append(text, "%s", line->name);
+    options_each(line, add_operand, text);
 }
 
 static void print_usage(const struct command_line *line, FILE *out, int width)

@@ -137,40 +137,42 @@ static enum status config_behind(const struct command_line *line, const char *va
 static enum status unknown_letter(const struct command_line *line, int letter)
 {
     print_prefix(line);
-    (void)fprintf(stderr, "There is no option -%c.\n", letter > ' ' && letter < 127 ? letter : '?');
+    (void)fprintf(stderr, "unrecognized option '-%c'\n",
+                  letter > ' ' && letter < 127 ? letter : '?');
     return try_help(line);
+}
+
+/* Reports why getopt does not take the option of that name; value: behind its "=", or NULL. */
+static enum status refuse(const struct parsing *parsing, const char *name, const char *value)
+{
+    struct suggestion suggestion = {.word = name};
+    size_t matches = 0;
+    for (size_t i = 0; i <= parsing->known_count; i++) {
+        const char *known = parsing->known[i].name;
+        if (value != NULL && strcmp(known, name) == 0)
+            return options_bad_value(parsing->line->name, name, value, "it without a value");
+        matches += strncmp(known, name, strlen(name)) == 0 ? 1 : 0;
+        suggestion_offer(&suggestion, known);
+    }
+    print_prefix(parsing->line);
+    (void)fprintf(stderr,
+                  matches > 1 ? "option '--%s' is ambiguous\n" : "unrecognized option '--%s'\n",
+                  name);
+    if (matches <= 1 && suggestion.best != NULL)
+        (void)fprintf(stderr, "Did you mean --%s?\n", suggestion.best);
+    return try_help(parsing->line);
 }
 
 /* word: as it stands in argv; next: the word behind it, or NULL. */
 static enum status unknown(const struct parsing *parsing, const char *word, const char *next)
 {
     char name[64];
-    const struct command_line *line = parsing->line;
     size_t length = strcspn(word + 2, "=");
+    const char *value = word[2 + length] == '=' ? word + 3 + length : NULL;
     (void)snprintf(name, sizeof name, "%.*s", (int)length, word + 2);
-    if (line->name[0] != '\0' && strcmp(name, "config") == 0)
-        return config_behind(line, word[2 + length] == '=' ? word + 3 + length : next);
-    struct suggestion suggestion = {.word = name};
-    size_t matches = 0;
-    for (size_t i = 0; i < parsing->known_count; i++) {
-        const struct option *known = &parsing->known[i];
-        matches += strncmp(known->name, name, length) == 0 ? 1 : 0;
-        if (strcmp(known->name, name) == 0 && word[2 + length] == '=') {
-            print_prefix(line);
-            (void)fprintf(stderr, "--%s takes no value.\n", name);
-            return try_help(line);
-        }
-        suggestion_offer(&suggestion, known->name);
-    }
-    print_prefix(line);
-    if (matches > 1)
-        (void)fprintf(stderr, "--%s is the beginning of several options.", name);
-    else
-        (void)fprintf(stderr, "There is no option --%s.", name);
-    if (matches <= 1 && suggestion.best != NULL)
-        (void)fprintf(stderr, " Did you mean --%s?", suggestion.best);
-    (void)fputc('\n', stderr);
-    return try_help(line);
+    if (parsing->line->name[0] != '\0' && strcmp(name, "config") == 0)
+        return config_behind(parsing->line, value != NULL ? value : next);
+    return refuse(parsing, name, value);
 }
 
 static enum status needs_value(const struct parsing *parsing, const char *word)
@@ -188,6 +190,8 @@ static enum status take(struct parsing *parsing, const struct option_row *row, c
     parsing->given[index_of(parsing, row)] = true;
     if (option_value_take(row, value, parsing->options, wanted, sizeof wanted))
         return STATUS_OK;
+    if (row->required != NULL && value[0] == '\0')
+        return options_missing(parsing->line->name, row->required);
     print_prefix(parsing->line);
     (void)fprintf(stderr, "--%s %.200s: give %s.\n", row->name, value, wanted);
     return STATUS_USAGE;
@@ -229,7 +233,8 @@ static enum status take_operands(struct parsing *parsing, int argc, char **argv,
         if (row->kind != OPTION_OPERAND || at >= argc)
             continue;
         parsing->given[i] = true;
-        (void)option_value_take(row, argv[at++], parsing->options, NULL, 0);
+        if (!option_value_take(row, argv[at++], parsing->options, NULL, 0))
+            return options_missing(parsing->line->name, row->required);
     }
     return at < argc ? extra_word(parsing->line, argv[at]) : STATUS_OK;
 }

@@ -23,6 +23,7 @@
 #define BRIDGE_OPTIONS_OPTIONS_H
 
 #include "drivers/base/status.h"
+#include "drivers/base/text.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -32,7 +33,7 @@
 
 /** What a row takes, and the type of its destination. A text is borrowed from argv. */
 enum option_kind {
-    OPTION_TEXT = 0, /**< const char *; NULL when not given */
+    OPTION_TEXT = 0, /**< const char *; NULL when not given; bounds are bytes */
     OPTION_FLAG,     /**< bool */
     OPTION_INTEGER,  /**< int64_t; 0 when not given and without a preset */
     OPTION_NUMBER,   /**< double; 0 when not given and without a preset */
@@ -56,6 +57,7 @@ struct option_row {
     const char *wanted;   /**< what a wrong value should have been; NULL: follows from the kind */
     const char *preset;   /**< taken when it is not given, and shown as the default */
     const char *required; /**< not NULL: must be given; the rest of the sentence "Say ..." */
+    bool in_usage;        /**< stands in the usage line, although the command checks it itself */
     const char *help;     /**< one or two sentences; is wrapped */
     bool file;            /**< the value is a file name, for completion */
 };
@@ -109,6 +111,9 @@ void options_free(const struct command_line *line, void *options);
 
 /** Prints "Usage: ...", the purpose, the options and the notes, at most `width` columns wide. */
 void options_print_help(const struct command_line *line, FILE *out, int width);
+
+/** Appends "flash write IMAGE": the name and the operands. */
+void options_append_form(const struct command_line *line, struct text *text);
 
 /** Only the rows of one table, and --help. */
 void options_print_rows(const struct option_row *rows, FILE *out, int width);

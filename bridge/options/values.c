@@ -78,6 +78,9 @@ static void describe(const struct option_row *row, char *buffer, size_t size)
     case OPTION_SECONDS:
         describe_bounds(row, "seconds", buffer, size);
         return;
+    case OPTION_TEXT:
+        describe_bounds(row, "a text, in bytes", buffer, size);
+        return;
     case OPTION_ADDRESS:
         (void)snprintf(buffer, size, "a number such as 69632 or 0x11000");
         return;
@@ -134,6 +137,12 @@ static void append_item(struct option_list *list, const struct option_row *row, 
     list->items[list->count++] = (struct option_item){row->name, value};
 }
 
+static bool fits(const struct option_row *row, const char *text)
+{
+    double length = (double)strlen(text);
+    return length >= row->low && (row->high == 0 || length <= row->high);
+}
+
 /* Destinations may be enums and pointers of several types, so they are copied into as bytes. */
 static bool take(const struct option_row *row, const char *value, char *at)
 {
@@ -172,6 +181,11 @@ static bool take(const struct option_row *row, const char *value, char *at)
         return true;
     case OPTION_ALIAS:
         return false; /* is followed before */
+    case OPTION_TEXT:
+        if (!fits(row, value))
+            return false;
+        memcpy(at, &value, sizeof value);
+        return true;
     default:
         memcpy(at, &value, sizeof value);
         return true;

@@ -833,11 +833,14 @@ static void ask_for_power_cycle(struct link *link, int64_t left_us)
         return;
     link->told_waiting = true;
     char sentence[200];
+    char left[40] = ""; /* the time may be over already */
+    if (left_us >= 1000000)
+        (void)snprintf(left, sizeof left, " (%" PRId64 " s left)", left_us / 1000000);
     (void)snprintf(
         sentence, sizeof sentence,
         "Waiting for the module: switch its power off and on now, or connect CEN to GND for "
-        "a moment (%" PRId64 " s left).",
-        left_us / 1000000);
+        "a moment%s.",
+        left);
     note(link, sentence);
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "bridge/commands/obk_edits.h"
+#include "bridge/provision/obk_edits.h"
 
-#include "bridge/commands/command.h"
-#include "bridge/commands/flash_session.h"
-#include "bridge/commands/openbeken_shared.h"
+#include "bridge/provision/firmware.h"
 #include "bridge/provision/obk_request.h"
+#include "bridge/provision/secret.h"
 
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
@@ -12,27 +11,12 @@
 #include "drivers/beken/obk_role.h"
 #include "drivers/beken/tuya_report.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { NAME_SIZE = 48, FIELDS_FILE_MAX = 65536 };
-
-/* Options that are no fields. */
-static const struct {
-    const char *name, *argument, *help;
-} others[] = {
-    {"pin", "N=ROLE[:CHANNEL[:CHANNEL2]]", "use of pin PN, like 6=Rel:1; repeatable"},
-    {"flag", "N=0|1", "flag N off or on, 0 to 63; repeatable"},
-    {"clear", "FIELD", "make a text or a password empty; repeatable"},
-    {"fields", "FILE", "fields from JSON, as `show --json` prints them"},
-    {"tuya", "DUMP", "pins and their commands from the vendor's settings in a dump"},
-};
-#define OTHERS_COUNT (sizeof others / sizeof others[0])
-
-struct edit {
-    char name[NAME_SIZE]; /* of the option */
-    const char *value;
-};
+enum { FIELDS_FILE_MAX = 65536 };
 
 struct secret {
     const struct obk_config_field *field;
@@ -40,9 +24,8 @@ struct secret {
 };
 
 struct obk_edits {
-    const char *command;
-    struct edit *edits;
-    size_t count, capacity;
+    const struct obk_edit *list; /* in the order in which they were given */
+    size_t count;
     struct secret *secrets;
     size_t secret_count, secret_capacity;
     json_t *fields;          /* from --fields, or NULL */
@@ -50,10 +33,11 @@ struct obk_edits {
     bool has_tuya;
 };
 
-struct obk_edits *obk_edits_create(const char *command)
+struct obk_edits *obk_edits_create(const struct obk_edit *list, size_t count)
 {
     struct obk_edits *edits = memory_new(1, sizeof *edits);
-    edits->command = command;
+    edits->list = list;
+    edits->count = count;
     return edits;
 }
 
@@ -67,16 +51,15 @@ void obk_edits_free(struct obk_edits *edits)
         tuya_report_free(&edits->tuya);
     json_decref(edits->fields);
     free(edits->secrets);
-    free(edits->edits);
     free(edits);
 }
 
-/* ------------------------------------------------------------------ options */
+/* ---- options ---- */
 
-/* "wifi_ssid" is --wifi-ssid, and a password --wifi-password-file. */
-static void option_name(const struct obk_config_field *field, char name[NAME_SIZE])
+void obk_edit_option_name(const struct obk_config_field *field, char name[OBK_EDIT_NAME_SIZE])
 {
-    (void)snprintf(name, NAME_SIZE, "%s%s", field->name, field->environment != NULL ? "-file" : "");
+    (void)snprintf(name, OBK_EDIT_NAME_SIZE, "%s%s", field->name,
+                   field->environment != NULL ? "-file" : "");
     for (char *c = name; *c != '\0'; c++)
         if (*c == '_')
             *c = '-';
@@ -84,62 +67,17 @@ static void option_name(const struct obk_config_field *field, char name[NAME_SIZ
 
 static const struct obk_config_field *field_of_option(const char *option)
 {
-    char name[NAME_SIZE];
+    char name[OBK_EDIT_NAME_SIZE];
     const struct obk_config_field *field;
     for (size_t i = 0; (field = obk_config_field(i)) != NULL; i++) {
-        option_name(field, name);
+        obk_edit_option_name(field, name);
         if (strcmp(name, option) == 0)
             return field;
     }
     return NULL;
 }
 
-enum own_option_kind obk_edits_find(void *context, const char *name)
-{
-    (void)context;
-    for (size_t i = 0; i < OTHERS_COUNT; i++)
-        if (strcmp(others[i].name, name) == 0)
-            return OWN_OPTION_VALUE;
-    return field_of_option(name) != NULL ? OWN_OPTION_VALUE : OWN_OPTION_NONE;
-}
-
-enum status obk_edits_take(void *context, const char *name, const char *value)
-{
-    struct obk_edits *edits = context;
-    edits->edits = memory_grow(edits->edits, edits->count, &edits->capacity, sizeof *edits->edits);
-    struct edit *edit = &edits->edits[edits->count++];
-    (void)snprintf(edit->name, sizeof edit->name, "%s", name);
-    edit->value = value;
-    return STATUS_OK;
-}
-
-void obk_edits_print_help(void)
-{
-    char name[NAME_SIZE];
-    char left[80];
-    const struct obk_config_field *field;
-    (void)printf("\nWhat it shall be; what is not named stays as it is:\n");
-    for (size_t i = 0; i < OTHERS_COUNT; i++) {
-        (void)snprintf(left, sizeof left, "--%s %s", others[i].name, others[i].argument);
-        (void)printf("  %-36s %s\n", left, others[i].help);
-    }
-    for (size_t i = 0; (field = obk_config_field(i)) != NULL; i++) {
-        if (field->type == OBK_CONFIG_HEX)
-            continue;
-        option_name(field, name);
-        (void)snprintf(left, sizeof left, "--%s %s", name,
-                       field->environment != NULL ? "F"
-                       : field->count > 1         ? "V,V... or I=V,I=V..."
-                                                  : "V");
-        if (field->environment == NULL)
-            (void)printf("  %-36s %s\n", left, field->help);
-        else
-            (void)printf("  %-36s %s: the first line of F; - asks; or %s\n", left, field->help,
-                         field->environment);
-    }
-}
-
-/* ------------------------------------------------------------------ reading */
+/* ---- reading ---- */
 
 static enum status load_fields(struct obk_edits *edits, const char *path, struct error *error)
 {
@@ -168,7 +106,7 @@ static enum status load_tuya(struct obk_edits *edits, const char *path, struct e
     uint8_t *bytes = NULL;
     size_t length = 0;
     struct image_info info;
-    enum status status = flash_load_image(path, &bytes, &length, &info, error);
+    enum status status = firmware_load(path, &bytes, &length, &info, error);
     if (status != STATUS_OK)
         return status;
     if (edits->has_tuya)
@@ -187,7 +125,7 @@ static enum status load_secret(struct obk_edits *edits, const struct obk_config_
     char text[SECRET_SIZE];
     bool ask = file != NULL && strcmp(file, "-") == 0;
     enum status status =
-        openbeken_secret(field->name, ask ? NULL : file, field->environment, ask, text, error);
+        secret_read(field->name, ask ? NULL : file, field->environment, ask, text, error);
     if (status != STATUS_OK || text[0] == '\0')
         return status;
     edits->secrets = memory_grow(edits->secrets, edits->secret_count, &edits->secret_capacity,
@@ -203,14 +141,14 @@ static const char *value_of(const struct obk_edits *edits, const char *option)
 {
     const char *value = NULL;
     for (size_t i = 0; i < edits->count; i++)
-        if (strcmp(edits->edits[i].name, option) == 0)
-            value = edits->edits[i].value;
+        if (strcmp(edits->list[i].option, option) == 0)
+            value = edits->list[i].value;
     return value;
 }
 
 enum status obk_edits_prepare(struct obk_edits *edits, struct error *error)
 {
-    char name[NAME_SIZE];
+    char name[OBK_EDIT_NAME_SIZE];
     const struct obk_config_field *field;
     const char *fields = value_of(edits, "fields");
     const char *dump = value_of(edits, "tuya");
@@ -218,14 +156,14 @@ enum status obk_edits_prepare(struct obk_edits *edits, struct error *error)
     if (status == STATUS_OK && dump != NULL)
         status = load_tuya(edits, dump, error);
     for (size_t i = 0; status == STATUS_OK && (field = obk_config_field(i)) != NULL; i++) {
-        option_name(field, name);
+        obk_edit_option_name(field, name);
         if (field->environment != NULL)
             status = load_secret(edits, field, value_of(edits, name), error);
     }
     return status;
 }
 
-/* ------------------------------------------------------------------ applying */
+/* ---- applying ---- */
 
 /* "P6=Rel:1:2" */
 static enum status apply_pin(struct obk_config *config, const char *text, struct error *error)
@@ -270,18 +208,18 @@ static enum status apply_flag(struct obk_config *config, const char *text, struc
     return STATUS_OK;
 }
 
-static enum status apply_edit(struct obk_config *config, const struct edit *edit,
+static enum status apply_edit(struct obk_config *config, const struct obk_edit *edit,
                               struct error *error)
 {
-    char name[NAME_SIZE];
-    const struct obk_config_field *field = field_of_option(edit->name);
+    char name[OBK_EDIT_NAME_SIZE];
+    const struct obk_config_field *field = field_of_option(edit->option);
     if (field != NULL && field->environment == NULL)
         return obk_config_set(config, field->name, edit->value, error);
-    if (strcmp(edit->name, "pin") == 0)
+    if (strcmp(edit->option, "pin") == 0)
         return apply_pin(config, edit->value, error);
-    if (strcmp(edit->name, "flag") == 0)
+    if (strcmp(edit->option, "flag") == 0)
         return apply_flag(config, edit->value, error);
-    if (strcmp(edit->name, "clear") != 0)
+    if (strcmp(edit->option, "clear") != 0)
         return STATUS_OK; /* prepared before */
     (void)snprintf(name, sizeof name, "%s", edit->value);
     for (char *c = name; *c != '\0'; c++)
@@ -307,7 +245,7 @@ static bool names_short_name(const struct obk_edits *edits)
 
 /* The firmware's factory user is known to no broker, and would keep the module out of one that lets
  * everybody in. */
-static void forget_factory_user(struct obk_config *config)
+static void clear_factory_user(struct obk_config *config)
 {
     (void)obk_config_set(config, "mqtt_user", "", NULL);
     (void)obk_config_set(config, "mqtt_password", "", NULL);
@@ -317,13 +255,13 @@ enum status obk_edits_apply(const struct obk_edits *edits, bool is_new, struct o
                             struct error *error)
 {
     if (is_new && value_of(edits, "mqtt-host") != NULL)
-        forget_factory_user(config);
+        clear_factory_user(config);
     enum status status =
         edits->fields != NULL ? obk_config_set_json(config, edits->fields, error) : STATUS_OK;
     if (status == STATUS_OK && edits->has_tuya)
         tuya_pins_apply(&edits->tuya.pins, config);
     for (size_t i = 0; status == STATUS_OK && i < edits->count; i++)
-        status = apply_edit(config, &edits->edits[i], error);
+        status = apply_edit(config, &edits->list[i], error);
     for (size_t i = 0; status == STATUS_OK && i < edits->secret_count; i++)
         status =
             obk_config_set(config, edits->secrets[i].field->name, edits->secrets[i].text, error);

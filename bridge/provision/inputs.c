@@ -1,115 +1,41 @@
 /* SPDX-License-Identifier: MIT */
-#include "bridge/commands/flash_provision_options.h"
+#include "bridge/provision/inputs.h"
 
-#include "bridge/commands/command.h"
-#include "bridge/commands/flash_session.h"
-#include "bridge/commands/own_options.h"
-#include "bridge/provision/proof.h"
-#include "drivers/base/number.h"
+#include "bridge/config/text_rules.h"
+#include "bridge/provision/firmware.h"
+#include "bridge/provision/obk_request.h"
+#include "drivers/base/text.h"
 #include "drivers/beken/obk_config.h"
+#include "drivers/beken/plan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* ------------------------------------------------------------------ options */
-
-enum { OWN_OPTIONS_MAX = 20 };
-
-struct own_option {
-    const char *name;
-    const char **text; /* NULL: a switch */
-    bool *flag;
-};
-
-struct own_table {
-    size_t count;
-    struct own_option rows[OWN_OPTIONS_MAX];
-};
-
-static const struct own_option *find_row(const struct own_table *table, const char *name)
+enum status provision_check_client_id(const char *option, const char *id, struct error *error)
 {
-    for (size_t i = 0; i < table->count; i++)
-        if (strcmp(table->rows[i].name, name) == 0)
-            return &table->rows[i];
-    return NULL;
+    char reason[200], normal[OBK_CLIENT_ID_MAX + 16];
+    struct text text;
+    text_init(&text, reason, sizeof reason);
+    if (id == NULL)
+        return error_set(error, STATUS_USAGE, "Say with %s which client id it shall have.", option);
+    enum status status = obk_check_text("client id", id, OBK_CLIENT_ID_MAX, error);
+    if (status == STATUS_OK &&
+        !text_rule_check(TEXT_TOPIC, id, OBK_CLIENT_ID_MAX, normal, sizeof normal, &text))
+        return error_set(error, STATUS_USAGE, "%s \"%s\" cannot be the beginning of a topic. %s",
+                         option, id, reason);
+    return status;
 }
 
-static enum own_option_kind find(void *context, const char *name)
-{
-    const struct own_option *row = find_row(context, name);
-    if (row == NULL)
-        return OWN_OPTION_NONE;
-    return row->text != NULL ? OWN_OPTION_VALUE : OWN_OPTION_FLAG;
-}
-
-static enum status take(void *context, const char *name, const char *value)
-{
-    const struct own_option *row = find_row(context, name);
-    if (row->text != NULL)
-        *row->text = value;
-    else
-        *row->flag = true;
-    return STATUS_OK;
-}
-
-static enum status read_wait(struct provision_inputs *inputs, const char *text)
-{
-    int64_t seconds = PROOF_WAIT_DEFAULT_S;
-    const struct provision_options *own = &inputs->options;
-    if (text != NULL && !number_parse_int(text, strlen(text), 1, 3600, &seconds))
-        return command_bad_value("flash provision", "wait-time", text, "seconds from 1 to 3600");
-    /* A module is handed over when it has been seen. */
-    inputs->wait_ms = own->wait || own->adopt || text != NULL ? seconds * 1000 : 0;
-    return STATUS_OK;
-}
-
-enum status provision_inputs_parse(const struct flash_command *command, int argc, char **argv,
-                                   struct provision_inputs *inputs, bool *done)
-{
-    struct provision_options *own = &inputs->options;
-    const char *wait_time = NULL;
-    const struct own_option rows[] = {
-        {"firmware", &own->firmware, NULL},
-        {"profile", &own->profile, NULL},
-        {"client-id", &own->client_id, NULL},
-        {"name", &own->name, NULL},
-        {"wifi-ssid", &own->wifi_ssid, NULL},
-        {"wifi-password-file", &own->wifi_password_file, NULL},
-        {"wifi-open", NULL, &own->wifi_open},
-        {"mqtt-host", &own->mqtt_host, NULL},
-        {"mqtt-port", &own->mqtt_port, NULL},
-        {"mqtt-user", &own->mqtt_user, NULL},
-        {"mqtt-password-file", &own->mqtt_password_file, NULL},
-        {"backup", &own->backup, NULL},
-        {"wait", NULL, &own->wait},
-        {"wait-time", &wait_time, NULL},
-        {"module-host", &own->module_host, NULL},
-        {"adopt", NULL, &own->adopt},
-        {"dry-run", NULL, &own->dry_run},
-        {"yes", NULL, &own->yes},
-        {"force", NULL, &own->force},
-    };
-    struct own_table table = {.count = sizeof rows / sizeof rows[0]};
-    memcpy(table.rows, rows, sizeof rows);
-    const struct own_options options = {
-        .command = command->name, .context = &table, .find = find, .take = take};
-    enum status status = own_options_take(&options, &argc, argv);
-    if (status == STATUS_OK)
-        status = flash_options_parse(command, argc, argv, &inputs->flash, done);
-    return status == STATUS_OK && !*done ? read_wait(inputs, wait_time) : status;
-}
-
-/* ------------------------------------------------------------------ checks */
-
-static enum status check_given(const struct provision_options *own, struct error *error)
+static enum status check_given(const struct provision_texts *own, struct error *error)
 {
     const struct {
         const char *value, *words;
     } needed[] = {
         {own->firmware, "which firmware with --firmware"},
         {own->profile, "which kind of meter with --profile (`bl2mqtt profiles` lists them)"},
-        {own->client_id, "with --client-id which client id it shall have"},
+        {own->client_id, "with --client-id which client id it is to have"},
         {own->wifi_ssid, "which Wi-Fi with --wifi-ssid"},
         {own->mqtt_host, "where the broker is with --mqtt-host"},
     };
@@ -134,15 +60,11 @@ static bool is_loopback(const char *host)
 
 static enum status check_broker(struct provision_inputs *inputs, struct error *error)
 {
-    const struct provision_options *own = &inputs->options;
-    int64_t port = 1883;
+    const struct provision_texts *own = &inputs->texts;
     char server[300];
-    if (own->mqtt_port != NULL &&
-        !number_parse_int(own->mqtt_port, strlen(own->mqtt_port), 1, 65535, &port))
-        return error_set(error, STATUS_USAGE, "--mqtt-port must be from 1 to 65535.");
     bool bare_ipv6 = strchr(own->mqtt_host, ':') != NULL;
     (void)snprintf(server, sizeof server, bare_ipv6 ? "mqtt://[%s]:%d" : "mqtt://%s:%d",
-                   own->mqtt_host, (int)port);
+                   own->mqtt_host, (int)own->mqtt_port);
     if (strchr(own->mqtt_host, '/') != NULL ||
         server_address_parse(server, &inputs->broker, NULL) != STATUS_OK ||
         strlen(inputs->broker.host) > OBK_MQTT_HOST_MAX)
@@ -168,9 +90,9 @@ static enum status try_field(const char *field, const char *value, struct error 
     return status;
 }
 
-static enum status check_texts(const struct provision_options *own, struct error *error)
+static enum status check_texts(const struct provision_texts *own, struct error *error)
 {
-    enum status status = openbeken_check_client_id("--client-id", own->client_id, error);
+    enum status status = provision_check_client_id("--client-id", own->client_id, error);
     if (status == STATUS_OK && own->name != NULL)
         status = obk_check_text("name", own->name, OBK_NAME_MAX, error);
     if (status == STATUS_OK && own->mqtt_user != NULL)
@@ -182,7 +104,7 @@ static enum status check_texts(const struct provision_options *own, struct error
 
 static enum status check_profile(struct provision_inputs *inputs, struct error *error)
 {
-    enum status status = profile_load(inputs->options.profile, &inputs->profile, error);
+    enum status status = profile_load(inputs->texts.profile, &inputs->profile, error);
     if (status != STATUS_OK || inputs->profile->openbeken)
         return status;
     return error_set(error, STATUS_USAGE,
@@ -201,10 +123,10 @@ static bool good_kind(const struct profile_image *image, enum image_kind kind)
 
 static enum status check_firmware(struct provision_inputs *inputs, struct error *error)
 {
-    const struct provision_options *own = &inputs->options;
+    const struct provision_texts *own = &inputs->texts;
     const struct profile *profile = inputs->profile;
-    enum status status = flash_load_image(own->firmware, &inputs->image, &inputs->image_length,
-                                          &inputs->info, error);
+    enum status status =
+        firmware_load(own->firmware, &inputs->image, &inputs->image_length, &inputs->info, error);
     if (status == STATUS_OK)
         status = plan_check_content(&inputs->info, own->force, error);
     if (status != STATUS_OK)
@@ -244,16 +166,16 @@ static enum status check_wifi_password(const char *password, struct error *error
 /* Passwords come last, so that nobody types one in vain. In a dry run none is needed. */
 static enum status check_passwords(struct provision_inputs *inputs, struct error *error)
 {
-    const struct provision_options *own = &inputs->options;
+    const struct provision_texts *own = &inputs->texts;
     enum status status = STATUS_OK;
     if (!own->wifi_open)
-        status = openbeken_secret("Wi-Fi password", own->wifi_password_file, "OBK_WIFI_PASSWORD",
-                                  !own->dry_run, inputs->wifi_password, error);
+        status = secret_read("Wi-Fi password", own->wifi_password_file, "OBK_WIFI_PASSWORD",
+                             !own->dry_run, inputs->wifi_password, error);
     if (status == STATUS_OK && inputs->wifi_password[0] != '\0')
         status = check_wifi_password(inputs->wifi_password, error);
     if (status == STATUS_OK && own->mqtt_user != NULL)
-        status = openbeken_secret("MQTT password", own->mqtt_password_file, "OBK_MQTT_PASSWORD",
-                                  !own->dry_run, inputs->mqtt_password, error);
+        status = secret_read("MQTT password", own->mqtt_password_file, "OBK_MQTT_PASSWORD",
+                             !own->dry_run, inputs->mqtt_password, error);
     if (status == STATUS_OK && inputs->mqtt_password[0] != '\0')
         status = obk_check_text("MQTT password", inputs->mqtt_password, OBK_PASSWORD_MAX, error);
     return status;
@@ -261,11 +183,11 @@ static enum status check_passwords(struct provision_inputs *inputs, struct error
 
 enum status provision_inputs_check(struct provision_inputs *inputs, struct error *error)
 {
-    enum status status = check_given(&inputs->options, error);
+    enum status status = check_given(&inputs->texts, error);
     if (status == STATUS_OK)
         status = check_broker(inputs, error);
     if (status == STATUS_OK)
-        status = check_texts(&inputs->options, error);
+        status = check_texts(&inputs->texts, error);
     if (status == STATUS_OK)
         status = check_profile(inputs, error);
     if (status == STATUS_OK)
