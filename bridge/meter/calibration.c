@@ -52,6 +52,22 @@ enum status calibration_check(const struct calibration *calibration, struct erro
     return status;
 }
 
+enum status calibration_consistent(const struct calibration *calibration, enum reading_kind kind,
+                                   struct error *error)
+{
+    double consistency = calibration_consistency(calibration);
+    if (kind == READING_OPENBEKEN || fabs(consistency - 1) <= CALIBRATION_TOLERANCE)
+        return STATUS_OK;
+    return error_set(
+        error, STATUS_REFUSED,
+        "These factors contradict each other: voltage %.7g and current %.7g belong to a "
+        "power factor of %.7g, but it is %.7g, %.1f %% off. Calibrate again, or set all "
+        "three so that they fit.",
+        calibration->voltage, calibration->current,
+        calibration_power_from(calibration->voltage, calibration->current), calibration->power,
+        100 * (consistency - 1));
+}
+
 static double watt_hours_per_count(const struct calibration *calibration, enum reading_kind kind)
 {
     if (kind == READING_OPENBEKEN)

@@ -32,8 +32,19 @@ struct calibration calibration_default(enum reading_kind kind);
 /** Power factor that follows from voltage and current by the identity above (BL0942 only). */
 double calibration_power_from(double voltage, double current);
 
-/** power / calibration_power_from(voltage, current); 0.98..1.02 is a consistent set. */
+/** power / calibration_power_from(voltage, current); 1 is consistent. */
 double calibration_consistency(const struct calibration *calibration);
+
+/** How far the factors of a set may be from that identity: boards differ by less. */
+#define CALIBRATION_TOLERANCE 0.02
+
+/**
+ * STATUS_REFUSED with a sentence that names the right power factor if the factors contradict each other
+ * (then power disagrees with voltage times current, and the power factor is wrong). OpenBeken's factors
+ * are corrections of a calibrated module and may be any.
+ */
+enum status calibration_consistent(const struct calibration *calibration, enum reading_kind kind,
+                                   struct error *error);
 
 /** STATUS_USAGE with a sentence unless every factor is finite and within what a BL0942 board can
  *  have (1..1e8). */

@@ -25,6 +25,7 @@ static const struct {
     [CONDITION_NO_VOLTAGE] = {PROBLEM_NO_VOLTAGE, 10000, 5000},
     [CONDITION_IMPLAUSIBLE] = {PROBLEM_IMPLAUSIBLE, 0, 10000},
     [CONDITION_POWER_HIDDEN] = {PROBLEM_POWER_HIDDEN, 60000, 10000},
+    [CONDITION_ENERGY_UNIT] = {PROBLEM_ENERGY_UNIT, 0, 0},
 };
 
 static void weigh(struct diagnosis *diagnosis, enum diagnosis_condition which,
@@ -85,6 +86,19 @@ static enum evidence other_phase(struct diagnosis *diagnosis, const struct findi
     return suspicious ? EVIDENCE_FOR : EVIDENCE_AGAINST;
 }
 
+static enum evidence energy_unit(enum energy_check_verdict verdict)
+{
+    switch (verdict) {
+    case ENERGY_CHECK_SCALED:
+        return EVIDENCE_FOR;
+    case ENERGY_CHECK_FITS:
+        return EVIDENCE_AGAINST;
+    case ENERGY_CHECK_NOTHING:
+        break;
+    }
+    return EVIDENCE_NONE;
+}
+
 static int64_t time_since_last(struct diagnosis *diagnosis, int64_t boot_ms)
 {
     int64_t ms = diagnosis->started ? boot_ms - diagnosis->boot_ms : 0;
@@ -106,6 +120,7 @@ unsigned diagnosis_update(struct diagnosis *diagnosis, const struct finding *fin
           ms);
     weigh(diagnosis, CONDITION_POWER_HIDDEN,
           finding->power_hidden ? EVIDENCE_FOR : EVIDENCE_AGAINST, ms);
+    weigh(diagnosis, CONDITION_ENERGY_UNIT, energy_unit(finding->energy), ms);
 
     unsigned problems = 0;
     for (size_t i = 0; i < CONDITION_COUNT; i++)
@@ -131,6 +146,8 @@ const char *meter_problem_name(enum meter_problem problem)
         return "implausible";
     case PROBLEM_POWER_HIDDEN:
         return "power_hidden";
+    case PROBLEM_ENERGY_UNIT:
+        return "energy_unit";
     }
     return "unknown";
 }
@@ -156,11 +173,15 @@ const char *meter_problem_text(enum meter_problem problem)
                "check "
                "ground and the pull-up at RX, or lower the baud rate.";
     case PROBLEM_IMPLAUSIBLE:
-        return "The values are outside what the installation can have, so none are shown: check "
-               "calibration, mains.voltage and mains.max_current.";
+        return "The values are outside what the installation can have by mains.voltage and "
+               "mains.max_current. If they are real, correct these; if not, check the calibration.";
     case PROBLEM_POWER_HIDDEN:
         return "Current flows but the module shows 0 W: it hides negative power. If the circuit "
                "feeds back, switch on its flag 25 (SetFlag 25 1); if not, turn the clamp.";
+    case PROBLEM_ENERGY_UNIT:
+        return "For a minute the energy counter ran about 1000 times slower or faster than the "
+               "power "
+               "makes it, or stood still. Set energy_unit to what the module sends: Wh or kWh.";
     }
     return "The problem is unknown.";
 }

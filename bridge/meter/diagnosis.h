@@ -13,8 +13,9 @@
  *   no voltage    10 s                                      5 s
  *   implausible   the meter's own rule, at once             10 s of good values
  *   power hidden  1 min of a current with a power of 0      10 s with power
+ *   energy unit   a minute off by 1000 (energy_check.h)     a minute that fits
  *
- * A solar feeder looks exactly like a reversed clamp. So that it does not show a problem for ever,
+ * A solar feeder looks exactly like a reversed clamp. So that it does not show a problem forever,
  * the advice is only given to a new channel: one that was never seen consuming (over 20 W since
  * start, over 0.1 kWh in all) and has not yet produced 20 kWh. Likewise a channel that once showed
  * a power factor over 0.7 at such a current is on the right phase and is not suspected again until
@@ -23,6 +24,7 @@
 #ifndef BRIDGE_METER_DIAGNOSIS_H
 #define BRIDGE_METER_DIAGNOSIS_H
 
+#include "bridge/meter/energy_check.h"
 #include "bridge/meter/meter.h"
 
 /** The conditions, in the order of their bits in the result. */
@@ -32,6 +34,7 @@ enum diagnosis_condition {
     CONDITION_NO_VOLTAGE,
     CONDITION_IMPLAUSIBLE,
     CONDITION_POWER_HIDDEN,
+    CONDITION_ENERGY_UNIT,
     CONDITION_COUNT,
 };
 
@@ -52,7 +55,8 @@ struct finding {
     int64_t boot_ms;
     bool no_voltage;
     bool implausible;
-    bool power_hidden; /**< values_power_hidden(), OpenBeken only */
+    bool power_hidden;                /**< values_power_hidden(), OpenBeken only */
+    enum energy_check_verdict energy; /**< OpenBeken only */
     double max_current_a;
     struct channel_values values;
 };

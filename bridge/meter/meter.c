@@ -2,11 +2,13 @@
 #include "bridge/meter/meter.h"
 
 #include "bridge/meter/diagnosis.h"
+#include "bridge/meter/energy_check.h"
 #include "bridge/meter/values.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -24,6 +26,8 @@ struct meter {
     int64_t doubtful_since_boot_ms;
     struct diagnosis diagnosis;
     unsigned problems;
+    struct energy_check check; /**< OpenBeken: the counter against the power */
+    char excess[200];          /**< what is wrong when values are implausible */
 };
 
 static double maximum_rate(const struct meter_options *options)
@@ -192,8 +196,9 @@ static void report_downtime(const struct energy_outcome *outcome, struct meter_r
             event->credited);
 }
 
-static void report_problems(unsigned before, unsigned now, struct meter_result *result)
+static void report_problems(const struct meter *meter, unsigned now, struct meter_result *result)
 {
+    unsigned before = meter->problems;
     for (unsigned bit = 1; bit <= (before | now); bit <<= 1) {
         if (((before ^ now) & bit) == 0)
             continue;
@@ -202,7 +207,7 @@ static void report_problems(unsigned before, unsigned now, struct meter_result *
             add_event(result, began ? METER_EVENT_PROBLEM_BEGAN : METER_EVENT_PROBLEM_ENDED);
         event->problem = bit;
         if (began)
-            say(event, "%s", meter_problem_text(bit));
+            say(event, "%s", meter_problem_sentence(meter, bit));
         else
             say(event, "The problem \"%s\" is over.", meter_problem_name(bit));
     }
@@ -250,8 +255,8 @@ static bool doubt_lasts(struct meter *meter, enum values_verdict verdict, int64_
 
 /**
  * Takes the reading's values over, unless they are doubtful: then the values before stay for a
- * moment. If the doubt lasts, absurd values become unknown and unlikely ones are shown as they are.
- * Returns whether the reading's power can be believed.
+ * moment. If the doubt lasts, they are shown as they are. Returns whether the reading's power can be
+ * believed.
  */
 static bool take_values(struct meter *meter, const struct reading *reading, struct finding *finding)
 {
@@ -260,10 +265,8 @@ static bool take_values(struct meter *meter, const struct reading *reading, stru
     bool lasts = doubt_lasts(meter, verdict, reading->boot_ms);
     finding->no_voltage = verdict == VALUES_NO_VOLTAGE;
     finding->implausible = verdict == VALUES_ABSURD && lasts;
-    if (finding->implausible) {
-        meter->values = (struct channel_values){0};
-        return false;
-    }
+    if (finding->implausible && (meter->problems & PROBLEM_IMPLAUSIBLE) == 0)
+        values_describe_excess(&meter->options, reading, meter->excess, sizeof meter->excess);
     if (verdict != VALUES_GOOD && !lasts)
         return false;
     follow_flow(&values);
@@ -309,6 +312,19 @@ static void count_energy(struct meter *meter, const struct reading *reading, boo
     report_downtime(&outcome, result);
 }
 
+/** Only a module's counter comes without its unit; a BL0942 counts and measures with one factor. */
+static enum energy_check_verdict check_energy(struct meter *meter, const struct reading *reading)
+{
+    const struct meter_options *options = &meter->options;
+    if (options->kind != READING_OPENBEKEN)
+        return ENERGY_CHECK_NOTHING;
+    double power_mw;
+    bool known = values_power_mw(options, reading, &power_mw) && !values_power_hidden(reading);
+    double rate = fabs(power_mw) / 3600.0 / 1000.0 * options->calibration.power;
+    int64_t counter = (reading->present & READING_ENERGY) != 0 ? reading->energy : -1;
+    return energy_check(&meter->check, reading->boot_ms, counter, known ? rate : -1);
+}
+
 void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result)
 {
     *result = (struct meter_result){0};
@@ -320,13 +336,20 @@ void meter_accept(struct meter *meter, const struct reading *reading, struct met
     bool believable = take_values(meter, reading, &finding);
     count_energy(meter, reading, believable, result);
     fill_energy(meter, &meter->values);
+    finding.energy = check_energy(meter, reading);
 
     finding.values = meter->values;
     unsigned problems = diagnosis_update(&meter->diagnosis, &finding);
-    report_problems(meter->problems, problems, result);
+    report_problems(meter, problems, result);
     meter->problems = problems;
     result->problems = problems;
     result->values = meter->values;
+}
+
+const char *meter_problem_sentence(const struct meter *meter, enum meter_problem problem)
+{
+    bool described = problem == PROBLEM_IMPLAUSIBLE && meter->excess[0] != '\0';
+    return described ? meter->excess : meter_problem_text(problem);
 }
 
 void meter_restarted(struct meter *meter)

@@ -57,6 +57,7 @@ enum meter_problem {
     PROBLEM_NOISY = 1 << 4,             /**< set by the caller: the line is noisy */
     PROBLEM_IMPLAUSIBLE = 1 << 5,       /**< values outside what the installation can have */
     PROBLEM_POWER_HIDDEN = 1 << 6,      /**< OpenBeken shows negative power as 0 */
+    PROBLEM_ENERGY_UNIT = 1 << 7,       /**< energy is off by 1000 against power times time */
 };
 
 enum meter_event_kind {
@@ -80,7 +81,7 @@ struct meter_event {
 };
 
 /** One about the counter, one about downtime, one edge for each of the meter's own problems. */
-#define METER_EVENTS_MAX 8
+#define METER_EVENTS_MAX 9
 
 /** What one reading led to. */
 struct meter_result {
@@ -108,8 +109,8 @@ void meter_free(struct meter *meter);
  * Energy is credited one reading later than read, so that no single damaged reading moves a total;
  * energy.h has the rules. A reading with doubtful values is ignored for a moment: the values before
  * stay. Doubtful is what the installation cannot have, no mains voltage, or more active than
- * apparent power. After three in a row and 2 s, what the installation cannot have becomes unknown
- * and PROBLEM_IMPLAUSIBLE; the others are shown as they are.
+ * apparent power. After three in a row and 2 s the values are shown as they are; with what the
+ * installation cannot have stands PROBLEM_IMPLAUSIBLE. What the source cannot send is unknown.
  */
 void meter_accept(struct meter *meter, const struct reading *reading, struct meter_result *result);
 
@@ -141,6 +142,9 @@ void meter_set_totals(struct meter *meter, int64_t imported_uwh, int64_t exporte
 /** The past was recalibrated. */
 void meter_adjust_totals(struct meter *meter, const struct energy_adjustment *adjustment);
 
+/** The sentence for a problem that this meter has now, with its numbers where it has any. Borrowed, valid
+ *  until the next reading. */
+const char *meter_problem_sentence(const struct meter *meter, enum meter_problem problem);
 /** A sentence for one problem bit: what it means and what to do. */
 const char *meter_problem_text(enum meter_problem problem);
 /** A stable word for machines: "clamp_reversed". */

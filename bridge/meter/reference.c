@@ -163,6 +163,6 @@ enum status reference_calibrate(const struct reference_samples *samples,
             return status;
     }
     result->consistency = kind == READING_BL0942 ? calibration_consistency(factors) : 1;
-    result->consistent = fabs(result->consistency - 1) <= REFERENCE_CONSISTENCY;
+    result->consistent = fabs(result->consistency - 1) <= CALIBRATION_TOLERANCE;
     return calibration_check(factors, error);
 }

@@ -27,8 +27,6 @@
 /** Greatest standard deviation by mean. Mains voltage is steadier than a load. */
 #define REFERENCE_VOLTAGE_SPREAD 0.005
 #define REFERENCE_LOAD_SPREAD 0.01
-/** How far the power factor may be from what voltage and current make of it before a warning. */
-#define REFERENCE_CONSISTENCY 0.02
 
 /** One raw quantity so far. */
 struct reference_mean {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/meter/values.h"
 
+#include "drivers/base/text.h"
+
 #include <math.h>
 
 static const double no_voltage_v = 10.0;
@@ -23,17 +25,27 @@ struct quantities {
     struct quantity voltage_v, current_a, power_w, frequency_hz;
 };
 
-static struct quantity calibrated(const struct reading *reading, enum reading_field field,
+/** What the source can send: 24 bit, or milli-units of a billion. Nothing else is a measurement. */
+static bool raw_possible(enum reading_kind kind, enum reading_field field, int64_t raw)
+{
+    int64_t most = kind == READING_BL0942 ? INT64_C(0xFFFFFF) : INT64_C(1000000000000);
+    int64_t least = field == READING_POWER ? -most : 0;
+    return raw >= least && raw <= most;
+}
+
+static struct quantity calibrated(const struct meter_options *options,
+                                  const struct reading *reading, enum reading_field field,
                                   int64_t raw, double factor)
 {
-    if ((reading->present & (unsigned)field) == 0)
+    if ((reading->present & (unsigned)field) == 0 || !raw_possible(options->kind, field, raw))
         return (struct quantity){0};
     return (struct quantity){.known = true, .value = (double)raw / factor};
 }
 
 static struct quantity frequency_of(enum reading_kind kind, const struct reading *reading)
 {
-    bool present = (reading->present & READING_FREQUENCY) != 0 && reading->frequency > 0;
+    bool present = (reading->present & READING_FREQUENCY) != 0 && reading->frequency > 0 &&
+                   raw_possible(kind, READING_FREQUENCY, reading->frequency);
     if (!present)
         return (struct quantity){0};
     double raw = (double)reading->frequency;
@@ -45,9 +57,11 @@ static struct quantities measure(const struct meter_options *options, const stru
 {
     const struct calibration *factor = &options->calibration;
     struct quantities measured = {
-        .voltage_v = calibrated(reading, READING_VOLTAGE, reading->voltage, factor->voltage),
-        .current_a = calibrated(reading, READING_CURRENT, reading->current, factor->current),
-        .power_w = calibrated(reading, READING_POWER, reading->power, factor->power),
+        .voltage_v =
+            calibrated(options, reading, READING_VOLTAGE, reading->voltage, factor->voltage),
+        .current_a =
+            calibrated(options, reading, READING_CURRENT, reading->current, factor->current),
+        .power_w = calibrated(options, reading, READING_POWER, reading->power, factor->power),
         .frequency_hz = frequency_of(options->kind, reading),
     };
     if (options->invert)
@@ -128,8 +142,7 @@ enum values_verdict values_measure(const struct meter_options *options,
     bool no_voltage = voltage_missing(reading, &measured.voltage_v);
     if (no_voltage)
         measured.frequency_hz.known = false;
-    if (absurd(options, &measured))
-        return VALUES_ABSURD;
+    bool beyond = absurd(options, &measured);
     bool unlikely = options->kind == READING_BL0942 && more_active_than_apparent(&measured);
 
     silence_noise(options, reading->flags, &measured);
@@ -141,9 +154,44 @@ enum values_verdict values_measure(const struct meter_options *options,
     values->power_reactive_mvar = (struct amount){0};
     values->power_factor_permille = (struct amount){0};
     derive(options, &measured, values);
+    if (beyond)
+        return VALUES_ABSURD;
     if (no_voltage)
         return VALUES_NO_VOLTAGE;
     return unlikely ? VALUES_UNLIKELY : VALUES_GOOD;
+}
+
+struct limit {
+    const char *name, *unit;
+    double low, high; /* of what the installation can have */
+    const struct quantity *measured;
+};
+
+void values_describe_excess(const struct meter_options *options, const struct reading *reading,
+                            char *sentence, size_t size)
+{
+    struct quantities measured = measure(options, reading);
+    double power_w = 1.2 * options->max_current_a * options->mains_voltage_v;
+    const struct limit limits[] = {
+        {"voltage", "V", 0, 1.5 * options->mains_voltage_v, &measured.voltage_v},
+        {"current", "A", 0, 1.5 * options->max_current_a, &measured.current_a},
+        {"power", "W", -power_w, power_w, &measured.power_w},
+        {"frequency", "Hz", lowest_hz, highest_hz, &measured.frequency_hz},
+    };
+    struct text text;
+    text_init(&text, sentence, size);
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0] && text.length == 0; i++) {
+        const struct limit *limit = &limits[i];
+        if (!outside(limit->measured, limit->low, limit->high))
+            continue;
+        text_append(&text, "A %s of ", limit->name);
+        text_append_decimal(&text, llround(limit->measured->value * 1e3), 3, 1, false);
+        text_append(&text,
+                    " %s is more than the installation can have by mains.voltage and "
+                    "mains.max_current. If it is real, correct these; if not, check the "
+                    "calibration.",
+                    limit->unit);
+    }
 }
 
 bool values_power_mw(const struct meter_options *options, const struct reading *reading,

@@ -14,18 +14,23 @@ enum values_verdict {
     VALUES_UNLIKELY,   /**< more active than apparent power: damage, or factors that do not fit */
     VALUES_ABSURD,     /**< outside what the installation can have: voltage over 1.5 times nominal,
                             current over 1.5 times or power over 1.2 times the maximum, frequency
-                            outside 40..70 Hz */
+                            outside 40..70 Hz; true if it lasts */
 };
 
 /**
  * Fills everything but energy and flow. Fields that the reading does not have are unknown, and so
- * is what follows from them. Rounded to the nearest milli-unit; nothing is filled if absurd.
+ * is what follows from them; likewise numbers that the source cannot send. Rounded to the nearest
+ * milli-unit.
  *
  *   apparent S = V * I, reactive Q = sqrt(S^2 - P^2) or 0 (its sign is not measured),
  *   power factor = P / S, limited to -1..1, unknown if S is under 1 VA or the noise floor.
  */
 enum values_verdict values_measure(const struct meter_options *options,
                                    const struct reading *reading, struct channel_values *values);
+
+/** A sentence about the value that makes a reading VALUES_ABSURD; "" if none does. */
+void values_describe_excess(const struct meter_options *options, const struct reading *reading,
+                            char *sentence, size_t size);
 
 /** Signed power in milliwatts as measured, before the noise floor; false if not measured. */
 bool values_power_mw(const struct meter_options *options, const struct reading *reading,

@@ -135,7 +135,9 @@ static enum status set_calibration(const struct service_requests *requests,
     struct service_device *device = find_device(requests, id);
     if (device == NULL)
         return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
-    status = service_device_set_calibration(device, channel, &factors, &valid_from_ms, error);
+    bool force = json_is_true(json_object_get(request->body, "force"));
+    status =
+        service_device_set_calibration(device, channel, &factors, force, &valid_from_ms, error);
     if (status != STATUS_OK)
         return status;
     char time[64];

@@ -560,8 +560,8 @@ static enum status find_channel(struct service_device *device, const char *name,
 }
 
 enum status service_device_set_calibration(struct service_device *device, const char *name,
-                                           struct calibration *factors, int64_t *valid_from_ms,
-                                           struct error *error)
+                                           struct calibration *factors, bool force,
+                                           int64_t *valid_from_ms, struct error *error)
 {
     size_t number = 0;
     enum status status = find_channel(device, name, &number, error);
@@ -572,6 +572,11 @@ enum status service_device_set_calibration(struct service_device *device, const 
     factors->voltage = factors->voltage > 0 ? factors->voltage : old->voltage;
     factors->current = factors->current > 0 ? factors->current : old->current;
     factors->power = factors->power > 0 ? factors->power : old->power;
+    if (!force) {
+        status = calibration_consistent(factors, kind_of(device->config), error);
+        if (status != STATUS_OK)
+            return status;
+    }
     *valid_from_ms = clock_wall_ms();
     struct history *history = device->outputs->history;
     status = history_measured(history, channel->history_number, factors, *valid_from_ms, error);

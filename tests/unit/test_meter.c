@@ -314,12 +314,12 @@ static const struct {
 } doubts[] = {
     {"ordinary", 230, 10, 2000, 20000, 0, false, false, 230000},
     {"1.49 times the voltage", 343, 10, 2000, 20000, 0, false, false, 343000},
-    {"1.51 times the voltage", 347, 10, 2000, 20000, 0, true, true, UNKNOWN},
-    {"1.51 times the current", 230, 121, 2000, 20000, 0, true, true, UNKNOWN},
-    {"1.21 times the power", 230, 119, 22264, 20000, 0, true, true, UNKNOWN},
-    {"1.21 times the power, exported", 230, 119, -22264, 20000, 0, true, true, UNKNOWN},
-    {"39 Hz", 230, 10, 2000, 25641, 0, true, true, UNKNOWN},
-    {"71 Hz", 230, 10, 2000, 14084, 0, true, true, UNKNOWN},
+    {"1.51 times the voltage", 347, 10, 2000, 20000, 0, true, true, 347000},
+    {"1.51 times the current", 230, 121, 2000, 20000, 0, true, true, 230000},
+    {"1.21 times the power", 230, 119, 22264, 20000, 0, true, true, 230000},
+    {"1.21 times the power, exported", 230, 119, -22264, 20000, 0, true, true, 230000},
+    {"39 Hz", 230, 10, 2000, 25641, 0, true, true, 230000},
+    {"71 Hz", 230, 10, 2000, 14084, 0, true, true, 230000},
     {"60 Hz", 230, 10, 2000, 16667, 0, false, false, 230000},
     {"a sudden -12321 W at 50 W of load", 230, 0.22, -12321, 20000, 0, true, false, 230000},
     {"no voltage", 0, 0, 0, 20000, READING_VOLTAGE_LOW | READING_CURRENT_LOW, true, false, 0},
@@ -347,13 +347,123 @@ static void test_doubtful_readings(void **unused)
             bool held = doubts[i].doubtful && k < 3;
             assert_amount("voltage", result.values.voltage_mv, held ? 231000 : doubts[i].lasting_mv,
                           1);
-            assert_int_equal(result.values.power_mw.known, held || doubts[i].lasting_mv != UNKNOWN);
+            assert_amount("power", result.values.power_mw,
+                          held ? 200000 : llround(doubts[i].w * 1000), 2);
             assert_int_equal((result.problems & PROBLEM_IMPLAUSIBLE) != 0,
                              doubts[i].problem && !held);
         }
         good.boot_ms = 6000;
         meter_accept(meter, &good, &result); /* believed again at once */
         assert_amount("voltage", result.values.voltage_mv, 231000, 1);
+        meter_free(meter);
+    }
+}
+
+/* Beyond a limit everything is shown, counted and summed up; what is wrong stands beside it. */
+static void test_beyond_a_limit_is_shown(void **unused)
+{
+    (void)unused;
+    static const struct {
+        double v, a, w;
+        const char *words; /* in the problem's sentence; NULL: none */
+    } table[] = {
+        {262, 90, 23580, "power of 23580"},
+        {262, 90, -23580, "power of -23580"},
+        {400, 10, 4000, "voltage of 400"},
+        {230, 130, 20000, "current of 130"},
+        {230, 79, 18170, NULL},
+        {262, 80, 20960, NULL},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct energy_state state = {.known = true, .counter = 1000, .boot_id = "boot"};
+        struct meter_options options = clamp();
+        struct meter *meter = meter_create(&options, &state);
+        double rate = fabs(table[i].w) * options.calibration.power / 419430.4;
+        struct meter_result result = {0};
+        for (int64_t second = 1; second <= 60; second++) {
+            struct reading reading = reading_at(1000 * second, table[i].v, table[i].a, table[i].w);
+            reading.energy = 1000 + (int64_t)(rate * (double)second);
+            reading.flags = table[i].w < 0 ? READING_REVERSE : 0;
+            meter_accept(meter, &reading, &result);
+        }
+        assert_amount("voltage", result.values.voltage_mv, llround(table[i].v * 1e3), 2);
+        assert_amount("current", result.values.current_ma, llround(table[i].a * 1e3), 2);
+        assert_amount("power", result.values.power_mw, llround(table[i].w * 1e3), 2);
+        assert_amount("frequency", result.values.frequency_mhz, 50000, 0);
+        const struct energy_state *now = meter_state(meter);
+        int64_t counted = table[i].w > 0 ? now->imported : now->exported;
+        if (counted < (int64_t)(rate * 58) || counted > (int64_t)(rate * 59) + 1)
+            fail_msg("row %zu: %lld counts at %.2f a second", i, (long long)counted, rate);
+        assert_int_equal(result.problems == PROBLEM_IMPLAUSIBLE, table[i].words != NULL);
+        const char *sentence = meter_problem_sentence(meter, PROBLEM_IMPLAUSIBLE);
+        if (table[i].words != NULL && strstr(sentence, table[i].words) == NULL)
+            fail_msg("%s", sentence);
+        meter_free(meter);
+    }
+}
+
+/* What a register or a module cannot send was not measured. */
+static void test_what_cannot_be_sent_is_unknown(void **unused)
+{
+    (void)unused;
+    static const int64_t impossible[] = {-1, 0x1000000, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < COUNT(impossible); i++) {
+        struct meter_options options = clamp();
+        struct meter *meter = meter_create(&options, NULL);
+        struct reading reading = reading_at(1000, 230, 1, 200);
+        reading.voltage = impossible[i];
+        struct meter_result result;
+        meter_accept(meter, &reading, &result);
+        assert_amount("voltage", result.values.voltage_mv, UNKNOWN, 0);
+        assert_amount("current", result.values.current_ma, 1000, 1);
+        assert_amount("apparent", result.values.power_apparent_mva, UNKNOWN, 0);
+        meter_free(meter);
+    }
+}
+
+/* A module's counter in the wrong unit, one that stands still, and those that are right. */
+static void test_energy_against_power(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *name;
+        double power_w, counted_w; /* what the counter counts */
+        int64_t interval_ms;
+        bool problem;
+    } table[] = {
+        {"right", 3600, 3600, 1000, false},
+        {"kWh taken for Wh", 3600, 3.6, 1000, true},
+        {"the same every six seconds", 3600, 3.6, 6000, true},
+        {"the same every minute", 3600, 3.6, 61000, true},
+        {"the same exported", -3600, 3.6, 1000, true},
+        {"Wh taken for kWh", 60, 60000, 1000, true},
+        {"Wh taken for kWh at 2 kW", 2000, 2000000, 6000, true},
+        {"stands still", 2000, 0, 1000, true},
+        {"no load", 0, 0, 1000, false},
+        {"a small load", 40, 0.04, 1000, false},
+        {"twice as much", 3600, 7200, 1000, false},
+        {"a calibration far off", 3600, 36000, 1000, false},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct meter_options options = clamp();
+        options.kind = READING_OPENBEKEN;
+        options.calibration = calibration_default(READING_OPENBEKEN);
+        struct meter *meter = meter_create(&options, NULL);
+        struct meter_result result = {0};
+        for (int64_t ms = 0; ms <= 250000; ms += table[i].interval_ms) {
+            struct reading reading = {
+                .boot_ms = 1000 + ms,
+                .wall_ms = WALL_MS + ms,
+                .present = READING_VOLTAGE | READING_CURRENT | READING_POWER | READING_ENERGY,
+                .voltage = 230000,
+                .current = llround(fabs(table[i].power_w) / 0.23),
+                .power = llround(table[i].power_w * 1000),
+                .energy = 5000 + llround(table[i].counted_w * (double)ms / 3600),
+            };
+            meter_accept(meter, &reading, &result);
+        }
+        if (((result.problems & PROBLEM_ENERGY_UNIT) != 0) != table[i].problem)
+            fail_msg("%s: problems %u", table[i].name, result.problems);
         meter_free(meter);
     }
 }
@@ -666,14 +776,14 @@ static void test_advice_to_a_solar_feeder_ends(void **unused)
 static void test_problem_words(void **unused)
 {
     (void)unused;
-    for (unsigned bit = 1; bit <= PROBLEM_IMPLAUSIBLE; bit <<= 1) {
+    for (unsigned bit = 1; bit <= PROBLEM_ENERGY_UNIT; bit <<= 1) {
         const char *text = meter_problem_text(bit);
         size_t length = strlen(text);
         struct meter_event event;
         if (length >= sizeof event.text || text[length - 1] != '.')
             fail_msg("%s: %zu characters", meter_problem_name(bit), length);
         assert_string_not_equal(meter_problem_name(bit), "unknown");
-        for (unsigned other = bit << 1; other <= PROBLEM_IMPLAUSIBLE; other <<= 1)
+        for (unsigned other = bit << 1; other <= PROBLEM_ENERGY_UNIT; other <<= 1)
             assert_string_not_equal(meter_problem_name(bit), meter_problem_name(other));
     }
     assert_string_equal(meter_problem_name(PROBLEM_CLAMP_REVERSED), "clamp_reversed");
@@ -1068,6 +1178,9 @@ int main(void)
         cmocka_unit_test(test_totals_outlive_an_unknown_counter),
         cmocka_unit_test(test_calibration_change_moves_the_maximum_rate),
         cmocka_unit_test(test_pulse_direction_without_power),
+        cmocka_unit_test(test_beyond_a_limit_is_shown),
+        cmocka_unit_test(test_what_cannot_be_sent_is_unknown),
+        cmocka_unit_test(test_energy_against_power),
         cmocka_unit_test(test_absurd_power_has_no_direction),
         cmocka_unit_test(test_home_assistant_counts_right),
     };
