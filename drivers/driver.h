@@ -25,6 +25,7 @@ enum driver_event {
     DRIVER_SOURCE_RESTARTED, /**< the module that reads the chip restarted */
     DRIVER_SOURCE_FLAPPING,  /**< it comes and goes, or talks to itself */
     DRIVER_MESSAGES_BAD,     /**< many messages of the last minute could not be */
+    DRIVER_UNIT_DOUBTFUL,    /**< the unit of the source's energy counter is not certain */
 };
 
 struct driver_sink {

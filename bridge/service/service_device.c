@@ -506,6 +506,7 @@ void service_device_driver_event(struct service_device *device, size_t number,
         [DRIVER_SOURCE_RESTARTED] = "module_restarted",
         [DRIVER_SOURCE_FLAPPING] = "module_flapping",
         [DRIVER_MESSAGES_BAD] = "messages_bad",
+        [DRIVER_UNIT_DOUBTFUL] = "unit_doubtful",
     };
     struct service_channel *channel = &device->channels[number];
     if (event == DRIVER_CHIP_RESET || event == DRIVER_CHIP_BEGAN) {

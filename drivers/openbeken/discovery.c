@@ -62,8 +62,11 @@ static void read_value(const json_t *root, struct openbeken_discovery *discovery
     discovery->is_value = true;
     discovery->chip = candidates[0].chip;
     discovery->quantity = candidates[0].quantity;
-    if (discovery->quantity == OPENBEKEN_ENERGY)
-        discovery->unit = unit_of(root);
+    if (discovery->quantity != OPENBEKEN_ENERGY)
+        return;
+    discovery->unit = unit_of(root);
+    discovery->unit_foreign =
+        discovery->unit == OPENBEKEN_UNIT_UNKNOWN && json_object_get(root, "unit_of_meas") != NULL;
 }
 
 static bool read_device(const json_t *root, struct openbeken_discovery *discovery)

@@ -25,6 +25,7 @@ struct openbeken_discovery {
     unsigned chip;
     enum openbeken_quantity quantity;
     enum openbeken_unit unit; /**< of the energy total */
+    bool unit_foreign;        /**< it announces its energy total in neither Wh nor kWh */
 };
 
 /** True if the topic is <prefix>/sensor/<something>/config. */

@@ -66,7 +66,8 @@ struct module {
     size_t client_length;
     struct module *next; /* with the same hash */
     enum openbeken_unit unit;
-    bool unit_configured;
+    enum openbeken_unit_source unit_from;
+    bool unit_doubted;     /* reported, and not proven since */
     int64_t unit_waits_ms; /* since when a counter waits for its unit */
     bool received;         /* of the module anything that shows that it exists */
     int64_t live_ms;       /* when the module itself last spoke; NEVER */
@@ -140,7 +141,8 @@ static void set_up(struct module *module, const struct openbeken_module *options
     (void)snprintf(module->client, sizeof module->client, "%s", options->client);
     module->client_length = strlen(module->client);
     module->unit = options->unit;
-    module->unit_configured = options->unit != OPENBEKEN_UNIT_UNKNOWN;
+    module->unit_from = options->unit != OPENBEKEN_UNIT_UNKNOWN ? OPENBEKEN_UNIT_CONFIGURED
+                                                                : OPENBEKEN_UNIT_FROM_NOTHING;
     module->unit_waits_ms = module->offline_ms = module->ask_ms = module->started_ms = NEVER;
     module->probed_ms = module->live_ms = module->pinged_ms = NEVER;
     for (unsigned i = 0; i < OPENBEKEN_CHIPS; i++)
@@ -370,11 +372,37 @@ static void forget_counters(struct openbeken_source *source, struct module *modu
     }
 }
 
-static void set_unit(struct openbeken_source *source, struct module *module,
-                     enum openbeken_unit unit)
+static void ask_at(struct module *module, int64_t boot_ms)
 {
-    if (module->unit_configured || unit == OPENBEKEN_UNIT_UNKNOWN || unit == module->unit)
+    if (module->speaks_tele || module->ask_ms != NEVER || module->probed_ms != NEVER)
         return;
+    module->ask_ms = boot_ms;
+    module->probes = module->cleared = 0;
+}
+
+static const char *unit_name(enum openbeken_unit unit)
+{
+    return unit == OPENBEKEN_KWH ? "kWh" : "Wh";
+}
+
+static enum openbeken_unit other_unit(enum openbeken_unit unit)
+{
+    return unit == OPENBEKEN_KWH ? OPENBEKEN_WH : OPENBEKEN_KWH;
+}
+
+/* Once, until the unit is proven. */
+static void doubt_unit(const struct openbeken_source *source, struct module *module,
+                       const char *sentence)
+{
+    if (module->unit_doubted)
+        return;
+    module->unit_doubted = true;
+    tell(source, module, DRIVER_UNIT_DOUBTFUL, "%s", sentence);
+}
+
+static void take_unit(struct openbeken_source *source, struct module *module,
+                      enum openbeken_unit unit)
+{
     bool changed = module->unit != OPENBEKEN_UNIT_UNKNOWN;
     module->unit = unit;
     module->unit_waits_ms = NEVER;
@@ -383,7 +411,32 @@ static void set_unit(struct openbeken_source *source, struct module *module,
         tell(source, module, DRIVER_UNIT_CHANGED,
              "The module sends its energy counter in %s from now on (OpenBeken's flag 40); the "
              "total goes on.",
-             unit == OPENBEKEN_KWH ? "kWh" : "Wh");
+             unit_name(unit));
+}
+
+/* Something says what the unit is. What weighs less than what is known changes nothing, but is a reason
+ * to ask the module again. */
+static void weigh_unit(struct openbeken_source *source, struct module *module,
+                       enum openbeken_unit unit, enum openbeken_unit_source from, int64_t boot_ms)
+{
+    if (unit == OPENBEKEN_UNIT_UNKNOWN)
+        return;
+    bool proof = from == OPENBEKEN_UNIT_PROVEN;
+    bool contradicts = module->unit != OPENBEKEN_UNIT_UNKNOWN && unit != module->unit;
+    if (proof && !contradicts)
+        module->unit_doubted = false;
+    if (from >= module->unit_from) {
+        module->unit_from = from;
+        if (unit != module->unit)
+            take_unit(source, module, unit);
+    } else if (contradicts && proof) {
+        doubt_unit(
+            source, module,
+            "By its own total (Status 8) the module sends its energy counter in the other unit "
+            "than energy_unit says. Correct energy_unit, or set it to auto.");
+    }
+    if (contradicts && !proof && module->unit_from != OPENBEKEN_UNIT_CONFIGURED)
+        ask_at(module, boot_ms);
 }
 
 static void believe_counter(struct openbeken_source *source, struct chip *chip, int64_t mwh,
@@ -406,14 +459,6 @@ static int64_t load_of(const struct chip *chip, int64_t boot_ms)
         boot_ms - current->boot_ms > OPENBEKEN_STALE_MS)
         return -1;
     return (int64_t)((double)voltage->milli * (double)current->milli / 1e3);
-}
-
-static void ask_at(struct module *module, int64_t boot_ms)
-{
-    if (module->speaks_tele || module->ask_ms != NEVER || module->probed_ms != NEVER)
-        return;
-    module->ask_ms = boot_ms;
-    module->probes = module->cleared = 0;
 }
 
 static void do_not_ask(struct module *module)
@@ -442,8 +487,9 @@ static void take_counter(struct openbeken_source *source, struct chip *chip, int
     chip->counter.raw = raw;
     chip->counter.raw_known = true;
     if (module->unit == OPENBEKEN_UNIT_UNKNOWN && chip->index == 0 && module->json_known) {
-        set_unit(source, module,
-                 openbeken_unit_of_total(raw, module->json.milli[OPENBEKEN_ENERGY]));
+        weigh_unit(source, module,
+                   openbeken_unit_of_total(raw, module->json.milli[OPENBEKEN_ENERGY]),
+                   OPENBEKEN_UNIT_PROVEN, message->boot_ms);
         release_counters(source, module, message);
     }
     if (module->unit == OPENBEKEN_UNIT_UNKNOWN) {
@@ -452,7 +498,7 @@ static void take_counter(struct openbeken_source *source, struct chip *chip, int
             module->unit_waits_ms = message->boot_ms;
         return;
     }
-    if (!module->unit_configured) {
+    if (module->unit_from != OPENBEKEN_UNIT_CONFIGURED) {
         switch (openbeken_unit_follow(&chip->counter, module->unit, raw, message->boot_ms,
                                       load_of(chip, message->boot_ms))) {
         case OPENBEKEN_STEP_PLAIN:
@@ -461,7 +507,8 @@ static void take_counter(struct openbeken_source *source, struct chip *chip, int
             ask_at(module, message->boot_ms);
             return;
         case OPENBEKEN_STEP_CHANGED:
-            set_unit(source, module, module->unit == OPENBEKEN_KWH ? OPENBEKEN_WH : OPENBEKEN_KWH);
+            module->unit_from = OPENBEKEN_UNIT_FOLLOWED;
+            take_unit(source, module, other_unit(module->unit));
             break;
         }
     }
@@ -505,8 +552,10 @@ static void take_json_counter(struct openbeken_source *source, struct module *mo
 {
     struct chip *chip = &module->chips[0];
     int64_t mwh = module->json.milli[OPENBEKEN_ENERGY];
-    if (chip->counter.raw_known) {
-        set_unit(source, module, openbeken_unit_of_total(chip->counter.raw, mwh));
+    if (chip->counter.raw_known &&
+        message->boot_ms - chip->counter_topic_ms <= OPENBEKEN_STALE_MS) {
+        weigh_unit(source, module, openbeken_unit_of_total(chip->counter.raw, mwh),
+                   OPENBEKEN_UNIT_PROVEN, message->boot_ms);
         release_counters(source, module, message);
     }
     if (chip->counter_topic_ms != NEVER &&
@@ -690,8 +739,6 @@ static void take(struct openbeken_source *source, struct module *module,
     }
 }
 
-/* A retained announcement may be older than the last change of flag 40, so it only decides where
- * nothing else has. */
 static bool take_discovery(struct openbeken_source *source, const struct message *message)
 {
     struct openbeken_discovery discovery;
@@ -702,10 +749,15 @@ static bool take_discovery(struct openbeken_source *source, const struct message
     struct module *module = find(source, discovery.client, strlen(discovery.client));
     if (module == NULL)
         return false;
-    if (!message->retained || module->unit == OPENBEKEN_UNIT_UNKNOWN) {
-        set_unit(source, module, discovery.unit);
-        release_counters(source, module, message);
-    }
+    if (discovery.unit_foreign)
+        doubt_unit(
+            source, module,
+            "The module announces its energy counter in a unit that is neither Wh nor kWh; the "
+            "announcement is ignored. Set energy_unit to what the module sends.");
+    weigh_unit(source, module, discovery.unit,
+               message->retained ? OPENBEKEN_UNIT_RETAINED : OPENBEKEN_UNIT_ANNOUNCED,
+               message->boot_ms);
+    release_counters(source, module, message);
     return true;
 }
 
@@ -783,7 +835,11 @@ static void decide_unit(struct openbeken_source *source, struct module *module, 
 {
     if (module->unit_waits_ms == NEVER || boot_ms - module->unit_waits_ms < OPENBEKEN_UNIT_WAIT_MS)
         return;
-    set_unit(source, module, OPENBEKEN_WH);
+    doubt_unit(
+        source, module,
+        "Nothing says in which unit the module sends its energy counter, so Wh is assumed and "
+        "the module asked again. Set energy_unit to Wh or kWh to be certain.");
+    weigh_unit(source, module, OPENBEKEN_WH, OPENBEKEN_UNIT_ASSUMED, boot_ms);
     ask_at(module, boot_ms + ask_again_ms); /* it may still turn out to be kWh */
 }
 

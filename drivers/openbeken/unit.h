@@ -4,9 +4,11 @@
  *
  * What tells it, in the order of their weight:
  *  1. the configuration;
- *  2. SENSOR and STATUS8, whose total is always in Wh: the topic's number is that or a thousandth;
+ *  2. SENSOR and STATUS8, whose total is always in Wh: the topic's number is that or a thousandth.
+ *     That is proof;
  *  3. the module's announcement to Home Assistant, which may be older than the last change;
  *  4. Wh, the firmware's default, when nothing else was received for UNIT_WAIT_MS.
+ * What contradicts something of more weight changes nothing, but the module is asked for proof again.
  *
  * The unit may change while the module runs (flag 40). Then the number changes 1000 times in one step.
  * So does a reset counter, now and then; a change of unit is believed when JSON shows it, or when three
@@ -28,6 +30,17 @@ struct openbeken_counter {
     int64_t raw;       /**< thousandths of the unit on the wire, latest message */
     bool waits;        /**< raw is not believed yet, because the unit is unknown */
     unsigned suspects; /**< messages in a row that look like the other unit */
+};
+
+/** Where the unit is known from, in the order of their weight: the numbers of the list above. */
+enum openbeken_unit_source {
+    OPENBEKEN_UNIT_FROM_NOTHING,
+    OPENBEKEN_UNIT_ASSUMED,
+    OPENBEKEN_UNIT_RETAINED,  /**< announced, perhaps before the last change */
+    OPENBEKEN_UNIT_ANNOUNCED, /**< announced while the module runs */
+    OPENBEKEN_UNIT_FOLLOWED,  /**< three messages in a row were in it */
+    OPENBEKEN_UNIT_PROVEN,    /**< compared with a total in Wh */
+    OPENBEKEN_UNIT_CONFIGURED,
 };
 
 /** Milliwatt hours of a number on the wire. Unit must be known. */

@@ -554,6 +554,65 @@ static void test_unit_from_json_beats_an_old_announcement(void **unused)
     world_free(world);
 }
 
+/* What a total in Wh has proven, no announcement changes; but the module is asked again. */
+static void test_proof_outranks_an_announcement(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *total, *first, *second, *third; /* Status 8 in Wh, then the topic */
+        const char *announcement;
+        int64_t mwh; /* of the third */
+        bool retained, foreign;
+    } table[] = {
+        {"12001.000", "12.002", "12.003", "12.004", TOTAL_CONFIG("Wh"), 12004000, false, false},
+        {"12001.000", "12.002", "12.003", "12.004", TOTAL_CONFIG("Wh"), 12004000, true, false},
+        {"12001.000", "12002.0", "12003.0", "12004.0", TOTAL_CONFIG("kWh"), 12004000, false, false},
+        {"2500.000", "2.501", "2.502", "2.503", TOTAL_CONFIG("Wh"), 2503000, false, false},
+        {"12001.000", "12002.0", "12003.0", "12004.0", TOTAL_CONFIG("MWh"), 12004000, false, true},
+        {"12001.000", "12.002", "12.003", "12.004", TOTAL_CONFIG("kWh"), 12004000, false, false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct world *world = one_module(OPENBEKEN_UNIT_UNKNOWN);
+        world->answers = "u/s9";
+        char status[300];
+        (void)snprintf(status, sizeof status, FULL("%s"), table[i].total);
+        say(world, "stat/u/s9/STATUS8", status);
+        say(world, "u/s9/energycounter/get", table[i].first);
+        wait_ms(world, 3000);
+        say(world, "u/s9/energycounter/get", table[i].second);
+        wait_ms(world, 3000);
+        world->asked = 0;
+        (void)say_bytes(world, TOTAL_TOPIC, table[i].announcement, strlen(table[i].announcement),
+                        table[i].retained);
+        say(world, "u/s9/energycounter/get", table[i].third);
+        wait_ms(world, 3000);
+        assert_int_equal(world->channels[0].last.energy, table[i].mwh);
+        assert_false(logged(world, "from now on"));
+        bool agrees = strstr(table[i].announcement, "kWh") != NULL && table[i].first[2] == '.';
+        if (!table[i].foreign)
+            assert_int_equal(world->asked > 0, !agrees);
+        assert_int_equal(times_logged(world, "[0] event 10"), table[i].foreign);
+        world_free(world);
+    }
+}
+
+/* A configured unit stays, but what proves it wrong is reported, once. */
+static void test_a_wrong_configured_unit_is_reported(void **unused)
+{
+    (void)unused;
+    for (int wrong = 0; wrong < 2; wrong++) {
+        struct world *world = one_module(wrong ? OPENBEKEN_WH : OPENBEKEN_KWH);
+        for (int n = 0; n < 3; n++) {
+            say(world, "u/s9/energycounter/get", n == 0 ? "12.001" : "12.002");
+            say(world, "stat/u/s9/STATUS8", n == 0 ? FULL("12001.000") : FULL("12002.5"));
+            wait_ms(world, 5000);
+        }
+        assert_int_equal(times_logged(world, "[0] event"), wrong);
+        assert_int_equal(logged(world, "Correct energy_unit"), wrong);
+        world_free(world);
+    }
+}
+
 /* Without JSON, as in a module with flag 30 off whose answers do not arrive. */
 static void test_unit_changes_while_it_runs(void **unused)
 {
@@ -791,7 +850,8 @@ static struct world *capture_world(const char *client, bool twin)
 }
 
 /*
- * From 1.558 Wh, the first reading after the unit was waited for, to 40.524; then the counter was set to 12345.678 and cleared, and what it showed when
+ * From 1.558 Wh, the first reading after the unit was waited for, to 40.524. Then the counter was set to
+ * 12345.678 and cleared, and what it showed when
  * three messages agreed, 3.896, was counted since; from there to 107.546, the last but one, over bad
  * checksums (92 s without a message), a restart, a kill (3.4 Wh lost unseen) and 25 s without a broker.
  */
@@ -803,7 +863,8 @@ static void test_capture_of_a_single_module(void **unused)
     assert_totals(world, 0, (40524 - 1558) + 3896 + (107546 - 3896), 0);
     assert_int_equal(times_logged(world, "] meter 1"), 1);
     assert_true(logged(world, "The module's counter was reset: 40.524 to 3.896 Wh; 3.896 Wh were"));
-    assert_int_equal(times_logged(world, "] event"), 2);
+    assert_int_equal(times_logged(world, "] event"), 3);
+    assert_int_equal(times_logged(world, "so Wh is assumed"), 1);
     assert_int_equal(times_logged(world, "The module restarted 24 s ago"), 2);
     assert_int_equal(times_logged(world, "] meter 5"), 1); /* downtime_counted: the bad checksums */
     assert_int_equal(times_logged(world, "] meter"), 2);
@@ -846,7 +907,8 @@ static void test_capture_of_a_reconnect(void **unused)
     struct world *world = capture_world("obk_mini1", false);
     assert_true(play(world, "SECTION 3", "no such line") > 20);
     assert_totals(world, 0, 6429 - 5844, 0); /* those before waited for their unit */
-    assert_false(logged(world, "event"));
+    assert_int_equal(times_logged(world, "event"), 1);
+    assert_int_equal(times_logged(world, "so Wh is assumed"), 1);
     assert_int_equal(world->channels[0].edges, 1);
     world_free(world);
 }
@@ -882,6 +944,8 @@ int main(void)
         cmocka_unit_test(test_unit_is_wh_when_nothing_tells),
         cmocka_unit_test(test_unit_as_configured),
         cmocka_unit_test(test_unit_from_json_beats_an_old_announcement),
+        cmocka_unit_test(test_proof_outranks_an_announcement),
+        cmocka_unit_test(test_a_wrong_configured_unit_is_reported),
         cmocka_unit_test(test_unit_changes_while_it_runs),
         cmocka_unit_test(test_reset_that_looks_like_kwh),
         cmocka_unit_test(test_counter_from_json_until_the_topic_comes),
