@@ -6,6 +6,7 @@
 
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
+#include "drivers/beken/app.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,6 +46,19 @@ static json_t *describe(const struct image_info *info)
                      (json_int_t)info->skip, "version", flash_json_text(info->version),
                      "bootloader", flash_json_text(info->bootloader), "build_time",
                      flash_json_text(stamp), "valid", (int)info->valid, "problems", problems);
+}
+
+/* The header of a package names no chip, but what is packed does. */
+static void look_inside(const uint8_t *bytes, size_t length, struct image_info *info)
+{
+    size_t header = info->kind == IMAGE_UG ? IMAGE_UG_HEADER_SIZE : 0;
+    struct app app;
+    if (!info->ota_only || !info->valid || info->chip != BEKEN_CHIP_UNKNOWN ||
+        app_of_package(bytes + header, length - header, &app, NULL) != STATUS_OK)
+        return;
+    info->chip = app.chip;
+    if (app.version[0] != '\0')
+        (void)snprintf(info->version, sizeof info->version, "%s", app.version);
 }
 
 static const char *place(const struct image_info *info, char *buffer, size_t size)
@@ -98,10 +112,12 @@ static enum status run(const struct command_context *context, void *own)
     enum status status = firmware_load(options->file, &bytes, &length, &info, &error);
     if (status != STATUS_OK)
         return command_fail(NAME, status, &error);
+    look_inside(bytes, length, &info);
     if (options->flash.json)
-        return command_print_json(NAME, describe(&info), JSON_INDENT(2));
-    print(&info);
-    return STATUS_OK;
+        status = command_print_json(NAME, describe(&info), JSON_INDENT(2));
+    else
+        print(&info);
+    return status == STATUS_OK && !info.valid ? STATUS_MISMATCH : status;
 }
 
 static const struct option_row rows[] = {

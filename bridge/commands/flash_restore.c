@@ -33,6 +33,11 @@ static enum status load(const char *path, uint8_t **bytes, size_t *length, struc
         return plan_check_content(info, false, error);
     if (info->kind == IMAGE_DUMP)
         return STATUS_OK;
+    if (info->cut_dump)
+        return error_set(error, STATUS_REFUSED,
+                         "%s is the dump of a whole flash, but its end is missing (%zu bytes are "
+                         "there). Restore from a whole backup.",
+                         path, *length);
     return error_set(
         error, STATUS_REFUSED, "%s is no dump of a whole flash but %s; use `bl2mqtt flash write`.",
         path, info->kind == IMAGE_UNKNOWN ? "something unknown" : image_kind_name(info->kind));

@@ -59,6 +59,18 @@ static void print_pins(const struct tuya_report *report)
     }
 }
 
+static void print_meter(const struct tuya_pins *pins)
+{
+    if (pins->meter == TUYA_METER_NONE)
+        return;
+    (void)printf("%-11s %s", "meter chip", tuya_meter_name(pins->meter));
+    if (pins->meter_type >= 0)
+        (void)printf(", chip_type %d", pins->meter_type);
+    if (pins->meter_rx >= 0 && pins->meter_tx >= 0)
+        (void)printf(", rx P%d, tx P%d", pins->meter_rx, pins->meter_tx);
+    (void)printf("\n");
+}
+
 static void print_object(const char *title, const json_t *object)
 {
     const char *name;
@@ -93,6 +105,7 @@ static void print(const struct tuya_report *report, const struct backup_facts *f
         print_line("flash id", facts->flash_id);
     print_line("firmware", firmware);
     print_line("module", report->pins.module);
+    print_meter(&report->pins);
     print_pins(report);
     const json_t *openbeken = json_object_get(document, "openbeken");
     const json_t *template = json_object_get(openbeken, "template");

@@ -125,6 +125,27 @@ static enum status write_all(struct task *task, struct error *error)
     return status == STATUS_OK ? flasher_reboot(task->flasher, error) : status;
 }
 
+/* Forced to another place than its own, a file can leave the module without what starts it. */
+static void print_what_follows(const struct task *task)
+{
+    const struct image_info *info = &task->info;
+    uint32_t address = task->place.address - (uint32_t)task->place.skip;
+    uint32_t own = info->write_at - info->skip;
+    if (info->has_write_at && address == own)
+        (void)puts(" The module starts now.");
+    else if (info->has_write_at && address < BEKEN_CODE_ADDRESS)
+        (void)printf(" The module does not start: the file belongs at 0x%" PRIX32
+                     ", and it now stands where the bootloader was. Write the QIO file of the same "
+                     "build, or restore a backup.\n",
+                     own);
+    else if (info->has_write_at)
+        (void)printf(" The file belongs at 0x%" PRIX32
+                     "; the module was reset, but it does not start from there.\n",
+                     own);
+    else
+        (void)puts(" The module was reset; whether it starts with this is not known here.");
+}
+
 static json_t *describe(const struct task *task)
 {
     json_t *answer = flash_json_result(task->flasher, &task->result);
@@ -168,7 +189,7 @@ static enum status run(const struct command_context *context, void *own)
         answer = describe(&task);
     } else {
         flash_print_result("Verified", task.flasher, &task.result);
-        (void)puts(" The module starts now.");
+        print_what_follows(&task);
     }
     flash_session_close(task.session);
     free(task.image);

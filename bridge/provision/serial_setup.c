@@ -173,11 +173,25 @@ static void describe_vendor(struct serial_setup *setup)
             "The vendor's settings cannot be read: %s They are not needed; what is known "
             "all the same is in %s.",
             vendor->reason, setup->vendor_path);
-    if (vendor->pins.has_energy_pins)
+}
+
+/* A profile of a BL0942 meter shows nothing on a board with another chip, and writing it would cost the
+ * vendor's firmware that does. */
+static enum status check_meter(struct serial_setup *setup, struct error *error)
+{
+    const struct tuya_pins *pins = &setup->vendor.pins;
+    bool other = pins->meter == TUYA_METER_HLW8032 || pins->meter == TUYA_METER_PULSES;
+    if (pins->meter == TUYA_METER_OTHER)
         warn(setup,
-             "The vendor's settings speak of a BL0937 or HLW8012, not of a BL0942: a profile "
-             "of this "
-             "kind will show no readings.");
+             "The vendor's settings name a meter chip that is not known here (chip_type %d). If it "
+             "is no BL0942, there will be no readings.",
+             pins->meter_type);
+    if (!other || setup->inputs->texts.force)
+        return STATUS_OK;
+    return error_set(error, STATUS_REFUSED,
+                     "The vendor's settings name another meter chip than a BL0942: %s. Nothing was "
+                     "written. If the settings are wrong, use --force.",
+                     tuya_meter_name(pins->meter));
 }
 
 /* The decoder may think for a while, during which the module must not fall asleep. */
@@ -200,9 +214,10 @@ static enum status save_vendor(struct serial_setup *setup, struct error *error)
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "The vendor's settings cannot be put into JSON.");
     enum status status = file_replace(setup->vendor_path, text, strlen(text), 0600, error);
-    if (status == STATUS_OK)
-        describe_vendor(setup);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    describe_vendor(setup);
+    return check_meter(setup, error);
 }
 
 static enum status write_firmware(struct serial_setup *setup, struct error *error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is at the other end: by what it answers first, by its bootloader's fingerprint else. */
+#include "drivers/beken/rbl.h"
 #include "drivers/beken/session.h"
 
 #include "drivers/beken/bytes.h"
@@ -31,9 +32,8 @@ enum {
 const char *beken_application_name(enum beken_application application)
 {
     static const char *const names[] = {
-        [BEKEN_APP_UNKNOWN] = "unknown",
-        [BEKEN_APP_OPENBEKEN] = "openbeken",
-        [BEKEN_APP_TUYA] = "tuya",
+        [BEKEN_APP_UNKNOWN] = "unknown", [BEKEN_APP_OPENBEKEN] = "openbeken",
+        [BEKEN_APP_TUYA] = "tuya",       [BEKEN_APP_LIBRETINY] = "libretiny",
         [BEKEN_APP_BLANK] = "blank",
     };
     return names[application];
@@ -489,6 +489,29 @@ enum status flasher_check_flash(const struct flasher *flasher, struct error *err
         module->flash.id);
 }
 
+/* ESPHome's base leaves the vendor's key block where it is. It has a FlashDB of its own ("FDB0" in its
+ * first sector's header), and a trailer with its version where its app's partition ends. */
+static enum status find_libretiny(struct flasher *flasher, bool *found, struct error *error)
+{
+    const uint32_t kvs = flasher->module.chip == BEKEN_CHIP_BK7231T ? 0x1D8000 : 0x1D3000;
+    const uint32_t trailer = 0x128000;
+    uint8_t sector[BEKEN_SECTOR_SIZE];
+    struct rbl_header header;
+    size_t offset = 0;
+    enum status status = session_read_sector(flasher, kvs, sector, error);
+    if (status != STATUS_OK)
+        return status;
+    *found = memmem(sector, 64, "FDB0", 4) != NULL;
+    if (*found)
+        return STATUS_OK;
+    status = session_read_sector(flasher, trailer, sector, error);
+    *found = status == STATUS_OK &&
+             rbl_find_trailer(sector, sizeof sector, "app", &offset, &header) &&
+             strstr(header.version, "-bk72") != NULL && strchr("12", header.version[0]) != NULL &&
+             header.version[2] == '.';
+    return status;
+}
+
 enum status flasher_identify_contents(struct flasher *flasher, struct error *error)
 {
     struct beken_module *module = &flasher->module;
@@ -496,6 +519,7 @@ enum status flasher_identify_contents(struct flasher *flasher, struct error *err
     uint8_t sector[BEKEN_SECTOR_SIZE];
     bool openbeken = false;
     bool tuya = false;
+    bool libretiny = false;
     enum status status = session_read_sector(flasher, layout->rf_address, sector, error);
     if (status == STATUS_OK) {
         module->has_mac = image_rf_mac(sector, sizeof sector, module->mac);
@@ -507,14 +531,18 @@ enum status flasher_identify_contents(struct flasher *flasher, struct error *err
     }
     if (status == STATUS_OK) {
         tuya = image_is_tuya_key_block(sector, sizeof sector);
-        status = session_read_sector(flasher, BEKEN_CODE_ADDRESS, sector, error);
+        status = find_libretiny(flasher, &libretiny, error);
     }
+    if (status == STATUS_OK)
+        status = session_read_sector(flasher, BEKEN_CODE_ADDRESS, sector, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "Reading what the flash holds: ");
     if (bytes_are_all(sector, sizeof sector, 0xFF))
         module->application = BEKEN_APP_BLANK;
     else if (openbeken)
         module->application = BEKEN_APP_OPENBEKEN;
+    else if (libretiny)
+        module->application = BEKEN_APP_LIBRETINY;
     else if (tuya)
         module->application = BEKEN_APP_TUYA;
     if (module->key != BEKEN_KEY_UNKNOWN || module->protocol != BEKEN_PROTOCOL_BOOT_ROM)

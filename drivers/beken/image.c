@@ -16,12 +16,11 @@
 
 enum {
     DUMP_SIZE_MIN = 0x200000,
-    CHIP_MARK_OFFSET = 0x110,          /* in the bootloader and in the app */
-    BOOTLOADER_VERSION_LOGICAL = 0x94, /* of its string */
-    FRAMED_BLOCKS_NEEDED = 100,        /* that tell code from anything else */
+    CHIP_MARK_OFFSET = 0x110,    /* in the bootloader and in the app */
+    FRAMED_BLOCKS_NEEDED = 100,  /* that tell code from anything else */
+    UNFRAMED_BLOCKS_NEEDED = 20, /* a damaged file has some good ones among so many */
     FRAMED_BYTES_NEEDED = FRAMED_BLOCKS_NEEDED * (int)CODE_BLOCK_FLASH,
     ROTATED_BY = 0x1EF000,
-    UG_HEADER_SIZE = 32,
 };
 
 struct mark {
@@ -176,19 +175,32 @@ static void check_blocks(struct image_info *info, const struct section *section,
                     bad, blocks, section->name, first_bad);
 }
 
-/* The trailer's hash covers the code as it lies in flash, without the CRCs. */
-static bool hash_fits(const struct section *section, const struct rbl_header *header)
+/* Of so many bytes of code as they lie in flash, without the CRCs; of fewer if there are not so many. */
+static uint32_t hash_of(const struct section *section, size_t count)
 {
     uint32_t hash = BEKEN_FNV1A_START;
-    size_t left = header->raw_size;
-    for (size_t offset = 0; left > 0; offset += CODE_BLOCK_FLASH) {
-        size_t part = left < CODE_BLOCK_LOGICAL ? left : CODE_BLOCK_LOGICAL;
+    for (size_t offset = 0; count > 0; offset += CODE_BLOCK_FLASH) {
+        size_t part = count < CODE_BLOCK_LOGICAL ? count : CODE_BLOCK_LOGICAL;
         if (offset + part > section->length)
-            return false;
+            return hash;
         hash = beken_fnv1a(hash, section->bytes + offset, part);
-        left -= part;
+        count -= part;
     }
-    return hash == header->hash;
+    return hash;
+}
+
+/* LibreTiny's packager hashes 16 bytes of 10 behind the code and its filler that are not in flash, and
+ * counts another 16 that it does not have. */
+static bool hash_fits(const struct section *section, const struct rbl_header *header)
+{
+    static const uint8_t padding[16] = {16, 16, 16, 16, 16, 16, 16, 16,
+                                        16, 16, 16, 16, 16, 16, 16, 16};
+    if (hash_of(section, header->raw_size) == header->hash)
+        return true;
+    if (header->raw_size < 2 * CODE_BLOCK_LOGICAL)
+        return false;
+    uint32_t shorter = hash_of(section, header->raw_size - CODE_BLOCK_LOGICAL);
+    return beken_fnv1a(shorter, padding, sizeof padding) == header->hash;
 }
 
 /* How many bytes of flash so much code takes. */
@@ -332,16 +344,34 @@ static void read_app_version(struct image_info *info, const struct section *sect
     free(code);
 }
 
+/* "BK7231N_1.0.1": mostly at 0x94, in a T's 1.0.4 far behind. NULL: nowhere. */
+static const uint8_t *find_bootloader_name(const uint8_t *code, size_t length)
+{
+    static const char start[] = "BK72";
+    const size_t digit = sizeof "BK7231N_" - 1;
+    const uint8_t *at = code;
+    while (length > (size_t)(at - code) + digit + 1) {
+        at = memmem(at, length - (size_t)(at - code), start, sizeof start - 1);
+        if (at == NULL || length - (size_t)(at - code) <= digit + 1)
+            return NULL;
+        if (at[digit - 1] == '_' && at[digit] >= '0' && at[digit] <= '9' && at[digit + 1] == '.')
+            return at;
+        at++;
+    }
+    return NULL;
+}
+
 static void read_bootloader_version(struct image_info *info, const uint8_t *bytes, size_t length,
                                     bool keyed)
 {
-    uint8_t code[0xC0];
-    if (code_deframe(bytes, length, code, sizeof code) < sizeof code)
-        return;
+    size_t size = length < BEKEN_CODE_ADDRESS ? length : BEKEN_CODE_ADDRESS;
+    size = size / CODE_BLOCK_FLASH * CODE_BLOCK_LOGICAL;
+    uint8_t *code memory_auto = memory_new(size + 1, 1);
+    size = code_deframe(bytes, length, code, size);
     if (keyed)
-        code_crypt(code, sizeof code, 0);
-    const uint8_t *text = code + BOOTLOADER_VERSION_LOGICAL;
-    if (memcmp(text, "BK72", 4) != 0)
+        code_crypt(code, size, 0);
+    const uint8_t *text = find_bootloader_name(code, size);
+    if (text == NULL)
         return;
     size_t count = 0;
     while (count < sizeof info->bootloader - 1 && is_word(text[count]))
@@ -377,14 +407,15 @@ static void examine_app(struct image_info *info, const uint8_t *bytes, size_t le
     const struct mark *key = find_mark(app_marks, COUNT(app_marks), bytes, length, start);
     if (mark != NULL) {
         if (info->chip != BEKEN_CHIP_UNKNOWN && !beken_chip_runs(info->chip, mark->chip))
-            add_problem(info, "The bootloader is a %s's but the app a %s's.",
-                        beken_chip_name(info->chip), beken_chip_name(mark->chip));
+            add_problem(info, "The %s is a %s's but the app a %s's.",
+                        info->kind == IMAGE_UA ? "file" : "bootloader", beken_chip_name(info->chip),
+                        beken_chip_name(mark->chip));
         if (info->chip == BEKEN_CHIP_UNKNOWN || !beken_chip_runs(info->chip, mark->chip))
             info->chip = mark->chip;
         info->encryption = mark->encryption;
     } else {
         info->encryption = key != NULL ? key->encryption : info->encryption;
-        if (info->kind != IMAGE_DUMP)
+        if (info->kind == IMAGE_QIO || (info->kind == IMAGE_UA && info->chip == BEKEN_CHIP_UNKNOWN))
             add_problem(info, "The app is for no chip that is known here.");
     }
     struct section section = {"app", bytes + start,    length - start,
@@ -406,8 +437,9 @@ static void check_is_no_dump(struct image_info *info, const uint8_t *bytes, size
                              size_t begin)
 {
     size_t rf = beken_chip_layout(info->chip)->rf_address - begin;
-    if (length > rf && length - rf >= sizeof rf_magic &&
-        memcmp(bytes + rf, rf_magic, sizeof rf_magic) == 0)
+    info->cut_dump = length > rf && length - rf >= sizeof rf_magic &&
+                     memcmp(bytes + rf, rf_magic, sizeof rf_magic) == 0;
+    if (info->cut_dump)
         add_problem(
             info,
             "This is the dump of a whole flash, cut short: 0x%zX bytes of at least 0x%X are "
@@ -507,20 +539,20 @@ static void examine_ug(struct image_info *info, const uint8_t *bytes, size_t len
     static const uint8_t end_mark[4] = {0xAA, 0x55, 0xAA, 0x55};
     info->kind = IMAGE_UG;
     info->ota_only = true;
-    if (length < UG_HEADER_SIZE || memcmp(bytes + 28, end_mark, sizeof end_mark) != 0 ||
+    if (length < IMAGE_UG_HEADER_SIZE || memcmp(bytes + 28, end_mark, sizeof end_mark) != 0 ||
         byte_sum(bytes, 24) != bytes_get_be32(bytes + 24)) {
         add_problem(info, "The package's header is damaged: its checksum is wrong.");
         return;
     }
     uint32_t body = bytes_get_be32(bytes + 16);
-    if (body > length - UG_HEADER_SIZE) {
+    if (body > length - IMAGE_UG_HEADER_SIZE) {
         add_problem(info, "The package is cut short: %zu of %" PRIu32 " bytes are there.",
-                    length - UG_HEADER_SIZE, body);
+                    length - IMAGE_UG_HEADER_SIZE, body);
         return;
     }
-    if (byte_sum(bytes + UG_HEADER_SIZE, body) != bytes_get_be32(bytes + 20))
+    if (byte_sum(bytes + IMAGE_UG_HEADER_SIZE, body) != bytes_get_be32(bytes + 20))
         add_problem(info, "The package is damaged: the checksum of its body is wrong.");
-    examine_rbl(info, bytes + UG_HEADER_SIZE, body);
+    examine_rbl(info, bytes + IMAGE_UG_HEADER_SIZE, body);
     info->kind = IMAGE_UG;
     size_t count = 0;
     while (count < 12 && is_word(bytes[4 + count]))
@@ -558,10 +590,12 @@ static void examine_unknown(struct image_info *info, const uint8_t *bytes, size_
 {
     struct section start = {"file", bytes, length, 0, 0, false};
     size_t first_bad = 0;
-    if (starts_with(bytes, length, "UF2\n", 4))
-        add_problem(info,
-                    "This is a UF2 file, as LibreTiny makes it; it holds pieces with addresses "
-                    "instead of flash content. Use the QIO or UA file of the same build.");
+    info->blank = bytes_are_all(bytes, length, 0xFF) || bytes_are_all(bytes, length, 0);
+    if (info->blank)
+        add_problem(info, "The file holds nothing but %02X: it was never filled.", bytes[0]);
+    else if (starts_with(bytes, length, "UF2\n", 4))
+        add_problem(info, "This is a UF2 file; `bl2mqtt flash image` and `flash write` take the "
+                          "app out of it.");
     else if (starts_with(bytes, length, "TLV", 4))
         add_problem(info,
                     "This is RF calibration and a MAC address, which belong to one module only.");
@@ -572,6 +606,27 @@ static void examine_unknown(struct image_info *info, const uint8_t *bytes, size_
                     "here or for a chip that is not known here.");
     else
         add_problem(info, "This is no firmware that is known here.");
+}
+
+/* Plain code without one block whose CRC fits is not damaged: it never had any. */
+static bool is_unframed(const uint8_t *bytes, size_t length)
+{
+    struct section start = {"file", bytes, length, 0, 0, false};
+    size_t blocks = length / CODE_BLOCK_FLASH;
+    size_t first_bad = 0;
+    blocks = blocks < FRAMED_BLOCKS_NEEDED ? blocks : FRAMED_BLOCKS_NEEDED;
+    return blocks >= UNFRAMED_BLOCKS_NEEDED &&
+           count_bad_blocks(&start, blocks, &first_bad) >= blocks - blocks / 10;
+}
+
+static void examine_app_start(struct image_info *info, const uint8_t *bytes, size_t length)
+{
+    if (is_unframed(bytes, length))
+        add_problem(info, "There are no CRCs between the blocks of this code: it is the compiler's "
+                          "output before it was packaged. Take the packaged file of the same build "
+                          "(QIO or UA).");
+    else
+        examine_ua(info, bytes, length);
 }
 
 static bool is_dump_size(size_t length)
@@ -596,9 +651,17 @@ static void examine(struct image_info *info, const uint8_t *bytes, size_t length
     else if (bootloader != NULL)
         examine_qio(info, bytes, length, bootloader);
     else if (find_mark(app_marks, COUNT(app_marks), bytes, length, 0) != NULL)
-        examine_ua(info, bytes, length);
+        examine_app_start(info, bytes, length);
     else
         examine_unknown(info, bytes, length);
+}
+
+void image_examine_app(const uint8_t *bytes, size_t length, enum beken_chip chip,
+                       struct image_info *info)
+{
+    *info = (struct image_info){.size = length, .chip = chip};
+    examine_ua(info, bytes, length);
+    info->valid = info->problem_count == 0;
 }
 
 void image_examine(const uint8_t *bytes, size_t length, struct image_info *info)

@@ -15,6 +15,8 @@
 
 #define IMAGE_PROBLEMS_MAX 8u
 #define IMAGE_PROBLEM_SIZE 256u
+/** Bytes in front of the package in a file of the kind UG. */
+#define IMAGE_UG_HEADER_SIZE 32u
 /** Larger files are refused before they are read. */
 #define IMAGE_SIZE_MAX (64u << 20)
 
@@ -44,6 +46,7 @@ struct image_info {
     uint32_t skip; /**< leading bytes never to be written over a serial line (a T's bootloader) */
     bool rotated;  /**< an old T dump that starts at 0x11000 and wraps: image_unrotate() */
     bool ota_only; /**< a good package, but only a running module can take it */
+    bool cut_dump; /**< the beginning of a dump, whose end is missing */
     bool blank;    /**< nothing but 00 or nothing but FF */
     char version[40];     /**< "" if unknown */
     char bootloader[20];  /**< "BK7231N_1.0.1", "" if unknown */
@@ -57,6 +60,10 @@ struct image_info {
 /** Any bytes; what is wrong with them is told in *info. A rotated dump is told as such, and what is
  * said of it holds for it in flash order. */
 void image_examine(const uint8_t *bytes, size_t length, struct image_info *info);
+
+/** Likewise for an app of which it is known that it is for `chip`, as from a UF2 file. */
+void image_examine_app(const uint8_t *bytes, size_t length, enum beken_chip chip,
+                       struct image_info *info);
 
 /** Puts a rotated dump of `length` bytes into flash order, in place. */
 void image_unrotate(uint8_t *bytes, size_t length);

@@ -18,6 +18,7 @@ enum beken_application {
     BEKEN_APP_UNKNOWN,
     BEKEN_APP_OPENBEKEN,
     BEKEN_APP_TUYA,
+    BEKEN_APP_LIBRETINY, /**< ESPHome's base */
     BEKEN_APP_BLANK,
 };
 

@@ -105,15 +105,30 @@ struct rule {
 static const struct rule rules[] = {
     {"rl#_pin", "Rel", "Rel_n", 1, 0},
     {"rl", "Rel", "Rel_n", 1, 0},
-    {"rl_on#_pin", "Rel", "Rel", 1, 0}, /* of a latching relay */
-    {"rl_off#_pin", "Rel_n", "Rel_n", 1, 0},
+    /* Coils of a latching relay, which must only be pulsed: OpenBeken's Bridge driver does. It knows
+     * no coil that is driven at 0, so there such a pin gets no role rather than a current for good. */
+    {"rl_on#_pin", "BridgeFWD", NULL, 1, 0},
+    {"rl_off#_pin", "BridgeREV", NULL, 1, 0},
+    {"rl#_on_pin", "BridgeFWD", NULL, 1, 0},
+    {"rl#_off_pin", "BridgeREV", NULL, 1, 0},
+    {"rlypin", "Rel", "Rel_n", 1, 0},
+    {"rlypin#", "Rel", "Rel_n", 1, 0},
+    {"rly#pin", "Rel", "Rel_n", 1, 0},
     {"bt#_pin", "Btn_n", "Btn", 0, 0},
     {"k#pin_pin", "Btn_n", "Btn", 0, 0},
     {"bt_pin", "Btn_n", "Btn", 0, 0},
     {"bt", "Btn_n", "Btn", 0, 0},
     {"reset_pin", "Btn_n", "Btn", 0, 0},
+    {"btpin", "Btn_n", "Btn", 0, 0},
+    {"btpin#", "Btn_n", "Btn", 0, 0},
+    {"bt#pin", "Btn_n", "Btn", 0, 0},
+    {"key_pin", "Btn_Tgl_All_n", "Btn_Tgl_All", 0, 0},
     {"total_bt_pin", "Btn_Tgl_All_n", "Btn_Tgl_All", 0, 0},
     {"led#_pin", "LED", "LED_n", 1, 0},
+    {"ledpin", "LED", "LED_n", 1, 0},
+    {"ledpin#", "LED", "LED_n", 1, 0},
+    {"led#pin", "LED", "LED_n", 1, 0},
+    {"netledpin", "WifiLED", "WifiLED_n", 0, 0},
     {"netled_pin", "WifiLED", "WifiLED_n", 0, 0},
     {"netled?_pin", "WifiLED", "WifiLED_n", 0, 0},
     {"wfst", "WifiLED", "WifiLED_n", 0, 0},
@@ -192,16 +207,24 @@ static bool get_number(const json_t *settings, const char *key, int64_t low, int
     return json_is_integer(value) && *number >= low && *number <= high;
 }
 
-/* "rl1_pin" has "rl1_lv" beside it, "rl" has "rl_lv". */
+/* "rl1_pin" has "rl1_lv" beside it, "rl" has "rl_lv", "rlypin" has "rly_lv" or "rlylv". */
 static int find_level(const json_t *settings, const char *key)
 {
+    static const char *const ends[] = {"_pin", "pin", ""};
+    static const char *const levels[] = {"_lv", "lv"};
     char name[64];
-    size_t stem = strlen(key) - (ends_with(key, "_pin") ? strlen("_pin") : 0);
     int64_t level = 0;
-    if (stem + sizeof "_lv" > sizeof name)
-        return -1;
-    (void)snprintf(name, sizeof name, "%.*s_lv", (int)stem, key);
-    return get_number(settings, name, 0, 1, &level) ? (int)level : -1;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        if (!ends_with(key, ends[i]))
+            continue;
+        int stem = (int)(strlen(key) - strlen(ends[i]));
+        for (size_t j = 0; j < sizeof levels / sizeof levels[0]; j++) {
+            int length = snprintf(name, sizeof name, "%.*s%s", stem, key, levels[j]);
+            if (length < (int)sizeof name && get_number(settings, name, 0, 1, &level))
+                return (int)level;
+        }
+    }
+    return -1;
 }
 
 static struct tuya_pin *add_pin(struct tuya_pins *pins, const char *key, int64_t pin)
@@ -219,8 +242,7 @@ static void read_pin(const json_t *settings, const char *key, struct tuya_pins *
     uint8_t channel = 0;
     int64_t number = 0;
     const struct rule *rule = find_rule(key, &channel);
-    if ((rule == NULL && !ends_with(key, "_pin")) ||
-        !get_number(settings, key, 0, PIN_MAX, &number))
+    if ((rule == NULL && !ends_with(key, "pin")) || !get_number(settings, key, 0, PIN_MAX, &number))
         return;
     struct tuya_pin *pin = add_pin(pins, key, number);
     if (pin == NULL)
@@ -231,7 +253,8 @@ static void read_pin(const json_t *settings, const char *key, struct tuya_pins *
     int level = pin->level >= 0 ? pin->level : rule->usual;
     pin->role = level == 1 ? rule->active : rule->inverted;
     pin->channel = channel;
-    pins->has_energy_pins = pins->has_energy_pins || strncmp(pin->role, "BL0937", 6) == 0;
+    if (pin->role != NULL && strncmp(pin->role, "BL0937", 6) == 0)
+        pins->meter = TUYA_METER_PULSES;
 }
 
 /* ------------------------------------------------------------------ lamps on two wires */
@@ -311,6 +334,43 @@ static void read_lamp(const json_t *settings, struct tuya_pins *pins, struct tex
     read_lamp_map(settings, commands);
 }
 
+/* ------------------------------------------------------------------ the meter chip */
+
+const char *tuya_meter_name(enum tuya_meter meter)
+{
+    static const char *const names[] = {
+        [TUYA_METER_NONE] = "",
+        [TUYA_METER_BL0942] = "BL0942",
+        [TUYA_METER_HLW8032] = "HLW8032",
+        [TUYA_METER_PULSES] = "BL0937 or HLW8012",
+        [TUYA_METER_OTHER] = "a chip that is not known here",
+    };
+    return names[meter];
+}
+
+static int number_or(const json_t *settings, const char *key, int64_t high, int otherwise)
+{
+    int64_t number = 0;
+    return get_number(settings, key, 0, high, &number) ? (int)number : otherwise;
+}
+
+/* chip_type as the vendor's lists have it (BL0942 in ten of the published ones, HLW8032 in six). It says
+ * more than pins, which may be left over from another board. */
+static void read_meter(const json_t *settings, struct tuya_pins *pins, struct text *commands)
+{
+    pins->meter_type = number_or(settings, "chip_type", INT16_MAX, -1);
+    pins->meter_rx = number_or(settings, "ele_rx", PIN_MAX, -1);
+    pins->meter_tx = number_or(settings, "ele_tx", PIN_MAX, -1);
+    if (pins->meter_type == 3)
+        pins->meter = TUYA_METER_BL0942;
+    else if (pins->meter_type == 2)
+        pins->meter = TUYA_METER_HLW8032;
+    else if (pins->meter_type >= 0 && pins->meter == TUYA_METER_NONE)
+        pins->meter = TUYA_METER_OTHER;
+    if (pins->meter == TUYA_METER_BL0942)
+        text_append(commands, "startDriver BL0942\n");
+}
+
 /* ------------------------------------------------------------------ the whole */
 
 static int by_pin(const void *one, const void *other)
@@ -338,7 +398,7 @@ void tuya_pins_read(const json_t *settings, struct tuya_pins *pins)
     const char *key;
     json_t *value;
     int64_t frequency_hz = 0;
-    *pins = (struct tuya_pins){.count = 0};
+    *pins = (struct tuya_pins){.meter_type = -1, .meter_rx = -1, .meter_tx = -1};
     text_init(&commands, pins->commands, sizeof pins->commands);
     if (!json_is_object(settings))
         return;
@@ -350,6 +410,7 @@ void tuya_pins_read(const json_t *settings, struct tuya_pins *pins)
     if (get_number(settings, "pwmhz", 1, 1000000, &frequency_hz))
         text_append(&commands, "PWMFrequency %d\n", (int)frequency_hz);
     read_lamp(settings, pins, &commands);
+    read_meter(settings, pins, &commands);
     read_module(settings, pins);
     if (pins->count > 0)
         qsort(pins->pins, pins->count, sizeof pins->pins[0], by_pin);

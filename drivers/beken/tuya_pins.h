@@ -19,6 +19,15 @@
 
 #define TUYA_PINS_MAX 48u
 
+/** The chip that measures, as the vendor's settings name it. */
+enum tuya_meter {
+    TUYA_METER_NONE, /**< they name none */
+    TUYA_METER_BL0942,
+    TUYA_METER_HLW8032,
+    TUYA_METER_PULSES, /**< a BL0937 or HLW8012, on pins of its own */
+    TUYA_METER_OTHER,  /**< a chip_type that is not known here */
+};
+
 struct tuya_pin {
     char key[24];     /**< "rl1_pin" */
     uint8_t pin;      /**< the number behind P */
@@ -32,8 +41,10 @@ struct tuya_pins {
     enum beken_chip chip; /**< that this module has, or UNKNOWN */
     size_t count;
     struct tuya_pin pins[TUYA_PINS_MAX]; /**< in the order of the pins; a pin may come twice */
-    char commands[400];   /**< what pins cannot say, one command a line: "PWMFrequency 1000" */
-    bool has_energy_pins; /**< a BL0937 or HLW8012, so no BL0942 */
+    char commands[400]; /**< what pins cannot say, one command a line: "PWMFrequency 1000" */
+    enum tuya_meter meter;
+    int meter_type;         /**< the vendor's chip_type; -1: none */
+    int meter_rx, meter_tx; /**< pins of its serial line (ele_rx, ele_tx); -1: not named */
 };
 
 /**
@@ -44,6 +55,9 @@ json_t *tuya_pins_parse_text(const char *text, size_t length);
 
 /** settings: an object as above, may be NULL. */
 void tuya_pins_read(const json_t *settings, struct tuya_pins *pins);
+
+/** "BL0942", "HLW8032", "BL0937 or HLW8012", "a chip that is not known here"; "" for none. */
+const char *tuya_meter_name(enum tuya_meter meter);
 
 /** The chip in a module of this name ("CB2S"), or UNKNOWN. */
 enum beken_chip tuya_module_chip(const char *module);

@@ -286,9 +286,15 @@ static void explain(struct tuya_report *report, size_t length)
         text_append(&reason, " The pins were found in the application instead.");
     else if (report->found && report->pins.count == 0)
         explain_no_pins(report, &reason);
+    const char *space = reason.length > 0 ? " " : "";
     if (json_array_size(report->damaged) > 0)
-        text_append(&reason, "%sSome values are damaged: their checksums are wrong.",
-                    reason.length > 0 ? " " : "");
+        text_append(&reason, "%sSome values are damaged: their checksums are wrong.", space);
+    else if (report->vault.damaged_blocks > 0)
+        text_append(&reason,
+                    "%s%zu of the vault's blocks %s damaged (the sum is wrong), so values may be "
+                    "missing or old.",
+                    space, (size_t)report->vault.damaged_blocks,
+                    report->vault.damaged_blocks == 1 ? "is" : "are");
 }
 
 void tuya_report_make(const uint8_t *bytes, size_t length, struct tuya_report *report)
@@ -321,29 +327,39 @@ void tuya_report_free(struct tuya_report *report)
 
 /* ------------------------------------------------------------------ secrets */
 
-static bool is_secret(const char *name)
-{
-    static const char *const parts[] = {
-        "key",  "pass", "pwd",    "psk",  "ssid", "secret", "token",
-        "uuid", "auth", "random", "seed", "cert", "fac_pin"}; /* not "pin": these are the module's */
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (strcasestr(name, parts[i]) != NULL)
-            return true;
-    return false;
-}
-
-/* Values without names inside, that say nothing about the owner. */
+/* The vendor spells its keys as it likes ("pwsd"), so a text is shown only below a key that is known
+ * to say nothing about the owner. */
 static bool is_harmless(const char *name)
 {
-    static const char *const names[] = {"em_sys_env",    "is_stride",  "wf_start_md",
-                                        "mf_test_close", "tls_ca_cnt", "rcs.active"};
+    static const char *const names[] = {
+        "em_sys_env", "is_stride", "wf_start_md", "mf_test_close", "tls_ca_cnt", "rcs.active",
+        "module",     "Jsonver",   "jv",          "category",      "swv",        "bv",
+        "pv",         "lpv",       "cdv",         "cadv",          "dev_swv",    "pk",
+        "firmk",      "abi",       "country_code"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
     return false;
 }
 
-static json_t *masked(const json_t *value, bool hide)
+/* Numbers are settings, but for those that stand where a text could. */
+static bool is_secret_number(const char *name, json_int_t value)
+{
+    static const char *const parts[] = {"key",   "pass", "pwd",  "pws",    "psk",  "ssid", "secret",
+                                        "token", "uuid", "auth", "random", "seed", "cert"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strcasestr(name, parts[i]) != NULL)
+            return !(strcmp(name, "key_pin") == 0);
+    return value > INT32_MAX ||
+           ((strcmp(name, "pin") == 0 || strcmp(name, "fac_pin") == 0) && value > UINT8_MAX);
+}
+
+static bool is_number_text(const char *text)
+{
+    return text[0] != '\0' && strlen(text) <= 3 && strspn(text, "0123456789") == strlen(text);
+}
+
+static json_t *masked(const json_t *value, const char *name, bool hide)
 {
     const char *key;
     json_t *member;
@@ -353,18 +369,21 @@ static json_t *masked(const json_t *value, bool hide)
         copy = json_object();
         json_object_foreach((json_t *)value, key, member)
         {
-            (void)json_object_set_new(copy, key, masked(member, hide || is_secret(key)));
+            (void)json_object_set_new(copy, key, masked(member, key, hide));
         }
         return copy;
     case JSON_ARRAY:
         copy = json_array();
         for (size_t i = 0; i < json_array_size(value); i++)
-            (void)json_array_append_new(copy, masked(json_array_get(value, i), hide));
+            (void)json_array_append_new(copy, masked(json_array_get(value, i), name, hide));
         return copy;
     case JSON_STRING:
+        hide = hide || !(is_harmless(name) || is_number_text(json_string_value(value)));
         hide = hide && json_string_length(value) > 0;
         return hide ? json_string(TUYA_MASK) : json_deep_copy(value);
     case JSON_INTEGER:
+        hide = hide || is_secret_number(name, json_integer_value(value));
+        return hide ? json_string(TUYA_MASK) : json_deep_copy(value);
     case JSON_REAL:
         return hide ? json_string(TUYA_MASK) : json_deep_copy(value);
     default:
@@ -384,7 +403,7 @@ static json_t *keys_json(const struct tuya_report *report, bool show_secrets)
         /* Objects are looked into; bytes and bare texts are hidden unless they are known. */
         bool bytes = json_is_object(value) && json_object_get(value, "hex") != NULL;
         bool hide = bytes || !(json_is_object(value) || json_is_array(value));
-        (void)json_object_set_new(keys, name, masked(value, hide && !is_harmless(name)));
+        (void)json_object_set_new(keys, name, masked(value, name, hide && !is_harmless(name)));
     }
     return keys;
 }
@@ -479,6 +498,23 @@ static json_t *firmware_json(const struct tuya_report *report)
                      text_or_null(report->version), "build_time", text_or_null(stamp));
 }
 
+/* The chip that measures; null where the settings name none. */
+static json_t *meter_json(const struct tuya_pins *pins)
+{
+    if (pins->meter == TUYA_METER_NONE)
+        return json_null();
+    json_t *meter = json_pack("{s:s}", "chip", tuya_meter_name(pins->meter));
+    const struct {
+        const char *key;
+        int value;
+    } numbers[] = {{"type", pins->meter_type}, {"rx", pins->meter_rx}, {"tx", pins->meter_tx}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)json_object_set_new(meter, numbers[i].key,
+                                  numbers[i].value < 0 ? json_null()
+                                                       : json_integer(numbers[i].value));
+    return meter;
+}
+
 json_t *tuya_report_json(const struct tuya_report *report, bool show_secrets)
 {
     static const char *const sources[] = {"", "vault", "application"};
@@ -492,10 +528,11 @@ json_t *tuya_report_json(const struct tuya_report *report, bool show_secrets)
                   text_or_null(report->pins.module), "openbeken", openbeken_json(report), "keys",
                   keys_json(report, show_secrets), "damaged", report->damaged);
     json_t *facts = json_pack(
-        "{s:s, s:o, s:o, s:o, s:s, s:I, s:o, s:o}", "chip", beken_chip_name(report->chip),
-        "bootloader", text_or_null(report->image.bootloader), "mac", text_or_null(mac), "firmware",
-        firmware_json(report), "file", image_kind_name(report->image.kind), "size",
-        (json_int_t)report->image.size, "vault", vault_json(&report->vault), "obk_config",
+        "{s:o, s:s, s:o, s:o, s:o, s:s, s:I, s:o, s:o}", "meter", meter_json(&report->pins), "chip",
+        beken_chip_name(report->chip), "bootloader", text_or_null(report->image.bootloader), "mac",
+        text_or_null(mac), "firmware", firmware_json(report), "file",
+        image_kind_name(report->image.kind), "size", (json_int_t)report->image.size, "vault",
+        vault_json(&report->vault), "obk_config",
         report->has_obk_config ? json_integer((json_int_t)report->obk_config_offset) : json_null());
     (void)json_object_update_new(document, facts);
     return document;

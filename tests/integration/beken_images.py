@@ -101,12 +101,13 @@ def make_ua(chip, length=40000, seed=1, **options):
     return make_app(chip, length, seed, **options)[0]
 
 
-def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True, version="1.18.300", twin=False):
+def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True, version="1.18.300", twin=False,
+             name_at=0x94):
     """Bootloader and app with their trailers, FF between the app's end and its trailer."""
     keyed = chip != "BK7231M"
-    logical = bytearray(random.Random(f"bootloader {chip}").randbytes(0x4000))
+    logical = bytearray(random.Random(f"bootloader {chip}").randbytes(max(0x4000, name_at + 0x20)))
     text = (b"BK7231S_1.0.5" if chip == "BK7231T" else b"BK7231N_1.0.1") + b"\0"
-    logical[0x94:0x94 + len(text)] = text
+    logical[name_at:name_at + len(text)] = text
     code = bytearray(crypt(bytes(logical), 0) if keyed else logical)
     code[:8] = BOOTLOADER_START[chip]
     image = bytearray(b"\xff" * size)
@@ -117,6 +118,45 @@ def make_qio(chip, app_length=60000, size=0x30000, seed=1, blank_tail=True, vers
     image[APP:APP + len(app)] = app
     image[size - 102:size] = trailer(b"app", app_code)
     return bytes(image)
+
+
+FAMILIES = {"BK7231N": 0x7B3EF230, "BK7231T": 0x675A40B0, "ESP32": 0x1C5F21B0}
+
+
+def uf2_tag(kind, value):
+    size = 4 + len(value)
+    return (bytes([size]) + struct.pack("<I", kind)[:3] + value).ljust(-(-size // 4) * 4, b"\0")
+
+
+def make_uf2(app, chip="BK7231N", app_at=APP, step=256, schemes=b"\x00\x02\x00", names=b"app\0download\0"):
+    """As LibreTiny's uf2tool: a block of tags, the over-the-air package, then the app for a serial line. schemes:
+    a nibble for each of six, the fourth is that of the serial line; the number of a name, 0 for none."""
+    def entry(name, offset, size):
+        return struct.pack("<I16s16sII4x", 0x45503130, name, b"flash0", offset, size)
+    table = entry(b"app", app_at, 0x119000) + entry(b"download", 0x12A000, 0xA6000)
+    head = uf2_tag(0x9FC7BC, b"1.2.3") + uf2_tag(0x8288ED, table) + uf2_tag(0x6EC68A, b"\x10\x01\x00")
+    blocks = [(0, b"", head)]
+    for number, (data, info) in enumerate(((b"package" * 100, b"\x20\x00\x00" + names), (app, b"\x00\x01\x00" + names))):
+        for at in range(0, len(data), step):
+            blocks.append((at, data[at:at + step], uf2_tag(0xC0EE0C, info) if at == 0 else b""))
+    made = b""
+    for number, (address, data, tags) in enumerate(blocks):
+        block = b"UF2\n" + struct.pack("<7I", 0x9E5D5157, 0x2000 | (0x8000 if tags else 0), address, len(data), number,
+                                       len(blocks), FAMILIES[chip]) + data + tags
+        made += block.ljust(508, b"\0") + struct.pack("<I", 0x0AB16F30)
+    return made
+
+
+def make_libretiny_rbl(chip, size):
+    """An app with its trailer as ltchiptool packs it; size: bytes of code before padding. Its hash runs over 16
+    bytes of 10 that are not in the file, and where that is not enough, ends early."""
+    code = make_app(chip, 34 * (-(-size // 32)))[1]
+    length = (size + 16 + 31) // 32 * 32 + 16
+    stream = (code + b"\xff" * 16 + b"\x10" * 16)[:length]
+    head = b"RBL\0" + struct.pack("<II", 0, 1785699515) + b"app".ljust(16, b"\0") + b"26.11.30-bk7231n".ljust(24, b"\0")
+    head += b"0" * 23 + b"\0" + struct.pack("<IIII", zlib.crc32(stream), fnv1a(stream), length, len(code) + 32)
+    body = frame(code + b"\xff" * 32)
+    return body.ljust(len(body) + 4000, b"\xff") + frame(head + struct.pack("<I", zlib.crc32(head)))
 
 
 def make_rbl(body=b"packed" * 100, version=b"25.05.28"):
@@ -149,7 +189,7 @@ def make_ota(chip, version="1.18.300", twin=False, length=40000, seed=1, key=OTA
     return head + struct.pack("<I", zlib.crc32(head)) + body
 
 
-def make_ug():
-    body = make_rbl()
+def make_ug(body=None):
+    body = make_rbl() if body is None else body
     head = b"\x55\xaa\x55\xaa" + b"1.18.219".ljust(12, b"\0") + struct.pack(">II", len(body), sum(body))
     return head + struct.pack(">I", sum(head)) + b"\xaa\x55\xaa\x55" + body

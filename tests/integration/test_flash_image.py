@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from beken_images import APP, make_qio, make_rbl, make_ua, make_ug
+from beken_images import APP, frame, make_app, make_libretiny_rbl, make_ota, make_qio, make_rbl, make_ua, make_uf2, make_ug
 from beken_module import flash, put, refusal
 from harness import ROOT, run
 
@@ -83,7 +83,23 @@ FILES = {
     "text": (b"hello" * 1000, "unknown", "unknown", None, "no firmware"),
     "empty": (b"", "unknown", "unknown", None, "empty"),
     "one byte": (b"\x69", "unknown", "unknown", None, "no firmware"),
-    "UF2": (b"UF2\n" + bytes(508), "unknown", "unknown", None, "UF2"),
+    "UF2": (make_uf2(N_UA), "UA", "BK7231N", APP, None),
+    "T UF2": (make_uf2(T_UA, "BK7231T", step=476 - 40), "UA", "BK7231T", APP, None),
+    "UF2 cut": (make_uf2(N_UA)[:-512], "unknown", "unknown", None, "cut short"),
+    "UF2 cut in a block": (make_uf2(N_UA)[:-100], "unknown", "unknown", None, "cut short"),
+    "UF2 with a damaged block": (flipped(make_uf2(N_UA), 512 * 9 + 2), "unknown", "unknown", None, "Block 9"),
+    "UF2 of another family": (make_uf2(N_UA, "ESP32"), "unknown", "unknown", None, "another family"),
+    "UF2 of a T with an N's app": (make_uf2(N_UA, "BK7231T"), "UA", "BK7231N", APP, "BK7231T's"),
+    "UF2 that belongs elsewhere": (make_uf2(N_UA, app_at=0x20000), "unknown", "unknown", None, "0x20000"),
+    "UF2 for over the air only": (make_uf2(N_UA, names=b"ota\0download\0"), "unknown", "unknown", None, "no app"),
+    "beginning of a UF2": (b"UF2\n" + bytes(508), "unknown", "unknown", None, "UF2"),
+    "one byte again and again": (b"\xff" * 200_000, "unknown", "unknown", None, "nothing but FF"),
+    "zeros": (bytes(70_000), "unknown", "unknown", None, "nothing but 00"),
+    "compiler's output": (make_app("BK7231M", 90_000)[1], "unknown", "unknown", None, "before it was packaged"),
+    "N package": (make_ota("BK7231N"), "RBL", "BK7231N", None, None),
+    "T package": (make_ota("BK7231T"), "RBL", "BK7231T", None, None),
+    "N UG": (make_ug(make_ota("BK7231N")), "UG", "BK7231N", None, None),
+    "T UG": (make_ug(make_ota("BK7231T")), "UG", "BK7231T", None, None),
     "RF": (b"TLV\0" + bytes(4092), "unknown", "unknown", None, "MAC"),
     "another key": (make_ua("BK7231N")[BLOCK:], "unknown", "unknown", None, "key"),
 }
@@ -91,8 +107,9 @@ FILES = {
 
 def examine(folder, content):
     result = run("flash", "image", put(folder, "file", content), "--json")
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+    facts = json.loads(result.stdout)
+    assert result.returncode == (0 if facts["valid"] else 5), result.stderr
+    return facts
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -100,7 +117,7 @@ def test_kind_chip_place_and_problem(folder, name):
     content, kind, chip, write_at, problem = FILES[name]
     facts = examine(folder, content)
     assert (facts["kind"], facts["chip"], facts["write_at"]) == (kind, chip, write_at), facts
-    assert facts["valid"] is (problem is None) and facts["size"] == len(content)
+    assert facts["valid"] is (problem is None) and (facts["size"] == len(content) or content[:4] == b"UF2\n")
     assert bool(facts["problems"]) is (problem is not None)
     assert problem is None or problem in facts["problems"][0], facts["problems"]
     assert all(sentence.endswith(".") for sentence in facts["problems"])
@@ -123,6 +140,45 @@ def test_what_cannot_be_read(folder):
         file.truncate(5 << 30)
     result = run("flash", "image", folder / "sparse")
     assert result.returncode == 2 and "sparse" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("rest", range(0, 32, 4))
+def test_trailer_of_libretiny(folder, rest):
+    """Its hash fits in each of the ways in which the packager rounds; a damaged file is still found."""
+    content = make_libretiny_rbl("BK7231N", 40_000 + rest)
+    assert examine(folder, content)["valid"] is True
+    wrong = bytearray(content)
+    wrong[BLOCK * 100:BLOCK * 101] = frame(bytes(32))
+    facts = examine(folder, bytes(wrong))
+    assert facts["valid"] is False and "hash" in facts["problems"][0]
+
+
+def test_bootloader_whose_name_stands_elsewhere(folder):
+    facts = examine(folder, make_qio("BK7231T", name_at=0xDF48))
+    assert facts["bootloader"] == "BK7231S_1.0.5" and facts["valid"]
+
+
+def test_uf2_is_written_where_its_app_belongs(module, folder):
+    sim = module()
+    before = sim.flash()
+    result = flash(sim, "write", put(folder, "firmware.uf2", make_uf2(N_UA)), "--no-backup")
+    assert result.returncode == 0 and "The module starts now" in result.stdout, result.stderr
+    after = sim.flash()
+    assert after[APP:APP + len(N_UA)] == N_UA and after[:APP] == before[:APP]
+
+
+def test_forced_to_a_place_where_it_does_not_start(module, folder):
+    sim = module()
+    path = put(folder, "app.bin", N_UA)
+    result = flash(sim, "write", path, "--no-backup", "--address", "0x0", "--force")
+    assert result.returncode == 0, result.stderr
+    assert "starts now" not in result.stdout and "belongs at 0x11000" in result.stdout, result.stdout
+
+
+def test_cut_dump_is_not_sent_from_restore_to_write(module, folder):
+    sim = module()
+    result = flash(sim, "restore", put(folder, "backup.bin", dump("BK7231N")[:-4096]))
+    assert result.returncode == 4 and "its end is missing" in result.stderr and "flash write" not in result.stderr
 
 
 def test_a_cut_app_is_not_written(module, folder):

@@ -8,6 +8,7 @@ import pytest
 
 from beken_module import answer, flash, operations, refusal
 from harness import run
+from tuya_vaults import usual_vault
 
 
 def test_a_flash_that_does_not_answer(module, folder):
@@ -112,3 +113,16 @@ def test_chips_that_can_be_named(folder):
         assert run("flash", "probe", "--port", folder / "none", "--chip", name, "--timeout", 1).returncode == 3
     result = run("flash", "probe", "--port", folder / "none", "--chip", "BK7231X")
     assert result.returncode == 2 and all(name in result.stderr for name in named)
+
+
+@pytest.mark.parametrize("chip,at", [("BK7231N", 0x1D3000), ("BK7231T", 0x1D8000)])
+def test_esphome_is_not_taken_for_the_vendors_firmware(module, folder, chip, at):
+    """ESPHome leaves the vendor's key block in the flash; its own data base tells."""
+    (folder / "vault").write_bytes(usual_vault().bytes())
+    first = module(chip, seed=3, args=("--vault", folder / "vault"))
+    content = bytearray(first.flash())
+    assert answer(first, "probe")["application"] == "tuya"
+    first.stop()
+    content[at:at + 20] = b"\x00\xff\xff\xff\xf0\xff\xff\xffFDB0\xff\xff\xff\xff"
+    sim = module(chip, seed=4, flash=bytes(content))
+    assert answer(sim, "probe")["application"] == "libretiny"

@@ -8,7 +8,7 @@ import os
 from beken_module import attended
 from harness import ROOT, run, wait_for
 from provision_bench import CLIENT, arguments, bench, image, provision, secrets, steps, whole  # noqa: F401
-from tuya_vaults import Vault
+from tuya_vaults import Vault, usual_vault
 
 
 def test_image_for_the_other_chip(bench, secrets, folder):
@@ -54,6 +54,17 @@ def test_vault_that_is_empty(bench, secrets, folder):
     answer = whole(result)
     assert answer["vendor"]["found"] is False and "is there and empty" in answer["vendor"]["reason"]
     assert "They are not needed" in result.stderr and list(answer["channels"]) == ["a", "b"]
+
+
+def test_another_meter_chip_is_refused(bench, secrets, folder):
+    """The vendor's own settings name an HLW8032: a BL0942's firmware would show nothing."""
+    world = bench(saved=True, vault=usual_vault({"chip_type": 2, "module": "CBU"}).bytes())
+    before = world.module.flash()
+    result = provision(world, image(folder), "--json")
+    assert result.returncode == 4, result.stderr
+    answer = json.loads(result.stdout)
+    assert "HLW8032" in answer["error"] and steps(answer)["vendor"] == "failed"
+    assert world.module.flash() == before and not any(boot["openbeken"] for boot in world.boots())
 
 
 def test_build_that_reads_one_chip(bench, secrets, folder):

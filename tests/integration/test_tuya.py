@@ -206,7 +206,7 @@ def test_random_vaults(tuya, seed):
     ({"rl2_pin": 14, "bt2_pin": 3, "bt2_lv": 1, "led2_pin": 7, "led2_lv": 1, "wfst": 8},
      {"14": "Rel;2", "3": "Btn_n;2", "7": "LED;2", "8": "WifiLED_n;0"}, ""),
     ({"rl_on1_pin": 1, "rl_off1_pin": 2, "k3pin_pin": 4, "total_bt_pin": 5},
-     {"1": "Rel;1", "2": "Rel_n;1", "4": "Btn;3", "5": "Btn_Tgl_All;0"}, ""),
+     {"1": "BridgeFWD;1", "2": "BridgeREV;1", "4": "Btn;3", "5": "Btn_Tgl_All;0"}, ""),
     ({"r_pin": 26, "r_lv": 1, "g_pin": 8, "b_pin": 7, "c_pin": 6, "c_lv": 0, "w_pin": 9, "pwmhz": 1000},
      {"26": "PWM;0", "8": "PWM;1", "7": "PWM;2", "6": "PWM_n;3", "9": "PWM;4"}, "PWMFrequency 1000\n"),
     ({"iicscl": 24, "iicsda": 26, "ehccur": 30, "ehwcur": 40, "iicr": 2, "iicg": 1, "iicb": 0, "iicc": 4, "iicw": 3},
@@ -223,6 +223,54 @@ def test_pins_and_polarity(tuya, settings, pins, commands):
     assert answer["openbeken"]["autoexec"] == commands
     line = "backlog " + ";".join(commands.splitlines()) if commands else ""
     assert answer["openbeken"]["template"]["command"] == line
+
+
+LATCHING = {"rl_on1_pin": 24, "rl_on1_lv": 1, "rl_off1_pin": 26, "rl_off1_lv": 1, "rl1_drvtime": 60}
+
+
+@pytest.mark.parametrize("settings,pins", [
+    (LATCHING, {"24": "BridgeFWD;1", "26": "BridgeREV;1"}),
+    ({"rl2_on_pin": 6, "rl2_off_pin": 7}, {"6": "BridgeFWD;2", "7": "BridgeREV;2"}),
+    ({"rl_on1_pin": 24, "rl_on1_lv": 0, "rl_off1_pin": 26, "rl_off1_lv": 0}, {}),
+    ({"rl_on1_pin": 24}, {"24": "BridgeFWD;1"}),
+])
+def test_coil_of_a_latching_relay_is_never_driven_for_good(tuya, settings, pins):
+    """Rel and Rel_n on one channel would keep one of the two coils energised."""
+    answer = tuya(usual_vault(settings).bytes())
+    assert answer["openbeken"]["template"]["pins"] == pins
+    assert not any(role.startswith("Rel") for role in answer["openbeken"]["template"]["pins"].values())
+
+
+@pytest.mark.parametrize("settings,pins", [
+    ({"rlypin": 7, "btpin": 8, "netledpin": 9, "ledpin": 6, "key_pin": 3},
+     {"7": "Rel;0", "8": "Btn;0", "9": "WifiLED_n;0", "6": "LED;0", "3": "Btn_Tgl_All;0"}),
+    ({"rlypin": 7, "rlylv": 0, "btpin2": 8, "led1pin": 6, "led1_lv": 0}, {"7": "Rel_n;0", "8": "Btn;2", "6": "LED_n;1"}),
+])
+def test_other_spellings_of_pins(tuya, settings, pins):
+    assert tuya(usual_vault(settings).bytes())["openbeken"]["template"]["pins"] == pins
+
+
+@pytest.mark.parametrize("settings,chip,commands", [
+    ({"chip_type": 3, "ele_rx": 10, "ele_tx": 11}, {"chip": "BL0942", "type": 3, "rx": 10, "tx": 11}, "startDriver BL0942\n"),
+    ({"chip_type": "3"}, {"chip": "BL0942", "type": 3, "rx": None, "tx": None}, "startDriver BL0942\n"),
+    ({"chip_type": 2, "rl1_pin": 6}, {"chip": "HLW8032", "type": 2, "rx": None, "tx": None}, ""),
+    ({"ele_pin": 7, "vi_pin": 24}, {"chip": "BL0937 or HLW8012", "type": None, "rx": None, "tx": None}, ""),
+    ({"chip_type": 9}, {"chip": "a chip that is not known here", "type": 9, "rx": None, "tx": None}, ""),
+    ({"rl1_pin": 6}, None, ""),
+])
+def test_meter_chip_is_named(tuya, settings, chip, commands):
+    answer = tuya(usual_vault(settings).bytes())
+    assert answer["meter"] == chip and answer["openbeken"]["autoexec"] == commands
+
+
+def test_damaged_block_is_reported_to_people(folder):
+    from tuya_vaults import BLOCK
+    vault = bytearray(usual_vault().bytes())
+    blocks = [at for at in range(BLOCK, len(vault), BLOCK) if any(b != 0xFF for b in vault[at:at + BLOCK])]
+    vault[blocks[-1] + 3000] ^= 1
+    path = folder / "dump.bin"
+    path.write_bytes(dump(bytes(vault)))
+    assert "damaged" in run("flash", "tuya", path).stdout
 
 
 def test_pin_that_is_not_known_is_listed(tuya):
@@ -313,7 +361,9 @@ def test_secrets_are_masked_unless_asked_for(folder):
     vault = usual_vault()
     vault.put("unknown_text", b"plain-secret").put("unknown_bytes", b"\x00\x01secret-bytes")
     vault.put("kv.account", json.dumps({"deep": [{"api_token": ["nested-secret"]}], "wifi_key": 12345678}).encode())
-    hidden = [*HIDDEN, "plain-secret", b"secret-bytes".hex(), "nested-secret", "12345678"]
+    vault.put("wf_pt", json.dumps({"ap_item": [{"ssid": "my-net", "pwsd": "wifi-pass-word"}]}).encode())
+    vault.put("gw_bi2", json.dumps({"pin": 12345670, "nickname": "my-home"}).encode())
+    hidden = ["my-net", "wifi-pass-word", "12345670", "my-home", *HIDDEN, "plain-secret", b"secret-bytes".hex(), "nested-secret", "12345678"]
     path = folder / "dump.bin"
     path.write_bytes(dump(vault.bytes(), protected=protected_block({"gw_wsm": json.dumps(NETWORK).encode()})))
     for args in ((), ("--json",)):
