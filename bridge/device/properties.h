@@ -31,7 +31,8 @@ struct device_description {
     const char *const *channel_names; /**< [a-z0-9]{1,8} each */
     bool retain;
     bool homeassistant;
-    bool updatable; /**< its firmware can be updated: has the property `update` */
+    int64_t interval_ms; /**< how often its source is read; 0: unknown */
+    bool updatable;      /**< its firmware can be updated: has the property `update` */
 };
 
 /** About a device's firmware. */

@@ -7,6 +7,7 @@
 
 struct hub_device {
     const struct device_description *description;
+    size_t number;
     void *owner;
     struct device_state state;
     struct channel_values *values; /* what state.channels points to */
@@ -24,6 +25,8 @@ struct hub {
     struct hub_sources sources;
     struct hub_device **devices;
     size_t device_count, device_room;
+    bool *numbers; /* which are taken */
+    size_t number_count, number_room;
     struct hub_output outputs[HUB_OUTPUTS_MAX]; /* context NULL: free */
     bool used[HUB_OUTPUTS_MAX];
     unsigned due;
@@ -70,6 +73,7 @@ void hub_free(struct hub *hub)
     for (size_t i = 0; i < hub->device_count; i++)
         free_device(hub->devices[i]);
     free(hub->devices);
+    free(hub->numbers);
     free(hub);
 }
 
@@ -128,6 +132,11 @@ const struct device_description *hub_device_description(const struct hub_device 
 const struct device_state *hub_device_state(const struct hub_device *device)
 {
     return &device->state;
+}
+
+size_t hub_device_number(const struct hub_device *device)
+{
+    return device->number;
 }
 
 bool hub_device_online(const struct hub_device *device)
@@ -228,12 +237,27 @@ static void begin_state(struct hub_device *device)
     device->state.update.percentage = -1;
 }
 
+static size_t take_number(struct hub *hub)
+{
+    size_t number = 0;
+    while (number < hub->number_count && hub->numbers[number])
+        number++;
+    if (number == hub->number_count) {
+        hub->numbers =
+            memory_grow(hub->numbers, hub->number_count, &hub->number_room, sizeof *hub->numbers);
+        hub->number_count++;
+    }
+    hub->numbers[number] = true;
+    return number;
+}
+
 struct hub_device *hub_add(struct hub *hub, const struct device_description *description,
                            void *owner)
 {
     struct hub_device *device = memory_new(1, sizeof *device);
     device->description = description;
     device->owner = owner;
+    device->number = take_number(hub);
     begin_state(device);
     hub->devices = memory_grow(hub->devices, hub->device_count, &hub->device_room,
                                sizeof(struct hub_device *));
@@ -258,16 +282,16 @@ void hub_remove(struct hub *hub, struct hub_device *device)
     memmove(&hub->devices[index], &hub->devices[index + 1],
             (hub->device_count - index) * sizeof(struct hub_device *));
     FOR_OUTPUTS(hub, device_removed, device);
+    hub->numbers[device->number] = false;
     make_due(hub, DUE_DEVICES | DUE_INFO | DUE_HEALTH);
     free_device(device);
 }
 
 void hub_described(struct hub *hub, struct hub_device *device)
 {
-    FOR_OUTPUTS(hub, device_removed, device);
     if (device->value_count != device->description->channel_count)
         begin_state(device);
-    FOR_OUTPUTS(hub, device_added, device);
+    FOR_OUTPUTS(hub, device_changed, device);
     make_due(hub, DUE_DEVICES | DUE_INFO);
 }
 

@@ -51,6 +51,8 @@ struct hub_output {
     /** The device is now in the hub; its first state may be all unknown. Also called for every device that
      *  is there already when an output subscribes. */
     void (*device_added)(void *context, struct hub_device *device);
+    /** Its description was changed in place: name, channels, retain. devices follows. */
+    void (*device_changed)(void *context, struct hub_device *device);
     /** The device leaves. It can be read for the last time, and not be found any more. */
     void (*device_removed)(void *context, struct hub_device *device);
     /** hub_devices_json has changed. By hub_flush. */
@@ -100,6 +102,9 @@ struct hub_device *hub_find(const struct hub *hub, const char *id);
 const struct device_description *hub_device_description(const struct hub_device *device);
 /** Borrowed, until the next state of this device. Never NULL: all unknown before the first reading. */
 const struct device_state *hub_device_state(const struct hub_device *device);
+/** Small, and of no other device at the same time: for outputs that keep something about each device in an
+ *  array. The lowest free one is taken, so it is less than the most devices there ever were at a time. */
+size_t hub_device_number(const struct hub_device *device);
 bool hub_device_online(const struct hub_device *device);
 /** Disabled by the user: offline, and its source is not asked. */
 bool hub_device_disabled(const struct hub_device *device);
@@ -125,8 +130,8 @@ struct hub_device *hub_add(struct hub *hub, const struct device_description *des
 void hub_remove(struct hub *hub, struct hub_device *device);
 /** The owner given to hub_add. */
 void *hub_device_owner(const struct hub_device *device);
-/** The description was changed in place (a new name, another set of channels): state is read anew, and
- *  outputs get device_removed, device_added and devices. */
+/** The description was changed in place. If it has another number of channels, the state is all unknown
+ *  again until the next hub_state. */
 void hub_described(struct hub *hub, struct hub_device *device);
 
 /** Copies state, values included. */

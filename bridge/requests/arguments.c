@@ -149,7 +149,8 @@ static bool may_ignore(const struct request_argument *rows, const char *request,
                         suggestion.best);
         return false;
     }
-    log_warning(log, "The request %s has no key \"%.40s\"; it is ignored.", request, key);
+    log_repeating(log, LOG_LEVEL_WARNING, "request key ignored",
+                  "The request %s has no key \"%.40s\"; it is ignored.", request, key);
     return true;
 }
 

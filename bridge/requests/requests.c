@@ -124,8 +124,8 @@ void pending_refuse(struct pending *pending, enum status status, const struct er
 {
     char *text memory_auto = payload_response(status, NULL, 0, error, pending->transaction);
     if (status != STATUS_OK)
-        log_warning(pending->requests->options.log, "The request %s over %s was refused: %s",
-                    pending->name, pending->door.name, error->text);
+        log_repeating(pending->requests->options.log, LOG_LEVEL_WARNING, "request refused",
+                      "The request %s was refused: %s", pending->name, error->text);
     deliver(pending, status, text);
     forget(pending);
 }

@@ -19,7 +19,7 @@
 /* One request on its way. */
 struct job {
     struct job *next;
-    struct request request;
+    struct pending *pending; /* NULL once answered */
     bool removes;
     struct config *device; /* the only one in it; NULL when it removes */
     char id[MODULE_ID_SIZE];
@@ -54,7 +54,6 @@ struct adoption *adoption_create(uv_loop_t *loop, const struct adoption_options 
 
 static void free_job(struct job *job)
 {
-    request_free(&job->request);
     config_free(job->device);
     free(job->text);
     free(job);
@@ -153,12 +152,12 @@ static void after_disk(uv_work_t *work, int cancelled)
     json_t *data = finish(adoption, job);
     if (job->status == STATUS_OK && job->removes)
         job->status = options->removed(options->context, job->id, &job->error);
-    if (job->status != STATUS_OK)
-        log_repeating(options->log, LOG_LEVEL_WARNING, "adoption failed",
-                      "The request %s was not carried out: %s", job->request.name, job->error.text);
-    options->respond(options->context, &job->request, job->status,
-                     job->status == STATUS_OK ? data : NULL, &job->error);
-    json_decref(data);
+    if (job->status == STATUS_OK) {
+        pending_answer(job->pending, data);
+    } else {
+        json_decref(data);
+        pending_refuse(job->pending, job->status, &job->error);
+    }
     free_job(job);
     begin(adoption);
 }
@@ -185,12 +184,9 @@ void adoption_close(struct adoption *adoption)
 {
     if (adoption == NULL)
         return;
-    const struct error stopping = {"The service is stopping; ask again."};
     struct job *waiting = adoption->first == NULL ? NULL : adoption->first->next;
     while (waiting != NULL) {
         struct job *next = waiting->next;
-        adoption->options.respond(adoption->options.context, &waiting->request, STATUS_FAILED, NULL,
-                                  &stopping);
         free_job(waiting);
         waiting = next;
     }
@@ -212,19 +208,17 @@ struct candidate {
     bool chips[2];
 };
 
-static enum status optional_text(const struct request *request, const char *key, char *text,
-                                 size_t size, struct error *error)
+/* The table bounds their lengths; "" if it is absent. */
+static void copy_text(const struct pending *pending, const char *key, char *text, size_t size)
 {
-    text[0] = '\0';
-    if (json_object_get(request->body, key) == NULL)
-        return STATUS_OK;
-    return request_text(request, key, text, size, error);
+    const char *given = pending_text(pending, key);
+    (void)snprintf(text, size, "%s", given != NULL ? given : "");
 }
 
-static enum status read_channels(const struct adoption *adoption, const struct request *request,
+static enum status read_channels(const struct adoption *adoption, const struct pending *pending,
                                  struct candidate *candidate, struct error *error)
 {
-    const json_t *list = json_object_get(request->body, "channels");
+    const json_t *list = pending_argument(pending, "channels");
     if (list == NULL) {
         adoption->options.received(adoption->options.context, candidate->topic, candidate->chips);
         candidate->chips[0] = candidate->chips[0] || !candidate->chips[1];
@@ -260,21 +254,15 @@ static bool is_taken(void *context, const char *id)
     return strcmp(id, "bridge") == 0;
 }
 
-static enum status read_candidate(struct adoption *adoption, const struct request *request,
+static enum status read_candidate(struct adoption *adoption, const struct pending *pending,
                                   struct candidate *candidate, struct error *error)
 {
-    *candidate = (struct candidate){.topic = ""};
-    enum status status =
-        request_text(request, "topic", candidate->topic, sizeof candidate->topic, error);
-    if (status == STATUS_OK)
-        status = optional_text(request, "id", candidate->id, sizeof candidate->id, error);
-    if (status == STATUS_OK)
-        status = optional_text(request, "name", candidate->name, sizeof candidate->name, error);
-    if (status == STATUS_OK)
-        status =
-            optional_text(request, "energy_unit", candidate->unit, sizeof candidate->unit, error);
-    if (status == STATUS_OK)
-        status = read_channels(adoption, request, candidate, error);
+    copy_text(pending, "topic", candidate->topic, sizeof candidate->topic);
+    copy_text(pending, "id", candidate->id, sizeof candidate->id);
+    copy_text(pending, "name", candidate->name, sizeof candidate->name);
+    copy_text(pending, "energy_unit", candidate->unit, sizeof candidate->unit);
+    candidate->chips[0] = candidate->chips[1] = false;
+    enum status status = read_channels(adoption, pending, candidate, error);
     if (status != STATUS_OK)
         return status;
     if (candidate->id[0] == '\0')
@@ -364,7 +352,7 @@ static enum status set_paths(const struct adoption *adoption, struct job *job, s
 }
 
 /* Takes the request over if all is well. */
-static enum status plan(struct adoption *adoption, const struct request *request,
+static enum status plan(struct adoption *adoption, struct pending *pending,
                         const struct candidate *candidate, struct error *error)
 {
     if (adoption->waiting >= ADOPTIONS_WAITING_MAX ||
@@ -383,7 +371,7 @@ static enum status plan(struct adoption *adoption, const struct request *request
         free_job(job);
         return status;
     }
-    job->request = *request;
+    job->pending = pending;
     enqueue(adoption, job);
     return STATUS_OK;
 }
@@ -406,49 +394,38 @@ static bool topic_waits(const struct adoption *adoption, const char *topic)
 }
 
 /* Asking twice does no harm. */
-static void answer_known(struct adoption *adoption, const struct request *request,
-                         const struct config_device *device)
+static void answer_known(struct pending *pending, const struct config_device *device)
 {
-    json_t *data = describe(device, false, NULL);
-    adoption->options.respond(adoption->options.context, request, STATUS_OK, data, NULL);
-    json_decref(data);
-    struct request taken = *request;
-    request_free(&taken);
+    pending_answer(pending, describe(device, false, NULL));
 }
 
-enum status adoption_adopt(struct adoption *adoption, const struct request *request,
-                           struct error *error)
+enum status adoption_adopt(struct adoption *adoption, struct pending *pending, struct error *error)
 {
-    char topic[256];
     struct candidate candidate;
-    enum status status = request_text(request, "topic", topic, sizeof topic, error);
-    if (status != STATUS_OK)
-        return status;
+    const char *topic = pending_text(pending, "topic");
     const struct config_device *known = find_topic(adoption->options.config, topic);
     if (known != NULL) {
-        answer_known(adoption, request, known);
+        answer_known(pending, known);
         return STATUS_OK;
     }
     if (topic_waits(adoption, topic))
         return error_set(error, STATUS_FAILED, "The module %s is just being adopted.", topic);
-    status = read_candidate(adoption, request, &candidate, error);
-    return status == STATUS_OK ? plan(adoption, request, &candidate, error) : status;
+    enum status status = read_candidate(adoption, pending, &candidate, error);
+    return status == STATUS_OK ? plan(adoption, pending, &candidate, error) : status;
 }
 
-enum status adoption_remove(struct adoption *adoption, const struct request *request,
-                            struct error *error)
+enum status adoption_remove(struct adoption *adoption, struct pending *pending, struct error *error)
 {
-    char id[MODULE_ID_SIZE];
-    enum status status = request_text(request, "id", id, sizeof id, error);
-    if (status != STATUS_OK)
-        return status;
+    const char *id = pending_text(pending, "id");
     const struct config *config = adoption->options.config;
     const struct config_device *device = NULL;
     for (size_t i = 0; i < config->device_count; i++)
         if (strcmp(config->devices[i].id, id) == 0)
             device = &config->devices[i];
-    if (device == NULL)
+    if (device == NULL) {
+        pending_unknown(pending);
         return error_set(error, STATUS_USAGE, "There is no device \"%s\".", id);
+    }
     if (!device->adopted)
         return error_set(error, STATUS_USAGE,
                          "The device \"%s\" was not adopted by request: take its lines out of "
@@ -457,12 +434,12 @@ enum status adoption_remove(struct adoption *adoption, const struct request *req
     struct job *job = memory_new(1, sizeof *job);
     job->removes = true;
     (void)snprintf(job->id, sizeof job->id, "%s", id);
-    status = set_paths(adoption, job, error);
+    enum status status = set_paths(adoption, job, error);
     if (status != STATUS_OK) {
         free_job(job);
         return status;
     }
-    job->request = *request;
+    job->pending = pending;
     enqueue(adoption, job);
     return STATUS_OK;
 }

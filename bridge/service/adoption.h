@@ -8,7 +8,7 @@
 #define BRIDGE_SERVICE_ADOPTION_H
 
 #include "bridge/config/config.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/requests/requests.h"
 #include "drivers/base/log.h"
 
 #include <uv.h>
@@ -26,23 +26,19 @@ struct adoption_options {
     enum status (*adopted)(void *context, struct config *device, struct error *error);
     /** The file is gone, and with it the device at the next loading of the configuration. */
     enum status (*removed)(void *context, const char *id, struct error *error);
-    /** The answer; data is NULL for {}. */
-    void (*respond)(void *context, const struct request *request, enum status status,
-                    const json_t *data, const struct error *error);
     void *context;
 };
 
 struct adoption;
 
 struct adoption *adoption_create(uv_loop_t *loop, const struct adoption_options *options);
-/** What waits is answered with an error; what is at the disk is finished, and not answered. The loop must
- *  run until it is. NULL is allowed. */
+/** What is at the disk is finished, and not answered; requests_free answers. The loop must run until it is.
+ *  NULL is allowed. */
 void adoption_close(struct adoption *adoption);
 
-/** Takes the request over if STATUS_OK, and answers it then or later. */
-enum status adoption_adopt(struct adoption *adoption, const struct request *request,
-                           struct error *error);
-enum status adoption_remove(struct adoption *adoption, const struct request *request,
+/** Handlers of the requests: see requests.h. */
+enum status adoption_adopt(struct adoption *adoption, struct pending *pending, struct error *error);
+enum status adoption_remove(struct adoption *adoption, struct pending *pending,
                             struct error *error);
 
 #endif

@@ -6,41 +6,42 @@
 
 struct recalibration {
     struct history *history;
-    struct request request;
+    struct pending *pending;
     struct history_recalibration correction;
 };
 
-enum status recalibration_begin(struct history *history, const struct request *request,
+enum status recalibration_begin(struct history *history, struct pending *pending,
                                 struct recalibration **recalibration, struct error *error)
 {
     struct history_recalibration correction;
-    enum status status = recalibration_parse(request->body, &correction, error);
+    enum status status = recalibration_parse(pending_arguments(pending), &correction, error);
     if (status != STATUS_OK)
         return status;
     if (*recalibration != NULL || !history_recalibration_begin(history, &correction))
         return error_set(error, STATUS_FAILED, "A recalibration is under way already.");
     struct recalibration *made = memory_new(1, sizeof *made);
     made->history = history;
-    made->request = *request;
+    made->pending = pending;
     made->correction = correction;
     *recalibration = made;
     return STATUS_OK;
 }
 
 bool recalibration_end(struct recalibration *recalibration, enum status *status,
-                       struct error *error, json_t **answer, struct history_recalibrated *done)
+                       struct history_recalibrated *done, struct error *error)
 {
-    *answer = NULL;
-    if (!history_recalibration_end(recalibration->history, status, done, error))
-        return false;
-    if (*status == STATUS_OK)
-        *answer = recalibration_answer(&recalibration->correction, done);
-    return true;
+    return history_recalibration_end(recalibration->history, status, done, error);
 }
 
-const struct request *recalibration_request_of(const struct recalibration *recalibration)
+void recalibration_finish(struct recalibration *recalibration, enum status status,
+                          const struct history_recalibrated *done, const struct error *error)
 {
-    return &recalibration->request;
+    if (status == STATUS_OK)
+        pending_answer(recalibration->pending,
+                       recalibration_answer(&recalibration->correction, done));
+    else
+        pending_refuse(recalibration->pending, status, error);
+    recalibration_free(recalibration);
 }
 
 const struct history_recalibration *
@@ -51,8 +52,5 @@ recalibration_correction(const struct recalibration *recalibration)
 
 void recalibration_free(struct recalibration *recalibration)
 {
-    if (recalibration == NULL)
-        return;
-    request_free(&recalibration->request);
     free(recalibration);
 }

@@ -7,27 +7,29 @@
 #define BRIDGE_SERVICE_RECALIBRATION_H
 
 #include "bridge/history/history.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/requests/requests.h"
 
 #include <jansson.h>
 
 struct recalibration;
 
-/** Begins. STATUS_OK: the request is taken over. */
-enum status recalibration_begin(struct history *history, const struct request *request,
+/** Handler of history/recalibrate: begins. */
+enum status recalibration_begin(struct history *history, struct pending *pending,
                                 struct recalibration **recalibration, struct error *error);
 
-/** Whether it is done; then status, error, the answer (a new reference, NULL after a failure) and what
- *  came of it are set. */
+/** Whether it is done; then status, error and what came of it are set, and recalibration_finish is due. */
 bool recalibration_end(struct recalibration *recalibration, enum status *status,
-                       struct error *error, json_t **answer, struct history_recalibrated *done);
+                       struct history_recalibrated *done, struct error *error);
+
+/** Answers the request and frees all. */
+void recalibration_finish(struct recalibration *recalibration, enum status status,
+                          const struct history_recalibrated *done, const struct error *error);
 
 /** Borrowed. */
-const struct request *recalibration_request_of(const struct recalibration *recalibration);
 const struct history_recalibration *
 recalibration_correction(const struct recalibration *recalibration);
 
-/** NULL is allowed. */
+/** Without an answer. NULL is allowed. */
 void recalibration_free(struct recalibration *recalibration);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/service_device.h"
 
+#include "bridge/service/totals.h"
+
 #include "bridge/service/event_gate.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STATE_SIZE 16384      /* 26 channels at some 450 bytes each fit */
 #define FLUSH_PAUSE_MS 5000   /* a chip that restarts all the time must not wear the disk out */
 #define NOISY_FADES_MS 120000 /* a line is called noisy until two minutes without complaint */
 
@@ -18,43 +19,29 @@ struct service_channel {
     struct meter *meter;
     unsigned history_number;
     bool online;
-    bool reported;              /* the driver has said whether it is online */
-    bool fresh;                 /* has a reading that was not published yet */
-    int64_t noisy_until_ms;     /* boot clock */
-    unsigned problems;          /* the meter's, as of the last reading */
-    int64_t shown_imported_uwh; /* totals as last published */
-    int64_t shown_exported_uwh;
-    int64_t totals_set_ms;  /* boot clock: when the user last set them */
+    bool reported;          /* the driver has reported whether it is online */
+    bool fresh;             /* has a reading in this round */
+    int64_t noisy_until_ms; /* boot clock */
+    unsigned problems;      /* the meter's, as of the last reading */
+    struct totals totals;
     int64_t flush_after_ms; /* boot clock: not before, the disk is asked to flush again */
-    enum { TOTALS_CURRENT, TOTALS_LAGGING, TOTALS_CAUGHT_UP } totals; /* see show_totals */
-    int64_t loaded_counter_ms; /* boot clock: of the baseline */
-    int64_t caught_up_imported_uwh, caught_up_exported_uwh;
 };
 
 struct service_device {
     const struct config_device *config;
     const struct service_outputs *outputs;
+    struct hub_device *in_hub;
     struct device_description description;
     char model[64];
-    char *state_topic;
-    char *availability_topic;
     const char **channel_names;
     struct service_channel *channels;
-    struct channel_values *values;
+    struct channel_values *values; /* as measured now: the meter's own totals */
+    struct channel_values *shown;  /* ... with the totals that may be published */
     int64_t report_interval_ms;
-    int64_t last_publish_ms; /* boot clock; 0: never */
     int64_t last_seen_wall_ms;
     bool online;
     struct device_update update;
 };
-
-static char *topic_under(const char *base, const char *device, const char *leaf)
-{
-    size_t size = strlen(base) + strlen(device) + strlen(leaf) + 2;
-    char *topic = memory_new(size, 1);
-    (void)snprintf(topic, size, "%s/%s%s", base, device, leaf);
-    return topic;
-}
 
 static enum reading_kind kind_of(const struct config_device *config)
 {
@@ -88,6 +75,7 @@ static void describe(struct service_device *device)
         .channel_names = device->channel_names,
         .retain = config->retain,
         .homeassistant = config->homeassistant,
+        .interval_ms = config->interval_ms,
         .updatable = device->outputs->updates && config->driver == DRIVER_OPENBEKEN,
     };
 }
@@ -100,8 +88,15 @@ static void report(const struct service_device *device, const struct service_cha
     if (!event_gate_pass(outputs->events, kind, device->config->id, channel->config->name, words,
                          clock_boot_ms(), message, sizeof message))
         return;
-    history_put_event(outputs->history, channel->history_number, clock_wall_ms(), kind, message);
-    outputs->event(outputs->context, kind, device->config->id, channel->config->name, message);
+    const struct message_event event = {
+        .type = kind,
+        .wall_ms = clock_wall_ms(),
+        .device = device->config->id,
+        .channel = channel->config->name,
+        .message = message,
+    };
+    history_put_event(outputs->history, channel->history_number, event.wall_ms, kind, message);
+    hub_event(outputs->hub, &event);
 }
 
 /* A line about a channel. A source can repeat what it is about as often as it likes. */
@@ -182,61 +177,8 @@ static enum status open_channel(struct service_device *device, size_t number, st
     meter_values(channel->meter, true, &device->values[number]);
     struct history_health health;
     history_health(outputs->history, &health);
-    channel->totals = health.may_lag && state.known ? TOTALS_LAGGING : TOTALS_CURRENT;
-    channel->loaded_counter_ms = state.counter_boot_ms;
+    totals_begin(&channel->totals, health.may_lag && state.known, state.counter_boot_ms);
     return STATUS_OK;
-}
-
-enum status service_device_create(const struct config_device *config,
-                                  const struct service_outputs *outputs,
-                                  struct service_device **created, struct error *error)
-{
-    struct service_device *device = memory_new(1, sizeof *device);
-    device->config = config;
-    device->outputs = outputs;
-    device->channels = memory_new(config->channel_count, sizeof *device->channels);
-    device->values = memory_new(config->channel_count, sizeof *device->values);
-    device->channel_names = memory_new(config->channel_count, sizeof *device->channel_names);
-    for (size_t i = 0; i < config->channel_count; i++)
-        device->channel_names[i] = config->channels[i].name;
-    device->state_topic = topic_under(outputs->base_topic, config->id, "");
-    device->availability_topic = topic_under(outputs->base_topic, config->id, "/availability");
-    device->report_interval_ms = preferences_report_interval_ms(outputs->preferences, config->id,
-                                                                config->report_interval_ms);
-    describe(device);
-    for (size_t i = 0; i < config->channel_count; i++) {
-        enum status status = open_channel(device, i, error);
-        if (status != STATUS_OK) {
-            service_device_free(device);
-            return status;
-        }
-    }
-    *created = device;
-    return STATUS_OK;
-}
-
-void service_device_free(struct service_device *device)
-{
-    if (device == NULL)
-        return;
-    for (size_t i = 0; i < device->config->channel_count; i++)
-        meter_free(device->channels[i].meter);
-    free(device->channels);
-    free(device->values);
-    free(device->channel_names);
-    free(device->state_topic);
-    free(device->availability_topic);
-    free(device);
-}
-
-const struct config_device *service_device_config(const struct service_device *device)
-{
-    return device->config;
-}
-
-const struct device_description *service_device_description(const struct service_device *device)
-{
-    return &device->description;
 }
 
 static unsigned problems_of(const struct service_device *device, int64_t boot_ms)
@@ -264,96 +206,113 @@ static uint64_t frame_errors_of(const struct service_device *device)
     return sum;
 }
 
-/* The first credit since the start says what was counted until now: later than all that a process
- * before can have published. */
-static void follow_lag(struct service_channel *channel, const struct channel_values *values)
-{
-    if (channel->totals != TOTALS_LAGGING ||
-        meter_state(channel->meter)->counter_boot_ms == channel->loaded_counter_ms)
-        return;
-    channel->totals = TOTALS_CAUGHT_UP;
-    channel->caught_up_imported_uwh = values->energy_uwh.value;
-    channel->caught_up_exported_uwh = values->energy_produced_uwh.value;
-}
-
-/* Whether these totals may be lower than what a process before has published. */
-static bool lags(struct service_channel *channel, int64_t imported_uwh, int64_t exported_uwh)
-{
-    if (channel->totals == TOTALS_CAUGHT_UP && imported_uwh >= channel->caught_up_imported_uwh &&
-        exported_uwh >= channel->caught_up_exported_uwh)
-        channel->totals = TOTALS_CURRENT;
-    return channel->totals != TOTALS_CURRENT;
-}
-
-/* Totals are published as they are on disk, so that not even a power cut that also takes the chip's
- * counter makes them fall. While the disk refuses, the present is worth more than that: then they are
- * taken from memory. Neither way do they fall while this process runs. If the process before may have
- * published later ones than it could store (Home Assistant would take the drop for an exchanged meter
- * and count all of it again), they are unknown until the meter has told what was counted since. */
-static void show_totals(struct service_device *device)
+static void show_totals(struct service_device *device, bool *from_disk)
 {
     struct history *history = device->outputs->history;
     struct history_health health;
     history_health(history, &health);
     for (size_t i = 0; i < device->config->channel_count; i++) {
         struct service_channel *channel = &device->channels[i];
-        struct amount *imported = &device->values[i].energy_uwh;
-        struct amount *exported = &device->values[i].energy_produced_uwh;
-        int64_t imported_uwh = imported->value, exported_uwh = exported->value;
-        if (health.writing && health.last_commit_boot_ms >= channel->totals_set_ms)
-            history_stored_totals(history, channel->history_number, &imported_uwh, &exported_uwh);
-        if (lags(channel, imported_uwh, exported_uwh)) {
-            imported->known = exported->known = false;
-            continue;
+        struct totals_stored stored = {.usable = false};
+        device->shown[i] = device->values[i];
+        if (health.writing && health.last_commit_boot_ms >= channel->totals.set_ms) {
+            stored.usable = *from_disk = true;
+            history_stored_totals(history, channel->history_number, &stored.imported_uwh,
+                                  &stored.exported_uwh);
         }
-        if (imported_uwh > channel->shown_imported_uwh)
-            channel->shown_imported_uwh = imported_uwh;
-        if (exported_uwh > channel->shown_exported_uwh)
-            channel->shown_exported_uwh = exported_uwh;
-        imported->value = channel->shown_imported_uwh;
-        exported->value = channel->shown_exported_uwh;
+        totals_show(&channel->totals, &stored, &device->shown[i]);
     }
 }
 
-static void publish_state(struct service_device *device, int64_t boot_ms)
+static bool any_total_moved(const struct service_device *device)
 {
-    show_totals(device);
-    char buffer[STATE_SIZE];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
+    const struct device_state *before = hub_device_state(device->in_hub);
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        if (totals_moved(&before->channels[i], &device->shown[i]))
+            return true;
+    return false;
+}
+
+/* A problem that begins or ends is urgent, and a total that was committed is to be published soon. */
+static void put_state(struct service_device *device, enum hub_reason reason)
+{
+    bool from_disk = false;
+    show_totals(device, &from_disk);
     const struct device_state state = {
-        .channels = device->values,
+        .channels = device->shown,
         .last_seen_wall_ms = device->last_seen_wall_ms,
         .frame_errors = frame_errors_of(device),
-        .problems = problems_of(device, boot_ms),
+        .problems = problems_of(device, clock_boot_ms()),
         .report_interval_ms = device->report_interval_ms,
         .update = device->update,
     };
-    device_state_json(&device->description, &state, &text);
-    if (text.cut) {
-        log_error(device->outputs->log,
-                  "The state of %s does not fit into %d bytes and was not published.",
-                  device->config->id, STATE_SIZE);
-        return;
+    if (reason < HUB_TOTALS && from_disk && any_total_moved(device))
+        reason = HUB_TOTALS;
+    if (state.problems != hub_device_state(device->in_hub)->problems)
+        reason = HUB_URGENT;
+    hub_state(device->outputs->hub, device->in_hub, &state, reason);
+}
+
+void service_device_committed(struct service_device *device)
+{
+    bool from_disk = false;
+    show_totals(device, &from_disk);
+    if (from_disk && any_total_moved(device))
+        put_state(device, HUB_TOTALS);
+}
+
+enum status service_device_create(const struct config_device *config,
+                                  const struct service_outputs *outputs,
+                                  struct service_device **created, struct error *error)
+{
+    struct service_device *device = memory_new(1, sizeof *device);
+    device->config = config;
+    device->outputs = outputs;
+    device->channels = memory_new(config->channel_count, sizeof *device->channels);
+    device->values = memory_new(config->channel_count, sizeof *device->values);
+    device->shown = memory_new(config->channel_count, sizeof *device->shown);
+    device->channel_names = memory_new(config->channel_count, sizeof *device->channel_names);
+    for (size_t i = 0; i < config->channel_count; i++)
+        device->channel_names[i] = config->channels[i].name;
+    device->report_interval_ms = preferences_report_interval_ms(outputs->preferences, config->id,
+                                                                config->report_interval_ms);
+    describe(device);
+    for (size_t i = 0; i < config->channel_count; i++) {
+        enum status status = open_channel(device, i, error);
+        if (status != STATUS_OK) {
+            service_device_free(device);
+            return status;
+        }
     }
-    publisher_publish(device->outputs->publisher, device->state_topic, buffer, text.length,
-                      device->config->retain, 0);
-    device->last_publish_ms = boot_ms;
+    device->in_hub = hub_add(outputs->hub, &device->description, device);
+    put_state(device, HUB_READING_PART);
+    *created = device;
+    return STATUS_OK;
+}
+
+void service_device_free(struct service_device *device)
+{
+    if (device == NULL)
+        return;
+    if (device->in_hub != NULL)
+        hub_remove(device->outputs->hub, device->in_hub);
     for (size_t i = 0; i < device->config->channel_count; i++)
-        device->channels[i].fresh = false;
+        meter_free(device->channels[i].meter);
+    free(device->channels);
+    free(device->values);
+    free(device->shown);
+    free(device->channel_names);
+    free(device);
 }
 
-static void publish_availability(struct service_device *device)
+const struct config_device *service_device_config(const struct service_device *device)
 {
-    const char *payload = device->online ? MESSAGE_ONLINE : MESSAGE_OFFLINE;
-    publisher_publish(device->outputs->publisher, device->availability_topic, payload,
-                      strlen(payload), true, 1);
+    return device->config;
 }
 
-void service_device_publish(struct service_device *device)
+struct hub_device *service_device_in_hub(const struct service_device *device)
 {
-    publish_availability(device);
-    publish_state(device, clock_boot_ms());
+    return device->in_hub;
 }
 
 static void report_meter_event(struct service_device *device, const struct service_channel *channel,
@@ -377,9 +336,7 @@ static void report_meter_event(struct service_device *device, const struct servi
     report(device, channel, names[event->kind], event->text);
 }
 
-/* All channels of one state message come from the same round of readings: it is published when
- * every channel that is online has delivered since the last one, and the report interval has
- * passed. */
+/* A round of readings is complete when every channel that is online has delivered since the last one. */
 static bool round_complete(const struct service_device *device)
 {
     for (size_t i = 0; i < device->config->channel_count; i++) {
@@ -390,11 +347,10 @@ static bool round_complete(const struct service_device *device)
     return true;
 }
 
-static bool report_due(const struct service_device *device, int64_t boot_ms)
+static void end_round(struct service_device *device)
 {
-    /* Half a reading early rather than late, so that 5 s of 1 s readings stay 5 s. */
-    int64_t wait_ms = device->report_interval_ms - device->config->interval_ms / 2;
-    return device->last_publish_ms == 0 || boot_ms - device->last_publish_ms >= wait_ms;
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        device->channels[i].fresh = false;
 }
 
 static void set_online(struct service_device *device, bool online)
@@ -402,7 +358,7 @@ static void set_online(struct service_device *device, bool online)
     if (online == device->online)
         return;
     device->online = online;
-    publish_availability(device);
+    hub_availability(device->outputs->hub, device->in_hub, online);
 }
 
 static bool any_online(const struct service_device *device)
@@ -450,7 +406,7 @@ void service_device_reading(struct service_device *device, size_t number,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
-    follow_lag(channel, &result.values);
+    totals_follow(&channel->totals, meter_state(channel->meter)->counter_boot_ms, &result.values);
     channel->problems = result.problems;
     channel->fresh = true;
     device->last_seen_wall_ms = reading->wall_ms;
@@ -461,8 +417,10 @@ void service_device_reading(struct service_device *device, size_t number,
     }
     if (restarted)
         store_restart(device, channel);
-    if (round_complete(device) && report_due(device, reading->boot_ms))
-        publish_state(device, reading->boot_ms);
+    bool complete = round_complete(device);
+    if (complete)
+        end_round(device);
+    put_state(device, complete ? HUB_READING : HUB_READING_PART);
 }
 
 void service_device_availability(struct service_device *device, size_t number, bool online,
@@ -488,9 +446,7 @@ void service_device_availability(struct service_device *device, size_t number, b
     report(device, channel, kind, online ? "The channel answers." : reason);
     set_online(device, any_online(device));
     if (!online)
-        publish_state(device, clock_boot_ms()); /* its values are unknown from now on */
-    else
-        device->last_publish_ms = 0; /* the first readings after silence are shown at once */
+        put_state(device, HUB_URGENT); /* its values are unknown from now on */
 }
 
 void service_device_driver_event(struct service_device *device, size_t number,
@@ -521,16 +477,12 @@ void service_device_driver_event(struct service_device *device, size_t number,
     report(device, channel, names[event], message);
 }
 
-void service_device_tick(struct service_device *device, int64_t boot_ms)
+void service_device_tick(struct service_device *device)
 {
-    /* A channel that is about to be declared offline must not hold back the others for long, and the
-     * chips of a module speak when they please. */
-    bool some_fresh = false;
-    for (size_t i = 0; i < device->config->channel_count; i++)
-        some_fresh = some_fresh || device->channels[i].fresh;
-    if (some_fresh && boot_ms - device->last_publish_ms >=
-                          device->report_interval_ms + device->config->interval_ms)
-        publish_state(device, boot_ms);
+    int64_t boot_ms = clock_boot_ms();
+    unsigned shown = hub_device_state(device->in_hub)->problems;
+    if ((shown & PROBLEM_NOISY) != 0 && (problems_of(device, boot_ms) & PROBLEM_NOISY) == 0)
+        put_state(device, HUB_URGENT);
 }
 
 enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,
@@ -543,7 +495,7 @@ enum status service_device_set_report_interval(struct service_device *device, in
     if (status != STATUS_OK)
         return status;
     device->report_interval_ms = interval_ms;
-    publish_state(device, clock_boot_ms());
+    put_state(device, HUB_URGENT);
     return STATUS_OK;
 }
 
@@ -642,22 +594,18 @@ enum status service_device_set_totals(struct service_device *device, const char 
             "the former total back. Try again when the history is written again.");
     meter_set_totals(channel->meter, imported_uwh, exported_uwh);
     report_totals_set(device, channel, &device->values[number], imported_uwh, exported_uwh);
-    channel->totals = TOTALS_CURRENT;
-    channel->shown_imported_uwh = channel->shown_exported_uwh = 0; /* now they may fall, */
-    channel->totals_set_ms = clock_boot_ms() + 1; /* and wait for a commit after this moment */
+    totals_set(&channel->totals, clock_boot_ms());
     meter_values(channel->meter, !channel->online, &device->values[number]);
     history_put_state(device->outputs->history, channel->history_number,
                       meter_state(channel->meter));
-    publish_state(device, clock_boot_ms());
+    put_state(device, HUB_URGENT);
     return STATUS_OK;
 }
 
-void service_device_set_update(struct service_device *device, const struct device_update *update,
-                               bool urgent)
+void service_device_set_update(struct service_device *device, const struct device_update *update)
 {
     device->update = *update;
-    if (urgent)
-        publish_state(device, clock_boot_ms());
+    put_state(device, HUB_URGENT);
 }
 
 /* Kilowatt hours before and after, and what of them is held. */
@@ -680,8 +628,14 @@ static void report_recalibrated(const struct service_device *device,
     }
     text_append(&text, ".");
     log_info(device->outputs->log, "%s %s: %s", device->config->id, channel->config->name, buffer);
-    device->outputs->event(device->outputs->context, "recalibrated", device->config->id,
-                           channel->config->name, buffer);
+    const struct message_event event = {
+        .type = "recalibrated",
+        .wall_ms = clock_wall_ms(),
+        .device = device->config->id,
+        .channel = channel->config->name,
+        .message = buffer,
+    };
+    hub_event(device->outputs->hub, &event);
 }
 
 bool service_device_recalibrated(struct service_device *device,
@@ -694,7 +648,7 @@ bool service_device_recalibrated(struct service_device *device,
         meter_adjust_totals(channel->meter, &done->adjustment);
         meter_values(channel->meter, !channel->online, &device->values[i]);
         report_recalibrated(device, channel, done, undone);
-        publish_state(device, clock_boot_ms());
+        put_state(device, HUB_URGENT);
         return true;
     }
     return false;
@@ -703,12 +657,8 @@ bool service_device_recalibrated(struct service_device *device,
 void service_device_health(const struct service_device *device,
                            struct message_device_health *health)
 {
-    *health = (struct message_device_health){
-        .id = device->config->id,
-        .online = device->online,
-        .last_seen_wall_ms = device->last_seen_wall_ms,
-        .problems = problems_of(device, clock_boot_ms()),
-    };
+    health->problems = problems_of(device, clock_boot_ms());
+    health->frame_errors = 0;
     for (size_t i = 0; i < device->config->channel_count; i++) {
         struct driver_statistics statistics = {0};
         if (!device->outputs->statistics(device->outputs->context, device->config, i, &statistics))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * One device at work: takes its channels' readings through the meter into history and state, keeps
- * availability, and decides when the state is published. Loop thread only.
+ * One device at work: takes its channels' readings through the meter into the history, and keeps its state
+ * and availability in the hub. Loop thread only.
  */
 #ifndef BRIDGE_SERVICE_SERVICE_DEVICE_H
 #define BRIDGE_SERVICE_SERVICE_DEVICE_H
@@ -9,24 +9,19 @@
 #include "bridge/config/config.h"
 #include "bridge/device/properties.h"
 #include "bridge/history/history.h"
-#include "bridge/hub/messages.h"
-#include "bridge/mqtt/publisher.h"
+#include "bridge/hub/hub.h"
 #include "bridge/service/preferences.h"
 #include "drivers/driver.h"
 
-/** Where a device's results go; all borrowed, shared by all devices. */
+/** What all devices share; borrowed. */
 struct service_outputs {
     struct history *history;
-    struct publisher *publisher;
+    struct hub *hub;
     struct preferences *preferences;
     struct log *log;
-    const char *base_topic;
+    struct event_gate *events; /**< bounds how many events input can cause */
     const char *boot_id;
-    struct event_gate *events; /**< bounds what is put on record */
     bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
-    /** An event for <base>/bridge/event; channel "" when it is about the whole device. */
-    void (*event)(void *context, const char *kind, const char *device, const char *channel,
-                  const char *message);
     /** Counters of a channel (by its number in the device), for frame_errors and health. */
     bool (*statistics)(void *context, const struct config_device *device, size_t channel,
                        struct driver_statistics *statistics);
@@ -36,15 +31,16 @@ struct service_outputs {
 struct service_device;
 struct event_gate;
 
-/** Registers the channels with the history and loads their totals.
+/** Registers the channels with the history, loads their totals, and adds the device to the hub.
  *  config and outputs are borrowed and must outlive the device. */
 enum status service_device_create(const struct config_device *config,
                                   const struct service_outputs *outputs,
                                   struct service_device **device, struct error *error);
+/** Removes it from the hub as well. NULL is allowed. */
 void service_device_free(struct service_device *device);
 
 const struct config_device *service_device_config(const struct service_device *device);
-const struct device_description *service_device_description(const struct service_device *device);
+struct hub_device *service_device_in_hub(const struct service_device *device);
 
 void service_device_reading(struct service_device *device, size_t channel,
                             const struct reading *reading);
@@ -53,11 +49,11 @@ void service_device_availability(struct service_device *device, size_t channel, 
 void service_device_driver_event(struct service_device *device, size_t channel,
                                  enum driver_event event, const char *message);
 
-/** About once a second: publishes what is overdue, lets short-lived problems fade. */
-void service_device_tick(struct service_device *device, int64_t boot_ms);
+/** About once a second: lets short-lived problems fade. */
+void service_device_tick(struct service_device *device);
 
-/** Availability and the full state, now. */
-void service_device_publish(struct service_device *device);
+/** The history has committed something: totals that moved by it are reported to the hub. */
+void service_device_committed(struct service_device *device);
 
 /** The user's options; *_uwh < 0 leaves that total alone. */
 enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,
@@ -73,9 +69,8 @@ enum status service_device_set_calibration(struct service_device *device, const 
                                            struct calibration *factors, bool force,
                                            int64_t *valid_from_ms, struct error *error);
 
-/** What is known of its firmware has changed: published with the next state, at once if urgent. */
-void service_device_set_update(struct service_device *device, const struct device_update *update,
-                               bool urgent);
+/** What is known of its firmware has changed. */
+void service_device_set_update(struct service_device *device, const struct device_update *update);
 /** The past of one of its channels was recalibrated, or (undone) that was taken back. False if the
  *  history's number is none of them. */
 bool service_device_recalibrated(struct service_device *device,

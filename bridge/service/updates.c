@@ -60,7 +60,7 @@ struct module_entry {
 struct job {
     uv_work_t work;
     struct updates *updates;
-    struct request request;
+    struct pending *pending;
     size_t entry;
     char path[PATH_MAX], host[256], client_id[CLIENT_SIZE];
     const char *web_password;
@@ -486,11 +486,11 @@ static void report(struct updates *updates, const struct job *job)
         log_warning(updates->options.log, "%s: %s", id, job->report.warnings[i]);
     updates->options.event(updates->options.context,
                            job->status == STATUS_OK ? "update_done" : "update_failed", id, message);
-    json_t *data =
-        json_pack("{s:s, s:s, s:s}", "id", id, "from", job->report.from, "to", job->report.to);
-    updates->options.respond(updates->options.context, &job->request, job->status,
-                             job->status == STATUS_OK ? data : NULL, &job->error);
-    json_decref(data);
+    if (job->status != STATUS_OK)
+        pending_refuse(job->pending, job->status, &job->error);
+    else
+        pending_answer(job->pending, json_pack("{s:s, s:s, s:s}", "id", id, "from",
+                                               job->report.from, "to", job->report.to));
 }
 
 static void after_install(uv_work_t *work, int status)
@@ -510,7 +510,6 @@ static void after_install(uv_work_t *work, int status)
         offer(updates, entry);
         report(updates, job);
     }
-    request_free(&job->request);
     free(job);
     free_if_done(updates);
 }
@@ -554,15 +553,14 @@ static enum status check_install(const struct updates *updates, const struct mod
     return STATUS_OK;
 }
 
-enum status updates_install(struct updates *updates, const struct request *request,
-                            struct error *error)
+enum status updates_install(struct updates *updates, struct pending *pending, struct error *error)
 {
-    char id[64];
+    const char *id = pending_text(pending, "id");
     size_t number = 0;
     const struct image *image = NULL;
-    enum status status = request_text(request, "id", id, sizeof id, error);
-    if (status == STATUS_OK)
-        status = find_device(updates, id, &number, error);
+    enum status status = find_device(updates, id, &number, error);
+    if (status != STATUS_OK)
+        pending_unknown(pending);
     if (status == STATUS_OK)
         status = check_install(updates, &updates->entries[number], &image, error);
     if (status != STATUS_OK)
@@ -581,7 +579,7 @@ enum status updates_install(struct updates *updates, const struct request *reque
         free(job);
         return error_set(error, STATUS_FAILED, "The update could not be started.");
     }
-    job->request = *request;
+    job->pending = pending;
     updates->job = job;
     struct device_update update = entry->told;
     update.in_progress = true;
@@ -620,11 +618,7 @@ void updates_close(struct updates *updates)
     if (updates == NULL)
         return;
     updates->closing = true;
-    if (updates->job != NULL) {
-        const struct error stopping = {"The service is stopping."};
-        atomic_store(&updates->job->stop, true);
-        updates->options.respond(updates->options.context, &updates->job->request, STATUS_FAILED,
-                                 NULL, &stopping);
-    }
+    if (updates->job != NULL)
+        atomic_store(&updates->job->stop, true); /* requests_free answers */
     free_if_done(updates);
 }

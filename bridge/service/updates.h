@@ -15,7 +15,7 @@
 #include "bridge/config/config.h"
 #include "bridge/device/properties.h"
 #include "bridge/mqtt/publisher.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/requests/requests.h"
 #include "drivers/base/log.h"
 
 #include <uv.h>
@@ -28,9 +28,6 @@ struct updates_options {
     /** device: the number that updates_add got. */
     void (*changed)(void *context, size_t device, const struct device_update *update);
     void (*event)(void *context, const char *kind, const char *device, const char *message);
-    /** The answer to a request; data is NULL for {}. */
-    void (*respond)(void *context, const struct request *request, enum status status,
-                    const json_t *data, const struct error *error);
     void *context;
 };
 
@@ -47,10 +44,9 @@ void updates_add(struct updates *updates, size_t device, const struct config_dev
 /** True if it was about a module's firmware or address. */
 bool updates_incoming(struct updates *updates, const struct publisher_incoming *incoming);
 
-/** {"id"}: installs the newest package that fits. Takes the request over if STATUS_OK, and answers it
- *  when the module is back: {"id","from","to"}. */
-enum status updates_install(struct updates *updates, const struct request *request,
-                            struct error *error);
+/** Handler of device/update: installs the newest package that fits, and answers when the module is back:
+ *  {"id","from","to"}. */
+enum status updates_install(struct updates *updates, struct pending *pending, struct error *error);
 
 /** About once a second. */
 void updates_tick(struct updates *updates, int64_t boot_ms);

@@ -149,7 +149,6 @@ def test_what_is_refused_and_what_fails(folder, broker, meter, service):
     ask({"id": "nobody"}, "no OpenBeken module")
     ask({"id": "fixed"}, "no OpenBeken module")
     ask({"id": "silent"}, "has not told which firmware")
-    ask({"id": "meter", "force": True}, 'no key "force"')
     module.fault("/api/ota", "status", 500)
     ask({"id": "meter"}, "HTTP 500")
     watch.wait("bl2mqtt/meter", lambda s: not s["update"]["in_progress"])

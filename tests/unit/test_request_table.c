@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine of requests: payloads, arguments, answers now and later, doors that leave. */
 #include "bridge/requests/table.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
 #include <setjmp.h>
@@ -248,12 +249,47 @@ static void test_schema(void **state)
     json_decref(all);
 }
 
+#define BEGIN_MARK "<!-- requests: made from bridge/requests/table.c -->\n"
+#define END_MARK "<!-- /requests -->"
+
+/* docs/mqtt.md has the table between two marks. UPDATE_DOCS=1 in the environment writes it there. */
+static void test_documentation(void **state)
+{
+    (void)state;
+    char *page memory_auto = NULL;
+    char *wanted memory_auto = request_reference();
+    size_t length = 0;
+    struct error error = {""};
+    if (file_read(SOURCE_DIR "/docs/mqtt.md", 1 << 20, &page, &length, &error) != STATUS_OK)
+        fail_msg("%s", error.text);
+    char *begin = strstr(page, BEGIN_MARK), *end = strstr(page, END_MARK);
+    assert_non_null(begin);
+    assert_non_null(end);
+    begin += strlen(BEGIN_MARK);
+    size_t found = (size_t)(end - begin);
+    if (found == strlen(wanted) && memcmp(begin, wanted, found) == 0)
+        return;
+    if (getenv("UPDATE_DOCS") == NULL)
+        fail_msg("docs/mqtt.md is not in step with the table of requests; UPDATE_DOCS=1 %s",
+                 "test_request_table writes it");
+    char *text = memory_new(length + strlen(wanted) + 1, 1);
+    (void)snprintf(text, length + strlen(wanted) + 1, "%.*s%s%s", (int)(begin - page), page, wanted,
+                   end);
+    assert_int_equal(file_replace(SOURCE_DIR "/docs/mqtt.md", text, strlen(text), 0644, &error),
+                     STATUS_OK);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_accepted),          cmocka_unit_test(test_what_is_refused),
-        cmocka_unit_test(test_transactions_are_echoed),   cmocka_unit_test(test_answers_later),
-        cmocka_unit_test(test_answers_that_are_too_long), cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_what_is_accepted),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_transactions_are_echoed),
+        cmocka_unit_test(test_answers_later),
+        cmocka_unit_test(test_answers_that_are_too_long),
+        cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* bridge/mqtt/requests: what strangers may send, and the answers. */
-#include "bridge/mqtt/requests.h"
+/* What strangers may send: payloads of requests and settings, and the form of the answers. */
+#include "bridge/device/settings.h"
+#include "bridge/mqtt/request_door.h"
+#include "bridge/requests/payload.h"
+#include "bridge/requests/requests.h"
 #include "drivers/base/memory.h"
 
 #include <setjmp.h>
@@ -11,58 +14,82 @@
 
 #include <cmocka.h>
 
-static void test_topics(void **unused)
+static void test_names(void **unused)
 {
     (void)unused;
     static const struct {
-        const char *topic, *name;
+        const char *text, *name;
     } table[] = {
-        {"a/b/bridge/request/health_check", "health_check"},
-        {"a/b/bridge/request/Device/Energy/SET", "device/energy/set"},
-        {"a/b/bridge/request/", NULL},
-        {"a/b/bridge/request", NULL},
-        {"a/b/bridge/response/x", NULL},
-        {"a/bridge/request/x", NULL},
-        {"a/bx/bridge/request/x", NULL},
-        {"a/b/bridge/request/x y", NULL},
-        {"a/b/bridge/request/x\xc3\xa4", NULL},
-        {"a/b/bridge/request/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-         NULL},
+        {"health_check", "health_check"},
+        {"Device/Energy/SET", "device/energy/set"},
+        {"", NULL},
+        {"x y", NULL},
+        {"x\xc3\xa4", NULL},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        char name[REQUEST_NAME_SIZE] = "";
-        bool good = request_topic("a/b", table[i].topic, name);
+        char name[63] = "";
+        bool good = payload_name(table[i].text, name, sizeof name);
         if (good != (table[i].name != NULL) || (good && strcmp(name, table[i].name) != 0))
-            fail_msg("%s gave %d \"%s\"", table[i].topic, good, name);
+            fail_msg("%s gave %d \"%s\"", table[i].text, good, name);
     }
 }
 
-static enum status parse(const char *payload, struct request *request, struct error *error)
+static void test_device_orders(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *rest;
+        enum device_order order;
+        const char *device, *key;
+    } table[] = {
+        {"house/set", DEVICE_ORDER_SET, "house", ""},
+        {"house/set/report_interval", DEVICE_ORDER_SET, "house", "report_interval"},
+        {"house/get", DEVICE_ORDER_GET, "house", ""},
+        {"house", DEVICE_ORDER_NONE, NULL, NULL},
+        {"/set", DEVICE_ORDER_NONE, NULL, NULL},
+        {"house/set/", DEVICE_ORDER_NONE, NULL, NULL},
+        {"house/set/a/b", DEVICE_ORDER_NONE, NULL, NULL},
+        {"house/availability", DEVICE_ORDER_NONE, NULL, NULL},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/set",
+         DEVICE_ORDER_NONE, NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char device[64], key[64];
+        assert_int_equal(mqtt_door_device_order(table[i].rest, device, key), table[i].order);
+        if (table[i].device != NULL) {
+            assert_string_equal(device, table[i].device);
+            assert_string_equal(key, table[i].key);
+        }
+    }
+}
+
+static enum status parse(const char *text, struct payload *payload, struct error *error)
 {
     *error = (struct error){.text = ""};
-    return request_parse("x", payload, strlen(payload), request, error);
+    return payload_parse(text, strlen(text), payload, error);
 }
 
 static void test_plain(void **unused)
 {
     (void)unused;
-    struct request request;
+    struct payload request;
     struct error error;
     assert_int_equal(parse("", &request, &error), STATUS_OK);
     assert_string_equal(request.plain, "");
-    request_free(&request);
+    payload_free(&request);
     assert_int_equal(parse(" house \n", &request, &error), STATUS_OK);
     assert_string_equal(request.plain, "house");
     assert_null(request.body);
-    request_free(&request);
+    payload_free(&request);
     assert_int_equal(parse("[1,2]", &request, &error),
                      STATUS_OK); /* no object: text like any other */
     assert_string_equal(request.plain, "[1,2]");
-    request_free(&request);
-    assert_int_equal(request_parse("x", "a\0b", 3, &request, &error), STATUS_USAGE);
-    request_free(&request);
-    assert_int_equal(request_parse("x", "\xff\xfe", 2, &request, &error), STATUS_USAGE);
-    request_free(&request);
+    payload_free(&request);
+    assert_int_equal(payload_parse("a\0b", 3, &request, &error), STATUS_USAGE);
+    payload_free(&request);
+    assert_int_equal(payload_parse("\xff\xfe", 2, &request, &error), STATUS_USAGE);
+    payload_free(&request);
 }
 
 static void test_hostile(void **unused)
@@ -78,98 +105,66 @@ static void test_hostile(void **unused)
         "{\"a\":\"\\u0000\"}",
         "{\"a\":\"\xff\"}",
         "{\"a\":'x'}",
-        "{\"a\":[[[[[[[[1]]]]]]]]}",
+        "{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}",
         "{\"transaction\":{\"a\":1}}",
         "{\"transaction\":1.5}",
         "{\"transaction\":true}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct request request;
+        struct payload request;
         struct error error;
         if (parse(bad[i], &request, &error) != STATUS_USAGE || error.text[0] == '\0')
             fail_msg("%s was accepted", bad[i]);
-        char *response = response_format(&request, STATUS_USAGE, NULL, &error);
+        char *response = payload_response(STATUS_USAGE, NULL, 0, &error, request.transaction);
         json_t *json = json_loads(response, JSON_REJECT_DUPLICATES, NULL);
         assert_string_equal(json_string_value(json_object_get(json, "status")), "error");
         assert_true(json_string_length(json_object_get(json, "error")) > 0);
         json_decref(json);
         free(response);
-        request_free(&request);
+        payload_free(&request);
     }
 
     /* Deep and long inputs fail at once; brackets in a string are no depth. */
-    struct request request;
+    struct payload request;
     struct error error;
     size_t length = 200000;
     char *deep memory_auto = memory_new(length + 1, 1);
     memset(deep, '[', length);
     deep[0] = '{';
-    assert_int_equal(request_parse("x", deep, length, &request, &error), STATUS_USAGE);
+    assert_int_equal(payload_parse(deep, length, &request, &error), STATUS_USAGE);
     assert_non_null(strstr(error.text, "bytes"));
-    request_free(&request);
-    assert_int_equal(request_parse("x", deep, REQUEST_PAYLOAD_MAX, &request, &error), STATUS_USAGE);
+    payload_free(&request);
+    assert_int_equal(payload_parse(deep, REQUEST_PAYLOAD_MAX, &request, &error), STATUS_USAGE);
     assert_non_null(strstr(error.text, "deep"));
-    request_free(&request);
+    payload_free(&request);
     assert_int_equal(parse("{\"a\":\"[[[[[[[[[[[[\\\"[[[[\"}", &request, &error), STATUS_OK);
-    request_free(&request);
-}
-
-static void test_values(void **unused)
-{
-    (void)unused;
-    struct request request;
-    struct error error;
-    assert_int_equal(parse("{\"i\":5,\"r\":2.5,\"t\":\"text\",\"n\":null}", &request, &error),
-                     STATUS_OK);
-    double real = -1;
-    char text[5];
-    assert_int_equal(request_number(&request, "r", 0, 10, &real, &error), STATUS_OK);
-    assert_true(real > 2.49 && real < 2.51);
-    assert_int_equal(request_number(&request, "r", 3, 10, &real, &error), STATUS_USAGE);
-    assert_int_equal(request_number(&request, "t", 0, 10, &real, &error), STATUS_USAGE);
-    assert_int_equal(request_number(&request, "n", 0, 10, &real, &error), STATUS_USAGE);
-    assert_int_equal(request_number(&request, "missing", 0, 10, &real, &error), STATUS_USAGE);
-    assert_non_null(strstr(error.text, "missing"));
-    assert_true(real > 2.49 && real < 2.51);
-    assert_int_equal(request_number(&request, "i", 0, 10, &real, &error), STATUS_OK);
-    assert_true(real > 4.99 && real < 5.01);
-    assert_int_equal(request_text(&request, "t", text, sizeof text, &error), STATUS_OK);
-    assert_string_equal(text, "text");
-    assert_int_equal(request_text(&request, "t", text, 4, &error), STATUS_USAGE);
-    assert_int_equal(request_text(&request, "i", text, sizeof text, &error), STATUS_USAGE);
-    request_free(&request);
-
-    assert_int_equal(parse("plain", &request, &error), STATUS_OK);
-    assert_int_equal(request_number(&request, "i", 0, 10, &real, &error), STATUS_USAGE);
-    request_free(&request);
+    payload_free(&request);
 }
 
 static void test_responses(void **unused)
 {
     (void)unused;
-    struct request request;
+    struct payload request;
     struct error error;
     assert_int_equal(parse("{\"transaction\":\"t-1\"}", &request, &error), STATUS_OK);
-    json_t *data = json_pack("{s:i}", "value", 3);
-    char *text = response_format(&request, STATUS_OK, data, NULL);
+    char *text = payload_response(STATUS_OK, "{\"value\":3}", 11, NULL, request.transaction);
     assert_string_equal(text, "{\"status\":\"ok\",\"data\":{\"value\":3},\"transaction\":\"t-1\"}");
     free(text);
     (void)error_set(&error, STATUS_FAILED, "No \"such\" device \xc3"); /* cut inside a character */
-    text = response_format(&request, STATUS_FAILED, NULL, &error);
+    text = payload_response(STATUS_FAILED, NULL, 0, &error, request.transaction);
     json_t *json = json_loads(text, 0, NULL);
     assert_non_null(json);
     assert_string_equal(json_string_value(json_object_get(json, "transaction")), "t-1");
     assert_true(json_string_length(json_object_get(json, "error")) > 0);
     json_decref(json);
     free(text);
-    json_decref(data);
-    request_free(&request);
+    payload_free(&request);
 
     assert_int_equal(parse("{\"transaction\":42}", &request, &error), STATUS_OK);
-    text = response_format(&request, STATUS_OK, NULL, NULL);
+    text = payload_response(STATUS_OK, NULL, 0, NULL, request.transaction);
     assert_string_equal(text, "{\"status\":\"ok\",\"data\":{},\"transaction\":42}");
     free(text);
-    request_free(&request);
+    payload_free(&request);
 }
 
 static void test_settings(void **unused)
@@ -178,28 +173,33 @@ static void test_settings(void **unused)
     static const struct {
         const char *payload;
         int64_t ms; /* -1: refused */
+        const char *key;
     } table[] = {
-        {"{\"report_interval\": 10 }", 10000},
-        {"{\"report_interval\":10.0}", 10000},
-        {"{\"update_frequency\":3600}", 3600000},
-        {"{\"report_interval\":0}", -1},
-        {"{\"report_interval\":3601}", -1},
-        {"{\"report_interval\":1.5}", -1},
-        {"{\"report_interval\":\"10\"}", -1},
-        {"{\"report_interval\":null}", -1},
-        {"{\"report_interval\":10,\"other\":1}", -1},
-        {"{\"power\":10}", -1},
-        {"{}", -1},
-        {"10", -1},
-        {"", -1},
-        {"[]", -1},
-        {"{\"report_interval\":5", -1},
+        {"{\"report_interval\": 10 }", 10000, NULL},
+        {"{\"report_interval\":10.0}", 10000, NULL},
+        {"{\"update_frequency\":3600}", 3600000, NULL},
+        {"{\"report_interval\":0}", -1, NULL},
+        {"{\"report_interval\":3601}", -1, NULL},
+        {"{\"report_interval\":1.5}", -1, NULL},
+        {"{\"report_interval\":\"10\"}", -1, NULL},
+        {"{\"report_interval\":null}", -1, NULL},
+        {"{\"report_interval\":10,\"other\":1}", -1, NULL},
+        {"{\"power\":10}", -1, NULL},
+        {"{}", -1, NULL},
+        {"10", -1, NULL},
+        {"", -1, NULL},
+        {"[]", -1, NULL},
+        {"{\"report_interval\":5", -1, NULL},
+        {"10", 10000, "report_interval"},
+        {"0", -1, "report_interval"},
+        {"x", -1, "report_interval"},
+        {"10", -1, "power"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct settings settings;
         struct error error = {.text = ""};
-        enum status status =
-            settings_parse(table[i].payload, strlen(table[i].payload), &settings, &error);
+        enum status status = settings_parse(table[i].key, table[i].payload,
+                                            strlen(table[i].payload), &settings, &error);
         bool good = status == STATUS_OK;
         if (good != (table[i].ms >= 0) || settings.has_report_interval != good ||
             (good ? settings.report_interval_ms != table[i].ms : error.text[0] == '\0'))
@@ -210,8 +210,8 @@ static void test_settings(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_topics),    cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_hostile),   cmocka_unit_test(test_values),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_device_orders),
+        cmocka_unit_test(test_plain),     cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_responses), cmocka_unit_test(test_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@
 #include "bridge/hub/messages.h"
 #include "bridge/mqtt/announcer.h"
 #include "bridge/mqtt/publisher.h"
-#include "bridge/mqtt/requests.h"
+#include "bridge/requests/payload.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -70,24 +70,34 @@ static void say(const char *format, ...)
     (void)fflush(stdout);
 }
 
+/* "x" of <base>/bridge/request/x; NULL: it is another topic. */
+static const char *request_of(const struct probe *probe, const char *topic)
+{
+    static const char levels[] = "/bridge/request/";
+    size_t base = strlen(probe->base);
+    bool own = strncmp(topic, probe->base, base) == 0 &&
+               strncmp(topic + base, levels, sizeof levels - 1) == 0;
+    return own ? topic + base + sizeof levels - 1 : NULL;
+}
+
 static void answer(struct probe *probe, const struct publisher_incoming *incoming, const char *name)
 {
-    struct request request;
+    struct payload request;
     struct error error = {.text = ""};
     enum status status =
-        request_parse(name, incoming->payload, incoming->payload_length, &request, &error);
-    char *response = response_format(&request, status, NULL, &error);
+        payload_parse(incoming->payload, incoming->payload_length, &request, &error);
+    char *response = payload_response(status, NULL, 0, &error, request.transaction);
     char topic[512];
     (void)snprintf(topic, sizeof topic, "%s/bridge/response/%s", probe->base, name);
     publisher_event(probe->publisher, topic, response, strlen(response), 1);
     free(response);
-    request_free(&request);
+    payload_free(&request);
 }
 
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
     struct probe *probe = context;
-    char name[REQUEST_NAME_SIZE];
+    const char *name;
     bool announcers = probe->announcer != NULL && announcer_incoming(probe->announcer, incoming);
     switch (incoming->kind) {
     case PUBLISHER_CONNECTED:
@@ -100,7 +110,8 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
     case PUBLISHER_MESSAGE:
         if (announcers)
             break;
-        if (request_topic(probe->base, incoming->topic, name))
+        name = request_of(probe, incoming->topic);
+        if (name != NULL)
             answer(probe, incoming, name);
         else
             say("message %d %s %.*s", incoming->retained, incoming->topic,

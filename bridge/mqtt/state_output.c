@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/mqtt/state_output.h"
+
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TOTALS_MS 300 /* after a commit: a reading within this time takes the totals along */
+#define PART_MS 1000  /* so long the first reading of a round waits for the others */
+#define CLEAR_MS 1000 /* by then the broker has let go of a retained state */
+#define SLICE_MS 5    /* of the loop's time */
+
+struct entry {
+    struct hub_device *device; /* NULL: this number is free */
+    char *state_topic;
+    char *availability_topic;
+    bool retained;           /* a retained state was published */
+    bool refresh;            /* availability has to be published with the next state */
+    int64_t last_publish_ms; /* boot clock; 0: never, or the next reading is to be shown at once */
+    int64_t due_ms;          /* boot clock; 0: nothing is due */
+};
+
+struct state_output {
+    uv_timer_t timer;
+    struct hub *hub;
+    struct publisher *publisher;
+    char *base_topic;
+    struct log *log;
+    struct entry *entries; /* by the device's number */
+    size_t count, room;
+    int64_t armed_ms; /* when the timer ends; 0: it does not run */
+    char text[HUB_STATE_SIZE];
+};
+
+static struct entry *entry_of(struct state_output *output, const struct hub_device *device)
+{
+    return &output->entries[hub_device_number(device)];
+}
+
+static char *topic_of(const struct state_output *output, const char *id, const char *leaf)
+{
+    size_t size = strlen(output->base_topic) + strlen(id) + strlen(leaf) + 2;
+    char *topic = memory_new(size, 1);
+    (void)snprintf(topic, size, "%s/%s%s", output->base_topic, id, leaf);
+    return topic;
+}
+
+/* ---- what is due later ---- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct state_output *output, int64_t due_ms, int64_t boot_ms)
+{
+    if (output->armed_ms != 0 && output->armed_ms <= due_ms)
+        return;
+    output->armed_ms = due_ms;
+    (void)uv_timer_start(&output->timer, on_timer,
+                         due_ms > boot_ms ? (uint64_t)(due_ms - boot_ms) : 0, 0);
+}
+
+static void make_due(struct state_output *output, struct entry *entry, int64_t due_ms,
+                     int64_t boot_ms)
+{
+    if (entry->due_ms != 0 && entry->due_ms <= due_ms)
+        return;
+    entry->due_ms = due_ms;
+    arm(output, due_ms, boot_ms);
+}
+
+/* ---- publishing ---- */
+
+static void publish_availability(struct state_output *output, const struct entry *entry)
+{
+    const char *payload = hub_availability_json(entry->device);
+    publisher_publish(output->publisher, entry->availability_topic, payload, strlen(payload), true,
+                      1);
+}
+
+static void clear(struct state_output *output, const char *topic)
+{
+    publisher_publish(output->publisher, topic, "", 0, true, 1);
+}
+
+static void publish_state(struct state_output *output, struct entry *entry, int64_t boot_ms)
+{
+    const struct device_description *description = hub_device_description(entry->device);
+    struct text text;
+    text_init(&text, output->text, sizeof output->text);
+    entry->due_ms = 0;
+    entry->last_publish_ms = boot_ms;
+    if (!hub_state_json(entry->device, &text)) {
+        log_error(output->log, "The state of %s does not fit into %d bytes and was not published.",
+                  description->id, HUB_STATE_SIZE);
+        return;
+    }
+    if (entry->retained &&
+        !description->retain) { /* a topic has one latest value: the state waits */
+        clear(output, entry->state_topic);
+        entry->retained = false;
+        make_due(output, entry, boot_ms + CLEAR_MS, boot_ms);
+        return;
+    }
+    entry->retained = description->retain;
+    publisher_publish(output->publisher, entry->state_topic, output->text, text.length,
+                      description->retain, 0);
+}
+
+static void publish_due(struct state_output *output, struct entry *entry, int64_t boot_ms)
+{
+    if (entry->refresh)
+        publish_availability(output, entry);
+    entry->refresh = false;
+    publish_state(output, entry, boot_ms);
+}
+
+/* In slices, as there may be thousands of devices. */
+static void on_timer(uv_timer_t *timer)
+{
+    struct state_output *output = timer->data;
+    int64_t boot_ms = clock_boot_ms();
+    int64_t next_ms = 0;
+    output->armed_ms = 0;
+    for (size_t i = 0; i < output->count; i++) {
+        struct entry *entry = &output->entries[i];
+        if (entry->device == NULL || entry->due_ms == 0)
+            continue;
+        if (entry->due_ms <= boot_ms && clock_boot_ms() - boot_ms < SLICE_MS)
+            publish_due(output, entry, boot_ms);
+        else if (next_ms == 0 || entry->due_ms < next_ms)
+            next_ms = entry->due_ms;
+    }
+    if (next_ms != 0)
+        arm(output, next_ms, boot_ms);
+}
+
+/* ---- what the hub reports ---- */
+
+/* Half a reading early rather than late, so that 5 s of 1 s readings stay 5 s. */
+static bool report_due(const struct entry *entry, int64_t boot_ms)
+{
+    int64_t wait_ms = hub_device_state(entry->device)->report_interval_ms -
+                      hub_device_description(entry->device)->interval_ms / 2;
+    return entry->last_publish_ms == 0 || boot_ms - entry->last_publish_ms >= wait_ms;
+}
+
+static void on_state(void *context, struct hub_device *device, enum hub_reason reason)
+{
+    struct state_output *output = context;
+    struct entry *entry = entry_of(output, device);
+    int64_t boot_ms = clock_boot_ms();
+    bool round = reason == HUB_READING && report_due(entry, boot_ms);
+    if (reason == HUB_URGENT || round) {
+        publish_state(output, entry, boot_ms);
+        return;
+    }
+    /* A channel that is about to be declared offline must not hold back the others for long, and the chips
+     * of a module report when they please. */
+    int64_t due_ms = entry->last_publish_ms == 0
+                         ? boot_ms + PART_MS
+                         : entry->last_publish_ms + hub_device_state(device)->report_interval_ms +
+                               hub_device_description(device)->interval_ms;
+    if (reason == HUB_TOTALS && due_ms > boot_ms + TOTALS_MS)
+        due_ms = boot_ms + TOTALS_MS;
+    make_due(output, entry, due_ms, boot_ms);
+}
+
+static void on_availability(void *context, struct hub_device *device)
+{
+    struct state_output *output = context;
+    struct entry *entry = entry_of(output, device);
+    publish_availability(output, entry);
+    if (hub_device_online(device))
+        entry->last_publish_ms = 0; /* the first readings after silence are shown at once */
+}
+
+static void on_added(void *context, struct hub_device *device)
+{
+    struct state_output *output = context;
+    size_t number = hub_device_number(device);
+    while (output->count <= number) {
+        output->entries =
+            memory_grow(output->entries, output->count, &output->room, sizeof *output->entries);
+        output->entries[output->count++] = (struct entry){.device = NULL};
+    }
+    const char *id = hub_device_description(device)->id;
+    struct entry *entry = &output->entries[number];
+    *entry = (struct entry){
+        .device = device,
+        .state_topic = topic_of(output, id, ""),
+        .availability_topic = topic_of(output, id, "/availability"),
+        .refresh = true,
+    };
+    int64_t boot_ms = clock_boot_ms();
+    make_due(output, entry, boot_ms, boot_ms);
+}
+
+static void free_entry(struct entry *entry)
+{
+    free(entry->state_topic);
+    free(entry->availability_topic);
+    *entry = (struct entry){.device = NULL};
+}
+
+static void on_removed(void *context, struct hub_device *device)
+{
+    struct state_output *output = context;
+    struct entry *entry = entry_of(output, device);
+    clear(output, entry->state_topic);
+    clear(output, entry->availability_topic);
+    free_entry(entry);
+}
+
+/* ---- life ---- */
+
+struct state_output *state_output_create(uv_loop_t *loop,
+                                         const struct state_output_options *options)
+{
+    struct state_output *output = memory_new(1, sizeof *output);
+    output->hub = options->hub;
+    output->publisher = options->publisher;
+    output->base_topic = memory_copy_text(options->base_topic);
+    output->log = options->log;
+    (void)uv_timer_init(loop, &output->timer);
+    output->timer.data = output;
+    const struct hub_output subscription = {
+        .context = output,
+        .state = on_state,
+        .availability = on_availability,
+        .device_added = on_added,
+        .device_removed = on_removed,
+    };
+    (void)hub_subscribe(output->hub, &subscription);
+    return output;
+}
+
+void state_output_refresh(struct state_output *output)
+{
+    int64_t boot_ms = clock_boot_ms();
+    for (size_t i = 0; i < output->count; i++) {
+        struct entry *entry = &output->entries[i];
+        if (entry->device == NULL)
+            continue;
+        entry->refresh = true;
+        make_due(output, entry, boot_ms, boot_ms);
+    }
+}
+
+void state_output_publish(struct state_output *output, struct hub_device *device)
+{
+    publish_state(output, entry_of(output, device), clock_boot_ms());
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct state_output *output = handle->data;
+    for (size_t i = 0; i < output->count; i++)
+        free_entry(&output->entries[i]);
+    free(output->entries);
+    free(output->base_topic);
+    free(output);
+}
+
+void state_output_close(struct state_output *output)
+{
+    if (output == NULL)
+        return;
+    hub_unsubscribe(output->hub, output);
+    uv_close((uv_handle_t *)&output->timer, on_closed);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Publishes the state and the availability of each device in the hub, and decides when: at the device's
+ * report interval, within a second after a commit moved a total, at once when something urgent changed.
+ * What a removed device had retained on the broker is cleared. Loop thread only.
+ */
+#ifndef BRIDGE_MQTT_STATE_OUTPUT_H
+#define BRIDGE_MQTT_STATE_OUTPUT_H
+
+#include "bridge/hub/hub.h"
+#include "bridge/mqtt/publisher.h"
+#include "drivers/base/log.h"
+
+#include <uv.h>
+
+struct state_output_options {
+    struct hub *hub;
+    struct publisher *publisher;
+    const char *base_topic; /**< copied */
+    struct log *log;
+};
+
+struct state_output;
+
+/** Subscribes to the hub and publishes all devices that are in it. */
+struct state_output *state_output_create(uv_loop_t *loop,
+                                         const struct state_output_options *options);
+
+/** Availability and state of all devices again, spread over some turns of the loop; as Home Assistant wants
+ *  it after its birth message. */
+void state_output_refresh(struct state_output *output);
+/** The state of one device, now. */
+void state_output_publish(struct state_output *output, struct hub_device *device);
+
+/** Before publisher_close and hub_free. The loop must run once more. NULL is allowed. */
+void state_output_close(struct state_output *output);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/** The parts of the running service, for the two files that wire them: service.c and service_start.c. */
+#ifndef BRIDGE_SERVICE_SERVICE_PARTS_H
+#define BRIDGE_SERVICE_SERVICE_PARTS_H
+
+#include "bridge/mqtt/announcer.h"
+#include "bridge/mqtt/bridge_output.h"
+#include "bridge/mqtt/request_door.h"
+#include "bridge/mqtt/state_output.h"
+#include "bridge/service/adoption.h"
+#include "bridge/service/backups.h"
+#include "bridge/service/documents.h"
+#include "bridge/service/event_gate.h"
+#include "bridge/service/handlers.h"
+#include "bridge/service/log_relay.h"
+#include "bridge/service/notices.h"
+#include "bridge/service/service.h"
+#include "bridge/service/service_device.h"
+#include "bridge/service/sources.h"
+#include "bridge/service/updates.h"
+#include "bridge/service/watchdog.h"
+#include "bridge/sinks/sinks.h"
+
+#include <signal.h>
+#include <uv.h>
+
+struct service {
+    struct config *config;
+    const char *config_path;
+    struct log *log;
+    enum service_end end;
+    int64_t started_wall_ms, started_boot_ms;
+    char boot_id[40];
+
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t tick, health, flush, watchdog_timer;
+    uv_work_t first_work;
+    uv_signal_t stop_signals[2], reload_signal;
+    bool loop_ready;
+    bool running; /* everything was started */
+    struct watchdog watchdog;
+    struct log_relay *relay;
+    struct event_gate *events;
+
+    struct hub *hub;
+    struct notices *notices;
+    struct documents *documents;
+
+    struct preferences *preferences;
+    struct history *history;
+    bool history_started;
+    int64_t commit_ms; /* the last commit whose totals were looked at */
+    struct backups *backups;
+    struct sinks *sinks;
+
+    struct publisher *publisher;
+    struct state_output *state_output;
+    struct bridge_output *bridge_output;
+    struct announcer *announcer;
+    struct mqtt_door *door;
+
+    struct requests *requests;
+    struct handlers *handlers;
+    struct adoption *adoption;
+    struct updates *updates; /* NULL: no folder of firmware is configured */
+
+    struct sources *sources;
+    struct service_outputs outputs;
+    struct service_device **devices;
+    size_t device_count;
+};
+
+/* service.c: what the parts call back. context is the service. */
+extern const struct sources_sink service_sink; /* without its context */
+bool service_statistics(void *context, const struct config_device *device, size_t channel,
+                        struct driver_statistics *statistics);
+enum status service_reload(void *context, struct error *error);
+enum status service_adopted(void *context, struct config *alone, struct error *error);
+enum status service_removed(void *context, const char *id, struct error *error);
+void service_received_chips(void *context, const char *client, bool chips[2]);
+void service_update_changed(void *context, size_t device, const struct device_update *update);
+void service_update_event(void *context, const char *kind, const char *device, const char *message);
+bool service_set(void *context, const char *device, const char *key, const char *payload,
+                 size_t length);
+bool service_get(void *context, const char *id);
+void service_wake(void *context);
+void service_flush_soon(void *context);
+
+/** Holds SIGTERM, SIGINT and SIGHUP on this thread until the next service_start_loop. */
+void service_hold_signals(sigset_t *set);
+enum status service_start_loop(struct service *service, struct error *error);
+void service_start_timers(struct service *service);
+enum status service_add_device(struct service *service, const struct config_device *config,
+                               struct error *error);
+
+/* service_start.c */
+enum status service_start(struct service *service, struct error *error);
+void service_finish(struct service *service);
+
+#endif
