@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# For scripts that need a Debian of their own (cross builds, packages, the first-hour test): roots that are made
+# with mmdebstrap, kept as archives, and entered without leaving a mount or a process behind. Needs root.
+
+roots=${BL2MQTT_ROOTS:-${XDG_CACHE_HOME:-$HOME/.cache}/bl2mqtt/roots}
+
+root_tools() { # installs what makes roots, on this machine
+    [ "$(id -u)" = 0 ] || { echo "$0: needs root: it makes a Debian root and enters it" >&2; exit 1; }
+    command -v mmdebstrap >/dev/null ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends mmdebstrap >&2
+}
+
+root_base() { # root_base SUITE: prints the archive of a minimal Debian, made if it is not there
+    local archive=$roots/$1.tar
+    if [ ! -e "$archive" ]; then
+        mkdir -p "$roots"
+        echo "Making a minimal Debian $1 in $archive" >&2
+        # The release without later updates: these can be newer for one architecture than for another, and then
+        # libraries of both cannot be installed beside each other.
+        mmdebstrap --quiet --variant=minbase --setup-hook='sed -i -E "/-security|-updates/d" "$1/etc/apt/sources.list"' \
+            --format=tar "$1" "$archive.new" >&2
+        mv "$archive.new" "$archive"
+    fi
+    echo "$archive"
+}
+
+root_new() { # root_new SUITE FOLDER: unpacks a minimal Debian
+    local archive
+    archive=$(root_base "$1")
+    mkdir -p "$2"
+    tar -C "$2" --exclude='./dev/*' -xf "$archive"
+    cp /etc/resolv.conf "$2/etc/resolv.conf"
+}
+
+# root_run FOLDER COMMAND...: runs the command in the root. The mounts live in a namespace of their own and end
+# with the command; so does every process that it started. ROOT_BIND=SOURCE:PLACE also mounts a folder.
+root_run() {
+    local folder=$1
+    shift
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    unshare --mount --pid --fork --kill-child sh -c '
+        root=$1 && shift
+        mount --make-rprivate /
+        mount --rbind /dev "$root/dev"
+        mount -t proc proc "$root/proc"
+        if [ -n "${ROOT_BIND:-}" ]; then
+            mkdir -p "$root${ROOT_BIND#*:}"
+            mount --bind "${ROOT_BIND%%:*}" "$root${ROOT_BIND#*:}"
+        fi
+        unset ROOT_BIND
+        exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root \
+            TERM="${TERM:-dumb}" DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
+    ' sh "$folder" "$@"
+}
+
+root_remove() { # root_remove FOLDER
+    [ -z "$1" ] || rm -rf --one-file-system "$1"
+}
+
+root_source() { # root_source FOLDER: the project as it stands in the work tree, without what git ignores
+    mkdir -p "$1"
+    git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - --ignore-failed-read 2>/dev/null |
+        tar -C "$1" -xf -
+}
+
+# root_with NAME SUITE SCRIPT: prints the folder of a kept root in which SCRIPT has run once. It is made anew when
+# the script changes.
+root_with() {
+    local folder=$roots/$1 script=$3
+    if [ "$(cat "$folder/.made-by" 2>/dev/null || true)" != "$script" ]; then
+        root_remove "$folder"
+        root_new "$2" "$folder" || return 1
+        echo "Preparing the root $folder" >&2
+        root_run "$folder" sh -euc "$script" >&2 || return 1
+        printf '%s' "$script" >"$folder/.made-by"
+    fi
+    echo "$folder"
+}
