@@ -203,7 +203,7 @@ static enum status no_such_command(int count, char **words)
         return STATUS_OK;
     }
     const char *guess = word != NULL ? nearest(count, words) : NULL;
-    if (known == 0)
+    if (known == 0 && word != NULL)
         (void)fprintf(stderr, "bl2mqtt: There is no command \"%s\"", word);
     else if (word != NULL)
         (void)fprintf(stderr, "bl2mqtt: There is no command \"%s %s\"", group, word);

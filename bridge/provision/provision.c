@@ -69,7 +69,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct run *run, con
 
 static void pause_ms(int64_t ms)
 {
-    const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    const struct timespec pause = clock_timespec_us(ms * 1000);
     (void)nanosleep(&pause, NULL);
 }
 

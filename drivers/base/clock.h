@@ -7,6 +7,7 @@
 #define DRIVERS_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /** Milliseconds since boot, including time asleep (CLOCK_BOOTTIME); never steps. */
 int64_t clock_boot_ms(void);
@@ -17,6 +18,9 @@ int64_t clock_wall_ms(void);
 /** Milliseconds awake (CLOCK_MONOTONIC): stands still while the machine is suspended. Only to be
  *  compared with the boot clock, which does not. */
 int64_t clock_awake_ms(void);
+
+/** A span of microseconds, not negative, as the system calls take it on machines of any word size. */
+struct timespec clock_timespec_us(int64_t us);
 
 /** What the kernel knows of the wall clock. */
 enum clock_sync {

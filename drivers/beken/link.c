@@ -80,7 +80,7 @@ static int64_t now_us(void)
 
 static void sleep_until_us(int64_t when_us)
 {
-    const struct timespec when = {.tv_sec = when_us / 1000000, .tv_nsec = when_us % 1000000 * 1000};
+    const struct timespec when = clock_timespec_us(when_us);
     /* A signal may end it early: the caller's loop looks at the clock and at the stop flag. */
     (void)clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &when, NULL);
 }
@@ -256,7 +256,7 @@ static void wait_port(const struct link *link, short events, int64_t until_us)
     int64_t left_us = until_us - now_us();
     if (left_us < 0)
         left_us = 0;
-    const struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+    const struct timespec left = clock_timespec_us(left_us);
     (void)ppoll(&state, 1, &left, NULL);
 }
 

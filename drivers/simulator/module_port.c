@@ -270,8 +270,8 @@ static void set_timer(struct module_port *port, int64_t at_ns)
             wake_ns = event_ns;
     }
     port->due_us = model_time_us(port, wake_ns);
-    struct itimerspec timer = {
-        .it_value = {.tv_sec = wake_ns / SECOND_NS, .tv_nsec = wake_ns % SECOND_NS}};
+    struct itimerspec timer = {.it_value = {.tv_sec = (time_t)(wake_ns / SECOND_NS),
+                                            .tv_nsec = (long)(wake_ns % SECOND_NS)}};
     (void)timerfd_settime(port->timer, TFD_TIMER_ABSTIME, &timer, NULL);
 }
 

@@ -58,9 +58,9 @@ HELPER int folder_teardown(void **state)
     return 0;
 }
 
-HELPER void sleep_ms(long ms)
+HELPER void sleep_ms(int64_t ms)
 {
-    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    struct timespec time = clock_timespec_us(ms * 1000);
     (void)nanosleep(&time, NULL);
 }
 

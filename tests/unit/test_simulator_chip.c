@@ -759,7 +759,7 @@ static void test_survives_rubbish(void **unused)
     static const uint32_t rates[] = {0, 50, 4800, 9600, 4000000};
     for (int i = 0; i < 3000; i++) {
         uint8_t bytes[300];
-        size_t length = dice_next(&seed) % sizeof bytes;
+        size_t length = (size_t)(dice_next(&seed) % sizeof bytes);
         for (size_t k = 0; k < length; k++)
             bytes[k] = (uint8_t)dice_next(&seed);
         if (length > 0 && i % 3 == 0)
