@@ -17,6 +17,7 @@ root_base() { # root_base SUITE: prints the archive of a minimal Debian, made if
         echo "Making a minimal Debian $1 in $archive" >&2
         # The release without later updates: these can be newer for one architecture than for another, and then
         # libraries of both cannot be installed beside each other.
+        # shellcheck disable=SC2016 # mmdebstrap gives the folder to the hook
         mmdebstrap --quiet --variant=minbase --setup-hook='sed -i -E "/-security|-updates/d" "$1/etc/apt/sources.list"' \
             --format=tar "$1" "$archive.new" >&2
         mv "$archive.new" "$archive"
