@@ -339,7 +339,7 @@ def test_simulator_driver_needs_no_hardware(folder, broker, spawn):
 
 
 def test_demo_runs_and_leaves_nothing_behind(folder, tmp_path):
-    process = subprocess.run([str(ROOT / "scripts/demo"), "--seconds", "6"], capture_output=True, text=True,
+    process = subprocess.run([str(ROOT / "scripts/demo"), "--raw", "--seconds", "6"], capture_output=True, text=True,
                              timeout=200, env={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin", "TMPDIR": str(folder),
                                                "HOME": str(tmp_path)})
     assert process.returncode == 0, process.stderr
