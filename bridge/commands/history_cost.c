@@ -1,68 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history cost: money per day, month or year, from the history and the tariffs of bridge.yaml. */
-#include "bridge/commands/command.h"
-#include "bridge/commands/history_options.h"
+/* bl2mqtt history cost: money per day, month or year, from the history and the tariffs of bridge.yaml.
+ * See bl2mqtt-history-cost(1). */
+#include "bridge/commands/history_ask.h"
 #include "bridge/commands/history_print.h"
+#include "bridge/commands/table.h"
 #include "bridge/history/query/buckets.h"
-#include "bridge/history/query/cost.h"
-#include "bridge/history/query/time_text.h"
-#include "drivers/base/clock.h"
+#include "bridge/options/layout.h"
 #include "drivers/base/memory.h"
-#include "drivers/base/text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME "history cost"
 
 struct options {
     struct history_asked asked;
-    enum history_bucket bucket;
+    int bucket; /* index in buckets */
 };
 
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt history cost --device D [OPTION...]\n\n"
-        "What the energy cost, by the tariffs of bridge.yaml; the service may run.\n\n"
-        "  --device D       the device's id in bridge.yaml\n"
-        "  --channel C      one channel of it; without: the sum over its channels\n"
-        "  --from T         begin (default: 7 days, 12 months or 5 years up to now)\n"
-        "  --to T           end, not included (default: now)\n"
-        "  --bucket B       day, month (default) or year\n"
-        "  --json           one JSON document on stdout\n"
-        "  --csv            comma-separated values\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP);
-}
-
-static enum status take_bucket(struct options *options, const char *text)
-{
-    static const struct {
-        const char *name;
-        enum history_bucket bucket;
-    } buckets[] = {{"day", BUCKET_DAY}, {"month", BUCKET_MONTH}, {"year", BUCKET_YEAR}};
-    for (size_t i = 0; i < sizeof buckets / sizeof buckets[0]; i++) {
-        if (strcmp(text, buckets[i].name) != 0)
-            continue;
-        options->bucket = buckets[i].bucket;
-        return STATUS_OK;
-    }
-    return command_bad_value(NAME, "bucket", text, "day, month or year");
-}
-
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    const char *bucket = "month";
-    const struct words_row own[] = {
-        {"bucket", &bucket, NULL},
-        {"json", NULL, &options->asked.json},
-        {"csv", NULL, &options->asked.csv},
-        {NULL, NULL, NULL},
-    };
-    enum status status = command_history_parse(&options->asked, own, argc, argv);
-    return status == STATUS_OK && !options->asked.help ? take_bucket(options, bucket) : status;
-}
+static const char *const buckets[] = {"day", "month", "year", NULL};
+static const enum history_bucket bucket_kinds[] = {BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR};
 
 /* ---- tariffs, from texts that the configuration's check has found good ---- */
 
@@ -103,214 +62,134 @@ static void free_tariffs(struct tariff *tariffs, size_t count)
     free(tariffs);
 }
 
-/* ---- output ---- */
+/* ---- the table ---- */
 
-struct answer {
-    const struct options *options;
-    const char *currency;
-    bool first;
-    struct history_cost_row total;
+enum { COLUMNS = 8, CURRENCY_COLUMN = 6 };
+static const struct table_column columns[COLUMNS] = {
+    {.cell = "start", .title = "from", .left = true},
+    {.cell = "energy_kwh", .title = "kWh", .decimals = 3},
+    {.cell = "energy_produced_kwh", .title = "produced", .decimals = 3},
+    {.cell = "energy_cost", .title = "energy", .decimals = 2},
+    {.cell = "standing_charge", .title = "standing", .decimals = 2},
+    {.cell = "feed_in", .title = "feed-in", .decimals = 2},
+    {.cell = "cost", .title = "cost", .decimals = 2},
+    {.cell = "coverage", .title = "covered %", .decimals = 1, .scale = 1},
+};
+enum { CELL_START = 0, CELL_UNPRICED = 4, CELL_FROM_FILES = 5 }; /* answer_cost_cells() */
+
+struct work {
+    enum history_bucket bucket;
+    struct table *table;
+    int64_t unpriced_uwh, from_files_uwh; /* of the sum */
 };
 
-static void append_json_row(struct text *text, const struct history_cost_row *row)
+static bool take_row(void *context, const struct answer_cell *cells, size_t count)
 {
-    text_append(text, "{\"start\":\"");
-    time_text_append(text, row->start_ms);
-    text_append(text, "\",\"end\":\"");
-    time_text_append(text, row->end_ms);
-    text_append(text, "\",\"energy_kwh\":");
-    text_append_decimal(text, row->imported_uwh, 9, 9, false);
-    text_append(text, ",\"energy_produced_kwh\":");
-    text_append_decimal(text, row->exported_uwh, 9, 9, false);
-    text_append(text, ",\"unpriced_kwh\":");
-    text_append_decimal(text, row->unpriced_uwh, 9, 9, false);
-    text_append(text, ",\"from_files_kwh\":");
-    text_append_decimal(text, row->foreign_uwh, 9, 9, false);
-    text_append(text, ",\"energy_cost\":");
-    text_append_decimal(text, row->energy_micro, 6, 6, false);
-    text_append(text, ",\"standing_charge\":");
-    text_append_decimal(text, row->standing_micro, 6, 6, false);
-    text_append(text, ",\"feed_in\":");
-    text_append_decimal(text, row->feed_in_micro, 6, 6, false);
-    text_append(text, ",\"cost\":");
-    text_append_decimal(text, row->cost_micro, 6, 6, false);
-    text_append(text, ",\"coverage\":");
-    text_append_decimal(text, row->coverage_permille, 3, 3, false);
-    text_append(text, "}");
+    struct work *work = context;
+    char start[HISTORY_PRINT_SIZE];
+    table_add(work->table, cells, count,
+              history_print_start(work->bucket, cells[CELL_START].value, start), NULL, 0);
+    return true;
 }
 
-static void append_csv_row(struct text *text, const struct history_cost_row *row,
-                           const char *currency)
+static bool take_total(void *context, const struct answer_cell *cells, size_t count)
 {
-    time_text_append(text, row->start_ms);
-    text_append(text, ",");
-    time_text_append(text, row->end_ms);
-    const int64_t kwh[] = {row->imported_uwh, row->exported_uwh, row->unpriced_uwh,
-                           row->foreign_uwh};
-    for (size_t i = 0; i < sizeof kwh / sizeof kwh[0]; i++) {
-        text_append(text, ",");
-        text_append_decimal(text, kwh[i], 9, 9, false);
-    }
-    const int64_t money[] = {row->energy_micro, row->standing_micro, row->feed_in_micro,
-                             row->cost_micro};
-    for (size_t i = 0; i < sizeof money / sizeof money[0]; i++) {
-        text_append(text, ",");
-        text_append_decimal(text, money[i], 6, 6, false);
-    }
-    text_append(text, ",%s,", currency);
-    text_append_decimal(text, row->coverage_permille, 3, 3, false);
+    struct work *work = context;
+    work->unpriced_uwh = cells[CELL_UNPRICED].value;
+    work->from_files_uwh = cells[CELL_FROM_FILES].value;
+    table_add(work->table, cells, count, "sum", NULL, 0);
+    return true;
 }
 
-static void append_table_row(struct text *text, const struct history_cost_row *row,
-                             const char *start)
+static void print_table(const struct work *work)
 {
-    text_append(text, "%-14s", start);
-    history_print_column(text, 11, true, row->imported_uwh, 9, 3);
-    history_print_column(text, 11, true, row->exported_uwh, 9, 3);
-    history_print_column(text, 11, true, row->energy_micro, 6, 2);
-    history_print_column(text, 10, true, row->standing_micro, 6, 2);
-    history_print_column(text, 10, true, row->feed_in_micro, 6, 2);
-    history_print_column(text, 11, true, row->cost_micro, 6, 2);
-    history_print_column(text, 9, true, row->coverage_permille, 1, 1);
-}
-
-static void add_up(struct history_cost_row *total, const struct history_cost_row *row)
-{
-    if (total->start_ms == total->end_ms)
-        total->start_ms = row->start_ms;
-    int64_t before_ms = total->end_ms == 0 ? 0 : total->end_ms - total->start_ms;
-    int64_t length_ms = row->end_ms - row->start_ms;
-    total->coverage_permille =
-        (int)((total->coverage_permille * before_ms + row->coverage_permille * length_ms) /
-              (before_ms + length_ms));
-    total->end_ms = row->end_ms;
-    total->imported_uwh += row->imported_uwh;
-    total->exported_uwh += row->exported_uwh;
-    total->unpriced_uwh += row->unpriced_uwh;
-    total->foreign_uwh += row->foreign_uwh;
-    total->energy_micro += row->energy_micro;
-    total->feed_in_micro += row->feed_in_micro;
-    total->standing_micro += row->standing_micro;
-    total->cost_micro += row->cost_micro;
-}
-
-static void print_heading(const struct answer *answer)
-{
-    if (answer->options->asked.json)
-        (void)printf("{\"currency\":\"%s\",\"rows\":[", answer->currency);
-    else if (answer->options->asked.csv)
-        (void)printf(
-            "start,end,energy_kwh,energy_produced_kwh,unpriced_kwh,from_files_kwh,energy_cost,"
-            "standing_charge,feed_in,cost,currency,coverage\n");
-    else
-        (void)printf("%-14s %11s %11s %11s %10s %10s %11s %9s\n", "from", "kWh", "produced",
-                     "energy", "standing", "feed-in", answer->currency, "covered %");
-}
-
-static bool print_row(void *context, const struct history_cost_row *row)
-{
-    struct answer *answer = context;
-    char buffer[1024], start[HISTORY_PRINT_SIZE];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    if (answer->first)
-        print_heading(answer);
-    if (answer->options->asked.json) {
-        text_append(&text, answer->first ? "\n" : ",\n");
-        append_json_row(&text, row);
-    } else if (answer->options->asked.csv) {
-        append_csv_row(&text, row, answer->currency);
-        text_append(&text, "\n");
-    } else {
-        append_table_row(&text, row,
-                         history_print_start(answer->options->bucket, row->start_ms, start));
-        text_append(&text, "\n");
-    }
-    answer->first = false;
-    add_up(&answer->total, row);
-    return fputs(buffer, stdout) >= 0;
-}
-
-static void print_end(const struct answer *answer)
-{
-    char buffer[1024];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    bool as_table = !answer->options->asked.json && !answer->options->asked.csv;
-    if (answer->options->asked.json) {
-        append_json_row(&text, &answer->total);
-        (void)printf("\n],\"total\":%s}\n", buffer);
-    } else if (as_table) {
-        append_table_row(&text, &answer->total, "sum");
-        (void)puts(buffer);
-    }
-    if (as_table && answer->total.foreign_uwh != 0)
+    table_print(work->table, stdout, layout_terminal_width(STDOUT_FILENO), NULL, 0);
+    if (work->from_files_uwh != 0)
         (void)printf("%.3f kWh of it were imported from files.\n",
-                     (double)answer->total.foreign_uwh / 1e9);
-    if (!answer->options->asked.json && answer->total.unpriced_uwh != 0)
+                     (double)work->from_files_uwh / 1e9);
+    if (work->unpriced_uwh != 0)
         (void)fprintf(stderr,
                       "For %.3f kWh no tariff holds; give one an earlier valid_from, or none.\n",
-                      (double)answer->total.unpriced_uwh / 1e9);
+                      (double)work->unpriced_uwh / 1e9);
 }
 
 /* ---- the command ---- */
 
-static enum status answer_with(const char *path, const struct options *options,
-                               const struct tariff *tariffs, size_t count, struct error *error)
+static enum status answer(const struct command_context *context, const struct config *config,
+                          const struct options *options)
 {
-    struct answer answer = {.options = options, .currency = tariffs[0].currency, .first = true};
-    struct history_cost_question question = {.device = options->asked.device,
-                                             .channel = options->asked.channel,
-                                             .now_ms = clock_wall_ms(),
-                                             .bucket = options->bucket,
-                                             .tariffs = tariffs,
-                                             .tariff_count = count};
-    struct history_query *query = NULL;
-    int buckets = options->bucket == BUCKET_DAY ? 7 : options->bucket == BUCKET_MONTH ? 12 : 5;
-    enum status status = command_history_span_of(&options->asked, options->bucket, buckets,
-                                                 &question.from_ms, &question.to_ms, error);
-    if (status == STATUS_OK)
-        status = history_query_open(path, &query, error);
-    if (status == STATUS_OK)
-        status = history_query_cost(query, &question, print_row, &answer, error);
-    history_query_close(query);
-    if (status != STATUS_OK)
-        return status;
-    print_end(&answer);
-    return command_flush(error);
-}
-
-static enum status answer_from(const struct config *config, const struct options *options,
-                               struct error *error)
-{
-    if (config->tariff_count == 0)
-        return error_set(error, STATUS_USAGE,
-                         "The configuration has no tariffs; docs/history.md shows how they are "
-                         "written, and `bl2mqtt check --print-defaults` lists the keys.");
-    bucket_use_zone(config->history.time_zone, getenv("TZ"));
+    struct error error = {""};
+    struct work work = {.bucket = bucket_kinds[options->bucket]};
+    struct table_column own[COLUMNS];
     struct tariff *tariffs = make_tariffs(config);
     char *path memory_auto = options->asked.database != NULL
                                  ? memory_copy_text(options->asked.database)
                                  : command_history_of(config);
-    enum status status = answer_with(path, options, tariffs, config->tariff_count, error);
+    memcpy(own, columns, sizeof own);
+    own[CURRENCY_COLUMN].title = tariffs[0].currency;
+    work.table = table_new(own, COLUMNS);
+    const struct history_ask ask = {.command = NAME,
+                                    .kind = HISTORY_COST,
+                                    .asked = &options->asked,
+                                    .bucket = buckets[options->bucket],
+                                    .tariffs = tariffs,
+                                    .tariff_count = config->tariff_count,
+                                    .row = take_row,
+                                    .total = take_total,
+                                    .context = &work};
+    enum status status = history_ask(context, path, &ask);
+    if (status == STATUS_OK && !options->asked.json && !options->asked.csv)
+        print_table(&work);
+    table_free(work.table);
     free_tariffs(tariffs, config->tariff_count);
-    return status;
+    return status == STATUS_OK ? command_end(NAME, command_flush(&error), &error) : status;
 }
 
-enum status command_history_cost(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
-    struct options options = {
-        .asked = {
-            .command = NAME, .needs = HISTORY_NEEDS_DEVICE, .print_help = print_help, .to = "now"}};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK || options.asked.help)
-        return status;
     struct error error = {""};
+    const struct options *options = own;
+    enum status status = history_ask_check(NAME, &options->asked);
+    if (status != STATUS_OK)
+        return status;
     struct config *config =
         command_config(context, "it says what energy costs. Correct it.", &error);
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE, &error);
-    status = answer_from(config, &options, &error);
+    if (config->tariff_count == 0) {
+        status = error_set(&error, STATUS_USAGE,
+                           "The configuration has no tariffs; docs/history.md shows how they are "
+                           "written, and `bl2mqtt check --print-defaults` lists the keys.");
+        status = command_fail(NAME, status, &error);
+    } else {
+        bucket_use_zone(config->history.time_zone, getenv("TZ"));
+        status = answer(context, config, options);
+    }
     config_free(config);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+    return status;
 }
+
+static const struct option_row rows[] = {
+    HISTORY_DEVICE_ROW(HISTORY_NEEDS_DEVICE, "the device's id in bridge.yaml"),
+    HISTORY_CHANNEL_ROW(NULL, "one channel of it (default: the sum over its channels)"),
+    HISTORY_FROM_ROW("beginning (default: so that there are 7 days, 12 months or 5 years)"),
+    HISTORY_TO_ROW("end, not included (default: now)"),
+    {.name = "bucket",
+     .kind = OPTION_CHOICE,
+     .argument = "B",
+     .at = offsetof(struct options, bucket),
+     .choices = buckets,
+     .preset = "month",
+     .help = "the time that a row stands for"},
+    {.name = NULL},
+};
+
+const struct command command_history_cost = {
+    .line = {.name = NAME,
+             .summary = "what the energy cost, by the tariffs of bridge.yaml",
+             .purpose = "What the energy cost, by the tariffs of bridge.yaml. The service may run.",
+             .notes = HISTORY_TIMES,
+             .tables = {rows, history_json_rows, history_csv_rows, history_database_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -1,567 +1,88 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history export: readings as CSV or JSON lines, or energy as Home Assistant imports it. */
-#include "bridge/commands/command.h"
+/* bl2mqtt history export: readings as CSV or JSON lines, or energy as Home Assistant imports it. See
+ * bl2mqtt-history-export(1). */
 #include "bridge/commands/history_options.h"
-#include "bridge/history/query/readings.h"
-#include "bridge/history/query/time_text.h"
+#include "bridge/history/export/export.h"
 #include "drivers/base/clock.h"
-#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <jansson.h>
-#include <limits.h>
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define NAME "history export"
-#define HOUR_MS 3600000LL
-#define SOURCE "bl2mqtt"
-
-enum format { FORMAT_CSV, FORMAT_JSONL, FORMAT_HA };
 
 struct options {
     struct history_asked asked;
-    enum format format;
+    int format; /* as enum history_export_format */
     const char *output;
     bool resume;
 };
 
-/* What one export works with. */
-struct export
-{
-    const char *path;
-    const struct options *options;
-    int64_t from_ms;
-    int64_t to_ms;
-    FILE *out;
-    bool failed;      /* the output takes no more */
-    bool continued;   /* the output has rows already */
-    int64_t last_ms;  /* of the last of them */
-    int64_t last_had; /* so many rows of that moment it has */
-};
+static const char *const formats[] = {"csv", "jsonl", "ha", NULL};
 
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt history export --device D --format csv|jsonl|ha [OPTION...]\n\n"
-        "Writes what was measured, row by row; the service may run.\n\n"
-        "  --device D       the device's id in bridge.yaml\n"
-        "  --channel C      one channel of it (default: all)\n"
-        "  --format F       csv or jsonl: every reading, calibrated; ha: the energy of whole "
-        "hours\n"
-        "                   as Home Assistant imports long-term statistics\n"
-        "  --from T         begin (default: all there is)\n"
-        "  --to T           end, not included (default: now)\n"
-        "  --output F       a file; it is complete when it is there (default: standard output)\n"
-        "  --resume         go on where the file ends: after an interruption, or to add what is "
-        "new\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP);
-}
-
-static enum status take_format(struct options *options, const char *text)
-{
-    static const char *const formats[] = {"csv", "jsonl", "ha"};
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (strcmp(text, formats[i]) != 0)
-            continue;
-        options->format = (enum format)i;
-        return STATUS_OK;
-    }
-    return command_bad_value(NAME, "format", text, "csv, jsonl or ha");
-}
-
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    const char *format = NULL;
-    const struct words_row own[] = {
-        {"format", &format, NULL},
-        {"output", &options->output, NULL},
-        {"resume", NULL, &options->resume},
-        {NULL, NULL, NULL},
-    };
-    enum status status = command_history_parse(&options->asked, own, argc, argv);
-    if (status != STATUS_OK || options->asked.help)
-        return status;
-    if (format != NULL)
-        status = take_format(options, format);
-    if (status != STATUS_OK)
-        return status;
-    if (options->resume && (options->output == NULL || options->format == FORMAT_HA))
-        return command_fail(NAME, STATUS_USAGE,
-                            &(struct error){"--resume goes on with a file of readings: it needs "
-                                            "--output, and --format csv or jsonl."});
-    if (format == NULL)
-        return command_fail(NAME, STATUS_USAGE,
-                            &(struct error){"Say how with --format: csv, jsonl or ha."});
-    return STATUS_OK;
-}
-
-static bool put(struct export *export, const struct text *text)
-{
-    if (text->cut || fwrite(text->buffer, 1, text->length, export->out) != text->length)
-        export->failed = true;
-    return !export->failed;
-}
-
-/* ---- readings ---- */
-
-/* A value in thousandths, or unknown. */
-struct milli {
-    bool known;
-    int64_t value;
-};
-
-static struct milli by_factor(const struct reading *reading, enum reading_field field, int64_t raw,
-                              double factor)
-{
-    double value = (double)raw * 1000 / factor;
-    bool known = (reading->present & field) != 0 && fabs(value) < 1e15;
-    return (struct milli){known, known ? llround(value) : 0};
-}
-
-static struct milli frequency_of(const struct history_reading *row)
-{
-    const struct reading *reading = &row->reading;
-    bool known = (reading->present & READING_FREQUENCY) != 0 && reading->frequency > 0;
-    if (!known || row->kind == READING_OPENBEKEN)
-        return (struct milli){known, reading->frequency};
-    return (struct milli){true, llround(1e9 / (double)reading->frequency)}; /* from microseconds */
-}
-
-static void append_name(struct text *text, const char *name, bool json)
-{
-    if (json) {
-        json_t *value = json_string(name);
-        char *quoted memory_auto = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        json_decref(value);
-        text_append(text, "%s", quoted == NULL ? "null" : quoted);
-        return;
-    }
-    if (strpbrk(name, ",\"\r\n") == NULL) {
-        text_append(text, "%s", name);
-        return;
-    }
-    text_append(text, "\"");
-    for (; *name != '\0'; name++)
-        text_append(text, *name == '"' ? "\"\"" : "%c", *name);
-    text_append(text, "\"");
-}
-
-static void append_key(struct text *text, const char *key, bool json)
-{
-    text_append(text, ",");
-    if (json)
-        text_append(text, "\"%s\":", key);
-}
-
-static void append_milli(struct text *text, const char *key, struct milli value, bool json)
-{
-    append_key(text, key, json);
-    if (value.known)
-        text_append_decimal(text, value.value, 3, 3, false);
-    else if (json)
-        text_append(text, "null");
-}
-
-static void append_integer(struct text *text, const char *key, bool known, int64_t value, bool json)
-{
-    append_key(text, key, json);
-    if (known)
-        text_append(text, "%" PRId64, value);
-    else if (json)
-        text_append(text, "null");
-}
-
-static void append_kwh(struct text *text, const char *key, int64_t uwh, bool json)
-{
-    append_key(text, key, json);
-    text_append_decimal(text, uwh, 9, 9, false);
-}
-
-static bool write_reading(void *context, const struct history_reading *row)
-{
-    struct export *export = context;
-    bool json = export->options->format == FORMAT_JSONL;
-    if (export->continued && row->reading.wall_ms == export->last_ms && export->last_had > 0) {
-        export->last_had--;
-        return true;
-    }
-    const struct reading *reading = &row->reading;
-    int64_t sign = row->invert ? -1 : 1;
-    char buffer[2048];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    text_append(&text, json ? "{\"time\":\"" : "");
-    time_text_append(&text, reading->wall_ms);
-    text_append(&text, json ? "\"" : "");
-    append_key(&text, "device", json);
-    append_name(&text, row->device, json);
-    append_key(&text, "channel", json);
-    append_name(&text, row->channel, json);
-    append_milli(&text, "voltage_v",
-                 by_factor(reading, READING_VOLTAGE, reading->voltage, row->factors.voltage), json);
-    append_milli(&text, "current_a",
-                 by_factor(reading, READING_CURRENT, reading->current, row->factors.current), json);
-    append_milli(&text, "power_w",
-                 by_factor(reading, READING_POWER, sign * reading->power, row->factors.power),
-                 json);
-    append_milli(&text, "frequency_hz", frequency_of(row), json);
-    append_integer(&text, "counter", (reading->present & READING_ENERGY) != 0, reading->energy,
-                   json);
-    append_integer(&text, "counts", true, row->imported_counts, json);
-    append_integer(&text, "counts_produced", true, row->exported_counts, json);
-    append_kwh(&text, "energy_kwh", row->imported_uwh, json);
-    append_kwh(&text, "energy_produced_kwh", row->exported_uwh, json);
-    text_append(&text, json ? "}\n" : "\n");
-    return put(export, &text);
-}
-
-static const char csv_head[] =
-    "time,device,channel,voltage_v,current_a,power_w,frequency_hz,counter,counts,"
-    "counts_produced,energy_kwh,energy_produced_kwh\n";
-
-static enum status export_readings(struct export *export, struct error *error)
-{
-    if (export->options->format == FORMAT_CSV && !export->continued &&
-        fputs(csv_head, export->out) < 0)
-        export->failed = true;
-    return history_readings(export->path, export->options->asked.device,
-                            export->options->asked.channel, export->from_ms, export->to_ms,
-                            write_reading, export, error);
-}
-
-/* ---- Home Assistant ---- */
-
-/* One statistic on its way: the sum from the channel's first reading on. Hours are those of UTC, as
- * Home Assistant's are, so that zones with half hours and changes of the clock make no difference. */
-struct hours {
-    struct export *export;
-    bool produced;
-    bool first;
-    bool any;
-    int64_t hour_ms; /* begin of the one that is being filled */
-    int64_t sum_uwh;
-};
-
-static void write_hour(struct hours *hours)
-{
-    if (!hours->any || hours->hour_ms < hours->export->from_ms ||
-        hours->hour_ms + HOUR_MS > hours->export->to_ms)
-        return; /* only whole hours */
-    char buffer[256];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    text_append(&text, "%s\n{\"start\":\"", hours->first ? "" : ",");
-    text_append_time(&text, hours->hour_ms, false);
-    text_append(&text, "\",\"state\":");
-    text_append_decimal(&text, hours->sum_uwh, 9, 9, false);
-    text_append(&text, ",\"sum\":");
-    text_append_decimal(&text, hours->sum_uwh, 9, 9, false);
-    text_append(&text, "}");
-    hours->first = false;
-    (void)put(hours->export, &text);
-}
-
-static bool add_to_hour(void *context, const struct history_reading *row)
-{
-    struct hours *hours = context;
-    int64_t hour_ms = row->reading.wall_ms / HOUR_MS * HOUR_MS;
-    if (!hours->any || hour_ms != hours->hour_ms)
-        write_hour(hours);
-    hours->any = true;
-    hours->hour_ms = hour_ms;
-    int64_t uwh = hours->produced ? row->exported_uwh : row->imported_uwh;
-    if (__builtin_add_overflow(hours->sum_uwh, uwh, &hours->sum_uwh))
-        hours->sum_uwh = INT64_MAX;
-    return !hours->export->failed;
-}
-
-/* Home Assistant wants a-z, 0-9 and single underscores, none of them at an end. */
-static void append_id_part(struct text *id, const char *name)
-{
-    for (; *name != '\0'; name++) {
-        bool good = (*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9');
-        char last = id->length == 0 ? ':' : id->buffer[id->length - 1];
-        if (good)
-            text_append(id, "%c", *name);
-        else if (last != '_' && last != ':')
-            text_append(id, "_");
-    }
-    if (id->length > 0 && id->buffer[id->length - 1] != '_')
-        text_append(id, "_");
-}
-
-static void write_head(struct hours *hours, const char *device, const char *channel, bool first)
-{
-    char buffer[2048], id_buffer[512], name[512];
-    struct text text, id;
-    text_init(&id, id_buffer, sizeof id_buffer);
-    text_append(&id, SOURCE ":");
-    append_id_part(&id, device);
-    append_id_part(&id, channel);
-    text_append(&id, hours->produced ? "energy_produced" : "energy");
-    (void)snprintf(name, sizeof name, "%s %s energy%s", device, channel,
-                   hours->produced ? " produced" : "");
-    text_init(&text, buffer, sizeof buffer);
-    text_append(&text,
-                "%s\n{\"has_mean\":false,\"has_sum\":true,\"source\":\"" SOURCE
-                "\",\"statistic_id\":\"%s\",\"unit_of_measurement\":\"kWh\",\"name\":",
-                first ? "" : ",", id_buffer);
-    append_name(&text, name, true);
-    text_append(&text, ",\"stats\":[");
-    (void)put(hours->export, &text);
-}
-
-struct statistics {
-    struct export *export;
-    bool first;
-    enum status status;
-    struct error *error;
-};
-
-/* A pass for each direction: with both in one the rows of one would have to wait in memory. */
-static bool write_statistics(void *context, const char *device, const char *channel)
-{
-    struct statistics *statistics = context;
-    struct export *export = statistics->export;
-    for (int produced = 0; produced < 2 && statistics->status == STATUS_OK; produced++) {
-        struct hours hours = {.export = export, .produced = produced == 1, .first = true};
-        write_head(&hours, device, channel, statistics->first);
-        statistics->first = false;
-        statistics->status = history_readings(export->path, device, channel, 0, export->to_ms,
-                                              add_to_hour, &hours, statistics->error);
-        write_hour(&hours);
-        if (fputs("\n]}", export->out) < 0)
-            export->failed = true;
-    }
-    return statistics->status == STATUS_OK && !export->failed;
-}
-
-static enum status export_statistics(struct export *export, struct error *error)
-{
-    struct statistics statistics = {export, true, STATUS_OK, error};
-    if (fputs("[", export->out) < 0)
-        export->failed = true;
-    enum status status =
-        history_channels(export->path, export->options->asked.device,
-                         export->options->asked.channel, write_statistics, &statistics, error);
-    if (fputs("\n]\n", export->out) < 0)
-        export->failed = true;
-    return status != STATUS_OK ? status : statistics.status;
-}
-
-/* ---- the command ---- */
-
-static enum status write_all(struct export *export, struct error *error)
-{
-    enum status status = export->options->format == FORMAT_HA ? export_statistics(export, error)
-                                                              : export_readings(export, error);
-    if (status == STATUS_OK &&
-        (export->failed || fflush(export->out) != 0 || ferror(export->out) != 0))
-        return error_set(error, STATUS_FAILED, "The output could not be written: %s.",
-                         strerror(errno));
-    return status;
-}
-
-/* ---- going on ---- */
-
-/* The time that a row begins with. */
-static bool time_of_line(const char *line, bool json, int64_t *wall_ms)
-{
-    static const char start[] = "{\"time\":\"";
-    char stamp[64];
-    if (json && strncmp(line, start, sizeof start - 1) != 0)
-        return false;
-    line += json ? sizeof start - 1 : 0;
-    size_t length = strcspn(line, json ? "\"" : ",");
-    if (length >= sizeof stamp)
-        return false;
-    memcpy(stamp, line, length);
-    stamp[length] = '\0';
-    return time_text_parse(stamp, 0, wall_ms, NULL) == STATUS_OK;
-}
-
-/* The rows of the last moment, backwards from the end of the last whole line; what an interruption left
- * behind that is cut off. */
-static bool find_end(struct export *export, char *tail, size_t length, off_t offset)
-{
-    bool json = export->options->format == FORMAT_JSONL;
-    size_t end = length;
-    while (end > 0 && tail[end - 1] != '\n')
-        end--;
-    if (end == 0)
-        return false;
-    size_t at = end;
-    while (at > 0) {
-        int64_t wall_ms;
-        size_t begin = at - 1;
-        while (begin > 0 && tail[begin - 1] != '\n')
-            begin--;
-        tail[at - 1] = '\0';
-        if (!time_of_line(tail + begin, json, &wall_ms))
-            break; /* the head, or a line that begins before the tail */
-        if (export->last_had > 0 && wall_ms != export->last_ms)
-            break;
-        export->last_ms = wall_ms;
-        export->last_had++;
-        at = begin;
-    }
-    return export->last_had > 0 && ftruncate(fileno(export->out), offset + (off_t)end) == 0;
-}
-
-/* Reads the end of the file that is open, and takes the place to go on from. */
-static bool read_end(struct export *export)
-{
-    enum { TAIL = 65536 };
-    char *tail memory_auto = memory_new(TAIL + 1, 1);
-    if (fseeko(export->out, 0, SEEK_END) != 0)
-        return false;
-    off_t size = ftello(export->out);
-    off_t offset = size > TAIL ? size - TAIL : 0;
-    if (size == 0)
-        return true;
-    bool csv = export->options->format == FORMAT_CSV;
-    char head[sizeof csv_head] = "";
-    rewind(export->out);
-    if (csv && (fread(head, 1, sizeof head - 1, export->out) != sizeof head - 1 ||
-                strcmp(head, csv_head) != 0))
-        return false;
-    if (csv && size == (off_t)(sizeof csv_head - 1)) {
-        export->continued = true;
-        export->last_ms = -1;
-        return fseeko(export->out, 0, SEEK_END) == 0;
-    }
-    if (fseeko(export->out, offset, SEEK_SET) != 0)
-        return false;
-    size_t length = fread(tail, 1, TAIL, export->out);
-    if (!find_end(export, tail, length, offset))
-        return false;
-    export->continued = true;
-    if (export->last_ms > export->from_ms)
-        export->from_ms = export->last_ms;
-    return fseeko(export->out, 0, SEEK_END) == 0;
-}
-
-/* On with the file itself if it is there, else with what an interrupted export left. */
-static enum status resume_file(struct export *export, const char *output, const char *partial,
-                               struct error *error)
-{
-    bool in_place = access(output, F_OK) == 0;
-    const char *path = in_place ? output : partial;
-    export->out = fopen(path, access(path, F_OK) == 0 ? "r+e" : "w+e");
-    if (export->out == NULL)
-        return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", path, strerror(errno));
-    enum status status = STATUS_OK;
-    if (!read_end(export))
-        status = error_set(error, STATUS_USAGE,
-                           "%s is not an export of this format that can be gone on with.", path);
-    if (status == STATUS_OK && export->from_ms < export->to_ms)
-        status = write_all(export, error);
-    if (status == STATUS_OK && fsync(fileno(export->out)) != 0 && errno != EINVAL)
-        status = error_set(error, STATUS_FAILED, "%s could not be put on disk: %s.", path,
-                           strerror(errno));
-    if (fclose(export->out) != 0 && status == STATUS_OK)
-        status = error_set(error, STATUS_FAILED, "%s could not be written.", path);
-    if (status == STATUS_OK && !in_place && rename(partial, output) != 0)
-        status =
-            error_set(error, STATUS_FAILED, "%s cannot be replaced: %s.", output, strerror(errno));
-    return status;
-}
-
-/* The name is given to a new file at the end: what has it must be one that may go. */
-static enum status check_output(const struct export *export, char output[PATH_MAX],
-                                struct error *error)
-{
-    struct stat target;
-    struct stat source;
-    if (file_target(export->options->output, output, error) != STATUS_OK) {
-        size_t length = strlen(error->text);
-        (void)snprintf(error->text + length, sizeof error->text - length,
-                       " Or leave out --output and send the standard output there.");
-        return STATUS_USAGE;
-    }
-    if (stat(output, &target) == 0 && stat(export->path, &source) == 0 &&
-        source.st_dev == target.st_dev && source.st_ino == target.st_ino)
-        return error_set(error, STATUS_REFUSED,
-                         "%s is the history itself; name another file for the export.", output);
-    return STATUS_OK;
-}
-
-/* Under another name until it is complete. */
-static enum status write_file(struct export *export, struct error *error)
-{
-    char output[PATH_MAX];
-    char partial[PATH_MAX];
-    enum status status = check_output(export, output, error);
-    if (status != STATUS_OK)
-        return status;
-    int length = snprintf(partial, sizeof partial, "%s.new", output);
-    if (length < 0 || (size_t)length >= sizeof partial)
-        return error_set(error, STATUS_USAGE, "The path of the output is too long.");
-    if (export->options->resume)
-        return resume_file(export, output, partial, error);
-    int fd = file_create(partial, FILE_MODE_UMASK);
-    export->out = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (export->out == NULL)
-        return error_set(error, STATUS_FAILED, "%s cannot be written: %s.", partial,
-                         strerror(errno));
-    status = write_all(export, error);
-    if (status == STATUS_OK && fsync(fileno(export->out)) != 0 && errno != EINVAL)
-        status = error_set(error, STATUS_FAILED, "%s could not be put on disk: %s.", partial,
-                           strerror(errno));
-    if (fclose(export->out) != 0 && status == STATUS_OK)
-        status = error_set(error, STATUS_FAILED, "%s could not be written.", partial);
-    if (status == STATUS_OK && rename(partial, output) != 0)
-        status =
-            error_set(error, STATUS_FAILED, "%s cannot be replaced: %s.", output, strerror(errno));
-    if (status != STATUS_OK)
-        (void)unlink(partial);
-    return status;
-}
-
-static bool any_channel(void *context, const char *device, const char *channel)
-{
-    (void)context;
-    (void)device;
-    (void)channel;
-    return false;
-}
-
-static enum status run_export(const char *path, const void *own, struct error *error)
-{
-    const struct options *options = own;
-    struct export export = {.path = path, .options = options, .out = stdout};
-    enum status status =
-        command_history_span(&options->asked, INT64_MAX, &export.from_ms, &export.to_ms, error);
+static enum status export(const char *path, const struct options *options, struct error *error) {
+    struct history_export_options export = {.path = path,
+                                            .device = options->asked.device,
+                                            .channel = options->asked.channel,
+                                            .format = (enum history_export_format)options->format,
+                                            .output = options->output,
+                                            .resume = options->resume};
     /* An hour that is not over, or a reading that comes while this runs, is of the next export. */
     int64_t now_ms = clock_wall_ms();
+    export.to_ms = now_ms;
+    enum status status = command_history_span(&options->asked, INT64_MAX, &export.from_ms,
+                                              &export.to_ms, error);
     export.to_ms = export.to_ms > now_ms ? now_ms : export.to_ms;
-    if (status != STATUS_OK)
-        return status;
-    if (export.from_ms >= export.to_ms)
-        return error_set(error, STATUS_USAGE,
-                         "The time asked for ends before it begins, or where it begins. A date "
-                         "means the beginning of that day.");
-    /* Before the first byte: a program that reads it must not take a head alone for an empty answer. */
-    status = history_channels(path, options->asked.device, options->asked.channel, any_channel,
-                              NULL, error);
-    if (status != STATUS_OK)
-        return status;
-    return options->output == NULL ? write_all(&export, error) : write_file(&export, error);
+    return status == STATUS_OK ? history_export(&export, stdout, error) : status;
 }
 
-enum status command_history_export(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
-    struct options options = {
-        .asked = {
-            .command = NAME, .needs = HISTORY_NEEDS_DEVICE, .print_help = print_help, .to = "now"}};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK || options.asked.help)
-        return status;
-    return command_history_answer(context, &options.asked, run_export, &options);
+    const struct options *options = own;
+    struct error error = {""};
+    char *path memory_auto = NULL;
+    if (options->resume && (options->output == NULL || options->format == (int)HISTORY_EXPORT_HA))
+        return command_fail(
+            NAME, STATUS_USAGE,
+            &(struct error){"--resume works on a file of readings: it needs --output, "
+                            "and --format csv or jsonl."});
+    enum status status = command_history_path(context, options->asked.database, &path, &error);
+    if (status == STATUS_OK)
+        status = export(path, options, &error);
+    return command_end(NAME, status, &error);
 }
+
+static const struct option_row rows[] = {
+    HISTORY_DEVICE_ROW(HISTORY_NEEDS_DEVICE, "the device's id in bridge.yaml"),
+    HISTORY_CHANNEL_ROW(NULL, "one channel of it (default: all)"),
+    {.name = "format",
+     .kind = OPTION_CHOICE,
+     .argument = "F",
+     .at = offsetof(struct options, format),
+     .choices = formats,
+     .required = "how with --format: csv, jsonl or ha",
+     .help =
+         "csv and jsonl have every reading, calibrated; ha has the energy of whole hours as Home "
+         "Assistant imports long-term statistics"},
+    HISTORY_FROM_ROW("beginning (default: all there is)"),
+    HISTORY_TO_ROW("end, not included (default: now)"),
+    {.name = "output",
+     .argument = "F",
+     .at = offsetof(struct options, output),
+     .file = true,
+     .help = "a file; it is complete when it is there (default: standard output)"},
+    {.name = "resume",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, resume),
+     .help = "resume where the file ends: after an interruption, or to add what is new"},
+    {.name = NULL},
+};
+
+const struct command command_history_export = {
+    .line = {.name = NAME,
+             .summary = "readings as CSV or JSON, energy for Home Assistant",
+             .purpose = "Writes what was measured, row by row. The service may run.",
+             .notes = HISTORY_TIMES,
+             .tables = {rows, history_database_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

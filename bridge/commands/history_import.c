@@ -1,187 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history import: energy that others counted, from their files. */
-#include "bridge/commands/command.h"
+/* bl2mqtt history import: energy that others counted, from their files. See bl2mqtt-history-import(1). */
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/history_print.h"
 #include "bridge/history/import/foreign_import.h"
 #include "drivers/base/memory.h"
-#include "drivers/base/number.h"
-#include "drivers/base/text.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #define NAME "history import"
-#define MAX_POWER_W 100000
 
 struct options {
-    struct foreign_import_options import;
-    bool json;
-    bool list;
+    struct history_asked asked;
+    const char *file, *source;
+    int format; /* index in formats, as enum foreign_format */
+    int unit;   /* index in units */
+    double max_power_w;
+    bool produced, fill_gaps, dry_run, list;
     int64_t undo; /* 0: not asked for */
-    const char *database;
-    bool help;
 };
 
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt history import FILE --device D --channel C [OPTION...]\n"
-        "       bl2mqtt history import --list | --undo ID\n\n"
-        "Puts energy that others counted into the history, all of a file or nothing; the service "
-        "may\n"
-        "run. It is added to the answers of history energy and history cost and marked there; "
-        "totals\n"
-        "do not change. What was measured here goes first. Importing twice changes nothing.\n\n"
-        "  --device D       the device whose energy it is\n"
-        "  --channel C      its channel\n"
-        "  --format F       auto (default); bl2mqtt: CSV of history export; ha: Home Assistant's\n"
-        "                   statistics, JSON or CSV with start and sum; kwh: CSV of a counter, "
-        "time\n"
-        "                   and total\n"
-        "  --source S       which of several in the file: DEVICE/CHANNEL, or a statistic's id\n"
-        "  --unit U         kWh (default) or Wh, where the file does not say\n"
-        "  --produced       it is energy fed back\n"
-        "  --max-power W    a counter that rises faster did not count (default %d)\n"
-        "  --fill-gaps      also into quarters of an hour without readings after the first one\n"
-        "  --dry-run        only say what would be done\n"
-        "  --list           the imports that were made\n"
-        "  --undo ID        take one out again\n"
-        "  --json           one JSON document on stdout\n"
-        "  --database FILE  the history file (default: history.path of the configuration)\n",
-        MAX_POWER_W);
-}
-
-static enum status take_format(struct options *options, const char *text)
-{
-    for (int i = FOREIGN_AUTO; i <= FOREIGN_KWH; i++) {
-        if (strcmp(text, foreign_format_name((enum foreign_format)i)) != 0)
-            continue;
-        options->import.parse.format = (enum foreign_format)i;
-        return STATUS_OK;
-    }
-    return command_bad_value(NAME, "format", text, "auto, bl2mqtt, ha or kwh");
-}
-
-static enum status take_unit(struct options *options, const char *text)
-{
-    options->import.parse.watt_hours = strcasecmp(text, "Wh") == 0;
-    if (options->import.parse.watt_hours || strcasecmp(text, "kWh") == 0)
-        return STATUS_OK;
-    return command_bad_value(NAME, "unit", text, "kWh or Wh");
-}
-
-/* Those with a value. */
-static enum status take_value(int option, struct options *options)
-{
-    switch (option) {
-    case 'd':
-        options->import.device = optarg;
-        return STATUS_OK;
-    case 'c':
-        options->import.channel = optarg;
-        return STATUS_OK;
-    case 's':
-        options->import.parse.source = optarg;
-        return STATUS_OK;
-    case 'F':
-        return take_format(options, optarg);
-    case 'u':
-        return take_unit(options, optarg);
-    case 'm':
-        if (number_parse_double(optarg, strlen(optarg), 1, 1e9, &options->import.parse.max_power_w))
-            return STATUS_OK;
-        return command_bad_value(NAME, "max-power", optarg, "watts from 1 to 1000000000");
-    case 'U':
-        if (number_parse_int(optarg, strlen(optarg), 1, INT64_MAX, &options->undo))
-            return STATUS_OK;
-        return command_bad_value(NAME, "undo", optarg, "the id of an import, see --list");
-    case 'D':
-        options->database = optarg;
-        return STATUS_OK;
-    default:
-        return command_bad_option(NAME);
-    }
-}
-
-static enum status take_option(int option, struct options *options)
-{
-    switch (option) {
-    case 'p':
-        options->import.produced = true;
-        return STATUS_OK;
-    case 'g':
-        options->import.fill_gaps = true;
-        return STATUS_OK;
-    case 'n':
-        options->import.dry_run = true;
-        return STATUS_OK;
-    case 'l':
-        options->list = true;
-        return STATUS_OK;
-    case 'j':
-        options->json = true;
-        return STATUS_OK;
-    case 'h':
-        options->help = true;
-        return STATUS_OK;
-    default:
-        return take_value(option, options);
-    }
-}
-
-static enum status complete(int argc, char **argv, struct options *options)
-{
-    struct error error = {""};
-    if (options->list || options->undo != 0)
-        return optind < argc ? command_extra_word(NAME, argv[optind]) : STATUS_OK;
-    if (argc - optind > 1)
-        return command_extra_word(NAME, argv[optind + 1]);
-    if (optind == argc)
-        (void)error_set(&error, STATUS_USAGE, "Say which file to import; - is standard input.");
-    else if (options->import.device == NULL || options->import.channel == NULL)
-        (void)error_set(&error, STATUS_USAGE,
-                        "Say whose energy it is, with --device and --channel.");
-    else
-        options->import.file = argv[optind];
-    return error.text[0] == '\0' ? STATUS_OK : command_fail(NAME, STATUS_USAGE, &error);
-}
-
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    static const struct option known[] = {
-        {"device", required_argument, NULL, 'd'},
-        {"channel", required_argument, NULL, 'c'},
-        {"format", required_argument, NULL, 'F'},
-        {"source", required_argument, NULL, 's'},
-        {"unit", required_argument, NULL, 'u'},
-        {"produced", no_argument, NULL, 'p'},
-        {"max-power", required_argument, NULL, 'm'},
-        {"fill-gaps", no_argument, NULL, 'g'},
-        {"dry-run", no_argument, NULL, 'n'},
-        {"list", no_argument, NULL, 'l'},
-        {"undo", required_argument, NULL, 'U'},
-        {"json", no_argument, NULL, 'j'},
-        {"database", required_argument, NULL, 'D'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
-    while (!options->help && (option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        enum status status = take_option(option, options);
-        if (status != STATUS_OK)
-            return status;
-    }
-    return options->help ? STATUS_OK : complete(argc, argv, options);
-}
+static const char *const formats[] = {"auto", "bl2mqtt", "ha", "kwh", NULL};
+static const char *const units[] = {"kWh", "Wh", NULL};
 
 /* A file without energy has no span. */
 static const char *span_of(const struct foreign_parsed *parsed, int64_t wall_ms,
                            char buffer[HISTORY_PRINT_SIZE])
 {
     return parsed->last_ms == 0 ? NULL : history_print_time(wall_ms, buffer);
+}
+
+static const char *buckets_word(int64_t count)
+{
+    return COMMAND_PLURAL(count, "bucket", "buckets");
 }
 
 static double kwh(int64_t uwh)
@@ -207,21 +58,20 @@ static enum status print_json(const struct options *options,
                   "measured", (json_int_t)report->quarters_measured);
     return command_print_json(
         NAME,
-        json_pack("{s:s, s:s, s:b, s:o, s:s?, s:s?, s:o, s:o, s:f, s:f, s:f}", "file",
-                  options->import.file, "format", foreign_format_name(parsed->format), "dry_run",
-                  (int)options->import.dry_run, "id",
-                  report->id == 0 ? json_null() : json_integer(report->id), "from",
-                  span_of(parsed, parsed->first_ms, first), "to",
-                  span_of(parsed, parsed->last_ms, last), "rows", rows, "quarters", quarters,
-                  "new_kwh", kwh(report->new_uwh), "known_kwh", kwh(report->same_uwh),
-                  "measured_kwh", kwh(report->measured_uwh)),
+        json_pack(
+            "{s:s, s:s, s:b, s:o, s:s?, s:s?, s:o, s:o, s:f, s:f, s:f}", "file", options->file,
+            "format", foreign_format_name(parsed->format), "dry_run", (int)options->dry_run, "id",
+            report->id == 0 ? json_null() : json_integer(report->id), "from",
+            span_of(parsed, parsed->first_ms, first), "to", span_of(parsed, parsed->last_ms, last),
+            "rows", rows, "quarters", quarters, "new_kwh", kwh(report->new_uwh), "known_kwh",
+            kwh(report->same_uwh), "measured_kwh", kwh(report->measured_uwh)),
         JSON_INDENT(2));
 }
 
-static void print_count(int64_t count, const char *what)
+static void print_count(int64_t count, const char *one, const char *many)
 {
     if (count > 0)
-        (void)printf("  %" PRId64 " %s\n", count, what);
+        (void)printf("  %" PRId64 " %s\n", count, COMMAND_PLURAL(count, one, many));
 }
 
 static enum status print_text(const struct options *options,
@@ -229,40 +79,60 @@ static enum status print_text(const struct options *options,
 {
     const struct foreign_parsed *parsed = &report->parsed;
     char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
-    (void)printf("%s, format %s", options->import.file, foreign_format_name(parsed->format));
+    (void)printf("%s, format %s", options->file, foreign_format_name(parsed->format));
     if (parsed->last_ms != 0)
         (void)printf(", %s to %s", history_print_time(parsed->first_ms, first),
                      history_print_time(parsed->last_ms, last));
     (void)printf(":\n");
-    print_count(parsed->rows, "rows with a time and a value");
-    print_count(parsed->unreadable, "rows without");
-    print_count(parsed->others, "rows of other sources");
-    print_count(parsed->unsorted, "rows that are not later than the one before, left out");
-    print_count(parsed->glitches, "single values that cannot be, left out");
-    print_count(parsed->resets, "times the counter began anew");
-    print_count(parsed->jumps, "jumps of the counter that are no energy");
-    (void)printf("%s %.3f kWh in %" PRId64 " quarters of an hour.\n",
-                 options->import.dry_run ? "New would be" : "New in the history are",
-                 kwh(report->new_uwh), report->quarters_new + report->quarters_raised);
+    print_count(parsed->rows, "row with a time and a value", "rows with a time and a value");
+    print_count(parsed->unreadable, "row without", "rows without");
+    print_count(parsed->others, "row of another source", "rows of other sources");
+    print_count(parsed->unsorted, "row that is not later than the one before, left out",
+                "rows that are not later than the one before, left out");
+    print_count(parsed->glitches, "single value that cannot be, left out",
+                "single values that cannot be, left out");
+    print_count(parsed->resets, "time the counter began anew", "times the counter began anew");
+    print_count(parsed->jumps, "jump of the counter that is no energy",
+                "jumps of the counter that are no energy");
+    int64_t new_buckets = report->quarters_new + report->quarters_raised;
+    (void)printf("%s %.3f kWh in %" PRId64 " 15-minute %s.\n",
+                 options->dry_run ? "New would be" : "New in the history are", kwh(report->new_uwh),
+                 new_buckets, buckets_word(new_buckets));
     if (report->quarters_same > 0)
-        (void)printf("It had %.3f kWh in %" PRId64 " quarters already.\n", kwh(report->same_uwh),
-                     report->quarters_same);
+        (void)printf("It had %.3f kWh in %" PRId64 " 15-minute %s already.\n",
+                     kwh(report->same_uwh), report->quarters_same,
+                     buckets_word(report->quarters_same));
     if (report->quarters_measured > 0)
-        (void)printf("%.3f kWh in %" PRId64 " quarters are left out, as they were measured here.\n",
-                     kwh(report->measured_uwh), report->quarters_measured);
+        (void)printf("%.3f kWh in %" PRId64
+                     " 15-minute %s left out: there are readings of that time.\n",
+                     kwh(report->measured_uwh), report->quarters_measured,
+                     report->quarters_measured == 1 ? "bucket is" : "buckets are");
     if (report->id != 0)
-        (void)printf("`bl2mqtt history import --undo %" PRId64 "` takes them out again.\n",
+        (void)printf("`bl2mqtt history import --undo %" PRId64 "` takes it out again.\n",
                      report->id);
     return command_flush(error);
 }
 
-static enum status import(const struct options *options, struct error *error)
+static enum status import(const struct options *options, const char *path, struct error *error)
 {
     struct foreign_import_report report;
-    enum status status = foreign_import(&options->import, &report, error);
+    const struct foreign_import_options import = {
+        .path = path,
+        .file = options->file,
+        .device = options->asked.device,
+        .channel = options->asked.channel,
+        .produced = options->produced,
+        .fill_gaps = options->fill_gaps,
+        .dry_run = options->dry_run,
+        .parse = {.format = (enum foreign_format)options->format,
+                  .source = options->source,
+                  .watt_hours = options->unit == 1,
+                  .max_power_w = options->max_power_w},
+    };
+    enum status status = foreign_import(&import, &report, error);
     if (status != STATUS_OK)
         return status;
-    return options->json ? print_json(options, &report) : print_text(options, &report, error);
+    return options->asked.json ? print_json(options, &report) : print_text(options, &report, error);
 }
 
 /* ---- imports that were made ---- */
@@ -281,7 +151,8 @@ static bool list_file(void *context, const struct foreign_file *file)
     (void)history_print_time(file->end_ms, end);
     listing->any = true;
     if (listing->list == NULL)
-        return printf("%4" PRId64 "  %s  %s %s  %s (%s): %.3f kWh, produced %.3f, %s to %s\n",
+        return printf("%4" PRId64 "  %s  %s %s\n      %s (%s): %.3f kWh, produced %.3f\n"
+                      "      %s to %s\n",
                       file->id, made, file->device, file->channel, file->file, file->format,
                       kwh(file->imported_uwh), kwh(file->exported_uwh),
                       file->quarters == 0 ? "-" : first, file->quarters == 0 ? "-" : end) > 0;
@@ -294,56 +165,146 @@ static bool list_file(void *context, const struct foreign_file *file)
     return object == NULL || json_array_append_new(listing->list, object) == 0;
 }
 
-static enum status list(const struct options *options, struct error *error)
+static enum status list(const struct options *options, const char *path, struct error *error)
 {
-    struct listing listing = {options->json ? json_array() : NULL, false};
-    enum status status = foreign_files(options->import.path, list_file, &listing, error);
+    struct listing listing = {options->asked.json ? json_array() : NULL, false};
+    enum status status = foreign_files(path, list_file, &listing, error);
     if (status != STATUS_OK) {
         json_decref(listing.list);
         return status;
     }
-    if (options->json)
+    if (options->asked.json)
         return command_print_json(NAME, listing.list, JSON_INDENT(2));
     if (!listing.any)
         (void)puts("Nothing was imported.");
     return command_flush(error);
 }
 
-static enum status undo(const struct options *options, struct error *error)
+static enum status undo(const struct options *options, const char *path, struct error *error)
 {
     int64_t quarters = 0;
-    enum status status = foreign_undo(options->import.path, options->undo, &quarters, error);
+    enum status status = foreign_undo(path, options->undo, &quarters, error);
     if (status != STATUS_OK)
         return status;
-    if (options->json)
+    if (options->asked.json)
         return command_print_json(NAME,
                                   json_pack("{s:I, s:I}", "id", (json_int_t)options->undo,
                                             "quarters", (json_int_t)quarters),
                                   JSON_INDENT(2));
-    (void)printf("Import %" PRId64 " is taken out: %" PRId64 " quarters of an hour.\n",
-                 options->undo, quarters);
+    (void)printf("Import %" PRId64 " is taken out: %" PRId64 " 15-minute %s.\n", options->undo,
+                 quarters, buckets_word(quarters));
     return command_flush(error);
 }
 
-enum status command_history_import(const struct command_context *context, int argc, char **argv)
+/* ---- the command ---- */
+
+static enum status check(const struct options *options, struct error *error)
 {
-    struct options options = {.import.parse.max_power_w = MAX_POWER_W};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
-        return status;
-    if (options.help) {
-        print_help();
+    if ((options->list || options->undo != 0) && options->file != NULL)
+        return error_set(error, STATUS_USAGE, "\"%.200s\" is one word too many: %s takes no file.",
+                         options->file, options->list ? "--list" : "--undo");
+    if (options->list || options->undo != 0)
         return STATUS_OK;
-    }
+    if (options->file == NULL)
+        return error_set(error, STATUS_USAGE, "Say which file to import; - is standard input.");
+    if (options->asked.device == NULL || options->asked.channel == NULL)
+        return error_set(error, STATUS_USAGE,
+                         "Say whose energy it is, with --device and --channel.");
+    return STATUS_OK;
+}
+
+static enum status run(const struct command_context *context, void *own)
+{
+    const struct options *options = own;
     struct error error = {""};
     char *path memory_auto = NULL;
-    status = command_history_path(context, options.database, &path, &error);
-    options.import.path = path;
-    if (status == STATUS_OK && options.list)
-        status = list(&options, &error);
-    else if (status == STATUS_OK && options.undo != 0)
-        status = undo(&options, &error);
+    enum status status = check(options, &error);
+    if (status == STATUS_OK)
+        status = command_history_path(context, options->asked.database, &path, &error);
+    if (status == STATUS_OK && options->list)
+        status = list(options, path, &error);
+    else if (status == STATUS_OK && options->undo != 0)
+        status = undo(options, path, &error);
     else if (status == STATUS_OK)
-        status = import(&options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+        status = import(options, path, &error);
+    return command_end(NAME, status, &error);
 }
+
+static const struct option_row rows[] = {
+    {.name = "FILE",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, file),
+     .file = true,
+     .help = "the file; - is standard input"},
+    HISTORY_DEVICE_ROW(NULL, "the device whose energy it is"),
+    HISTORY_CHANNEL_ROW(NULL, "its channel"),
+    {.name = "format",
+     .kind = OPTION_CHOICE,
+     .argument = "F",
+     .at = offsetof(struct options, format),
+     .choices = formats,
+     .preset = "auto",
+     .help = "bl2mqtt is CSV of history export; ha is Home Assistant's statistics, JSON or CSV "
+             "with start "
+             "and sum; kwh is CSV of a counter, time and total"},
+    {.name = "source",
+     .argument = "S",
+     .at = offsetof(struct options, source),
+     .help = "which of several in the file: DEVICE/CHANNEL, or a statistic's id"},
+    {.name = "unit",
+     .kind = OPTION_CHOICE,
+     .argument = "U",
+     .at = offsetof(struct options, unit),
+     .choices = units,
+     .preset = "kWh",
+     .help = "where the file does not say"},
+    {.name = "produced",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, produced),
+     .help = "it is energy that was fed back"},
+    {.name = "max-power",
+     .kind = OPTION_NUMBER,
+     .argument = "W",
+     .at = offsetof(struct options, max_power_w),
+     .low = 1,
+     .high = 1e9,
+     .preset = "100000",
+     .wanted = "watts from 1 to 1000000000",
+     .help = "a counter that rises faster did not count"},
+    {.name = "fill-gaps",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, fill_gaps),
+     .help = "also into 15-minute buckets without readings after the first reading"},
+    {.name = "dry-run",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, dry_run),
+     .help = "only say what would be done"},
+    {.name = "list",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, list),
+     .help = "list the imports that were made"},
+    {.name = "undo",
+     .kind = OPTION_INTEGER,
+     .argument = "ID",
+     .at = offsetof(struct options, undo),
+     .low = 1,
+     .high = 9e18,
+     .wanted = "the id of an import, see --list",
+     .help = "take one out again"},
+    {.name = NULL},
+};
+
+const struct command command_history_import = {
+    .line =
+        {.name = NAME,
+         .summary = "energy that others counted, from their files",
+         .purpose =
+             "Puts energy that others counted into the history, all of a file or nothing. It is "
+             "added to the answers of history energy and history cost and marked there; totals "
+             "do not change. What was measured here has precedence. Importing twice changes "
+             "nothing. The service may run.",
+         .usage = "--list | --undo ID",
+         .tables = {rows, history_json_rows, history_database_rows},
+         .size = sizeof(struct options)},
+    .run = run,
+};

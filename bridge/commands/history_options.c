@@ -6,9 +6,24 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* As it is found from anywhere, for messages. The name itself where that is not known. */
+static char *absolute(const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/' || getcwd(folder, sizeof folder) == NULL)
+        return memory_copy_text(path);
+    while (strncmp(path, "./", 2) == 0)
+        path += 2;
+    size_t size = strlen(folder) + strlen(path) + 2;
+    char *whole = memory_new(size, 1);
+    (void)snprintf(whole, size, "%s/%s", folder, path);
+    return whole;
+}
 
 struct config *command_config(const struct command_context *context, const char *what,
                               struct error *error)
@@ -17,18 +32,22 @@ struct config *command_config(const struct command_context *context, const char 
     struct config *config = config_load(context->config_path, environ, problems);
     if (config != NULL)
         return config;
+    char *path memory_auto = absolute(context->config_path);
     config_problems_print(problems, stderr);
-    (void)error_set(error, STATUS_USAGE, "The configuration %s cannot be used; %s",
-                    context->config_path, what);
+    (void)error_set(error, STATUS_USAGE, "The configuration %s cannot be used; %s", path, what);
     return NULL;
 }
 
 static char *in_data_dir(const struct config *config, const char *name)
 {
-    const char *folder = name[0] == '/' ? "" : config->bridge.data_dir;
+    char *folder memory_auto = absolute(name[0] == '/' ? "/" : config->bridge.data_dir);
+    bool separate = folder[strlen(folder) - 1] != '/' && name[0] != '/';
     size_t size = strlen(folder) + strlen(name) + 2;
     char *path = memory_new(size, 1);
-    (void)snprintf(path, size, "%s%s%s", folder, folder[0] == '\0' ? "" : "/", name);
+    if (name[0] == '/')
+        (void)snprintf(path, size, "%s", name);
+    else
+        (void)snprintf(path, size, "%s%s%s", folder, separate ? "/" : "", name);
     return path;
 }
 
@@ -68,74 +87,41 @@ enum status command_history_time(const char *option, const char *text, int64_t *
     return status == STATUS_OK ? status : error_prefix(error, status, "%s: ", option);
 }
 
-enum status command_history_parse(struct history_asked *options, const struct words_row *own,
-                                  int argc, char **argv)
-{
-    const struct words_row shared[] = {
-        {"device", &options->device, NULL},     {"channel", &options->channel, NULL},
-        {"from", &options->from, NULL},         {"to", &options->to, NULL},
-        {"database", &options->database, NULL}, {NULL, NULL, NULL},
-    };
-    int operand = 0;
-    enum status status =
-        option_rows_parse(options->command, shared, own, argc, argv, &options->help, &operand);
-    if (status != STATUS_OK)
-        return status;
-    if (options->help) {
-        options->print_help();
-        return STATUS_OK;
-    }
-    if (operand < argc)
-        return command_extra_word(options->command, argv[operand]);
-    const char *wrong = NULL;
-    if (options->json && options->csv)
-        wrong = "Choose one of --json and --csv, not both.";
-    else if (options->needs == HISTORY_NEEDS_DEVICE && options->device == NULL)
-        wrong = "Say which device with --device.";
-    else if (options->needs == HISTORY_NEEDS_CHANNEL &&
-             (options->device == NULL || options->channel == NULL))
-        wrong = "Say which device and channel, with --device and --channel.";
-    if (wrong == NULL)
-        return STATUS_OK;
-    struct error error;
-    return command_fail(options->command, error_set(&error, STATUS_USAGE, "%s", wrong), &error);
-}
+const struct option_row history_json_rows[] = {
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct history_asked, json),
+     .help = "one JSON document on standard output"},
+    {.name = NULL},
+};
 
-enum status command_history_span(const struct history_asked *options, int64_t length_ms,
+const struct option_row history_csv_rows[] = {
+    {.name = "csv",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct history_asked, csv),
+     .help = "comma-separated values on standard output"},
+    {.name = NULL},
+};
+
+const struct option_row history_database_rows[] = {
+    {.name = "database",
+     .argument = "FILE",
+     .at = offsetof(struct history_asked, database),
+     .file = true,
+     .help = "the history file (default: history.path of the configuration)"},
+    {.name = NULL},
+};
+
+enum status command_history_span(const struct history_asked *asked, int64_t length_ms,
                                  int64_t *from_ms, int64_t *to_ms, struct error *error)
 {
     enum status status = STATUS_OK;
-    if (options->to != NULL)
-        status = command_history_time("--to", options->to, to_ms, error);
+    if (asked->to != NULL)
+        status = command_history_time("--to", asked->to, to_ms, error);
     if (status != STATUS_OK)
         return status;
     *from_ms = *to_ms < length_ms ? 0 : *to_ms - length_ms;
-    if (options->from != NULL)
-        status = command_history_time("--from", options->from, from_ms, error);
+    if (asked->from != NULL)
+        status = command_history_time("--from", asked->from, from_ms, error);
     return status;
-}
-
-enum status command_history_span_of(const struct history_asked *options, enum history_bucket bucket,
-                                    int count, int64_t *from_ms, int64_t *to_ms,
-                                    struct error *error)
-{
-    enum status status = command_history_span(options, 0, from_ms, to_ms, error);
-    if (status != STATUS_OK || options->from != NULL)
-        return status;
-    for (int i = 0; i < count; i++)
-        *from_ms = bucket_start(bucket, *from_ms - 1);
-    *from_ms = *from_ms < 0 ? 0 : *from_ms;
-    return STATUS_OK;
-}
-
-enum status command_history_answer(
-    const struct command_context *context, const struct history_asked *options,
-    enum status (*answer)(const char *path, const void *own, struct error *error), const void *own)
-{
-    struct error error = {""};
-    char *path memory_auto = NULL;
-    enum status status = command_history_path(context, options->database, &path, &error);
-    if (status == STATUS_OK)
-        status = answer(path, own, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(options->command, status, &error);
 }

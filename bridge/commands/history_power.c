@@ -1,132 +1,55 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history power: the power of a channel over time, its peaks included. */
-#include "bridge/commands/command.h"
-#include "bridge/commands/history_options.h"
+/* bl2mqtt history power: the power of a channel over time, its peaks included. See
+ * bl2mqtt-history-power(1). */
+#include "bridge/commands/history_ask.h"
 #include "bridge/commands/history_print.h"
+#include "bridge/commands/table.h"
 #include "bridge/history/query/power.h"
-#include "bridge/history/query/time_text.h"
+#include "bridge/options/layout.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
-#include "drivers/base/text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME "history power"
 #define DAY_MS 86400000LL
-#define POINTS 300      /* for programs */
-#define PLOT_COLUMNS 72 /* at most */
+#define PLOT_COLUMNS 68 /* at most: the numbers at the left take 11 */
 #define PLOT_LINES 12
 
 struct options {
     struct history_asked asked;
-    int64_t points;   /* 0: not given */
-    int64_t piece_ms; /* 0: follows from the points */
+    int64_t points;     /* 0: not given */
+    const char *bucket; /* NULL: follows from the points */
 };
-
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt history power --device D --channel C [OPTION...]\n\n"
-        "The power over time, in pieces with their least, mean and maximum, so that no peak is\n"
-        "lost; the service may run.\n\n"
-        "  --device D       the device's id in bridge.yaml\n"
-        "  --channel C      its channel\n"
-        "  --from T         begin (default: a day before the end)\n"
-        "  --to T           end, not included (default: now)\n"
-        "  --points N       at most so many pieces (default %d, the plot %d)\n"
-        "  --bucket TIME    pieces of this length instead, 1s to 366d\n"
-        "  --json           one JSON list on stdout; without: a plot\n"
-        "  --csv            comma-separated values\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP,
-        POINTS, PLOT_COLUMNS);
-}
-
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    const char *points = NULL;
-    const char *bucket = NULL;
-    const struct words_row own[] = {
-        {"points", &points, NULL},
-        {"bucket", &bucket, NULL},
-        {"json", NULL, &options->asked.json},
-        {"csv", NULL, &options->asked.csv},
-        {NULL, NULL, NULL},
-    };
-    enum status status = command_history_parse(&options->asked, own, argc, argv);
-    if (status != STATUS_OK || options->asked.help)
-        return status;
-    if (points != NULL && !number_parse_int(points, strlen(points), 1, HISTORY_POWER_PIECES_MAX - 1,
-                                            &options->points))
-        return command_bad_value(NAME, "points", points, "a number from 1 to 99999");
-    if (bucket == NULL)
-        return STATUS_OK;
-    if (!number_parse_duration(bucket, strlen(bucket), 1000, 366 * DAY_MS, &options->piece_ms) ||
-        options->piece_ms % 1000 != 0)
-        return command_bad_value(NAME, "bucket", bucket,
-                                 "whole seconds with a unit, such as 10s, 5m, 1h or 1d");
-    return STATUS_OK;
-}
-
-/* ---- rows ---- */
-
-struct answer {
-    bool plot;
-    bool json;
-    bool first;
-    struct history_power_row *rows; /* of the plot */
-    size_t count;
-    size_t capacity;
-};
-
-static void append_watts(struct text *text, const char *key, bool known, int64_t mw, bool json)
-{
-    text_append(text, ",");
-    if (json)
-        text_append(text, "\"%s\":", key);
-    if (known)
-        text_append_decimal(text, mw, 3, 3, false);
-    else if (json)
-        text_append(text, "null");
-}
-
-static bool print_row(const struct history_power_row *row, bool json, bool first)
-{
-    char buffer[512];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    if (json)
-        text_append(&text, "%s\n{\"start\":\"", first ? "[" : ",");
-    else if (first)
-        text_append(&text, "start,end,power_min_w,power_mean_w,power_max_w,coverage\n");
-    time_text_append(&text, row->start_ms);
-    text_append(&text, json ? "\",\"end\":\"" : ",");
-    time_text_append(&text, row->end_ms);
-    text_append(&text, json ? "\"" : "");
-    append_watts(&text, "power_min_w", row->known, row->min_mw, json);
-    append_watts(&text, "power_mean_w", row->known, row->mean_mw, json);
-    append_watts(&text, "power_max_w", row->known, row->max_mw, json);
-    append_watts(&text, "coverage", true, row->coverage_permille, json);
-    text_append(&text, json ? "}" : "\n");
-    return fputs(buffer, stdout) >= 0;
-}
-
-static bool take_row(void *context, const struct history_power_row *row)
-{
-    struct answer *answer = context;
-    bool first = answer->first;
-    answer->first = false;
-    if (!answer->plot)
-        return print_row(row, answer->json, first);
-    answer->rows =
-        memory_grow(answer->rows, answer->count, &answer->capacity, sizeof *answer->rows);
-    answer->rows[answer->count++] = *row;
-    return true;
-}
 
 /* ---- plot ---- */
 
-/* The full part reaches from 0 to the mean, the light one over what there was from least to most. */
+struct plot {
+    struct history_power_row *rows;
+    size_t count, capacity;
+};
+enum { CELL_START, CELL_END, CELL_MIN, CELL_MEAN, CELL_MAX }; /* answer_power_cells() */
+
+static bool take_row(void *context, const struct answer_cell *cells, size_t count)
+{
+    struct plot *plot = context;
+    (void)count;
+    plot->rows = memory_grow(plot->rows, plot->count, &plot->capacity, sizeof *plot->rows);
+    plot->rows[plot->count++] = (struct history_power_row){.start_ms = cells[CELL_START].value,
+                                                           .end_ms = cells[CELL_END].value,
+                                                           .known = cells[CELL_MEAN].known,
+                                                           .min_mw = cells[CELL_MIN].value,
+                                                           .mean_mw = cells[CELL_MEAN].value,
+                                                           .max_mw = cells[CELL_MAX].value};
+    return true;
+}
+
+/* The full part reaches from 0 to the mean, the light one over what there was from the minimum to the maximum. */
 static const char *cell(const struct history_power_row *row, int64_t low_mw, int64_t high_mw,
                         bool utf8)
 {
@@ -141,7 +64,7 @@ static const char *cell(const struct history_power_row *row, int64_t low_mw, int
     return " ";
 }
 
-static void print_line(const struct answer *answer, int64_t low_mw, int64_t high_mw, bool utf8)
+static void print_line(const struct plot *plot, int64_t low_mw, int64_t high_mw, bool utf8)
 {
     char number[32], buffer[PLOT_COLUMNS * 4 + 64];
     struct text text;
@@ -149,27 +72,27 @@ static void print_line(const struct answer *answer, int64_t low_mw, int64_t high
     text_append_decimal(&text, high_mw, 3, 0, false);
     text_init(&text, buffer, sizeof buffer);
     text_append(&text, "%8s W ", number);
-    for (size_t i = 0; i < answer->count; i++)
-        text_append(&text, "%s", cell(&answer->rows[i], low_mw, high_mw, utf8));
+    for (size_t i = 0; i < plot->count; i++)
+        text_append(&text, "%s", cell(&plot->rows[i], low_mw, high_mw, utf8));
     (void)puts(buffer);
 }
 
-static void print_legend(const struct answer *answer, int64_t piece_ms, bool utf8)
+static void print_legend(const struct plot *plot, int64_t bucket_ms, bool utf8)
 {
     char from[HISTORY_PRINT_SIZE], to[HISTORY_PRINT_SIZE];
-    (void)printf("%11s%s to %s, a column is %lld s; %s mean, %s least to maximum\n", "",
-                 history_print_time(answer->rows[0].start_ms, from),
-                 history_print_time(answer->rows[answer->count - 1].end_ms, to),
-                 (long long)(piece_ms / 1000), utf8 ? "█" : "#", utf8 ? "░" : ":");
+    (void)printf("%11s%s to %s\n%11s%s mean, %s minimum to maximum; a column is %" PRId64 " s\n",
+                 "", history_print_local(plot->rows[0].start_ms, from),
+                 history_print_local(plot->rows[plot->count - 1].end_ms, to), "", utf8 ? "█" : "#",
+                 utf8 ? "░" : ":", bucket_ms / 1000);
 }
 
-static void print_plot(const struct answer *answer, int64_t piece_ms)
+static void print_plot(const struct plot *plot, int64_t bucket_ms)
 {
     int64_t low_mw = 0;
     int64_t high_mw = 0;
     bool any = false;
-    for (size_t i = 0; i < answer->count; i++) {
-        const struct history_power_row *row = &answer->rows[i];
+    for (size_t i = 0; i < plot->count; i++) {
+        const struct history_power_row *row = &plot->rows[i];
         any = any || row->known;
         low_mw = row->known && row->min_mw < low_mw ? row->min_mw : low_mw;
         high_mw = row->known && row->max_mw > high_mw ? row->max_mw : high_mw;
@@ -181,49 +104,96 @@ static void print_plot(const struct answer *answer, int64_t piece_ms)
     int64_t step_mw = (high_mw - low_mw) / PLOT_LINES + 1;
     int64_t below = low_mw == 0 ? 0 : (-low_mw + step_mw - 1) / step_mw;
     int64_t above = (high_mw + step_mw - 1) / step_mw;
-    bool utf8 = history_print_utf8();
+    bool utf8 = table_utf8();
     for (int64_t line = above; line > -below; line--)
-        print_line(answer, (line - 1) * step_mw, line * step_mw, utf8);
-    print_legend(answer, piece_ms, utf8);
+        print_line(plot, (line - 1) * step_mw, line * step_mw, utf8);
+    print_legend(plot, bucket_ms, utf8);
 }
 
 /* ---- the command ---- */
 
-static enum status answer_power(const char *path, const void *own, struct error *error)
+static bool parse_bucket(const char *text, int64_t *bucket_ms)
 {
-    const struct options *options = own;
-    const struct history_asked *asked = &options->asked;
-    int64_t from_ms = 0;
-    int64_t to_ms = 0;
-    bool plot = !asked->json && !asked->csv;
-    struct answer answer = {.plot = plot, .json = asked->json, .first = true};
-    int64_t points = options->points != 0 ? options->points : plot ? PLOT_COLUMNS : POINTS;
-    if (plot && points > PLOT_COLUMNS)
-        points = PLOT_COLUMNS;
-    enum status status = command_history_span(asked, DAY_MS, &from_ms, &to_ms, error);
-    if (status != STATUS_OK)
-        return status;
-    int64_t piece_ms = options->piece_ms;
-    if (piece_ms == 0 || (plot && (to_ms - from_ms) / piece_ms >= PLOT_COLUMNS))
-        piece_ms = history_power_length(to_ms - from_ms, points);
-    status = history_power(path, asked->device, asked->channel, from_ms, to_ms, piece_ms, take_row,
-                           &answer, error);
-    if (status == STATUS_OK && asked->json)
-        (void)puts("\n]");
-    if (status == STATUS_OK && plot)
-        print_plot(&answer, piece_ms);
-    free(answer.rows);
-    return status == STATUS_OK ? command_flush(error) : status;
+    return number_parse_duration(text, strlen(text), 1000, 366 * DAY_MS, bucket_ms) &&
+           *bucket_ms % 1000 == 0;
 }
 
-enum status command_history_power(const struct command_context *context, int argc, char **argv)
+/* The plot has no more columns than fit: longer buckets then. */
+static enum status plan_plot(const struct options *options, int64_t *bucket_ms, struct error *error)
 {
-    struct options options = {.asked = {.command = NAME,
-                                        .needs = HISTORY_NEEDS_CHANNEL,
-                                        .print_help = print_help,
-                                        .to = "now"}};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK || options.asked.help)
-        return status;
-    return command_history_answer(context, &options.asked, answer_power, &options);
+    int64_t from_ms = 0;
+    int64_t to_ms = clock_wall_ms();
+    int64_t columns = layout_terminal_width(STDOUT_FILENO) - 12;
+    columns = columns > PLOT_COLUMNS ? PLOT_COLUMNS : columns;
+    int64_t points = options->points != 0 && options->points < columns ? options->points : columns;
+    enum status status = command_history_span(&options->asked, DAY_MS, &from_ms, &to_ms, error);
+    if (status == STATUS_OK && from_ms < to_ms &&
+        (*bucket_ms == 0 || (to_ms - from_ms) / *bucket_ms >= columns))
+        *bucket_ms = history_power_length(to_ms - from_ms, points);
+    return status;
 }
+
+static enum status run(const struct command_context *context, void *own)
+{
+    const struct options *options = own;
+    bool for_people = !options->asked.json && !options->asked.csv;
+    char points[24], bucket[32];
+    char *path memory_auto = NULL;
+    int64_t bucket_ms = 0;
+    struct plot plot = {.rows = NULL};
+    struct error error = {""};
+    if (options->bucket != NULL && !parse_bucket(options->bucket, &bucket_ms))
+        return command_bad_value(NAME, "bucket", options->bucket,
+                                 "whole seconds with a unit, such as 10s, 5m, 1h or 1d");
+    /* The zone of times is that of the configuration, which is read for the file's name. */
+    enum status status = command_history_path(context, options->asked.database, &path, &error);
+    if (status == STATUS_OK && for_people)
+        status = plan_plot(options, &bucket_ms, &error);
+    if (status != STATUS_OK)
+        return command_fail(NAME, status, &error);
+    (void)snprintf(points, sizeof points, "%" PRId64, options->points);
+    (void)snprintf(bucket, sizeof bucket, "%" PRId64 "s", bucket_ms / 1000);
+    const struct history_ask ask = {.command = NAME,
+                                    .kind = HISTORY_POWER,
+                                    .asked = &options->asked,
+                                    .points = options->points != 0 ? points : NULL,
+                                    .bucket = bucket_ms != 0 ? bucket : NULL,
+                                    .row = take_row,
+                                    .context = &plot};
+    status = history_ask(context, path, &ask);
+    if (status == STATUS_OK && for_people)
+        print_plot(&plot, bucket_ms);
+    free(plot.rows);
+    return status == STATUS_OK ? command_end(NAME, command_flush(&error), &error) : status;
+}
+
+static const struct option_row rows[] = {
+    HISTORY_DEVICE_ROW(HISTORY_NEEDS_CHANNEL, "the device's id in bridge.yaml"),
+    HISTORY_CHANNEL_ROW(HISTORY_NEEDS_CHANNEL, "its channel"),
+    HISTORY_FROM_ROW("beginning (default: a day before the end)"),
+    HISTORY_TO_ROW("end, not included (default: now)"),
+    {.name = "points",
+     .kind = OPTION_INTEGER,
+     .argument = "N",
+     .at = offsetof(struct options, points),
+     .low = 1,
+     .high = HISTORY_POWER_PIECES_MAX - 1,
+     .help = "at most so many buckets (default 300; the plot has as many as fit)"},
+    {.name = "bucket",
+     .argument = "TIME",
+     .at = offsetof(struct options, bucket),
+     .help = "buckets of this length instead, 1s to 366d"},
+    {.name = NULL},
+};
+
+const struct command command_history_power = {
+    .line = {.name = NAME,
+             .summary = "the power over time, its peaks included",
+             .purpose =
+                 "The power over time, in buckets with their minimum, mean and maximum, so that "
+                 "no peak is lost; as a plot, JSON or CSV. The service may run.",
+             .notes = HISTORY_TIMES,
+             .tables = {rows, history_json_rows, history_csv_rows, history_database_rows},
+             .size = sizeof(struct options)},
+    .run = run,
+};

@@ -1,200 +1,178 @@
 /* SPDX-License-Identifier: MIT */
-/* bl2mqtt history gaps, bl2mqtt history events: when nothing was measured, and what happened. */
-#include "bridge/commands/command.h"
-#include "bridge/commands/history_options.h"
+/* bl2mqtt history gaps, bl2mqtt history events: when nothing was measured, and what happened. See
+ * bl2mqtt-history-gaps(1), bl2mqtt-history-events(1). */
+#include "bridge/commands/history_ask.h"
 #include "bridge/commands/history_print.h"
-#include "bridge/history/query/timeline.h"
-#include "drivers/base/clock.h"
-#include "drivers/base/memory.h"
-#include "drivers/base/number.h"
+#include "bridge/options/layout.h"
+#include "drivers/base/text.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
-#include <string.h>
+#include <unistd.h>
 
+#define GAPS "history gaps"
+#define EVENTS "history events"
 #define DAY_MS 86400000LL
 
 struct options {
     struct history_asked asked;
-    int64_t min_ms;
+    const char *min; /* a duration, as it was written */
 };
 
-static void print_gaps_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt history gaps [OPTION...]\n\n"
-        "When nothing was measured, and why; the service may run.\n\n"
-        "  --device D       the device's id in bridge.yaml (default: all)\n"
-        "  --channel C      one channel of it\n"
-        "  --from T         begin (default: 7 days before the end)\n"
-        "  --to T           end, at most now, which is the default\n"
-        "  --min TIME       only gaps longer than this, as 60s (default), 5m, 1h\n"
-        "  --json           one JSON list on stdout\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP);
-}
-
-static void print_events_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt history events [OPTION...]\n\n"
-        "What happened to the bridge and its channels; the service may run.\n\n"
-        "  --device D       only of this device (default: all, and the bridge itself)\n"
-        "  --channel C      only of this channel\n"
-        "  --from T         begin (default: 7 days before the end)\n"
-        "  --to T           end (default: now)\n"
-        "  --json           one JSON list on stdout\n" HISTORY_DATABASE_HELP HISTORY_TIMES_HELP);
-}
-
-static enum status parse_span(const struct options *options, int64_t *from_ms, int64_t *to_ms,
-                              struct error *error)
-{
-    *to_ms = clock_wall_ms() + 1; /* what has just happened is in */
-    return command_history_span(&options->asked, 7 * DAY_MS, from_ms, to_ms, error);
-}
-
-/* ---- what both print ---- */
-
-struct list_answer {
-    bool json;
-    bool first;
+struct work {
+    int width;
+    size_t count;
 };
 
-/* One object of the list; takes it. Rows are written as they come. */
-static bool print_object(json_t *object, bool *first)
+/* "house a", or "bridge" where there is no device. */
+static const char *name_of(const struct answer_cell *device, const struct answer_cell *channel,
+                           char *buffer, size_t size)
 {
-    bool good = fputs(*first ? "[\n" : ",\n", stdout) >= 0;
-    *first = false;
-    good = good && object != NULL && json_dumpf(object, stdout, JSON_COMPACT) == 0;
-    json_decref(object);
-    return good;
+    (void)snprintf(buffer, size, "%s%s%s", device->known ? device->text : "bridge",
+                   channel->known ? " " : "", channel->known ? channel->text : "");
+    return buffer;
 }
 
-static void end_list(bool first)
+static enum status finish(const char *command, enum status status, const struct work *work,
+                          const struct history_asked *asked, const char *nothing)
 {
-    (void)puts(first ? "[]" : "\n]");
+    struct error error = {""};
+    if (status != STATUS_OK)
+        return status;
+    if (work->count == 0 && !asked->json)
+        (void)puts(nothing);
+    return command_end(command, command_flush(&error), &error);
 }
 
 /* ---- gaps ---- */
 
-static void append_duration(struct text *text, int64_t ms)
+enum { GAP_START, GAP_END, GAP_DEVICE, GAP_CHANNEL, GAP_REASON }; /* answer_gap_cells() */
+
+static void format_length(int64_t ms, char *buffer, size_t size)
 {
     int64_t seconds = ms / 1000;
     if (seconds >= 86400)
-        text_append(text, "%" PRId64 "d ", seconds / 86400);
-    text_append(text, "%02" PRId64 ":%02" PRId64 ":%02" PRId64, seconds % 86400 / 3600,
-                seconds % 3600 / 60, seconds % 60);
+        (void)snprintf(buffer, size, "%" PRId64 "d %02dh", seconds / 86400,
+                       (int)(seconds % 86400 / 3600));
+    else
+        (void)snprintf(buffer, size, "%02d:%02d:%02d", (int)(seconds / 3600),
+                       (int)(seconds % 3600 / 60), (int)(seconds % 60));
 }
 
-static bool print_gap(void *context, const struct history_gap *gap)
+static bool print_gap(void *context, const struct answer_cell *cells, size_t count)
 {
-    struct list_answer *answer = context;
-    char start[HISTORY_PRINT_SIZE], end[HISTORY_PRINT_SIZE], duration[32];
-    (void)history_print_time(gap->start_ms, start);
-    (void)history_print_time(gap->end_ms, end);
-    if (answer->json)
-        return print_object(json_pack("{s:s, s:s, s:s, s:s, s:s}", "start", start, "end", end,
-                                      "device", gap->device, "channel", gap->channel, "reason",
-                                      gap->reason),
-                            &answer->first);
-    struct text text;
-    text_init(&text, duration, sizeof duration);
-    append_duration(&text, gap->end_ms - gap->start_ms);
-    if (answer->first)
-        (void)printf("%-29s  %-29s  %13s  %-12s %-8s %s\n", "from", "to", "length", "device",
-                     "channel", "reason");
-    answer->first = false;
-    return printf("%-29s  %-29s  %13s  %-12s %-8s %s\n", start, end, duration, gap->device,
-                  gap->channel, gap->reason) > 0;
+    struct work *work = context;
+    char start[HISTORY_PRINT_SIZE], end[HISTORY_PRINT_SIZE], length[40], name[160];
+    (void)count;
+    if (work->count++ == 0)
+        (void)printf("%-19s  %-19s  %8s  %-7s  %s\n", "from", "to", "length", "channel", "reason");
+    format_length(cells[GAP_END].value - cells[GAP_START].value, length, sizeof length);
+    (void)printf("%-19s  %-19s  %8s  %-7s  ", history_print_local(cells[GAP_START].value, start),
+                 history_print_local(cells[GAP_END].value, end), length,
+                 name_of(&cells[GAP_DEVICE], &cells[GAP_CHANNEL], name, sizeof name));
+    int column =
+        19 + 2 + 19 + 2 + 8 + 2 + (layout_columns(name) > 7 ? layout_columns(name) : 7) + 2;
+    layout_wrap(stdout, cells[GAP_REASON].text, column, 4, work->width);
+    return ferror(stdout) == 0;
 }
 
-static enum status answer_gaps(const char *path, const void *own, struct error *error)
+static enum status run_gaps(const struct command_context *context, void *own)
 {
     const struct options *options = own;
-    int64_t from_ms = 0;
-    int64_t to_ms = 0;
-    enum status status = parse_span(options, &from_ms, &to_ms, error);
-    if (status != STATUS_OK)
-        return status;
-    int64_t now_ms = clock_wall_ms();
-    to_ms = to_ms > now_ms ? now_ms : to_ms;
-    struct list_answer answer = {.json = options->asked.json, .first = true};
-    status = history_gaps(path, options->asked.device, options->asked.channel, from_ms, to_ms,
-                          options->min_ms, print_gap, &answer, error);
-    if (status == STATUS_OK && options->asked.json)
-        end_list(answer.first);
-    else if (status == STATUS_OK && answer.first)
-        (void)puts("There is no gap.");
-    return status == STATUS_OK ? command_flush(error) : status;
+    char nothing[80];
+    struct work work = {.width = layout_terminal_width(STDOUT_FILENO)};
+    const struct history_ask ask = {.command = GAPS,
+                                    .kind = HISTORY_GAPS,
+                                    .asked = &options->asked,
+                                    .min = options->min,
+                                    .row = print_gap,
+                                    .context = &work};
+    (void)snprintf(nothing, sizeof nothing, "There is no gap longer than %.20s.", options->min);
+    return finish(GAPS, history_ask(context, NULL, &ask), &work, &options->asked, nothing);
 }
 
-static enum status parse_gaps(int argc, char **argv, struct options *options)
-{
-    const char *min = "60s";
-    const struct words_row own[] = {
-        {"min", &min, NULL},
-        {"json", NULL, &options->asked.json},
-        {NULL, NULL, NULL},
-    };
-    enum status status = command_history_parse(&options->asked, own, argc, argv);
-    if (status == STATUS_OK && !options->asked.help &&
-        !number_parse_duration(min, strlen(min), 1000, 3650 * DAY_MS, &options->min_ms))
-        return command_bad_value(options->asked.command, "min", min,
-                                 "a time with its unit, from 1s on, such as 60s or 5m");
-    return status;
-}
+static const struct option_row gaps_rows[] = {
+    HISTORY_DEVICE_ROW(NULL, "the device's id in bridge.yaml (default: all)"),
+    HISTORY_CHANNEL_ROW(NULL, "one channel of it (default: all)"),
+    HISTORY_FROM_ROW("beginning (default: 7 days before the end)"),
+    HISTORY_TO_ROW("end, at most now, which is the default"),
+    {.name = "min",
+     .argument = "TIME",
+     .at = offsetof(struct options, min),
+     .preset = "60s",
+     .help = "only gaps longer than this, such as 5m or 1h"},
+    {.name = NULL},
+};
 
-enum status command_history_gaps(const struct command_context *context, int argc, char **argv)
-{
-    struct options options = {.asked = {.command = "history gaps", .print_help = print_gaps_help}};
-    enum status status = parse_gaps(argc, argv, &options);
-    if (status != STATUS_OK || options.asked.help)
-        return status;
-    return command_history_answer(context, &options.asked, answer_gaps, &options);
-}
+const struct command command_history_gaps = {
+    .line = {.name = GAPS,
+             .summary = "when nothing was measured, and why",
+             .purpose = "When nothing was measured, and why. The service may run.",
+             .notes = HISTORY_TIMES,
+             .tables = {gaps_rows, history_json_rows, history_csv_rows, history_database_rows},
+             .size = sizeof(struct options)},
+    .run = run_gaps,
+};
 
 /* ---- events ---- */
 
-static bool print_event(void *context, const struct history_event *event)
+enum {
+    EVENT_TIME,
+    EVENT_DEVICE,
+    EVENT_CHANNEL,
+    EVENT_KIND,
+    EVENT_MESSAGE
+}; /* answer_event_cells() */
+
+/* The message stands behind the rest if there is room for it, else below. */
+static bool print_event(void *context, const struct answer_cell *cells, size_t count)
 {
-    struct list_answer *answer = context;
-    char time[HISTORY_PRINT_SIZE];
-    (void)history_print_time(event->wall_ms, time);
-    if (answer->json)
-        return print_object(json_pack("{s:s, s:s?, s:s?, s:s, s:s}", "time", time, "device",
-                                      event->device, "channel", event->channel, "kind", event->kind,
-                                      "message", event->message),
-                            &answer->first);
-    answer->first = false;
-    return printf("%-29s  %-10s %-4s %-18s %s\n", time,
-                  event->device == NULL ? "bridge" : event->device,
-                  event->channel == NULL ? "" : event->channel, event->kind, event->message) > 0;
+    enum { ROOM_MIN = 24, INDENT = 21 };
+    struct work *work = context;
+    char time[HISTORY_PRINT_SIZE], name[160], head[400];
+    struct text text;
+    (void)count;
+    work->count++;
+    text_init(&text, head, sizeof head);
+    text_append(&text, "%-19s  %-7s  %-14s", history_print_local(cells[EVENT_TIME].value, time),
+                name_of(&cells[EVENT_DEVICE], &cells[EVENT_CHANNEL], name, sizeof name),
+                cells[EVENT_KIND].text);
+    int column = layout_columns(head) + 2;
+    (void)printf("%s  ", head);
+    if (work->width - column < ROOM_MIN)
+        column = fputc('\n', stdout) == EOF ? column : 0;
+    layout_wrap(stdout, cells[EVENT_MESSAGE].text, column, column == 0 ? INDENT : column,
+                work->width);
+    return ferror(stdout) == 0;
 }
 
-static enum status answer_events(const char *path, const void *own, struct error *error)
+static enum status run_events(const struct command_context *context, void *own)
 {
     const struct options *options = own;
-    int64_t from_ms = 0;
-    int64_t to_ms = 0;
-    enum status status = parse_span(options, &from_ms, &to_ms, error);
-    if (status != STATUS_OK)
-        return status;
-    struct list_answer answer = {.json = options->asked.json, .first = true};
-    status = history_events(path, options->asked.device, options->asked.channel, from_ms, to_ms,
-                            print_event, &answer, error);
-    if (status == STATUS_OK && options->asked.json)
-        end_list(answer.first);
-    else if (status == STATUS_OK && answer.first)
-        (void)puts("Nothing happened.");
-    return status == STATUS_OK ? command_flush(error) : status;
+    struct work work = {.width = layout_terminal_width(STDOUT_FILENO)};
+    const struct history_ask ask = {.command = EVENTS,
+                                    .kind = HISTORY_EVENTS,
+                                    .asked = &options->asked,
+                                    .row = print_event,
+                                    .context = &work};
+    return finish(EVENTS, history_ask(context, NULL, &ask), &work, &options->asked,
+                  "Nothing happened.");
 }
 
-enum status command_history_events(const struct command_context *context, int argc, char **argv)
-{
-    struct options options = {
-        .asked = {.command = "history events", .print_help = print_events_help}};
-    const struct words_row own[] = {{"json", NULL, &options.asked.json}, {NULL, NULL, NULL}};
-    enum status status = command_history_parse(&options.asked, own, argc, argv);
-    if (status != STATUS_OK || options.asked.help)
-        return status;
-    return command_history_answer(context, &options.asked, answer_events, &options);
-}
+static const struct option_row events_rows[] = {
+    HISTORY_DEVICE_ROW(NULL, "only of this device (default: all, and the bridge itself)"),
+    HISTORY_CHANNEL_ROW(NULL, "only of this channel"),
+    HISTORY_FROM_ROW("beginning (default: 7 days before the end)"),
+    HISTORY_TO_ROW("end (default: now)"),
+    {.name = NULL},
+};
+
+const struct command command_history_events = {
+    .line = {.name = EVENTS,
+             .summary = "what happened to the bridge and its channels",
+             .purpose = "What happened to the bridge and its channels. The service may run.",
+             .notes = HISTORY_TIMES,
+             .tables = {events_rows, history_json_rows, history_csv_rows, history_database_rows},
+             .size = sizeof(struct options)},
+    .run = run_events,
+};

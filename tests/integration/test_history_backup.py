@@ -154,7 +154,7 @@ def test_restore(file, folder):
         db.execute("DELETE FROM sample")
     db.close()
     before = contents(file)
-    for args, status, words in [((), 2, "Say which copy"), ((copy, "more"), 2, "one word too many"),
+    for args, status, words in [((), 2, "Say which backup"), ((copy, "more"), 2, "one word too many"),
                                 ((folder / "none",), 2, "no copy"), ((folder,), 2, "not a file"),
                                 ((file,), 4, "history itself"), (("--nonsense",), 2, "--help")]:
         result = run("history", "restore", *args, "--database", file)

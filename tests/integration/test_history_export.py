@@ -240,6 +240,6 @@ def test_resumed(two_days, folder, form):
             assert part.read_bytes() == wanted, (cut, name)
     part.write_text("something else\n")
     result = run(*args, "--output", part, "--resume", *SPAN)
-    assert result.returncode == 2 and "gone on with" in result.stderr and part.read_text() == "something else\n"
+    assert result.returncode == 2 and "can be resumed" in result.stderr and part.read_text() == "something else\n"
     for wrong in (("--resume",), ("--resume", "--output", part, "--format", "ha")):
         assert "--resume" in run(*args, *wrong).stderr

@@ -260,8 +260,19 @@ static void append_opening(struct output *output, struct text *text)
         text_append(text, "[\n");
 }
 
+/* A row for whoever asked for rows. */
+static bool hand_over(struct output *output, history_row take, const struct answer_cell *cells,
+                      size_t count)
+{
+    if (take != NULL && !output->stopped && !take(output->context, cells, count))
+        output->stopped = true;
+    return !output->stopped;
+}
+
 static bool put_cells(struct output *output, const struct answer_cell *cells, size_t count)
 {
+    if (output->question->row != NULL)
+        return hand_over(output, output->question->row, cells, count);
     char buffer[ROW_SIZE];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
@@ -338,6 +349,13 @@ static bool put_end(struct output *output, const struct answer_cell *columns, si
 {
     char buffer[ROW_SIZE];
     struct text text;
+    if (output->question->row != NULL && output->question->kind == HISTORY_COST) {
+        struct answer_cell cells[ANSWER_CELLS_MAX];
+        size_t total = answer_cost_cells(&output->total, output->currency, cells);
+        return hand_over(output, output->question->total, cells, total);
+    }
+    if (output->question->row != NULL)
+        return true;
     text_init(&text, buffer, sizeof buffer);
     if (output->question->format == HISTORY_CSV) {
         if (!output->begun)
@@ -529,10 +547,16 @@ enum status history_answer(const struct history_question *question, history_writ
     struct asked asked = {.device = NULL};
     struct output output = {.question = question, .write = write, .context = context};
     enum status status = take_options(question, &asked, error);
-    if (status == STATUS_OK)
-        status = check_channel(question, &asked, error);
-    if (status == STATUS_OK)
-        status = ask[question->kind](&asked, &output, error);
+    if (status != STATUS_OK)
+        return status;
+    /* Energy and its cost may be there from files only, of a channel that was never read. */
+    bool may_be_imported = question->kind == HISTORY_ENERGY || question->kind == HISTORY_COST;
+    enum status known = check_channel(question, &asked, error);
+    if (known != STATUS_OK && !(known == STATUS_NO_ANSWER && may_be_imported))
+        return known;
+    status = ask[question->kind](&asked, &output, error);
+    if (status == STATUS_USAGE && known == STATUS_NO_ANSWER)
+        return STATUS_NO_ANSWER;
     if (status == STATUS_OK && output.stopped)
         return error_set(error, STATUS_FAILED, "The answer was not taken to its end.");
     return status;

@@ -38,6 +38,11 @@ struct history_option_row {
     const char *meaning; /**< a sentence */
 };
 
+struct answer_cell;
+
+/** Takes one row instead of its bytes (answer_rows.h has the cells); false stops the query. */
+typedef bool (*history_row)(void *context, const struct answer_cell *cells, size_t count);
+
 struct history_question {
     enum history_kind kind;
     const struct history_option *options;
@@ -46,7 +51,9 @@ struct history_question {
     const char *path;             /**< the history file */
     const struct tariff *tariffs; /**< for HISTORY_COST */
     size_t tariff_count;
-    int64_t now_ms; /**< wall clock */
+    int64_t now_ms;    /**< wall clock */
+    history_row row;   /**< not NULL: takes the rows; nothing is written */
+    history_row total; /**< takes the sum of HISTORY_COST then; may be NULL */
 };
 
 /** Takes the next bytes of the answer; false stops the query. */
