@@ -41,6 +41,7 @@ struct config_mqtt {
     int version; /**< 4 (3.1.1) or 5 */
     char *ca, *cert, *key;
     bool insecure; /**< mqtts without checking the certificate */
+    bool retain;   /**< false: nothing is published as retained */
 };
 
 struct config_homeassistant {

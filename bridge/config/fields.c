@@ -134,6 +134,9 @@ const struct field fields[] = {
      .meaning =
          "With TLS: accept any certificate. Anybody on the way can then read and change what "
          "is sent."},
+    {IN_FILE(mqtt.retain), .type = FIELD_BOOL, .path = "mqtt.retain", .initial = "true",
+     .meaning = "false: publish nothing as retained, for a broker that keeps no retained messages "
+                "or closes the connection because of them."},
 
     {GROUP(SCOPE_FILE), .path = "homeassistant", .meaning = "Home Assistant's discovery."},
     {IN_FILE(homeassistant.enabled), .type = FIELD_BOOL, .path = "homeassistant.enabled",

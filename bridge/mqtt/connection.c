@@ -118,12 +118,12 @@ static void report_end(struct connection *connection, enum connection_end_kind k
     connection->events.ended(connection->events.context, &connection->end);
 }
 
-static void on_connected(struct connection *connection)
+static void on_connected(struct connection *connection, const struct connection_limits *limits)
 {
     if (connection->has_ended || connection->was_connected)
         return;
     connection->was_connected = true;
-    connection->events.connected(connection->events.context);
+    connection->events.connected(connection->events.context, limits);
 }
 
 /* The codes of a CONNACK are positive; Paho's own are negative, with a text where it knows more. */
@@ -144,13 +144,32 @@ static void on_connect_failure(struct connection *connection, int code, const ch
 static void connect_success(void *context, MQTTAsync_successData *response)
 {
     (void)response;
-    on_connected(context);
+    on_connected(context, &CONNECTION_NO_LIMITS);
+}
+
+static bool has_property(MQTTAsync_successData5 *response, enum MQTTPropertyCodes code)
+{
+    return MQTTProperties_hasProperty(&response->properties, code) != 0;
+}
+
+static int64_t property(MQTTAsync_successData5 *response, enum MQTTPropertyCodes code)
+{
+    return MQTTProperties_getNumericValue(&response->properties, code);
 }
 
 static void connect_success5(void *context, MQTTAsync_successData5 *response)
 {
-    (void)response;
-    on_connected(context);
+    struct connection_limits limits = CONNECTION_NO_LIMITS;
+    if (has_property(response, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)) {
+        /* An int of 32 bits in the library, although the value has no sign. */
+        uint32_t bytes = (uint32_t)property(response, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
+        limits.packet_max = bytes;
+    }
+    if (has_property(response, MQTTPROPERTY_CODE_MAXIMUM_QOS))
+        limits.qos_max = (int)property(response, MQTTPROPERTY_CODE_MAXIMUM_QOS);
+    if (has_property(response, MQTTPROPERTY_CODE_RETAIN_AVAILABLE))
+        limits.retain = property(response, MQTTPROPERTY_CODE_RETAIN_AVAILABLE) != 0;
+    on_connected(context, &limits);
 }
 
 static void connect_failure(void *context, MQTTAsync_failureData *response)
@@ -204,23 +223,17 @@ static int message_arrived(void *context, char *topic, int topic_length, MQTTAsy
     return 1;
 }
 
-static void end_slot(void *context, enum connection_outcome outcome)
+static void end_slot(void *context, enum connection_outcome outcome, int reason)
 {
     struct slot *slot = context;
     struct connection *connection = slot->connection;
-    connection->events.done(connection->events.context, slot->index, outcome);
+    connection->events.done(connection->events.context, slot->index, outcome, reason);
 }
 
 static void operation_success(void *context, MQTTAsync_successData *response)
 {
     (void)response;
-    end_slot(context, CONNECTION_DELIVERED);
-}
-
-static void operation_success5(void *context, MQTTAsync_successData5 *response)
-{
-    (void)response;
-    end_slot(context, CONNECTION_DELIVERED);
+    end_slot(context, CONNECTION_DELIVERED, 0);
 }
 
 /* 0x80 and above is the broker's answer, all else is Paho giving up. */
@@ -229,17 +242,24 @@ static enum connection_outcome failure_outcome(int code)
     return code >= 0x80 ? CONNECTION_DENIED : CONNECTION_INCOMPLETE;
 }
 
+/* An acknowledgement may say no. */
+static void operation_success5(void *context, MQTTAsync_successData5 *response)
+{
+    int reason = (int)response->reasonCode;
+    end_slot(context, reason >= 0x80 ? CONNECTION_DENIED : CONNECTION_DELIVERED, reason);
+}
+
 static void operation_failure(void *context, MQTTAsync_failureData *response)
 {
-    end_slot(context, failure_outcome(response->code));
+    end_slot(context, failure_outcome(response->code), response->code);
 }
 
 /* Paho leaves reasonCode unset in some of these and negative code in others: only a code of its own
  * (negative) is telling. */
 static void operation_failure5(void *context, MQTTAsync_failureData5 *response)
 {
-    end_slot(context, response->code < 0 ? CONNECTION_INCOMPLETE
-                                         : failure_outcome((int)response->reasonCode));
+    int reason = response->code < 0 ? 0 : (int)response->reasonCode;
+    end_slot(context, failure_outcome(reason), reason);
 }
 
 /* OpenSSL's line is "thread:error:code:library:function:reason:file:line:...". Only the first is kept:
@@ -306,8 +326,8 @@ static int start_connect(struct connection *connection, const struct connection_
 
     will.topicName = options->will_topic;
     will.message = options->will_payload;
-    will.retained = 1;
-    will.qos = 1;
+    will.retained = options->will_retained ? 1 : 0;
+    will.qos = options->will_qos;
     bool wills = options->will_topic != NULL && options->will_topic[0] != '\0';
     connect.will = wills ? &will : NULL;
     connect.keepAliveInterval = options->keepalive_s;
@@ -422,29 +442,8 @@ void connection_destroy(struct connection *connection)
     free(connection);
 }
 
-const char *connection_refusal_text(int code)
+size_t connection_packet_size(size_t topic_length, size_t payload_length)
 {
-    switch (code) {
-    case 1:
-    case MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION:
-        return "it does not speak this MQTT version; set mqtt.version to 3.1.1";
-    case 2:
-    case MQTTREASONCODE_CLIENT_IDENTIFIER_NOT_VALID:
-        return "it does not accept the client id; set another mqtt.client_id";
-    case 3:
-    case MQTTREASONCODE_SERVER_UNAVAILABLE:
-    case MQTTREASONCODE_SERVER_BUSY:
-        return "it says it is unavailable; look at the broker's log";
-    case 4:
-    case MQTTREASONCODE_BAD_USER_NAME_OR_PASSWORD:
-        return "user or password is wrong; check mqtt.user and mqtt.password";
-    case 5:
-    case MQTTREASONCODE_NOT_AUTHORIZED:
-        return "this user is not allowed in; check mqtt.user, mqtt.password and the broker's "
-               "access rules";
-    case MQTTREASONCODE_BANNED:
-        return "this client is banned; look at the broker's log";
-    default:
-        return "it did not say why; look at the broker's log";
-    }
+    /* Type, length of the rest, length of the topic, packet number, length of the (no) properties. */
+    return 1 + 4 + 2 + topic_length + 2 + 1 + payload_length;
 }

@@ -44,16 +44,25 @@ enum connection_outcome {
     CONNECTION_DENIED,     /**< the broker said no */
 };
 
+/** What the broker says that it accepts (MQTT 5 only; with 3.1.1 it says nothing). */
+struct connection_limits {
+    size_t packet_max; /**< bytes of a packet; 0: it names no limit */
+    int qos_max;       /**< 2: all */
+    bool retain;       /**< it keeps retained messages */
+};
+#define CONNECTION_NO_LIMITS ((struct connection_limits){.qos_max = 2, .retain = true})
+
 struct connection_events {
     void *context;
-    void (*connected)(void *context);
+    void (*connected)(void *context, const struct connection_limits *limits);
     /** At most once; nothing more happens on this connection. */
     void (*ended)(void *context, const struct connection_end *end);
     /** topic is NUL-terminated. */
     void (*message)(void *context, const char *topic, const char *payload, size_t length,
                     bool retained);
-    /** What connection_send or connection_subscribe accepted under this slot came to its end. */
-    void (*done)(void *context, unsigned slot, enum connection_outcome outcome);
+    /** What connection_send or connection_subscribe accepted under this slot came to its end. reason: with
+     *  CONNECTION_DENIED, the code that the broker gave (reason.h). */
+    void (*done)(void *context, unsigned slot, enum connection_outcome outcome, int reason);
 };
 
 #define CONNECTION_SLOTS 32
@@ -66,7 +75,9 @@ struct connection_options {
     int version;                 /**< 4 or 5 */
     const char *ca, *cert, *key; /**< "" none; ca "": the system's */
     bool insecure;
-    const char *will_topic, *will_payload; /**< retained, QoS 1; NULL: none */
+    const char *will_topic, *will_payload; /**< NULL: none */
+    int will_qos;
+    bool will_retained;
     size_t packet_max; /**< bytes the broker is asked not to exceed (MQTT 5 only) */
 };
 
@@ -92,7 +103,7 @@ bool connection_disconnect(struct connection *connection);
  *  inside a name lookup, so it is called after ended, or when nothing is left to lose. */
 void connection_destroy(struct connection *connection);
 
-/** The sentence for a broker's refusal: what it means and what to do. */
-const char *connection_refusal_text(int code);
+/** The largest packet of a PUBLISH with this topic and payload, in bytes. */
+size_t connection_packet_size(size_t topic_length, size_t payload_length);
 
 #endif

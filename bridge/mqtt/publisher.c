@@ -179,6 +179,7 @@ enum status publisher_create(const struct publisher_options *options, struct pub
     new->log = options->log;
     new->wake = options->wake;
     new->wake_context = options->wake_context;
+    broker_limits_init(&new->limits, options->version, !options->no_retain);
     new->latest = latest_create(PUBLISHER_TOPICS_MAX, PUBLISHER_BYTES_MAX);
     pthread_mutex_init(&new->log_guard, NULL);
     pthread_mutex_init(&new->lock, NULL);
@@ -340,6 +341,20 @@ void publisher_health(struct publisher *publisher, struct publisher_health *heal
     pthread_mutex_lock(&publisher->lock);
     *health = publisher->health;
     pthread_mutex_unlock(&publisher->lock);
+}
+
+size_t publisher_problems(struct publisher *publisher,
+                          char sentences[PUBLISHER_PROBLEMS_MAX][PUBLISHER_PROBLEM_SIZE])
+{
+    _Static_assert(PUBLISHER_PROBLEM_SIZE == BROKER_LIMITS_SENTENCE &&
+                       PUBLISHER_PROBLEMS_MAX == BROKER_LIMITS_PROBLEMS + 1,
+                   "the limits' sentences and one more");
+    pthread_mutex_lock(&publisher->lock);
+    size_t count = broker_limits_problems(&publisher->limits, sentences);
+    if (publisher->denied > 0)
+        publisher_describe_denied(publisher, sentences[count++], PUBLISHER_PROBLEM_SIZE);
+    pthread_mutex_unlock(&publisher->lock);
+    return count;
 }
 
 void publisher_close(struct publisher *publisher, int64_t timeout_ms)

@@ -10,7 +10,8 @@
  *
  * After every connect the broker gets, in this order: birth_payload on will_topic, the subscriptions,
  * then every retained value again and every other value that did not get through. A broken connection
- * is tried again after 1 s, later up to 30 s, with jitter, for ever.
+ * is tried again after 1 s, later up to 30 s, with jitter, without end. What the broker does not accept is
+ * held back (broker_limits.h).
  */
 #ifndef BRIDGE_MQTT_PUBLISHER_H
 #define BRIDGE_MQTT_PUBLISHER_H
@@ -30,6 +31,7 @@ struct publisher_options {
     int64_t keepalive_ms;        /**< a dead link is noticed after at most 2.5 of these */
     int version;                 /**< 4 or 5 */
     const char *ca, *cert, *key; /**< "" none; ca "": the system's certificates */
+    bool no_retain;              /**< publish nothing retained, as the broker keeps nothing */
     bool insecure;               /**< mqtts without checking the certificate and its host name */
     const char *will_topic;      /**< retained, QoS 1; NULL: no will, no birth, no last word */
     const char *will_payload;
@@ -100,6 +102,13 @@ struct publisher_health {
                             witness. A hanging name lookup does not stop it. */
 };
 void publisher_health(struct publisher *publisher, struct publisher_health *health);
+
+#define PUBLISHER_PROBLEMS_MAX 4
+#define PUBLISHER_PROBLEM_SIZE 400
+
+/** What the broker does not let this client do, a sentence each, for health; returns how many. Any thread. */
+size_t publisher_problems(struct publisher *publisher,
+                          char sentences[PUBLISHER_PROBLEMS_MAX][PUBLISHER_PROBLEM_SIZE]);
 
 /**
  * Sends what still waits, publishes will_payload, disconnects, joins the thread, frees; waits at most

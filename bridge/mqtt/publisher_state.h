@@ -6,6 +6,7 @@
 #ifndef BRIDGE_MQTT_PUBLISHER_STATE_H
 #define BRIDGE_MQTT_PUBLISHER_STATE_H
 
+#include "bridge/mqtt/broker_limits.h"
 #include "bridge/mqtt/connection.h"
 #include "bridge/mqtt/inbox.h"
 #include "bridge/mqtt/latest.h"
@@ -88,8 +89,13 @@ struct publisher {
     bool closing;
     int64_t close_by_ms;
     struct publisher_health health;
-    uint64_t complaints_dropped; /* messages lost since last said */
-    uint64_t denied;             /* messages or subscriptions refused since last said */
+    struct broker_limits limits;
+    struct connection_limits announced; /* noted by a callback with connected_event */
+    uint64_t complaints_dropped;        /* messages lost since last said */
+    uint64_t denied;                    /* messages or subscriptions refused on this connection */
+    uint64_t denied_said;               /* of these, how many were reported */
+    int64_t denied_since_ms;            /* the first one that was not */
+    int denied_reason;
     char denied_name[128];
 
     /* The caller's of publisher_poll. */
@@ -103,6 +109,7 @@ struct publisher {
     unsigned failures; /* attempts without success in a row */
     bool ever_connected;
     bool said_trying;
+    bool said_limits; /* on this connection */
     bool birth_sent;
     bool goodbye_sent, goodbye_done, disconnect_sent;
     bool event_turn;
@@ -118,6 +125,9 @@ void *publisher_run(void *context);
 
 /* ---- with lock held ---- */
 
+/** The sentence about what was denied on this connection. */
+void publisher_describe_denied(const struct publisher *publisher, char *sentence, size_t size);
+
 /** Waits at most ms for a condition. */
 void publisher_wait(struct publisher *publisher, pthread_cond_t *condition, int64_t ms);
 /** Drops the oldest for a new one when there is no room. */
@@ -125,8 +135,25 @@ void publisher_push_event(struct publisher *publisher, const char *topic, const 
                           size_t length, int qos);
 struct event *publisher_pop_event(struct event_queue *queue);
 void publisher_drop_oldest_event(struct publisher *publisher);
+struct event *publisher_pop_event(struct event_queue *queue);
+void publisher_drop_oldest_event(struct publisher *publisher);
+/** The sentence about what was denied on this connection. */
+void publisher_describe_denied(const struct publisher *publisher, char *sentence, size_t size);
+
+/** What was lost, refused or held back, each at most once in a while; lets go of lock while it logs. */
+void publisher_say_troubles(struct publisher *publisher);
 
 /* ---- without ---- */
+
+/** To the log, unless the publisher was abandoned. */
+void publisher_say(struct publisher *publisher, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** A warning. The same one as the last is only repeated after a while. */
+void publisher_complain(struct publisher *publisher, const char *sentence);
+/** The reason of a failed attempt or a lost connection, in words. It may take seconds. refused: the size of the
+ *  packet that packet_guard refused, 0 none. */
+void publisher_describe_end(struct publisher *publisher, const struct connection_end *end,
+                            bool was_online, int64_t stood_ms, size_t refused, struct text *text);
 
 void publisher_free_event(struct event *event);
 /** By whoever is the last: the thread if it was abandoned, or else publisher_close. */

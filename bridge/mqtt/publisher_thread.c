@@ -9,62 +9,23 @@
 #include "bridge/mqtt/publisher_state.h"
 
 #include "bridge/mqtt/jitter.h"
+#include "bridge/mqtt/packet_guard.h"
+#include "bridge/mqtt/reason.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#define RETRY_LAST_MS 20000 /* plus up to a half of jitter: 30 s */
-/* A connection that stood this long was a good one: back to the first retry interval. */
-#define STABLE_MS 10000
-#define TURN_MS 1000             /* the thread wakes at least this often */
-#define STILL_TRYING_MS 10000    /* say so when an attempt takes longer */
-#define COMPLAIN_AGAIN_MS 600000 /* repeat an unchanged complaint only this often */
-#define EXPLAIN_MS 4000
+#define RETRY_LAST_MS 20000               /* plus up to a half of jitter: 30 s */
+#define STABLE_MS BROKER_LIMITS_STABLE_MS /* back to the first retry interval */
+#define TURN_MS 1000                      /* the thread wakes at least this often */
+#define STILL_TRYING_MS 10000             /* say so when an attempt takes longer */
 /* No acknowledgement for so long although the link answers pings: the broker is stuck. */
 #define STALL_MIN_MS 60000
 /* An attempt without any outcome for so long means a lost callback; then even a destroy that may
  * block is worth it (the watchdog sees if it does). */
 #define ATTEMPT_LOST_MS 600000
 #define PACKET_MAX (2 * PUBLISHER_PAYLOAD_MAX + 1024)
-
-/* ---- saying ------------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 3, 4))) static void say(struct publisher *publisher,
-                                                      enum log_level level, const char *format, ...)
-{
-    char line[LOG_LINE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-
-    pthread_mutex_lock(&publisher->log_guard);
-    if (!publisher->abandoned) {
-        if (level == LOG_LEVEL_WARNING)
-            log_warning(publisher->log, "%s", line);
-        else
-            log_info(publisher->log, "%s", line);
-    }
-    pthread_mutex_unlock(&publisher->log_guard);
-}
-
-/* A complaint about the same thing as the last one is only repeated after a while. */
-static void complain(struct publisher *publisher, const char *sentence)
-{
-    int64_t now = clock_boot_ms();
-    if (strcmp(sentence, publisher->complaint) == 0 &&
-        now - publisher->complained_ms < COMPLAIN_AGAIN_MS)
-        return;
-    struct text text;
-    text_init(&text, publisher->complaint, sizeof publisher->complaint);
-    text_append(&text, "%s", sentence);
-    publisher->complained_ms = now;
-    say(publisher, LOG_LEVEL_WARNING, "%s", sentence);
-}
 
 /* ---- small things --------------------------------------------------------------------------- */
 
@@ -76,11 +37,12 @@ static void wake_caller(struct publisher *publisher)
 
 /* ---- what comes from Paho's threads --------------------------------------------------------- */
 
-static void on_connected(void *context)
+static void on_connected(void *context, const struct connection_limits *limits)
 {
     struct publisher *publisher = context;
     pthread_mutex_lock(&publisher->lock);
     publisher->connected_event = true;
+    publisher->announced = *limits;
     pthread_cond_signal(&publisher->changed);
     pthread_mutex_unlock(&publisher->lock);
 }
@@ -101,6 +63,7 @@ static void on_message(void *context, const char *topic, const char *payload, si
     struct publisher *publisher = context;
     pthread_mutex_lock(&publisher->lock);
     publisher->health.received++;
+    publisher->limits.seen_retained = publisher->limits.seen_retained || retained;
     if (length > PUBLISHER_PAYLOAD_MAX ||
         !inbox_message(&publisher->inbox, topic, payload, length, retained)) {
         publisher->health.dropped++;
@@ -111,17 +74,20 @@ static void on_message(void *context, const char *topic, const char *payload, si
     pthread_mutex_unlock(&publisher->lock);
 }
 
-static void note_denied(struct publisher *publisher, const char *name)
+static void note_denied(struct publisher *publisher, const char *name, int reason)
 {
     struct text text;
     text_init(&text, publisher->denied_name, sizeof publisher->denied_name);
     text_append(&text, "%s", name);
+    if (publisher->denied == publisher->denied_said)
+        publisher->denied_since_ms = clock_boot_ms();
     publisher->denied++;
+    publisher->denied_reason = reason;
 }
 
 /* With lock held. */
 static void end_slot(struct publisher *publisher, struct slot *slot,
-                     enum connection_outcome outcome)
+                     enum connection_outcome outcome, int reason)
 {
     bool delivered = outcome == CONNECTION_DELIVERED;
     bool denied = outcome == CONNECTION_DENIED;
@@ -135,17 +101,17 @@ static void end_slot(struct publisher *publisher, struct slot *slot,
         break;
     case SLOT_FILTER:
         if (denied)
-            note_denied(publisher, publisher->filters[slot->filter].text);
+            note_denied(publisher, publisher->filters[slot->filter].text, reason);
         break;
     case SLOT_VALUE:
         if (denied)
-            note_denied(publisher, slot->value.topic);
+            note_denied(publisher, slot->value.topic, reason);
         latest_done(publisher->latest, &slot->value,
                     delivered ? LATEST_DELIVERED : (denied ? LATEST_REFUSED : LATEST_FAILED));
         break;
     case SLOT_EVENT:
         if (denied)
-            note_denied(publisher, slot->event->topic);
+            note_denied(publisher, slot->event->topic, reason);
         if (!delivered)
             publisher->health.dropped++;
         publisher_free_event(slot->event);
@@ -158,11 +124,11 @@ static void end_slot(struct publisher *publisher, struct slot *slot,
     publisher->progress_ms = clock_boot_ms();
 }
 
-static void on_done(void *context, unsigned index, enum connection_outcome outcome)
+static void on_done(void *context, unsigned index, enum connection_outcome outcome, int reason)
 {
     struct publisher *publisher = context;
     pthread_mutex_lock(&publisher->lock);
-    end_slot(publisher, &publisher->slots[index], outcome);
+    end_slot(publisher, &publisher->slots[index], outcome, reason);
     pthread_cond_signal(&publisher->changed);
     pthread_mutex_unlock(&publisher->lock);
 }
@@ -206,35 +172,78 @@ static bool choose_next(struct publisher *publisher, struct slot *slot)
     return false;
 }
 
-static enum connection_sent send_slot(struct publisher *publisher, const struct slot *slot,
-                                      unsigned index, const struct filter *filter)
+/* What a slot sends; all it points to stays while the slot is in use. */
+struct outgoing {
+    const char *topic, *payload;
+    size_t length;
+    int qos;
+    bool retained;
+};
+
+static struct outgoing outgoing_of(const struct publisher *publisher, const struct slot *slot)
 {
-    struct connection *connection = publisher->connection;
     const struct settings_copy *settings = &publisher->settings;
-    switch (slot->kind) {
-    case SLOT_FREE:
-        return CONNECTION_NEVER;
-    case SLOT_BIRTH:
-        return connection_send(connection, index, settings->will_topic, settings->birth_payload,
-                               strlen(settings->birth_payload), 1, true);
-    case SLOT_GOODBYE:
-        return connection_send(connection, index, settings->will_topic, settings->will_payload,
-                               strlen(settings->will_payload), 1, true);
-    case SLOT_FILTER:
-        return connection_subscribe(connection, index, filter->text, filter->qos);
-    case SLOT_VALUE:
-        return connection_send(connection, index, slot->value.topic, slot->value.payload->bytes,
-                               slot->value.payload->length, slot->value.qos, slot->value.retained);
-    case SLOT_EVENT:
-        return connection_send(connection, index, slot->event->topic, slot->event->payload->bytes,
-                               slot->event->payload->length, slot->event->qos, false);
-    }
-    return CONNECTION_NEVER;
+    struct outgoing out = {.topic = NULL};
+    if (slot->kind == SLOT_BIRTH)
+        out = (struct outgoing){settings->will_topic, settings->birth_payload,
+                                strlen(settings->birth_payload), 1, true};
+    else if (slot->kind == SLOT_GOODBYE)
+        out = (struct outgoing){settings->will_topic, settings->will_payload,
+                                strlen(settings->will_payload), 1, true};
+    else if (slot->kind == SLOT_VALUE)
+        out = (struct outgoing){slot->value.topic, slot->value.payload->bytes,
+                                slot->value.payload->length, slot->value.qos, slot->value.retained};
+    else if (slot->kind == SLOT_EVENT)
+        out = (struct outgoing){slot->event->topic, slot->event->payload->bytes,
+                                slot->event->payload->length, slot->event->qos, false};
+    out.qos = broker_limits_qos(&publisher->limits, out.qos);
+    out.retained = out.retained && (broker_limits_retain(&publisher->limits) || out.length == 0);
+    return out;
+}
+
+static size_t packet_size(const struct outgoing *out)
+{
+    return connection_packet_size(strlen(out->topic), out->length);
+}
+
+/* Whether it may be sent at all: a packet too large, or a topic cleared where nothing is retained, may not. */
+static bool admitted(struct publisher *publisher, const struct outgoing *out)
+{
+    if (out->topic == NULL)
+        return true;
+    if (out->retained && out->length == 0 && !broker_limits_may_clear(&publisher->limits))
+        return false;
+    return broker_limits_admit(&publisher->limits, out->topic, packet_size(out));
+}
+
+static void hold_back(struct publisher *publisher, struct slot *slot)
+{
+    if (slot->kind == SLOT_VALUE)
+        latest_done(publisher->latest, &slot->value, LATEST_REFUSED);
+    if (slot->kind == SLOT_EVENT)
+        publisher_free_event(slot->event);
+    if (slot->kind == SLOT_GOODBYE)
+        publisher->goodbye_done = true;
+}
+
+static void note_sent(struct publisher *publisher, enum slot_kind kind)
+{
+    if (kind == SLOT_BIRTH)
+        publisher->birth_sent = true;
+    else if (kind == SLOT_FILTER)
+        publisher->filters_sent++;
 }
 
 /* Sends one chosen thing; false if the connection takes nothing more for now. */
 static bool send_chosen(struct publisher *publisher, const struct slot *chosen)
 {
+    const struct outgoing out = outgoing_of(publisher, chosen);
+    if (!admitted(publisher, &out)) {
+        struct slot held = *chosen;
+        hold_back(publisher, &held);
+        note_sent(publisher, chosen->kind);
+        return true;
+    }
     unsigned index = free_slot(publisher);
     publisher->slots[index] = *chosen;
     publisher->on_the_way++;
@@ -246,19 +255,20 @@ static bool send_chosen(struct publisher *publisher, const struct slot *chosen)
         filter = publisher->filters[chosen->filter];
 
     pthread_mutex_unlock(&publisher->lock);
-    enum connection_sent sent = send_slot(publisher, chosen, index, &filter);
+    enum connection_sent sent =
+        filter.text != NULL
+            ? connection_subscribe(publisher->connection, index, filter.text, filter.qos)
+            : connection_send(publisher->connection, index, out.topic, out.payload, out.length,
+                              out.qos, out.retained);
     pthread_mutex_lock(&publisher->lock);
 
     if (sent == CONNECTION_LATER) {
-        end_slot(publisher, &publisher->slots[index], CONNECTION_INCOMPLETE);
+        end_slot(publisher, &publisher->slots[index], CONNECTION_INCOMPLETE, 0);
         return false;
     }
     if (sent == CONNECTION_NEVER)
-        end_slot(publisher, &publisher->slots[index], CONNECTION_DENIED);
-    if (chosen->kind == SLOT_BIRTH)
-        publisher->birth_sent = true;
-    else if (chosen->kind == SLOT_FILTER)
-        publisher->filters_sent++;
+        end_slot(publisher, &publisher->slots[index], CONNECTION_DENIED, REASON_TOPIC_INVALID);
+    note_sent(publisher, chosen->kind);
     return true;
 }
 
@@ -303,13 +313,15 @@ static void begin_attempt(struct publisher *publisher)
         .user = settings->user,
         .password = settings->password,
         .keepalive_s = settings->keepalive_s,
-        .version = settings->version,
+        .version = broker_limits_version(&publisher->limits),
         .ca = settings->ca,
         .cert = settings->cert,
         .key = settings->key,
         .insecure = settings->insecure,
         .will_topic = settings->will_topic,
         .will_payload = settings->will_payload,
+        .will_qos = broker_limits_qos(&publisher->limits, 1),
+        .will_retained = broker_limits_retain(&publisher->limits),
         .packet_max = PACKET_MAX,
     };
     struct connection_events events = {
@@ -325,7 +337,7 @@ static void begin_attempt(struct publisher *publisher)
     pthread_mutex_unlock(&publisher->lock);
     struct connection *connection = connection_open(&options, &events, &error);
     if (connection == NULL)
-        complain(publisher, error.text);
+        publisher_complain(publisher, error.text);
     pthread_mutex_lock(&publisher->lock);
     publisher->connection = connection;
     if (connection == NULL)
@@ -340,6 +352,9 @@ static void begin_session(struct publisher *publisher)
     publisher->birth_sent = publisher->settings.will_topic[0] == '\0';
     publisher->filters_sent = 0;
     publisher->progress_ms = publisher->phase_since_ms;
+    publisher->denied = publisher->denied_said = 0;
+    publisher->said_limits = false;
+    bool now_5 = broker_limits_connected(&publisher->limits, &publisher->announced);
     latest_resend(publisher->latest);
     publisher->is_online = true;
     publisher->health.connected = true;
@@ -353,68 +368,34 @@ static void begin_session(struct publisher *publisher)
     publisher->ever_connected = true;
     publisher->complaint[0] = '\0';
     pthread_mutex_unlock(&publisher->lock);
-    say(publisher, undoes ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
-        "Connected to the MQTT broker %s%s.", publisher->address.uri, undoes ? " again" : "");
+    publisher_say(publisher, undoes ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+                  "Connected to the MQTT broker %s%s.", publisher->address.uri,
+                  undoes ? " again" : "");
+    if (now_5)
+        publisher_say(
+            publisher, LOG_LEVEL_WARNING,
+            "MQTT 5 is used, because the broker closed connections of MQTT 3.1.1 without a "
+            "reason.");
     pthread_mutex_lock(&publisher->lock);
 }
 
-static void describe_lost(const struct connection_end *end, int64_t stood_ms, struct text *text)
+/* What the limits learn from it. The slots are still as they were. */
+static void note_end(struct publisher *publisher, const struct connection_end *end, bool was_online,
+                     int64_t stood_ms, size_t refused)
 {
-    if (end->code == 0x8e)
-        text_append(text, "another client has connected with the same client id; give each its own "
-                          "mqtt.client_id");
-    else if (end->code == 0x8b)
-        text_append(text, "the broker is shutting down");
-    else if (end->code != 0)
-        text_append(text, "the broker closed it with MQTT reason code %d; look at its log",
-                    end->code);
-    else
-        text_append(text, "the broker closed it or no longer answers; check that it runs, and the "
-                          "network");
-    if (end->code == 0 && stood_ms < STABLE_MS)
-        text_append(text,
-                    " (it stood for only %" PRId64 ".%" PRId64 " s: if this repeats, another "
-                    "client may use the same client id)",
-                    stood_ms / 1000, stood_ms % 1000 / 100);
-}
-
-/* The reason of a failed attempt or a lost connection, in words. Without lock: it may take seconds. */
-static void describe_end(struct publisher *publisher, const struct connection_end *end,
-                         bool was_online, int64_t stood_ms, struct text *text)
-{
-    const char *uri = publisher->address.uri;
-    if (was_online) {
-        text_append(text, "The connection to the MQTT broker %s was lost: ", uri);
-        describe_lost(end, stood_ms, text);
-    } else if (end->kind == CONNECTION_REFUSED) {
-        text_append(text, "The MQTT broker %s refused the connection: %s", uri,
-                    connection_refusal_text(end->code));
-    } else if (end->kind == CONNECTION_TLS_FAILED) {
-        text_append(
-            text,
-            "TLS with the MQTT broker %s failed: %s; check mqtt.ca, mqtt.cert and mqtt.key, "
-            "and the clock of this machine",
-            uri, end->words);
-    } else if (end->kind == CONNECTION_DROPPED) {
-        text_append(
-            text, "The MQTT broker %s closed the connection without an answer: %s", uri,
-            publisher->address.tls
-                ? "it may want a client certificate (mqtt.cert and mqtt.key); look at its log"
-                : "check the port in mqtt.server, and whether it wants mqtts://");
-    } else {
-        text_append(text, "The MQTT broker %s cannot be reached: ", uri);
-        server_address_explain(
-            &publisher->address, EXPLAIN_MS,
-            publisher->address.tls
-                ? "it accepts TCP connections, but its certificate is not for this host name, or "
-                  "it "
-                  "asks for a certificate of this bridge, or it does not answer in TLS; check the "
-                  "name and the port in mqtt.server, and mqtt.cert"
-                : "it accepts TCP connections, but does not answer in MQTT; check the port in "
-                  "mqtt.server",
-            text);
+    struct broker_limits_end facts = {.kind = end->kind,
+                                      .code = end->code,
+                                      .was_connected = was_online,
+                                      .stood_ms = stood_ms,
+                                      .packet_refused = refused > 0};
+    for (unsigned i = 0; i < CONNECTION_SLOTS; i++) {
+        const struct outgoing out = outgoing_of(publisher, &publisher->slots[i]);
+        if (out.topic == NULL || packet_size(&out) <= facts.size)
+            continue;
+        facts.topic = out.topic;
+        facts.size = packet_size(&out);
     }
-    text_append(text, ".");
+    broker_limits_ended(&publisher->limits, &facts);
 }
 
 static void drop_events(struct publisher *publisher)
@@ -431,14 +412,16 @@ static void end_connection(struct publisher *publisher)
     int64_t stood_ms = clock_boot_ms() - publisher->phase_since_ms;
     struct connection *connection = publisher->connection;
     publisher->connection = NULL;
+    size_t refused = packet_guard_refused();
     publisher->is_online = false;
     publisher->health.connected = false;
+    note_end(publisher, &end, was_online, stood_ms, refused);
 
     pthread_mutex_unlock(&publisher->lock);
     connection_destroy(connection);
     pthread_mutex_lock(&publisher->lock);
     for (unsigned i = 0; i < CONNECTION_SLOTS; i++)
-        end_slot(publisher, &publisher->slots[i], CONNECTION_INCOMPLETE);
+        end_slot(publisher, &publisher->slots[i], CONNECTION_INCOMPLETE, 0);
     drop_events(publisher);
     publisher->ended_event = false;
     publisher->connected_event = false;
@@ -457,8 +440,8 @@ static void end_connection(struct publisher *publisher)
     struct text text;
     text_init(&text, sentence, sizeof sentence);
     pthread_mutex_unlock(&publisher->lock);
-    describe_end(publisher, &end, was_online, stood_ms, &text);
-    complain(publisher, sentence);
+    publisher_describe_end(publisher, &end, was_online, stood_ms, refused, &text);
+    publisher_complain(publisher, sentence);
     pthread_mutex_lock(&publisher->lock);
 }
 
@@ -503,7 +486,7 @@ static void turn_connecting(struct publisher *publisher)
             "answer; check the network and DNS.",
             publisher->address.uri);
         pthread_mutex_unlock(&publisher->lock);
-        complain(publisher, sentence);
+        publisher_complain(publisher, sentence);
         pthread_mutex_lock(&publisher->lock);
         return;
     }
@@ -586,35 +569,6 @@ static void take_turn(struct publisher *publisher)
     }
 }
 
-/* What was lost or refused is said at most once a minute. */
-static void say_losses(struct publisher *publisher)
-{
-    int64_t now = clock_boot_ms();
-    if ((publisher->complaints_dropped == 0 && publisher->denied == 0) ||
-        (publisher->drops_said_ms != 0 && now - publisher->drops_said_ms < 60000))
-        return;
-    uint64_t dropped = publisher->complaints_dropped;
-    uint64_t denied = publisher->denied;
-    char name[sizeof publisher->denied_name];
-    memcpy(name, publisher->denied_name, sizeof name);
-    publisher->complaints_dropped = 0;
-    publisher->denied = 0;
-    publisher->drops_said_ms = now;
-
-    pthread_mutex_unlock(&publisher->lock);
-    if (dropped > 0)
-        say(publisher, LOG_LEVEL_WARNING,
-            "%" PRIu64 " MQTT messages were dropped: too long, too many at once, or events while "
-            "there was no connection.",
-            dropped);
-    if (denied > 0)
-        say(publisher, LOG_LEVEL_WARNING,
-            "The MQTT broker refused %" PRIu64 " messages or subscriptions, the last one for "
-            "\"%s\"; check its access rules.",
-            denied, name);
-    pthread_mutex_lock(&publisher->lock);
-}
-
 void *publisher_run(void *context)
 {
     struct publisher *publisher = context;
@@ -622,12 +576,12 @@ void *publisher_run(void *context)
     struct error error = {.text = ""};
     struct connection_library *library = connection_library_open(&error);
     if (library == NULL)
-        complain(publisher, error.text);
+        publisher_complain(publisher, error.text);
 
     pthread_mutex_lock(&publisher->lock);
     while (!publisher->closing) {
         publisher->health.progress++;
-        say_losses(publisher);
+        publisher_say_troubles(publisher);
         take_turn(publisher);
     }
     if (publisher->phase == PHASE_ONLINE)

@@ -39,8 +39,9 @@ static void note(struct broker_watch *watch)
     pthread_cond_broadcast(&watch->news);
 }
 
-static void on_connected(void *context)
+static void on_connected(void *context, const struct connection_limits *limits)
 {
+    (void)limits; /* it publishes nothing */
     struct broker_watch *watch = context;
     pthread_mutex_lock(&watch->lock);
     watch->connected = true;
@@ -58,9 +59,10 @@ static void on_ended(void *context, const struct connection_end *end)
     pthread_mutex_unlock(&watch->lock);
 }
 
-static void on_done(void *context, unsigned slot, enum connection_outcome outcome)
+static void on_done(void *context, unsigned slot, enum connection_outcome outcome, int reason)
 {
     (void)slot; /* the subscription is the only one */
+    (void)reason;
     struct broker_watch *watch = context;
     pthread_mutex_lock(&watch->lock);
     watch->subscribed = outcome == CONNECTION_DELIVERED;

@@ -13,5 +13,6 @@ struct publisher_options broker_options(const struct config_mqtt *mqtt)
         .cert = mqtt->cert,
         .key = mqtt->key,
         .insecure = mqtt->insecure,
+        .no_retain = !mqtt->retain,
     };
 }

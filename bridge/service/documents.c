@@ -10,7 +10,7 @@
 
 #include <uv.h>
 
-#define PROBLEMS_MAX (4 + CONFIG_SINKS_MAX)
+#define PROBLEMS_MAX (4 + CONFIG_SINKS_MAX + PUBLISHER_PROBLEMS_MAX)
 
 struct documents {
     struct documents_options options;
@@ -20,6 +20,7 @@ struct documents {
     struct history_health history;
     struct sink_health sinks[CONFIG_SINKS_MAX];
     char quarantine[640];
+    char broker[PUBLISHER_PROBLEMS_MAX][PUBLISHER_PROBLEM_SIZE];
     const char *problems[PROBLEMS_MAX];
 };
 
@@ -49,6 +50,9 @@ static void collect_problems(struct documents *documents, struct message_health 
         add_problem(documents, health, documents->sinks[i].problem);
     }
     add_problem(documents, health, backup);
+    size_t broker = publisher_problems(documents->options.publisher, documents->broker);
+    for (size_t i = 0; i < broker; i++)
+        add_problem(documents, health, documents->broker[i]);
     health->problems = documents->problems;
 }
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/mqtt/packet_guard.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+static _Atomic size_t refused;
+
+size_t packet_guard_refused(void)
+{
+    return atomic_exchange(&refused, 0);
+}
+
+static int refuse(size_t size)
+{
+    atomic_store(&refused, size);
+    errno = EMSGSIZE;
+    return -1;
+}
+
+/* The next definition of a function behind the one here. POSIX lets dlsym's result be a function. */
+static void *next_of(const char *name)
+{
+    return dlsym(RTLD_NEXT, name);
+}
+
+__attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t size, int flags)
+{
+    static ssize_t (*_Atomic next)(int, void *, size_t, int);
+    if (size > PACKET_GUARD_MAX)
+        return refuse(size);
+    ssize_t (*call)(int, void *, size_t, int) = atomic_load(&next);
+    if (call == NULL) {
+        *(void **)&call = next_of("recv");
+        atomic_store(&next, call);
+    }
+    return call(fd, buffer, size, flags);
+}
+
+/* OpenSSL's, without its headers: this program uses TLS through the libraries only. */
+__attribute__((visibility("default"))) int SSL_read(void *ssl, void *buffer, int size);
+
+int SSL_read(void *ssl, void *buffer, int size)
+{
+    static int (*_Atomic next)(void *, void *, int);
+    if (size > 0 && (size_t)size > PACKET_GUARD_MAX)
+        return refuse((size_t)size);
+    int (*call)(void *, void *, int) = atomic_load(&next);
+    if (call == NULL) {
+        *(void **)&call = next_of("SSL_read");
+        atomic_store(&next, call);
+    }
+    return call(ssl, buffer, size);
+}
