@@ -10,6 +10,8 @@ PRAGMA user_version = 7;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
+-- clock_awaited = '1' while readings wait in the service's memory for the clock to be set. uncredited: counts
+-- that are in `total` and not yet in a reading, "channel imported exported;" each; the next reading gets them.
 -- time_zone: the zone that the rows of rollup_day follow.
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,

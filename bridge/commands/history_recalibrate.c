@@ -5,6 +5,7 @@
 #include "bridge/commands/history_options.h"
 #include "bridge/history/history.h"
 #include "bridge/history/query/buckets.h"
+#include "bridge/history/query/energy.h"
 #include "bridge/history/recalibration_json.h"
 #include "drivers/base/memory.h"
 

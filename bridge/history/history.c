@@ -1,18 +1,90 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/history.h"
 
-#include "bridge/history/queue.h"
-#include "bridge/history/store/channels.h"
-#include "bridge/history/store/database.h"
+#include "bridge/history/recalibrate.h"
+#include "bridge/history/safety/totals_file.h"
+#include "bridge/history/store/lock.h"
 #include "bridge/history/writer.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-struct history {
-    struct writer *writer;
-};
+#define COMMIT_INTERVAL_MS 5000
+#define COMMIT_INTERVAL_MIN_MS 200
+#define COMMIT_INTERVAL_MAX_MS 60000
+#define QUEUE_LIMIT 65536
+
+/* ---- opening ---- */
+
+static int64_t commit_interval(int64_t wanted_ms)
+{
+    if (wanted_ms == 0)
+        return COMMIT_INTERVAL_MS;
+    return wanted_ms < COMMIT_INTERVAL_MIN_MS   ? COMMIT_INTERVAL_MIN_MS
+           : wanted_ms > COMMIT_INTERVAL_MAX_MS ? COMMIT_INTERVAL_MAX_MS
+                                                : wanted_ms;
+}
+
+static void init_threads(struct history *history)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&history->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_mutex_init(&history->mutex, NULL);
+    (void)pthread_mutex_init(&history->voice, NULL);
+}
+
+static void credit(void *context, unsigned number, int64_t imported, int64_t exported)
+{
+    queue_credit(context, number, imported, exported);
+}
+
+static void begin_health(struct history *history)
+{
+    struct history_health *health = &history->health;
+    health->writing = true;
+    health->may_lag = database_may_lag(history->database);
+    (void)snprintf(health->quarantined, sizeof health->quarantined, "%s",
+                   database_quarantine(history->database));
+    (void)snprintf(health->restored, sizeof health->restored, "%s",
+                   database_restored_from(history->database));
+    if (health->quarantined[0] == '\0')
+        return;
+    char message[640];
+    history_quarantine_sentence(health, message, sizeof message);
+    notice_queue_put(&history->notices, "history_renewed", message);
+    writer_put_event(history, "history_renewed", message);
+}
+
+static struct history *create(const struct history_options *options, struct database *database,
+                              const struct channels *channels)
+{
+    struct history *history = memory_new(1, sizeof *history);
+    const struct moment now = {.wall_ms = clock_wall_ms(), .boot_ms = clock_boot_ms()};
+    const int64_t keep_ms[RETENTION_LEVELS] = {options->keep_raw_ms, options->keep_minute_ms,
+                                               options->keep_hour_ms};
+    history->commit_interval_ms = commit_interval(options->commit_interval_ms);
+    history->newest_ms = database_newest_ms(database);
+    clock_hold_init(&history->clock, options->clock_wait_ms, history->newest_ms, &now);
+    retention_init(&history->retention, keep_ms, now.boot_ms);
+    history->totals_path = totals_file_path(options->path);
+    history->log = options->log;
+    history->wake = options->wake;
+    history->wake_context = options->wake_context;
+    history->database = database;
+    history->channels = *channels;
+    queue_init(&history->queue, options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit);
+    database_outboxes(database, &history->outboxes);
+    database_uncredited(database, credit, &history->queue);
+    begin_health(history);
+    init_threads(history);
+    return history;
+}
 
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error)
@@ -21,12 +93,39 @@ enum status history_open(const struct history_options *options, struct history *
     struct database *database;
     enum status status = database_open(options->path, options->backup_folder, &channels,
                                        options->log, &database, error);
-    if (status != STATUS_OK)
-        return status;
-    struct history *made = memory_new(1, sizeof *made);
-    made->writer = writer_create(options, database, &channels);
-    *history = made;
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        *history = create(options, database, &channels);
+    return status;
+}
+
+enum status history_start(struct history *history, struct error *error)
+{
+    return writer_start(history, error);
+}
+
+bool history_in_use(const char *path)
+{
+    return lock_is_held(path);
+}
+
+/* ---- channels ---- */
+
+static struct known_channel *lock_channel(struct history *history, unsigned number)
+{
+    (void)pthread_mutex_lock(&history->mutex);
+    return channels_find(&history->channels, number);
+}
+
+static void unlock(struct history *history)
+{
+    (void)pthread_mutex_unlock(&history->mutex);
+}
+
+/* With the mutex held: the next commit does not wait for its interval. */
+static void flush(struct history *history)
+{
+    history->urgent = true;
+    (void)pthread_cond_broadcast(&history->changed);
 }
 
 enum status history_channel(struct history *history, const char *device, const char *channel,
@@ -38,7 +137,8 @@ enum status history_channel(struct history *history, const char *device, const c
                          "The name of channel %s of device %s is too long for the history (%d "
                          "bytes at most).",
                          channel, device, CHANNEL_TEXT_MAX - 1);
-    struct channels *channels = writer_lock_channels(history->writer);
+    (void)pthread_mutex_lock(&history->mutex);
+    struct channels *channels = &history->channels;
     struct known_channel *known = channels_find_name(channels, device, channel, kind);
     if (known == NULL)
         known = channels_add(channels, 0, device, channel, kind);
@@ -47,7 +147,7 @@ enum status history_channel(struct history *history, const char *device, const c
         *number = known->number;
         *state = known->state;
     }
-    writer_unlock_channels(history->writer);
+    unlock(history);
     if (known == NULL)
         return error_set(error, STATUS_FAILED,
                          "The history has no number left for channel %s of device %s; it can hold "
@@ -63,14 +163,13 @@ enum status history_calibration(struct history *history, unsigned number,
     enum status status = calibration_check(calibration, error);
     if (status != STATUS_OK)
         return status;
-    struct channels *channels = writer_lock_channels(history->writer);
-    struct known_channel *known = channels_find(channels, number);
-    channels_configure(channels, known, calibration, invert, wall_ms);
+    struct known_channel *known = lock_channel(history, number);
+    channels_configure(&history->channels, known, calibration, invert, wall_ms);
     *changed = known->has_state && known->counted.id != 0 &&
                !calibration_equal(&known->counted.factors, &known->recorded.factors);
     if (*changed && previous != NULL)
         *previous = known->counted.factors;
-    writer_unlock_channels(history->writer);
+    unlock(history);
     return STATUS_OK;
 }
 
@@ -78,12 +177,11 @@ void history_calibration_in_use(struct history *history, unsigned number,
                                 struct calibration *calibration, bool *measured,
                                 int64_t *valid_from_ms)
 {
-    const struct known_calibration *recorded =
-        &channels_find(writer_lock_channels(history->writer), number)->recorded;
+    const struct known_calibration *recorded = &lock_channel(history, number)->recorded;
     *calibration = recorded->factors;
     *measured = recorded->origin == CALIBRATION_MEASURED;
     *valid_from_ms = recorded->valid_from_ms;
-    writer_unlock_channels(history->writer);
+    unlock(history);
 }
 
 enum status history_measured(struct history *history, unsigned number,
@@ -93,57 +191,99 @@ enum status history_measured(struct history *history, unsigned number,
     enum status status = calibration_check(calibration, error);
     if (status != STATUS_OK)
         return status;
-    if (writer_put_calibration(history->writer, number, calibration, wall_ms))
+    struct known_channel *channel = lock_channel(history, number);
+    bool can = !channels_record_waits(channel);
+    if (can) {
+        (void)channels_record(&history->channels, channel, calibration, channel->recorded.invert,
+                              CALIBRATION_MEASURED, wall_ms);
+        flush(history);
+    }
+    unlock(history);
+    if (can)
         return STATUS_OK;
     return error_set(error, STATUS_FAILED,
                      "The disk has not yet taken the calibration before this one. Try again when "
                      "the history is written again.");
 }
 
+/* ---- corrections of the past ---- */
+
 enum status history_recalibrate(struct history *history,
                                 const struct history_recalibration *request,
                                 struct history_recalibrated *done, struct error *error)
 {
-    return writer_recalibrate(history->writer, request, done, error);
+    enum status status = database_recalibrate(history->database, request, done, error);
+    writer_follow_changes(history);
+    return status;
+}
+
+enum status history_recalibrate_try(const char *path, const struct history_recalibration *request,
+                                    struct history_recalibrated *done, struct error *error)
+{
+    return recalibrate_try(path, request, done, error);
 }
 
 bool history_recalibration_begin(struct history *history,
                                  const struct history_recalibration *request)
 {
-    return writer_recalibration_begin(history->writer, request);
+    (void)pthread_mutex_lock(&history->mutex);
+    bool can = history->job.stage == NO_JOB;
+    if (can) {
+        history->job.stage = WANTED;
+        history->job.request = *request;
+        flush(history);
+    }
+    unlock(history);
+    return can;
 }
 
 bool history_recalibration_end(struct history *history, enum status *status,
                                struct history_recalibrated *done, struct error *error)
 {
-    return writer_recalibration_end(history->writer, status, done, error);
+    (void)pthread_mutex_lock(&history->mutex);
+    struct recalibration_job *job = &history->job;
+    bool ended = job->stage == DONE;
+    if (ended) {
+        *status = job->status;
+        *done = job->done;
+        *error = job->error;
+        job->stage = NO_JOB;
+        struct known_channel *channel = channels_find(&history->channels, done->number);
+        if (channel != NULL)
+            channels_adjusted(channel);
+    }
+    unlock(history);
+    return ended;
 }
 
-bool history_in_use(const char *path)
-{
-    return database_in_use(path);
-}
-
-enum status history_start(struct history *history, struct error *error)
-{
-    return writer_start(history->writer, error);
-}
+/* ---- putting ---- */
 
 void history_put_reading(struct history *history, unsigned number, const struct reading *reading,
                          int64_t imported, int64_t exported, const struct energy_state *state)
 {
+    struct known_channel *channel = lock_channel(history, number);
     const struct queued_reading item = {
         .reading = *reading,
         .imported = imported,
         .exported = exported,
         .number = number,
+        .kind = channel->kind,
     };
-    writer_put_reading(history->writer, &item, state);
+    queue_put_reading(&history->queue, &item);
+    /* Of a channel that the totals file does not know, nobody could tell what was counted since. */
+    history->totals_due = history->totals_due || (state->known && !channel->state.known);
+    channels_put_state(channel, state);
+    if (history->queue.readings.count == WRITER_BATCH_MAX)
+        (void)pthread_cond_broadcast(&history->changed);
+    unlock(history);
 }
 
 void history_put_state(struct history *history, unsigned number, const struct energy_state *state)
 {
-    writer_put_state(history->writer, number, state);
+    channels_put_state(lock_channel(history, number), state);
+    history->totals_due = true; /* or the old, higher totals would come back after a damage */
+    flush(history);
+    unlock(history);
 }
 
 /* Cuts between characters of UTF-8, not within one. */
@@ -165,46 +305,168 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
     struct queued_event event = {.wall_ms = wall_ms, .boot_ms = clock_boot_ms(), .number = number};
     copy_cut(event.kind, sizeof event.kind, kind);
     copy_cut(event.message, sizeof event.message, message);
-    writer_put_event(history->writer, &event);
+    (void)pthread_mutex_lock(&history->mutex);
+    queue_put_event(&history->queue, &event);
+    unlock(history);
 }
+
+/* ---- sinks ---- */
 
 enum status history_outbox(struct history *history, const char *id, enum outbox_level level,
                            bool from_now, unsigned *number, struct error *error)
 {
-    if (writer_outbox(history->writer, id, level, from_now, number))
-        return STATUS_OK;
-    return error_set(
-        error, STATUS_FAILED,
-        "The history knows too many sinks to add %s. Those that are no longer "
-        "configured can be deleted from its table `sink` while the service is stopped.",
-        id);
+    /* A key of the newest reading's millisecond and the maximum number. */
+    int64_t newest = key_make(history->newest_ms, CHANNEL_NUMBER_MAX);
+    const struct outbox *outbox =
+        outboxes_open(&history->outboxes, id, level, from_now ? newest : 0);
+    if (outbox == NULL)
+        return error_set(error, STATUS_FAILED,
+                         "The history knows too many sinks to add %s. Those that are no longer "
+                         "configured can be deleted from its table `sink` while the service is "
+                         "stopped.",
+                         id);
+    *number = (unsigned)(outbox - history->outboxes.list);
+    return STATUS_OK;
 }
 
 int64_t history_outbox_begin(struct history *history, unsigned number, unsigned *file)
 {
-    return writer_outbox_begin(history->writer, number, file);
+    (void)pthread_mutex_lock(&history->mutex);
+    int64_t cursor = outbox_begin(&history->outboxes, &history->outboxes.list[number]);
+    *file = history->files;
+    unlock(history);
+    return cursor;
 }
 
 void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused)
 {
-    writer_outbox_done(history->writer, number, cursor, refused);
+    (void)pthread_mutex_lock(&history->mutex);
+    outbox_done(&history->outboxes.list[number], cursor, refused);
+    unlock(history);
 }
+
+/* ---- asking ---- */
 
 void history_stored_totals(struct history *history, unsigned number, int64_t *imported_uwh,
                            int64_t *exported_uwh)
 {
-    writer_stored_totals(history->writer, number, imported_uwh, exported_uwh);
+    const struct known_channel *channel = lock_channel(history, number);
+    *imported_uwh = channel->stored_imported_uwh;
+    *exported_uwh = channel->stored_exported_uwh;
+    unlock(history);
+}
+
+void history_quarantine_sentence(const struct history_health *health, char *text, size_t size)
+{
+    bool restored = health->restored[0] != '\0';
+    text[0] = '\0';
+    if (health->quarantined[0] == '\0')
+        return;
+    (void)snprintf(text, size, "The history was damaged and quarantined as %s.%s%s%s",
+                   health->quarantined, restored ? " It continues from the backup " : "",
+                   health->restored, restored ? "." : "");
+}
+
+static void late_sentence(int64_t late_ms, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "The disk does not take the history in time: a commit is %" PRId64 " s late. "
+                   "Readings wait in memory. Check the disk, and what else uses it.",
+                   late_ms / 1000);
+}
+
+/* With the mutex held. The thread cannot report it: it waits for the disk. */
+static void check_late(struct history *history)
+{
+    char text[EVENT_MESSAGE_SIZE];
+    int64_t late_ms = writer_late_ms(history);
+    if (late_ms == 0 || history->late)
+        return;
+    history->late = true;
+    late_sentence(late_ms, text, sizeof text);
+    notice_queue_put(&history->notices, "history_late", text);
+    writer_put_event(history, "history_late", text);
 }
 
 void history_health(struct history *history, struct history_health *health)
 {
-    writer_health(history->writer, health);
+    (void)pthread_mutex_lock(&history->mutex);
+    check_late(history);
+    *health = history->health;
+    health->queued = history->queue.readings.count + history->in_flight;
+    health->dropped_rows = history->queue.dropped;
+    health->late_ms = writer_late_ms(history);
+    unlock(history);
+    if (health->late_ms > 0 && health->problem[0] == '\0')
+        late_sentence(health->late_ms, health->problem, sizeof health->problem);
+}
+
+bool history_next_notice(struct history *history, struct history_notice *notice)
+{
+    (void)pthread_mutex_lock(&history->mutex);
+    check_late(history);
+    bool any = notice_queue_take(&history->notices, notice);
+    unlock(history);
+    return any;
+}
+
+/* ---- closing ---- */
+
+static void silence(struct history *history)
+{
+    (void)pthread_mutex_lock(&history->voice);
+    history->log = NULL;
+    history->wake = NULL;
+    (void)pthread_mutex_unlock(&history->voice);
+}
+
+/* The thread keeps to the deadline by itself; this waits a little longer for its last words. */
+static bool wait_until_finished(struct history *history, int64_t timeout_ms)
+{
+    atomic_store(&history->give_up, true);
+    (void)pthread_mutex_lock(&history->mutex);
+    history->stopping = true;
+    history->stop_deadline_ms = clock_boot_ms() + timeout_ms;
+    int64_t give_up_ms = history->stop_deadline_ms + 500;
+    (void)pthread_cond_broadcast(&history->changed);
+    int64_t left;
+    while (!history->finished && (left = give_up_ms - clock_boot_ms()) > 0)
+        writer_wait(history, left);
+    bool finished = history->finished;
+    (void)pthread_mutex_unlock(&history->mutex);
+    return finished;
+}
+
+/* Once `abandoned` is set and the mutex is unlocked, the history belongs to its thread. */
+static bool abandon(struct history *history)
+{
+    silence(history);
+    (void)pthread_mutex_lock(&history->mutex);
+    bool finished = history->finished;
+    history->abandoned = !finished;
+    if (!finished)
+        (void)pthread_detach(history->thread);
+    (void)pthread_mutex_unlock(&history->mutex);
+    return !finished;
 }
 
 void history_close(struct history *history, int64_t timeout_ms)
 {
     if (history == NULL)
         return;
-    writer_close(history->writer, timeout_ms);
-    free(history);
+    if (!history->started) {
+        database_close(history->database, false); /* as clean or not as it was found */
+        writer_free(history);
+        return;
+    }
+    if (!wait_until_finished(history, timeout_ms)) {
+        writer_log(
+            history, LOG_LEVEL_ERROR,
+            "The disk did not take the last readings in time; they are lost (their energy is "
+            "counted by the next start), and the history will be checked then.");
+        if (abandon(history))
+            return;
+    }
+    (void)pthread_join(history->thread, NULL);
+    writer_free(history);
 }

@@ -3,16 +3,18 @@
  * The history: every reading as measured, energy totals, calibrations and events in one SQLite
  * file. This folder is the only one that includes sqlite3.h.
  *
- * A thread of its own writes, one transaction per commit interval (synchronous=FULL), behind a
- * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are
- * in the same transaction. When the disk is full or the file is damaged, metering goes on: the
- * queue keeps the newest, totals are kept in memory, the fault is reported, writing resumes by
- * itself: in a damaged file's place, after that was set aside, in the newest sound copy or a fresh
- * one. Readings of a time when the wall clock was not set yet wait in memory for their stamps.
+ * A thread of its own writes, in one transaction per commit interval (synchronous=FULL), behind a
+ * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are in
+ * the same transaction. When the disk is full or the file is damaged, metering goes on: the queue keeps
+ * the newest readings, totals are kept in memory, the fault is reported, and writing resumes by itself;
+ * after damage in the newest sound backup or a fresh file, and the damaged one is quarantined. Until the
+ * wall clock is set, readings wait in memory for their stamps, and totals are stored without them.
  */
 #ifndef BRIDGE_HISTORY_HISTORY_H
 #define BRIDGE_HISTORY_HISTORY_H
 
+#include "bridge/history/health.h"
+#include "bridge/history/notice.h"
 #include "bridge/history/outbox.h"
 #include "bridge/history/recalibration.h"
 #include "bridge/meter/calibration.h"
@@ -26,7 +28,7 @@
 
 struct history_options {
     const char *path;           /**< the database file; its folder must exist */
-    const char *backup_folder;  /**< where copies of it are looked for after damage; NULL or "":
+    const char *backup_folder;  /**< where backups of it are looked for after damage; NULL or "":
                                      beside it */
     int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
     int64_t clock_wait_ms;      /**< so long after boot, readings wait for a clock that is not set
@@ -35,9 +37,8 @@ struct history_options {
                                      transaction is under way as many again may arrive. When
                                      they do not fit the oldest go, and the energy they had
                                      credited is credited to the reading that follows them */
-    /** How long readings, minutes and quarters of an hour are kept, by the clock; 0: for ever. Once a
-     *  day what is older is deleted; days are kept for ever. Only by a clock that the history bears out
-     *  (rows_may_delete), and by one that is not synchronised at most two days' worth a day. */
+    /** How long readings, minutes and 15-minute buckets are kept; 0: unlimited. Once a day what is older
+     *  is deleted, but only when the clock is trustworthy (retention.h). Days are kept without limit. */
     int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms;
     struct log *log;
     /** Called on the writer thread when the health below changes for the worse or better. Must only
@@ -50,8 +51,8 @@ struct history;
 
 /**
  * Opens (creating, migrating, checking after an unclean stop) on the calling thread, before any
- * thread is started. A damaged file is set aside as PATH.damaged-<UTC time> (with -wal and -shm).
- * The newest sound copy (backup.h) takes its place; without one, what can still be read of channels
+ * thread is started. A damaged file is quarantined as PATH.damaged-<UTC time> (with -wal and
+ * -shm). The newest sound backup (backup.h) takes its place; without one, what can still be read of channels
  * and totals is carried over into a fresh file. Totals are the maximum that any of these and
  * PATH.totals.json have; history_health tells. Fails only when no database can be had at all:
  * STATUS_USAGE, with what to do (folder missing or not writable, file of a newer version), or
@@ -161,26 +162,13 @@ void history_outbox_done(struct history *history, unsigned number, int64_t curso
 void history_stored_totals(struct history *history, unsigned number, int64_t *imported_uwh,
                            int64_t *exported_uwh);
 
-struct history_health {
-    bool writing; /**< the last commit worked */
-    int64_t last_commit_boot_ms;
-    size_t queued;
-    uint64_t committed_rows;
-    uint64_t dropped_rows; /**< did not fit into the queue while the disk was not writable */
-    uint64_t progress;     /**< grows with each turn of the writer, at least every 5 s unless
-                                the disk holds it up: the watchdog's witness */
-    bool may_lag;          /**< totals may have been known, and published, that are later than those
-                                loaded at open: the stop was not clean, or the file is a fresh one */
-    /** What was last found about the wall clock: a stable word (also an event's kind) and a sentence,
-     *  "" while nothing was. clock_awaited: readings are held until it is set. */
-    char clock_event[32];
-    char clock_message[256];
-    bool clock_awaited;
-    int64_t clock_released_boot_ms; /**< when those that waited got their stamps; 0: none did */
-    char problem[256];              /**< a sentence, "" when healthy */
-    char quarantined[256];          /**< path of the damaged file that was set aside last, or "" */
-    char restored[256]; /**< path of the copy that the history goes on from since then, or "" */
-};
+/** The next thing to publish as an event of the bridge (notice.h), oldest first; false if there is
+ *  none. They wait until they are taken, the newest 16. */
+bool history_next_notice(struct history *history, struct history_notice *notice);
+
+/** What happened to a damaged file: health->quarantined and restored in a sentence; "" if nothing. */
+void history_quarantine_sentence(const struct history_health *health, char *text, size_t size);
+
 void history_health(struct history *history, struct history_health *health);
 
 /** Commits what is queued (waiting at most timeout_ms), marks the stop as clean, frees all. If the

@@ -3,6 +3,8 @@
 
 #include "drivers/base/memory.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Rings larger than this are freed when they run empty. */
@@ -10,6 +12,8 @@
 /* How far a dropped reading looks for the next one of its channel, before its credits are carried
  * to one that is still to come. */
 #define LOOK_AHEAD 256
+/* Room for a channel number and two counts. */
+#define UNCREDITED_SIZE 50
 
 void queue_init(struct queue *queue, size_t limit)
 {
@@ -20,7 +24,7 @@ void queue_free(struct queue *queue)
 {
     free(queue->readings.items);
     free(queue->events.items);
-    free(queue->carried);
+    free(queue->channels);
     *queue = (struct queue){0};
 }
 
@@ -62,17 +66,17 @@ static void ring_grow(struct reading_ring *ring)
     ring->start = 0;
 }
 
-static struct carried *carried_for(struct queue *queue, unsigned number)
+static struct queue_channel *channel_of(struct queue *queue, unsigned number)
 {
-    if (number < queue->carried_count)
-        return &queue->carried[number];
-    size_t count = (size_t)number + 1;
-    struct carried *grown = memory_new(count, sizeof *grown);
-    if (queue->carried_count > 0)
-        memcpy(grown, queue->carried, queue->carried_count * sizeof *grown);
-    free(queue->carried);
-    queue->carried = grown;
-    queue->carried_count = count;
+    if (number < queue->channel_count)
+        return &queue->channels[number];
+    size_t count = (size_t)number + 1 + number / 2;
+    struct queue_channel *grown = memory_new(count, sizeof *grown);
+    if (queue->channel_count > 0)
+        memcpy(grown, queue->channels, queue->channel_count * sizeof *grown);
+    free(queue->channels);
+    queue->channels = grown;
+    queue->channel_count = count;
     return &grown[number];
 }
 
@@ -87,10 +91,10 @@ static void drop_oldest(struct queue *queue, struct reading_ring *ring)
     if (heir != NULL) {
         heir->imported += oldest->imported;
         heir->exported += oldest->exported;
-    } else if (oldest->imported != 0 || oldest->exported != 0) {
-        struct carried *carried = carried_for(queue, oldest->number);
-        carried->imported += oldest->imported;
-        carried->exported += oldest->exported;
+    } else {
+        struct queue_channel *channel = channel_of(queue, oldest->number);
+        channel->imported += oldest->imported;
+        channel->exported += oldest->exported;
     }
     ring->start = ring->start + 1 == ring->capacity ? 0 : ring->start + 1;
     ring->count--;
@@ -108,16 +112,67 @@ static void append(struct queue *queue, struct reading_ring *ring,
     *slot(ring, ring->count - 1) = *item;
 }
 
+static bool is_too_fast(struct queue_channel *channel, int64_t wall_ms)
+{
+    int64_t second = wall_ms / 1000;
+    if (second != channel->second)
+        channel->count = 0;
+    channel->second = second;
+    return ++channel->count > QUEUE_RATE_MAX;
+}
+
 void queue_put_reading(struct queue *queue, const struct queued_reading *item)
 {
+    struct queue_channel *channel = channel_of(queue, item->number);
     struct queued_reading whole = *item;
-    if (item->number < queue->carried_count) {
-        struct carried *carried = &queue->carried[item->number];
-        whole.imported += carried->imported;
-        whole.exported += carried->exported;
-        *carried = (struct carried){0};
+    whole.imported += channel->imported;
+    whole.exported += channel->exported;
+    channel->imported = channel->exported = 0;
+    if (!is_too_fast(channel, item->reading.wall_ms)) {
+        append(queue, &queue->readings, &whole);
+        return;
     }
-    append(queue, &queue->readings, &whole);
+    channel->imported = whole.imported;
+    channel->exported = whole.exported;
+    queue->dropped++;
+    queue->dropped_by_rate++;
+    queue->last_by_rate = item->number;
+}
+
+void queue_credit(struct queue *queue, unsigned number, int64_t imported, int64_t exported)
+{
+    struct queue_channel *channel = channel_of(queue, number);
+    channel->imported += imported;
+    channel->exported += exported;
+}
+
+char *queue_uncredited(const struct queue *queue, bool with_readings)
+{
+    struct queue sums = {.limit = 1};
+    size_t count = 0;
+    for (size_t i = 0; i < queue->channel_count; i++)
+        if (queue->channels[i].imported != 0 || queue->channels[i].exported != 0)
+            queue_credit(&sums, (unsigned)i, queue->channels[i].imported,
+                         queue->channels[i].exported);
+    for (size_t i = 0; with_readings && i < queue->readings.count; i++) {
+        const struct queued_reading *item = slot(&queue->readings, i);
+        if (item->imported != 0 || item->exported != 0)
+            queue_credit(&sums, item->number, item->imported, item->exported);
+    }
+    for (size_t i = 0; i < sums.channel_count; i++)
+        count += sums.channels[i].imported != 0 || sums.channels[i].exported != 0 ? 1 : 0;
+    char *buffer = NULL;
+    if (count > 0) {
+        size_t size = count * UNCREDITED_SIZE + 1;
+        size_t used = 0;
+        buffer = memory_new(size, 1);
+        for (size_t i = 0; i < sums.channel_count; i++)
+            if (sums.channels[i].imported != 0 || sums.channels[i].exported != 0)
+                used += (size_t)snprintf(buffer + used, size - used, "%zu %" PRId64 " %" PRId64 ";",
+                                         i, sums.channels[i].imported, sums.channels[i].exported);
+    }
+    queue_free(&sums);
+    return buffer;
 }
 
 static void append_event(struct event_list *events, const struct queued_event *event)
@@ -138,14 +193,37 @@ void queue_put_event(struct queue *queue, const struct queued_event *event)
     append_event(&queue->events, event);
 }
 
-void queue_take(struct queue *queue, struct reading_ring *readings, struct event_list *events)
+static void swap_rings(struct reading_ring *a, struct reading_ring *b)
 {
-    struct reading_ring empty_ring = *readings;
-    *readings = queue->readings;
-    queue->readings = empty_ring;
-    struct event_list empty_list = *events;
-    *events = queue->events;
-    queue->events = empty_list;
+    struct reading_ring kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+static void swap_events(struct event_list *a, struct event_list *b)
+{
+    struct event_list kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+void queue_take(struct queue *queue, size_t most, struct reading_ring *readings,
+                struct event_list *events)
+{
+    struct reading_ring *waiting = &queue->readings;
+    swap_events(events, &queue->events);
+    if (waiting->count <= most) {
+        swap_rings(readings, waiting);
+        return;
+    }
+    while (readings->count < most) {
+        if (readings->count == readings->capacity)
+            ring_grow(readings);
+        *slot(readings, readings->count) = *slot(waiting, readings->count);
+        readings->count++;
+    }
+    waiting->start = (waiting->start + most) % waiting->capacity;
+    waiting->count -= most;
 }
 
 void queue_return(struct queue *queue, struct reading_ring *readings, struct event_list *events)
@@ -159,5 +237,6 @@ void queue_return(struct queue *queue, struct reading_ring *readings, struct eve
         append_event(events, &queue->events.items[i]);
     }
     events_clear(&queue->events);
-    queue_take(queue, readings, events); /* a swap works both ways */
+    swap_rings(readings, &queue->readings);
+    swap_events(events, &queue->events);
 }

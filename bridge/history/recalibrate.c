@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/recalibrate.h"
 
-#include "bridge/history/history.h"
 #include "bridge/history/query/conversion.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/query/time_text.h"
+#include "bridge/history/store/lock.h"
 #include "bridge/history/store/rows.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/clock.h"
@@ -136,7 +136,7 @@ static enum status find_span(struct work *work)
     struct history_recalibrated *done = work->done;
     int64_t last = 0;
     int code = sql_integer(work->db, "SELECT coalesce(max(key), 0) FROM reading", &last);
-    work->last_ms = rows_key_ms(last);
+    work->last_ms = key_time_ms(last);
     done->since_ms = request->since_ms < 0 ? 0 : request->since_ms;
     done->until_ms = request->until_ms <= work->last_ms ? request->until_ms : work->last_ms + 1;
     if (code == SQLITE_OK && done->since_ms >= done->until_ms)
@@ -291,7 +291,7 @@ static enum status find_last(struct work *work)
     bool found = false;
     int64_t last = 0;
     int code = sql_integer(work->db, "SELECT coalesce(max(key), 0) FROM reading", &last);
-    work->last_ms = rows_key_ms(last);
+    work->last_ms = key_time_ms(last);
     if (code == SQLITE_OK)
         code = read_last(work, &found);
     if (code != SQLITE_OK)
@@ -495,7 +495,7 @@ static int put_event(struct work *work)
     char message[256];
     describe(work, message, sizeof message);
     sqlite3_stmt *statement = NULL;
-    int64_t key = rows_key(clock_wall_ms(), work->done->number);
+    int64_t key = key_make(clock_wall_ms(), work->done->number);
     int code = sqlite3_prepare_v2(work->db,
                                   "INSERT OR IGNORE INTO event (key, kind, message) "
                                   "VALUES (?1, 'recalibrated', ?2)",
@@ -618,14 +618,14 @@ static enum status try_on(const char *path, const struct history_recalibration *
     return status;
 }
 
-enum status history_recalibrate_try(const char *path, const struct history_recalibration *request,
-                                    struct history_recalibrated *done, struct error *error)
+enum status recalibrate_try(const char *path, const struct history_recalibration *request,
+                            struct history_recalibrated *done, struct error *error)
 {
     sqlite3 *db = NULL;
     *done = (struct history_recalibrated){0};
     enum status status = reader_open(path, &db, error);
     (void)sqlite3_close(db);
-    if (status == STATUS_OK && history_in_use(path))
+    if (status == STATUS_OK && lock_is_held(path))
         status =
             error_set(error, STATUS_FAILED,
                       "The history %s is in use by a service. Leave out --database, and it does "

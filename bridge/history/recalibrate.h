@@ -15,4 +15,8 @@ enum status recalibrate(sqlite3 *db, struct rollup_writer *rollups, const char *
                         const struct history_recalibration *request,
                         struct history_recalibrated *done, struct error *error);
 
+/** What that would do to the file at path, which stays as it is. STATUS_FAILED also: in use. */
+enum status recalibrate_try(const char *path, const struct history_recalibration *request,
+                            struct history_recalibrated *done, struct error *error);
+
 #endif

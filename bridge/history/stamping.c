@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/stamping.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 
 #define DAY_MS INT64_C(86400000)
 
@@ -47,8 +47,10 @@ static void correct_channel(const struct correction *correction, struct known_ch
                  : corrected(correction, channel->configured.valid_from_ms);
     if (channel->counted.id == channel->recorded.id)
         channel->counted.valid_from_ms = channel->recorded.valid_from_ms;
-    if (channel->dirty)
-        channel->state.counter_wall_ms = corrected(correction, channel->state.counter_wall_ms);
+    int64_t counter_ms = corrected(correction, channel->state.counter_wall_ms);
+    channel->dirty =
+        channel->dirty || (channel->has_state && counter_ms != channel->state.counter_wall_ms);
+    channel->state.counter_wall_ms = counter_ms;
 }
 
 void stamping_apply(struct queue *queue, struct channels *channels, const struct moment *began,
@@ -69,4 +71,61 @@ void stamping_apply(struct queue *queue, struct channels *channels, const struct
         queue->events.items[i].wall_ms = offset_ms + queue->events.items[i].boot_ms;
     for (size_t i = 0; i < channels->count; i++)
         correct_channel(&correction, &channels->list[i]);
+}
+
+void clock_hold_init(struct clock_hold *hold, int64_t wait_ms, int64_t newest_ms,
+                     const struct moment *now)
+{
+    *hold = (struct clock_hold){
+        .wait_ms = wait_ms, .newest_ms = newest_ms, .opened = *now, .held = wait_ms > 0};
+}
+
+static void end_wait(struct clock_hold *hold, struct queue *queue, struct channels *channels,
+                     const struct moment *now, bool sure, struct clock_notice *notice)
+{
+    size_t waiting = queue->readings.count;
+    double seconds = (double)(now->boot_ms - hold->opened.boot_ms) / 1000;
+    int64_t opened_ms = now->wall_ms - (now->boot_ms - hold->opened.boot_ms);
+    double shift_s = (double)(opened_ms - hold->opened.wall_ms) / 1000;
+    stamping_apply(queue, channels, &hold->opened, now);
+    hold->released_boot_ms = now->boot_ms;
+    notice->kind = sure ? "clock_set" : "clock_unsynchronised";
+    (void)snprintf(notice->message, sizeof notice->message,
+                   "%s; %zu readings of the last %.0f s are stamped by it. It was corrected by "
+                   "%.3f s.",
+                   sure ? "The clock of this machine is set"
+                        : "The clock of this machine was not set in time",
+                   waiting, seconds, shift_s);
+}
+
+void clock_hold_check(struct clock_hold *hold, struct queue *queue, struct channels *channels,
+                      const struct moment *now, enum clock_sync sync, bool must_end,
+                      struct clock_notice *notice)
+{
+    notice->kind = "";
+    if (!hold->held)
+        return;
+    enum stamping stamping =
+        stamping_judge(hold->wait_ms, hold->newest_ms, now->wall_ms, now->boot_ms, sync);
+    if (stamping == STAMPING_WAITS && !must_end) {
+        if (hold->awaited)
+            return;
+        hold->awaited = true;
+        notice->kind = "clock_awaited";
+        (void)snprintf(
+            notice->message, sizeof notice->message,
+            "The clock of this machine is not set yet; readings wait in memory for their "
+            "stamps. Totals are stored and published meanwhile.");
+        return;
+    }
+    if (hold->awaited) {
+        end_wait(hold, queue, channels, now, stamping == STAMPING_SURE, notice);
+    } else if (stamping != STAMPING_SURE) {
+        notice->kind = "clock_unsynchronised";
+        (void)snprintf(
+            notice->message, sizeof notice->message,
+            "The clock of this machine is not synchronised; readings are stamped with it "
+            "as it stands.");
+    }
+    hold->held = hold->awaited = false;
 }

@@ -3,8 +3,8 @@
  * Whether the wall clock can be believed, so that readings may be stamped with it. Pure.
  *
  * A machine without a battery-backed clock begins in 1970, or where it was when it was switched off,
- * until the network tells it the time. What is measured before that is held in memory with the boot
- * clock's stamp and gets its wall time when there is one.
+ * until the network tells it the time. Readings and events of that time wait in memory with the boot
+ * clock's stamp and get their wall time when there is one. Totals do not wait: they need no stamp.
  */
 #ifndef BRIDGE_HISTORY_STAMPING_H
 #define BRIDGE_HISTORY_STAMPING_H
@@ -13,6 +13,7 @@
 #include "bridge/history/store/channels.h"
 #include "drivers/base/clock.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum stamping {
@@ -37,11 +38,37 @@ struct moment {
 
 /**
  * Everything that was recorded since `began` gets the wall time that follows from `now`: queued
- * readings and events by their boot stamps, calibrations and counter stamps that are not stored yet
- * by what the wall clock was corrected since `began`.
+ * readings and events by their boot stamps; calibrations that are not stored yet, and the counter
+ * stamps of all totals, by what the wall clock was corrected since `began`. Totals that change so
+ * become `dirty`.
  */
 void stamping_apply(struct queue *queue, struct channels *channels, const struct moment *began,
                     const struct moment *now);
+
+/** The wait for the clock of one run of the service. */
+struct clock_hold {
+    int64_t wait_ms;   /**< as stamping_judge */
+    int64_t newest_ms; /**< as stamping_judge */
+    struct moment opened;
+    bool held;                /**< readings and events wait */
+    bool awaited;             /**< that was announced */
+    int64_t released_boot_ms; /**< when those that waited got their stamps; 0: none did */
+};
+
+/** What a look at the clock has to say; kind is "" if nothing. See notice.h. */
+struct clock_notice {
+    const char *kind;
+    char message[EVENT_MESSAGE_SIZE];
+};
+
+void clock_hold_init(struct clock_hold *hold, int64_t wait_ms, int64_t newest_ms,
+                     const struct moment *now);
+
+/** Ends the wait, with stamping_apply, if the clock can be believed, or must be (must_end: a stop, or
+ *  memory that fills up). */
+void clock_hold_check(struct clock_hold *hold, struct queue *queue, struct channels *channels,
+                      const struct moment *now, enum clock_sync sync, bool must_end,
+                      struct clock_notice *notice);
 
 /** No clock that is right shows less; a day before the build, so that two machines may differ. */
 int64_t stamping_earliest_ms(void);

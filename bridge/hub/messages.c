@@ -223,12 +223,15 @@ char *message_bridge_health(const struct message_health *health)
     json_t *backup = json_pack("{s:o,s:o,s:o}", "last", time_json(health->backup_wall_ms), "file",
                                text_json(copied ? health->backup_file : NULL), "bytes",
                                copied ? json_integer(health->backup_bytes) : json_null());
-    return dump(json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o,s:o}", "time",
+    json_t *history = json_pack("{s:I,s:o,s:I}", "queued", (json_int_t)health->history_queued,
+                                "dropped", count_json(health->history_dropped), "late_s",
+                                (json_int_t)(health->history_late_ms / 1000));
+    return dump(json_pack("{s:o,s:b,s:o,s:{s:I,s:I},s:o,s:o,s:o,s:o}", "time",
                           time_json(health->now_wall_ms), "problem", health->problem_count > 0,
                           "problems", problems, "process", "uptime_s",
                           (json_int_t)(health->uptime_ms / 1000), "memory_kb",
-                          (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "backup", backup,
-                          "devices", devices));
+                          (json_int_t)(health->memory_bytes / 1024), "mqtt", mqtt, "history",
+                          history, "backup", backup, "devices", devices));
 }
 
 char *message_bridge_event(const struct message_event *event)

@@ -60,8 +60,11 @@ struct message_health {
     uint64_t mqtt_published, mqtt_received, mqtt_dropped, mqtt_reconnects;
     const char *const *problems; /**< sentences about the bridge itself (history, disk, ...) */
     size_t problem_count;
-    int64_t backup_wall_ms;  /**< of the last copy of the history; 0: none */
-    const char *backup_file; /**< "" then */
+    size_t history_queued;    /**< readings that wait for the disk */
+    uint64_t history_dropped; /**< readings that were not stored: too many, or too fast */
+    int64_t history_late_ms;  /**< for how long a commit has been overdue; 0: it is on time */
+    int64_t backup_wall_ms;   /**< of the last backup of the history; 0: none */
+    const char *backup_file;  /**< "" then */
     int64_t backup_bytes;
     const struct message_device_health *devices;
     size_t device_count;

@@ -3,7 +3,6 @@
 
 #include "bridge/config/json.h"
 #include "bridge/requests/requests.h"
-#include "bridge/service/notices.h"
 #include "bridge/service/service_device.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -42,8 +41,8 @@ static void collect_problems(struct documents *documents, struct message_health 
 {
     const struct history_health *history = &documents->history;
     add_problem(documents, health, history->problem);
-    add_problem(documents, health,
-                notices_quarantine(history, documents->quarantine, sizeof documents->quarantine));
+    history_quarantine_sentence(history, documents->quarantine, sizeof documents->quarantine);
+    add_problem(documents, health, documents->quarantine);
     add_problem(documents, health, history->clock_awaited ? history->clock_message : NULL);
     for (size_t i = 0; i < sinks_count(documents->options.sinks); i++) {
         sinks_health(documents->options.sinks, i, &documents->sinks[i]);
@@ -74,6 +73,9 @@ static void on_health(void *context, struct message_health *health)
         .mqtt_received = mqtt.received,
         .mqtt_dropped = mqtt.dropped,
         .mqtt_reconnects = mqtt.reconnects,
+        .history_queued = documents->history.queued,
+        .history_dropped = documents->history.dropped_rows,
+        .history_late_ms = documents->history.late_ms,
         .backup_wall_ms = backup.made_ms,
         .backup_file = backup.file,
         .backup_bytes = backup.bytes,

@@ -11,10 +11,7 @@
 
 struct notices {
     struct notices_options options;
-    char history_problem[256]; /* as last reported; likewise below */
-    char clock_message[256];
-    char quarantined[256];
-    bool sink_failing[CONFIG_SINKS_MAX];
+    bool sink_failing[CONFIG_SINKS_MAX]; /* as last reported; likewise below */
     uint64_t sink_refused[CONFIG_SINKS_MAX];
     struct clock_watch clocks;
 };
@@ -62,42 +59,11 @@ void notices_event(struct notices *notices, enum log_level level, const char *ki
 
 /* ---- the history ---- */
 
-const char *notices_quarantine(const struct history_health *history, char *text, size_t size)
-{
-    bool restored = history->restored[0] != '\0';
-    text[0] = '\0';
-    if (history->quarantined[0] != '\0')
-        (void)snprintf(text, size, "The history was damaged and set aside as %s.%s%s%s",
-                       history->quarantined, restored ? " It goes on from the copy " : "",
-                       history->restored, restored ? "." : "");
-    return text;
-}
-
-/* True if the text is another one than was last reported. */
-static bool is_news(char *reported, size_t size, const char *text)
-{
-    if (strncmp(reported, text, size - 1) == 0)
-        return false;
-    (void)snprintf(reported, size, "%s", text);
-    return true;
-}
-
 void notices_history(struct notices *notices)
 {
-    struct history_health history;
-    char sentence[640];
-    history_health(notices->options.history, &history);
-    if (is_news(notices->quarantined, sizeof notices->quarantined, history.quarantined))
-        publish(notices, "history_renewed",
-                notices_quarantine(&history, sentence, sizeof sentence));
-    if (is_news(notices->history_problem, sizeof notices->history_problem, history.problem)) {
-        if (history.problem[0] != '\0')
-            publish(notices, "history_problem", history.problem);
-        else
-            publish(notices, "history_recovered", "The history is written again.");
-    }
-    if (is_news(notices->clock_message, sizeof notices->clock_message, history.clock_message))
-        publish(notices, history.clock_event, history.clock_message);
+    struct history_notice notice;
+    while (history_next_notice(notices->options.history, &notice))
+        publish(notices, notice.kind, notice.message);
 }
 
 /* ---- sinks ---- */

@@ -39,7 +39,4 @@ void notices_clock(struct notices *notices);
 void notices_event(struct notices *notices, enum log_level level, const char *kind,
                    const char *message);
 
-/** "The history was damaged and ..."; "" if it was not. */
-const char *notices_quarantine(const struct history_health *history, char *text, size_t size);
-
 #endif

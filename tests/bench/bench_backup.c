@@ -184,7 +184,7 @@ static sqlite3 *make(int64_t megabytes, int64_t *key)
     sqlite3 *db = NULL;
     size_t count;
     struct error error = {""};
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     (void)sql_open(history, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &db);
     (void)sql_run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     (void)migrate(db, history, 0, list, count, NULL, &error);

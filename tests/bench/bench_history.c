@@ -8,10 +8,11 @@
  *     bench_history FOLDER year    a whole year of readings (some 2.5 GB), and how the file grows with
  *                                  readings kept for 30 days; takes a quarter of an hour
  */
+#include "bridge/history/database.h"
 #include "bridge/history/query/energy.h"
 #include "bridge/history/query/power.h"
 #include "bridge/history/query/readings.h"
-#include "bridge/history/store/database.h"
+#include "bridge/history/retention.h"
 #include "bridge/history/store/rows.h"
 #include "drivers/base/memory.h"
 
@@ -125,9 +126,9 @@ static void remove_files(const char *path)
 /* What the writer deletes once a day. */
 static void delete_old(struct database *database, int64_t now_ms, int64_t keep_days)
 {
-    const struct rows_limits limits = {.before_ms = {now_ms - keep_days * 86400000LL}};
+    struct retention retention = {.active = true, .before_ms = {now_ms - keep_days * 86400000LL}};
     bool more = true;
-    while (more && database_tend(database, &limits, &more))
+    while (more && retention_step(&retention, database_rows(database), 0, &more) == SQLITE_OK)
         continue;
 }
 
@@ -175,7 +176,7 @@ static int64_t write_days(const char *path, int64_t days, int64_t commit_s, bool
         }
         if (second % commit_s != commit_s - 1)
             continue;
-        queue_take(&queue, &batch.readings, &batch.events);
+        queue_take(&queue, SIZE_MAX, &batch.readings, &batch.events);
         struct error error = {""};
         if (database_write(database, &channels, &batch, &error) != DATABASE_DONE) {
             (void)fprintf(stderr, "%s\n", error.text);

@@ -98,7 +98,7 @@ class Campaign:
         messages = list(self.watch.messages)
         self.judged += house.judge_states(messages, self.keys, self.floor)
         for message in messages:
-            if message["topic"] == "bl2mqtt/bridge/event" and "goes on from the copy" in message["payload"]:
+            if message["topic"] == "bl2mqtt/bridge/event" and "continues from the backup" in message["payload"]:
                 self.count("times it went on from a copy")
         del self.watch.messages[:len(messages)]
 

@@ -101,7 +101,7 @@ def test_full_disk(folder, broker, spawn, chips, disk):
     assert process.running()
 
     disk.free()
-    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 40)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 40)
     watch.wait("bl2mqtt/bridge/health", lambda h: not h["problems"])
     house.settle(chips, folder)
     distances = stored.distances("a")
@@ -134,7 +134,7 @@ def test_killed_and_started_while_the_disk_is_full(folder, broker, spawn, chips,
     watch.wait("bl2mqtt/house", lambda s: s["power_a"] is not None and s["power_b"] is not None, 15)
     wait_for(lambda: "history_problem" in bridge_events(watch), 15, "the problem to be told again")
     disk.free()
-    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 40)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 40)
     house.settle(chips, folder)
     assert process.stop() == 0
     assert latest_state(watch)["energy_a"] > 0
@@ -160,7 +160,7 @@ def test_moved_away_and_back(folder, broker, spawn, chips, what):
     watch.clear()
     moved.rename(place)
     watch.wait("bl2mqtt/bridge/event", lambda e: "moved away and back" in e["message"], 40)
-    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 15)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 15)
     house.settle(chips, folder)
     house.judge_states(watch.messages, house.announced_keys(watch.messages))
     assert process.stop() == 0
@@ -210,7 +210,7 @@ def test_damaged_while_stopped(folder, broker, spawn, chips, seed, killed):
 
     process = spawn("--config", config, "run")
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed", 15)
-    watch.wait("bl2mqtt/bridge/health", lambda h: any("set aside" in problem for problem in h["problems"]))
+    watch.wait("bl2mqtt/bridge/health", lambda h: any("quarantined" in problem for problem in h["problems"]))
     house.settle(chips, folder)
     aside = [path for path in (folder / "data").iterdir() if "damaged" in path.name]
     assert aside
@@ -254,7 +254,7 @@ def test_tables_that_lost_their_rows_while_running(folder, broker, spawn, chips)
         db.execute("DELETE FROM channel")
     db.close()
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed", 15)
-    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 15)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 15)
     house.settle(chips, folder)
     house.judge_states(watch.messages, house.announced_keys(watch.messages))
     assert process.stop() == 0
@@ -284,10 +284,10 @@ def test_damaged_while_running(folder, broker, spawn, chips, seed, copy):
     damage(stored.path, dice, 0.02, 1)
 
     event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed", 20)
-    assert ("goes on from the copy" in event["message"]) == copy
-    health = watch.wait("bl2mqtt/bridge/health", lambda h: any("set aside" in problem for problem in h["problems"]))
-    assert ("goes on from the copy" in json.dumps(health["problems"])) == copy
-    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 20)
+    assert ("continues from the backup" in event["message"]) == copy
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 20)
+    health = watch.wait("bl2mqtt/bridge/health", lambda h: any("quarantined" in problem for problem in h["problems"]))
+    assert ("continues from the backup" in json.dumps(health["problems"])) == copy
     house.settle(chips, folder)
     assert process.running()
     house.judge_states(watch.messages, house.announced_keys(watch.messages))

@@ -96,7 +96,7 @@ def test_damaged_on_a_full_disk(folder, spawn, small_disk):
         assert path.read_bytes() == damaged and not list(small_disk.glob("*damaged*"))
     (small_disk / "filler").unlink()
     service = spawn("--config", config, "run")
-    service.wait_line("goes on from the copy")
+    service.wait_line("continues from the backup")
     service.wait_line("house a is online")
     assert service.stop() == 0
     with sqlite3.connect(path) as db:
@@ -115,7 +115,7 @@ def test_a_copy_that_fits_is_gone_on_from(folder, spawn, small_disk):
     filler = disk.f_bavail * disk.f_frsize - path.stat().st_size - 4000000
     (small_disk / "filler").write_bytes(bytes(filler))
     service = spawn("--config", config, "run")
-    service.wait_line("goes on from the copy")
+    service.wait_line("continues from the backup")
     service.wait_line("house a is online")
     assert service.stop() == 0
     with contextlib.closing(sqlite3.connect(path)) as db:
@@ -157,7 +157,7 @@ def test_start_on_a_disk_that_became_read_only(folder, spawn, broker, small_disk
     if state == "closed":
         return
     remount("rw", small_disk)
-    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_recovered", 40)
+    watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 40)
     with contextlib.closing(sqlite3.connect(path)) as db:
         number, first = db.execute("SELECT count(*), min(key >> 15) FROM reading WHERE key >> 15 > ?", (began_ms,)).fetchone()
     assert number > 2 and first < began_ms + 5000, (number, first - began_ms)
@@ -198,9 +198,9 @@ def test_killed_while_a_copy_is_restored(folder, spawn):
     wait_for(lambda: [p for p in data.glob("*restor*") if p.stat().st_size > 4 << 20], 10, "a part of the copy", every=0.002)
     service.signal(signal.SIGKILL)
     service.stop()
-    assert path.exists() and "goes on from the copy" not in service.output
+    assert path.exists() and "continues from the backup" not in service.output
     service = spawn("--config", config, "run")
-    service.wait_line("goes on from the copy", 20)
+    service.wait_line("continues from the backup", 20)
     service.wait_line("house a is online")
     assert service.stop() == 0
     with sqlite3.connect(path) as db:

@@ -57,9 +57,10 @@ def test_on_request(folder, broker, service):
         assert health["backup"]["bytes"] == answer["data"]["bytes"] and not health["problem"]
     assert len(copies(places)) == 2 and copies(places)[-1].samefile(path)
     broker.publish("bl2mqtt/bridge/request/backup", {"output": "/etc/passwd"})
-    assert "no key" in watch.wait("bl2mqtt/bridge/response/backup", lambda a: a["status"] == "error")["error"]
+    answer = watch.wait("bl2mqtt/bridge/response/backup", lambda a: a["data"].get("path") != path)
+    assert answer["status"] == "ok" and answer["data"]["path"].startswith(str(places))  # what it does not know is ignored
     assert process.stop() == 0
-    assert len(events(folder / "data/history.db", "backup_made")) == 3
+    assert len(events(folder / "data/history.db", "backup_made")) == 4
     # the command makes its copies in the same place and keeps as many
     assert run("--config", folder / "bridge.yaml", "history", "backup").returncode == 0
     assert len(copies(places)) == 2 and not copies(folder / "data")
@@ -122,7 +123,7 @@ def test_damage_is_mended_from_the_copy(folder, broker, service):
         raw.write(os.urandom(size))
     watch, process = service(time="off", folder="copies")
     event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_renewed")
-    assert "set aside as" in event["message"] and f"goes on from the copy {copy}" in event["message"]
+    assert "quarantined as" in event["message"] and f"continues from the backup {copy}" in event["message"]
     health = watch.wait("bl2mqtt/bridge/health", lambda h: h["problem"])
     assert health["problems"] == [event["message"]] and health["backup"]["file"] == copy
     assert process.stop() == 0

@@ -320,7 +320,7 @@ static void test_a_file_from_before_calibrations_had_an_origin(void **state)
 {
     const struct folder *folder = *state;
     size_t count;
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open(folder->database, &db), SQLITE_OK);
     assert_int_equal(migrate(db, folder->database, 0, list, 1, NULL, NULL), STATUS_OK);
@@ -458,7 +458,7 @@ static void test_every_migration_is_built_in(void **state)
 {
     (void)state;
     size_t count;
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     for (size_t i = 0; i < count; i++) {
         char path[PATH_MAX];
         assert_true(list[i].version > (i == 0 ? 0 : list[i - 1].version));
@@ -581,14 +581,14 @@ static void test_what_is_refused(void **state)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "CREATE TABLE states (x)", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(db);
-    expect_refusal(path, STATUS_USAGE, "another program");
+    expect_refusal(path, STATUS_USAGE, "not a history of bl2mqtt");
 
     history_close(open_history(folder->database, 0), 5000);
     change(folder->database, "PRAGMA user_version = 1000");
     expect_refusal(folder->database, STATUS_USAGE, "newer");
     assert_string_equal(ask(folder->database, "PRAGMA user_version"), "1000");
     char newest[64];
-    (void)snprintf(newest, sizeof newest, "PRAGMA user_version = %d", migrations_newest());
+    (void)snprintf(newest, sizeof newest, "PRAGMA user_version = %d", schema_newest());
     change(folder->database, newest);
 
     struct history *history = open_history(folder->database, 0);

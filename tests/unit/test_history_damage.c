@@ -2,7 +2,7 @@
 /* bridge/history: damaged, missing and deleted files. */
 #include "history_helper.h"
 
-#include "bridge/history/safety/rescue.h"
+#include "bridge/history/safety/replace.h"
 #include "bridge/history/safety/totals_file.h"
 
 #include <fcntl.h>
@@ -370,13 +370,13 @@ static void put_log(const char *database, char letter)
 }
 
 /* Within one second, which is what their names tell apart: none takes another one's place. */
-static void test_logs_that_are_set_aside_at_once(void **state)
+static void test_logs_that_are_moved_away_at_once(void **state)
 {
     const struct folder *folder = *state;
     char names[5][200];
     for (int i = 0; i < 5; i++) {
         put_log(folder->database, (char)('a' + i));
-        rescue_set_log_aside(folder->database, names[i], sizeof names[i]);
+        replace_move_log_away(folder->database, names[i], sizeof names[i]);
         assert_string_not_equal(names[i], "");
     }
     for (int i = 0; i < 5; i++) {
@@ -394,7 +394,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_clean_stop_is_not_checked_and_an_unclean_one_is),
-        TEST(test_logs_that_are_set_aside_at_once),
+        TEST(test_logs_that_are_moved_away_at_once),
         TEST(test_a_damaged_table_of_readings),
         TEST(test_a_damaged_file_too_large_to_check_whole),
         TEST(test_damaged_totals_come_from_the_totals_file),

@@ -7,7 +7,7 @@
  *
  * The suite tries some moments at random; TEST_POWER_CUTS=0 tries every one.
  */
-#include "bridge/history/store/database.h"
+#include "bridge/history/database.h"
 #include "history_helper.h"
 #include "power_cut_vfs.h"
 
@@ -94,10 +94,10 @@ static void transact(struct work *work)
     const struct queued_event event = {.wall_ms = work->wall_ms, .kind = "tick", .message = "x"};
     if (below(&work->dice, 4) == 0)
         queue_put_event(&work->queue, &event);
-    queue_take(&work->queue, &work->batch.readings, &work->batch.events);
+    queue_take(&work->queue, SIZE_MAX, &work->batch.readings, &work->batch.events);
     batch_take_calibrations(&work->batch, &work->channels);
     if (work->step_count > 0) /* with the first calibration nothing can be sent yet */
-        work->now.cursor = rows_key(work->wall_ms, 0);
+        work->now.cursor = key_make(work->wall_ms, 0);
     work->batch.outboxes[0] = (struct outbox){.id = "sink", .cursor = work->now.cursor};
     work->batch.outbox_count = 1;
     if (database_write(work->database, &work->channels, &work->batch, &error) != DATABASE_DONE)

@@ -266,13 +266,15 @@ static void test_an_old_copy_shows_life_and_can_be_stopped(void **state)
     (void)snprintf(listener.copied, sizeof listener.copied, "%s.restored.restoring",
                    folder->database);
     assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
-    assert_int_equal(migrate_without_copy(db, 0, migrations(&count), 5, copy, &error), STATUS_OK);
+    assert_int_equal(migrate_without_backup(db, 0, schema_migrations(&count), 5, copy, &error),
+                     STATUS_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     change(copy, "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 50000) "
                  "INSERT INTO reading SELECT i << 15 | 1, 1, 1, 1, 1, 1, 0, 0, 0 FROM s");
     const struct history_backup_options hooks = {
         .stop = &listener.stop, .alive = listen_once, .alive_context = &listener};
-    assert_int_equal(restore_ready(folder->database, copy, &none, &hooks, &error), STATUS_FAILED);
+    assert_int_equal(restore_prepare_running(folder->database, copy, &none, &hooks, &error),
+                     STATUS_FAILED);
     assert_int_equal(listener.received, 1);
     assert_int_equal(access(listener.copied, F_OK), -1);
 }

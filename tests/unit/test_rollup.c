@@ -3,13 +3,14 @@
 #include "history_helper.h"
 #include "random_helper.h"
 
+#include "bridge/history/database.h"
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/energy.h"
 #include "bridge/history/query/points.h"
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/query/time_text.h"
-#include "bridge/history/store/database.h"
+#include "bridge/history/retention.h"
 #include "bridge/history/store/rollup.h"
 #include "bridge/history/store/rows.h"
 #include "drivers/base/memory.h"
@@ -63,7 +64,7 @@ static void station_commit(struct station *station)
 {
     struct error error = {""};
     struct batch *batch = &station->batch;
-    queue_take(&station->queue, &batch->readings, &batch->events);
+    queue_take(&station->queue, SIZE_MAX, &batch->readings, &batch->events);
     batch_take_calibrations(batch, &station->channels);
     batch->totals = station->totals;
     batch->total_count = CHANNELS;
@@ -87,6 +88,28 @@ static void station_calibrate(struct station *station, unsigned index,
     (void)channels_record(&station->channels, channel, factors, invert, CALIBRATION_CONFIGURED,
                           wall_ms);
     station_commit(station);
+}
+
+struct limits {
+    int64_t before_ms[RETENTION_LEVELS];
+};
+
+/* A step of maintenance, with these limits if there are any. */
+static bool maintain(struct station *station, const struct limits *limits, bool *more)
+{
+    struct retention retention = {.active = limits != NULL};
+    if (limits != NULL)
+        memcpy(retention.before_ms, limits->before_ms, sizeof retention.before_ms);
+    return retention_step(&retention, database_rows(station->database), 0, more) == SQLITE_OK;
+}
+
+static bool may_delete(struct station *station, int64_t now_ms, int64_t keep_ms)
+{
+    struct retention retention;
+    const int64_t keep[] = {HOUR, 0, keep_ms};
+    retention_init(&retention, keep, -HOUR);
+    retention_begin(&retention, database_rows(station->database), now_ms, 0, CLOCK_SYNCHRONISED);
+    return retention.active;
 }
 
 static void station_put(struct station *station, unsigned index, int64_t wall_ms, int64_t power,
@@ -127,7 +150,7 @@ static void catch_up(struct station *station)
 {
     bool more = true;
     while (more)
-        assert_true(database_tend(station->database, NULL, &more));
+        assert_true(maintain(station, NULL, &more));
 }
 
 static int64_t total_uwh(const struct station *station, unsigned index)
@@ -222,8 +245,8 @@ static int64_t energy(const char *path, const char *channel, int64_t from_ms, in
 
 static int64_t imported_within(sqlite3_stmt *sum, int64_t from_ms, int64_t to_ms)
 {
-    (void)sqlite3_bind_int64(sum, 1, rows_key(from_ms, 0));
-    (void)sqlite3_bind_int64(sum, 2, rows_key(to_ms, 0));
+    (void)sqlite3_bind_int64(sum, 1, key_make(from_ms, 0));
+    (void)sqlite3_bind_int64(sum, 2, key_make(to_ms, 0));
     assert_int_equal(sqlite3_step(sum), SQLITE_ROW);
     int64_t imported = sqlite3_column_int64(sum, 0);
     (void)sqlite3_reset(sum);
@@ -337,7 +360,7 @@ static void test_a_file_without_rows_is_caught_up_with(void **state)
     bool more = true;
     int steps = 0;
     for (; more && steps < 100; steps++)
-        assert_true(database_tend(station.database, NULL, &more));
+        assert_true(maintain(&station, NULL, &more));
     assert_true(steps > 3 && steps < 100); /* not all at once */
     station_close(&station);
     static const char *const same[] = {
@@ -430,12 +453,11 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
     int64_t whole = energy(path, "a", BEGIN_MS, end_ms, BUCKET_DAY);
     int64_t part = energy(path, "a", BEGIN_MS + DAY, BEGIN_MS + 3 * DAY, BUCKET_DAY);
     int64_t hours = energy(path, "a", BEGIN_MS + 8 * DAY, end_ms, BUCKET_HOUR);
-    const struct rows_limits limits = {
-        {end_ms - 2 * DAY, end_ms - 4 * DAY, end_ms - 5 * DAY - HOUR}};
+    const struct limits limits = {{end_ms - 2 * DAY, end_ms - 4 * DAY, end_ms - 5 * DAY - HOUR}};
     bool more = true;
     int steps = 0;
     for (; more && steps < 100; steps++)
-        assert_true(database_tend(station.database, &limits, &more));
+        assert_true(maintain(&station, &limits, &more));
     assert_true(steps > 2 && steps < 100);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM reading"), end_ms - 2 * DAY);
     assert_int_equal(ask_number(path, "SELECT min(key >> 15) FROM sample_counter"),
@@ -451,10 +473,10 @@ static void test_old_rows_go_in_steps_and_energy_stays(void **state)
     assert_int_equal(energy(path, "a", BEGIN_MS + 8 * DAY, end_ms, BUCKET_HOUR), hours);
 
     /* nothing is deleted that is not in the level above yet, nor the last row */
-    const struct rows_limits all = {{end_ms + DAY, end_ms + DAY, end_ms + DAY}};
+    const struct limits all = {{end_ms + DAY, end_ms + DAY, end_ms + DAY}};
     more = true;
     while (more)
-        assert_true(database_tend(station.database, &all, &more));
+        assert_true(maintain(&station, &all, &more));
     assert_int_equal(ask_number(path, "SELECT count(*) FROM reading"), 1);
     assert_int_equal(ask_number(path, "SELECT count(*) FROM sample_counter"), 1);
     assert_int_equal(energy(path, "a", BEGIN_MS, end_ms, BUCKET_MONTH), whole);
@@ -476,16 +498,16 @@ static void test_a_clock_ahead_deletes_nothing(void **state)
     use_zone("UTC");
     struct station station;
     station_open(&station, folder->database);
-    assert_false(database_may_delete(station.database, BEGIN_MS, 0)); /* an empty file */
+    assert_false(may_delete(&station, BEGIN_MS, 0)); /* an empty file */
     for (int64_t ms = BEGIN_MS; ms < BEGIN_MS + 5 * DAY; ms += HOUR / 12)
         station_put(&station, 0, ms, 31790, 3, 0);
     station_commit(&station);
     catch_up(&station);
     int64_t now_ms = BEGIN_MS + 5 * DAY;
-    assert_true(database_may_delete(station.database, now_ms, 0));
-    assert_true(database_may_delete(station.database, now_ms, 90 * DAY));
-    assert_true(database_may_delete(station.database, now_ms, 12 * HOUR));
-    assert_true(database_may_delete(station.database, now_ms + 12 * HOUR, 0)); /* a pause */
+    assert_true(may_delete(&station, now_ms, 0));
+    assert_true(may_delete(&station, now_ms, 90 * DAY));
+    assert_true(may_delete(&station, now_ms, 12 * HOUR));
+    assert_true(may_delete(&station, now_ms + 12 * HOUR, 0)); /* a pause */
 
     int64_t jumped_ms = now_ms + 3650 * DAY;
     for (int64_t ms = jumped_ms; ms < jumped_ms + 2 * DAY; ms += HOUR / 12) {
@@ -494,7 +516,7 @@ static void test_a_clock_ahead_deletes_nothing(void **state)
             catch_up(&station);
             bool wanted = ms > jumped_ms + 25 * HOUR;
             if (wanted || ms < jumped_ms + 23 * HOUR)
-                assert_int_equal(database_may_delete(station.database, ms, 0), wanted);
+                assert_int_equal(may_delete(&station, ms, 0), wanted);
         }
         station_put(&station, 0, ms, 31790, 3, 0);
         if (ms == jumped_ms + 2 * HOUR) {
@@ -504,7 +526,7 @@ static void test_a_clock_ahead_deletes_nothing(void **state)
         }
     }
     station_commit(&station);
-    assert_true(database_may_delete(station.database, now_ms, 0)); /* set right again */
+    assert_true(may_delete(&station, now_ms, 0)); /* set right again */
     station_close(&station);
 }
 
@@ -515,25 +537,29 @@ static void test_bounded_deleting(void **state)
     use_zone("UTC");
     struct station station;
     station_open(&station, folder->database);
-    struct rows_limits limits = {{INT64_MAX, 0, 7}};
-    assert_true(database_bound(station.database, &limits, 2 * DAY)); /* nothing is there */
+    struct retention retention;
+    const int64_t keep_ms[] = {DAY, 0, 4 * DAY};
+    int64_t now_ms = BEGIN_MS + 5 * DAY;
+    retention_init(&retention, keep_ms, -HOUR);
+    retention_begin(&retention, database_rows(station.database), now_ms, 0, CLOCK_UNSYNCHRONISED);
+    assert_false(retention.active); /* nothing is there */
     for (int64_t ms = BEGIN_MS; ms < BEGIN_MS + 5 * DAY; ms += HOUR / 4)
         station_put(&station, 0, ms, 31790, 3, 0);
     station_commit(&station);
     catch_up(&station);
-    limits = (struct rows_limits){{BEGIN_MS + 4 * DAY, 0, BEGIN_MS + DAY}};
     for (int day = 2; day <= 4; day += 2) {
-        limits.before_ms[0] = BEGIN_MS + 4 * DAY;
-        assert_true(database_bound(station.database, &limits, 2 * DAY));
-        assert_int_equal(limits.before_ms[0], BEGIN_MS + day * DAY);
-        assert_int_equal(limits.before_ms[1], 0);              /* for ever stays for ever */
-        assert_int_equal(limits.before_ms[2], BEGIN_MS + DAY); /* less stays less */
-        limits.before_ms[2] = 0;
+        retention_init(&retention, keep_ms, -HOUR);
+        retention_begin(&retention, database_rows(station.database), now_ms, 0,
+                        CLOCK_UNSYNCHRONISED);
+        assert_true(retention.active);
+        assert_int_equal(retention.before_ms[0], BEGIN_MS + day * DAY);
+        assert_int_equal(retention.before_ms[1], 0);              /* unlimited stays unlimited */
+        assert_int_equal(retention.before_ms[2], BEGIN_MS + DAY); /* less stays less */
+        const struct limits limits = {{retention.before_ms[0], 0, 0}};
         for (bool more = true; more;)
-            assert_true(database_tend(station.database, &limits, &more));
+            assert_true(maintain(&station, &limits, &more));
         assert_int_equal(ask_number(folder->database, "SELECT min(key) >> 15 FROM reading"),
                          BEGIN_MS + day * DAY);
-        limits.before_ms[2] = BEGIN_MS + DAY;
     }
     station_close(&station);
 }
@@ -599,10 +625,10 @@ static void test_random_recalibrations(void **state)
             station_commit(&station);
     }
     station_commit(&station);
-    const struct rows_limits limits = {{end_ms - 20 * DAY, end_ms - 40 * DAY, 0}};
+    const struct limits limits = {{end_ms - 20 * DAY, end_ms - 40 * DAY, 0}};
     bool more = true;
     while (more)
-        assert_true(database_tend(station.database, &limits, &more));
+        assert_true(maintain(&station, &limits, &more));
     int64_t original = energy(path, "a", begin_ms, end_ms, BUCKET_DAY);
     int64_t other = energy(path, "b", begin_ms, end_ms, BUCKET_DAY);
     int64_t published = total_uwh(&station, 0);
@@ -811,7 +837,7 @@ static void follower_commit(struct follower *follower, struct station *station)
     int64_t least = INT64_MAX;
     for (size_t i = 0; i < station->queue.readings.count; i++) {
         const struct queued_reading *item = ring_at(&station->queue.readings, i);
-        int64_t key = rows_key(item->reading.wall_ms, item->number);
+        int64_t key = key_make(item->reading.wall_ms, item->number);
         least = key < least ? key : least;
     }
     outboxes_writing(&follower->outboxes, least);

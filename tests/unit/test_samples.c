@@ -16,10 +16,10 @@ static sqlite3 *migrated(const char *path, int to)
 {
     sqlite3 *db = NULL;
     size_t count;
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     assert_int_equal(sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &db),
                      SQLITE_OK);
-    assert_int_equal(migrate_without_copy(db, 0, list, (size_t)to, path, NULL), STATUS_OK);
+    assert_int_equal(migrate_without_backup(db, 0, list, (size_t)to, path, NULL), STATUS_OK);
     return db;
 }
 
@@ -88,12 +88,12 @@ static void check_steps(enum reading_kind kind, const struct counter_step *steps
     for (size_t i = 0; i < count; i++) {
         const struct reading reading = {
             .present = READING_ALL, .energy = steps[i].energy, .flags = steps[i].flags};
-        int64_t key = rows_key(BEGIN_MS + steps[i].ms, 3);
+        int64_t key = key_make(BEGIN_MS + steps[i].ms, 3);
         struct sample_kept kept = sample_counters_note(&counters, kind, key, &reading);
         if (kept.this_one != steps[i].kept || kept.before != steps[i].before)
             fail_msg("step %zu: kept %d, before %d", i, kept.this_one, kept.before);
         if (kept.before) {
-            assert_int_equal(kept.before_key, rows_key(BEGIN_MS + steps[i - 1].ms, 3));
+            assert_int_equal(kept.before_key, key_make(BEGIN_MS + steps[i - 1].ms, 3));
             assert_int_equal(kept.before_energy, steps[i - 1].energy);
         }
     }
@@ -137,7 +137,7 @@ static void test_a_rolled_back_counter_is_kept_again(void **state)
     struct sample_counters counters = {0};
     const struct reading reading = {.present = READING_ALL, .energy = 7};
     const struct reading partly = {.present = READING_POWER};
-    int64_t key = rows_key(BEGIN_MS, 300);
+    int64_t key = key_make(BEGIN_MS, 300);
     assert_false(sample_counters_note(&counters, READING_BL0942, key, &partly).this_one);
     assert_true(sample_counters_note(&counters, READING_BL0942, key, &reading).this_one);
     assert_false(sample_counters_note(&counters, READING_BL0942, key, &reading).this_one);
@@ -168,7 +168,7 @@ static void put_integers(sqlite3_stmt *statement, const int64_t *values, int cou
 static void put_old(struct old_file *file, int64_t ms, unsigned number, enum reading_kind kind,
                     const struct reading *reading, int64_t imported, int64_t exported)
 {
-    int64_t key = rows_key(ms, number);
+    int64_t key = key_make(ms, number);
     const int64_t flags = reading->flags;
     const int64_t values[] = {key, flags, imported, exported};
     const int64_t quantities[] = {reading->voltage, reading->current, reading->power,
@@ -237,9 +237,9 @@ static void test_an_old_file_has_the_same_readings(void **state)
     (void)sqlite3_finalize(file.expect);
     run_sql(file.db, "COMMIT; CREATE TEMP TABLE old AS SELECT * FROM reading");
     size_t count;
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     assert_int_equal(
-        migrate_without_copy(file.db, COMPACT - 1, list, COMPACT, folder->database, NULL),
+        migrate_without_backup(file.db, COMPACT - 1, list, COMPACT, folder->database, NULL),
         STATUS_OK);
 
     assert_true(number_of(file.db, "SELECT count(*) FROM old") > 14000);

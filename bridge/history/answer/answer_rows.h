@@ -3,7 +3,6 @@
 #ifndef BRIDGE_HISTORY_ANSWER_ANSWER_ROWS_H
 #define BRIDGE_HISTORY_ANSWER_ANSWER_ROWS_H
 
-#include "bridge/history/answer/answer.h"
 #include "bridge/history/query/cost.h"
 #include "bridge/history/query/energy.h"
 #include "bridge/history/query/power.h"

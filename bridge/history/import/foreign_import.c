@@ -195,8 +195,8 @@ static int find_measured(sqlite3 *db, const struct foreign_import_options *optio
     int code = sqlite3_prepare_v2(db, own_quarters, -1, &statement, NULL);
     if (code == SQLITE_OK) {
         (void)sqlite3_bind_text(statement, 1, options->device, -1, SQLITE_STATIC);
-        (void)sqlite3_bind_int64(statement, 2, rows_key(from, 0));
-        (void)sqlite3_bind_int64(statement, 3, rows_key(end * FOREIGN_QUARTER_MS, 0));
+        (void)sqlite3_bind_int64(statement, 2, key_make(from, 0));
+        (void)sqlite3_bind_int64(statement, 3, key_make(end * FOREIGN_QUARTER_MS, 0));
         (void)sqlite3_bind_text(statement, 4, options->channel, -1, SQLITE_STATIC);
         while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
             int64_t number = sqlite3_column_int64(statement, 0);

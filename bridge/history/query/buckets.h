@@ -11,10 +11,10 @@
 #ifndef BRIDGE_HISTORY_QUERY_BUCKETS_H
 #define BRIDGE_HISTORY_QUERY_BUCKETS_H
 
-#include "bridge/history/query/energy.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR, BUCKET_QUARTER };
 
 /** Times that buckets are made for: 1970 to the end of 9999. */
 #define BUCKET_TIME_MAX_MS 253402300799999LL

@@ -6,6 +6,7 @@
 #include "bridge/history/query/conversion.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
+#include "bridge/history/store/meta.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -419,17 +420,8 @@ enum status history_query_energy(struct history_query *query, const char *device
 bool history_file_zone(const char *path, char *name, size_t size)
 {
     sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    bool found = false;
-    if (reader_open_older(path, &db, NULL) == STATUS_OK &&
-        sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'time_zone'", -1, &statement,
-                           NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(statement, 0);
-        int length = snprintf(name, size, "%s", text == NULL ? "" : text);
-        found = length > 0 && (size_t)length < size;
-    }
-    (void)sqlite3_finalize(statement);
+    bool found = reader_open_older(path, &db, NULL) == STATUS_OK &&
+                 meta_get(db, "time_zone", name, size, NULL) == SQLITE_OK && name[0] != '\0';
     (void)sqlite3_close(db);
     return found;
 }

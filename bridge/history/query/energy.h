@@ -22,13 +22,12 @@
 #ifndef BRIDGE_HISTORY_QUERY_ENERGY_H
 #define BRIDGE_HISTORY_QUERY_ENERGY_H
 
+#include "bridge/history/query/buckets.h"
 #include "drivers/base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR, BUCKET_QUARTER };
 
 /** More buckets than this are refused: 22 years of hours. */
 #define HISTORY_BUCKETS_MAX 200000

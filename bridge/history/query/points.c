@@ -5,7 +5,7 @@
 #include "bridge/history/query/conversion.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
-#include "bridge/history/store/rows.h"
+#include "bridge/history/store/key.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -300,7 +300,7 @@ static void finish(struct answer *answer, int64_t start_ms)
 {
     struct history_points *points = answer->points;
     for (size_t i = 0; i < points->channels.count; i++) {
-        int64_t key = rows_key(start_ms, points->channels.list[i].number);
+        int64_t key = key_make(start_ms, points->channels.list[i].number);
         bool wanted = points->series[i].any && key > answer->after && !answer->stopped;
         if (wanted && (answer->left == 0 || !hand_out(answer, i, start_ms))) {
             answer->stopped = true;
@@ -319,7 +319,7 @@ static int read_buckets(struct answer *answer, int64_t *at_ms, bool *more)
     int64_t bucket_ms = NOWHERE;
     int code = SQLITE_OK;
     int step = SQLITE_DONE;
-    (void)sqlite3_bind_int64(points->rows, 1, rows_key(*at_ms, 0));
+    (void)sqlite3_bind_int64(points->rows, 1, key_make(*at_ms, 0));
     while (code == SQLITE_OK && (step = sqlite3_step(points->rows)) == SQLITE_ROW) {
         struct rollup_row row;
         rollup_read(points->rows, true, &row);
@@ -377,7 +377,7 @@ enum status history_points_read(struct history_points *points, int64_t after, si
     enum status status = refresh_channels(points, error);
     if (status == STATUS_OK) {
         int64_t at_ms =
-            goes_on(points, after) ? points->left_at_ms : start_of(points, rows_key_ms(after));
+            goes_on(points, after) ? points->left_at_ms : start_of(points, key_time_ms(after));
         code = read_buckets(&answer, &at_ms, more);
         bool whole = code == SQLITE_OK && !answer.stopped;
         points->left_at_key = whole ? *last : NOWHERE;

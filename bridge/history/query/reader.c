@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/query/reader.h"
 
-#include "bridge/history/store/migrate.h"
+#include "bridge/history/store/schema.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -26,19 +26,14 @@ static enum status explain_open(const char *path, int code, sqlite3 *db, struct 
 
 static enum status check_version(sqlite3 *db, const char *path, bool older, struct error *error)
 {
-    int64_t application = 0;
-    int64_t version = 0;
-    int code = sql_integer(db, "PRAGMA application_id", &application);
-    if (code == SQLITE_OK)
-        code = sql_integer(db, "PRAGMA user_version", &version);
+    struct schema_identity identity = {0};
+    int code = schema_identify(db, &identity);
     if (code != SQLITE_OK)
         return explain_open(path, code, db, error);
-    if (application != HISTORY_APPLICATION_ID)
-        return error_set(error, STATUS_USAGE, "%s is not a history of bl2mqtt.", path);
-    if (version > migrations_newest())
-        return error_set(error, STATUS_USAGE,
-                         "The history %s was written by a newer bl2mqtt. Use that version.", path);
-    if (version < migrations_newest() && !(older && version > 0))
+    enum status status = schema_check(&identity, path, error);
+    if (status != STATUS_OK)
+        return status;
+    if (identity.version < schema_newest() && !(older && identity.version > 0))
         return error_set(error, STATUS_USAGE,
                          "The history %s is of an older version. Start the service once; it brings "
                          "the file up to date.",

@@ -60,14 +60,14 @@ static void take_row(struct stream *stream, sqlite3_stmt *row)
 {
     int64_t key = sqlite3_column_int64(row, 0);
     stream->next_key = key + 1;
-    unsigned number = rows_key_number(key);
+    unsigned number = key_number(key);
     if (stream->channels.by_number[number] == 0)
         return;
     struct stored *stored = &stream->chunk[stream->count++];
     struct reading *reading = &stored->reading;
     stored->key = key;
     stored->number = number;
-    *reading = (struct reading){.wall_ms = rows_key_ms(key)};
+    *reading = (struct reading){.wall_ms = key_time_ms(key)};
     reading->voltage = field(row, 1, READING_VOLTAGE, &reading->present);
     reading->current = field(row, 2, READING_CURRENT, &reading->present);
     reading->power = field(row, 3, READING_POWER, &reading->present);
@@ -158,8 +158,8 @@ static int begin_sums(struct stream *stream, int64_t from_ms)
 static int run(struct stream *stream, int64_t from_ms, int64_t to_ms,
                history_reading_callback callback, void *context)
 {
-    int64_t end = rows_key(to_ms, 0);
-    stream->next_key = rows_key(from_ms, 0);
+    int64_t end = key_make(to_ms, 0);
+    stream->next_key = key_make(from_ms, 0);
     bool more = true;
     bool wanted = true;
     int code = begin_sums(stream, from_ms);

@@ -3,7 +3,8 @@
 
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/conversion.h"
-#include "bridge/history/store/rows.h"
+#include "bridge/history/store/key.h"
+#include "bridge/history/store/meta.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -96,11 +97,11 @@ static int load_level(struct segments *segments, int level)
     (void)snprintf(sql, sizeof sql, "SELECT coalesce(max(key), -1) FROM %s", table_name(level));
     if (code == SQLITE_OK)
         code = sql_integer(segments->db, sql, &last);
-    segments->first_ms[level] = first < 0 ? INT64_MAX : rows_key_ms(first);
+    segments->first_ms[level] = first < 0 ? INT64_MAX : key_time_ms(first);
     segments->done_ms[level] = 0;
     if (last < 0)
         return code;
-    int64_t last_ms = rows_key_ms(last);
+    int64_t last_ms = key_time_ms(last);
     if (level == ROLLUP_DAY)
         segments->done_ms[level] = bucket_next(BUCKET_DAY, last_ms);
     else
@@ -118,26 +119,20 @@ static int load(struct segments *segments)
     if (code != SQLITE_OK)
         return code;
     char zone[BUCKET_ZONE_SIZE];
+    char found[BUCKET_ZONE_SIZE];
+    bool known;
     bucket_zone(zone);
-    sqlite3_stmt *statement = NULL;
-    code = sqlite3_prepare_v2(segments->db, "SELECT value FROM meta WHERE name = 'time_zone'", -1,
-                              &statement, NULL);
-    segments->days_fit = false;
-    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        const char *found = (const char *)sqlite3_column_text(statement, 0);
-        segments->days_fit = found != NULL && strcmp(found, zone) == 0;
-        code = SQLITE_DONE;
-    }
-    (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    code = meta_get(segments->db, "time_zone", found, sizeof found, &known);
+    segments->days_fit = known && strcmp(found, zone) == 0;
+    return code;
 }
 
 /* ---- runs of one table ---- */
 
 static void bind_range(sqlite3_stmt *statement, int64_t from_ms, int64_t to_ms)
 {
-    (void)sqlite3_bind_int64(statement, 1, rows_key(from_ms, 0));
-    (void)sqlite3_bind_int64(statement, 2, rows_key(to_ms, 0));
+    (void)sqlite3_bind_int64(statement, 1, key_make(from_ms, 0));
+    (void)sqlite3_bind_int64(statement, 2, key_make(to_ms, 0));
 }
 
 static int sum_run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
@@ -246,9 +241,9 @@ static int old_days(struct walk *walk, int64_t *from_ms, int64_t to_ms)
     int64_t key = 0;
     (void)snprintf(sql, sizeof sql,
                    "SELECT coalesce(min(key), 0) FROM rollup_day WHERE key >= %lld",
-                   (long long)rows_key(first_ms, 0));
+                   (long long)key_make(first_ms, 0));
     int code = sql_integer(segments->db, sql, &key);
-    int64_t end_ms = least(to_ms, key > 0 ? rows_key_ms(key) : segments->done_ms[ROLLUP_DAY]);
+    int64_t end_ms = least(to_ms, key > 0 ? key_time_ms(key) : segments->done_ms[ROLLUP_DAY]);
     if (code == SQLITE_OK)
         code = run(walk, ROLLUP_DAY, *from_ms, end_ms);
     *from_ms = end_ms;
@@ -261,7 +256,7 @@ static int skip_nothing(const struct segments *segments, int64_t *from_ms)
 {
     int64_t key = 0;
     int code = sql_integer(segments->db, "SELECT coalesce(min(key), -1) FROM reading", &key);
-    int64_t first_ms = key < 0 ? INT64_MAX : rows_key_ms(key);
+    int64_t first_ms = key < 0 ? INT64_MAX : key_time_ms(key);
     for (int level = 0; level < ROLLUP_LEVELS; level++)
         first_ms = least(first_ms, segments->first_ms[level]);
     if (first_ms == INT64_MAX || first_ms <= *from_ms)

@@ -72,13 +72,13 @@ static int read_events(struct event_reader *reader, int64_t first, int64_t end, 
 static bool hand_out(const struct event_reader *reader, const struct stored_event *stored,
                      history_event_callback callback, void *context)
 {
-    unsigned number = rows_key_number(stored->key);
+    unsigned number = key_number(stored->key);
     size_t index = reader->channels.by_number[number];
     if (index == 0 && !(number == 0 && reader->of_bridge))
         return true;
     const struct reader_channel *channel = &reader->channels.list[index == 0 ? 0 : index - 1];
     const struct history_event event = {
-        .wall_ms = rows_key_ms(stored->key),
+        .wall_ms = key_time_ms(stored->key),
         .device = index == 0 ? NULL : channel->device,
         .channel = index == 0 ? NULL : channel->name,
         .kind = stored->kind,
@@ -90,10 +90,10 @@ static bool hand_out(const struct event_reader *reader, const struct stored_even
 static int all_events(struct event_reader *reader, int64_t from_ms, int64_t to_ms,
                       history_event_callback callback, void *context)
 {
-    int64_t next = rows_key(from_ms, 0);
+    int64_t next = key_make(from_ms, 0);
     size_t count = CHUNK_EVENTS;
     while (count == CHUNK_EVENTS) {
-        int code = read_events(reader, next, rows_key(to_ms, 0), &count);
+        int code = read_events(reader, next, key_make(to_ms, 0), &count);
         if (code != SQLITE_OK)
             return code;
         for (size_t i = 0; i < count; i++) {
@@ -185,7 +185,7 @@ static const char *reason_of_kind(const char *kind)
 
 static bool is_about(const struct search *search, const struct lane *lane, int64_t key)
 {
-    unsigned number = rows_key_number(key);
+    unsigned number = key_number(key);
     size_t index = search->channels.by_number[number];
     return number == 0 || (index != 0 && &search->lanes[search->lane_of[index - 1]] == lane);
 }
@@ -196,8 +196,8 @@ static const char *reason_within(struct search *search, const struct lane *lane,
                                  int64_t end_ms)
 {
     sqlite3_stmt *statement = search->events;
-    (void)sqlite3_bind_int64(statement, 1, rows_key(start_ms, 0));
-    (void)sqlite3_bind_int64(statement, 2, rows_key(end_ms + 1, 0));
+    (void)sqlite3_bind_int64(statement, 1, key_make(start_ms, 0));
+    (void)sqlite3_bind_int64(statement, 2, key_make(end_ms + 1, 0));
     const char *reason = NULL;
     int64_t first_ms = 0;
     int code;
@@ -209,11 +209,11 @@ static const char *reason_within(struct search *search, const struct lane *lane,
         bool first_start = !lane->any && strcmp(kind, "started") == 0;
         bool is_reason = is_about(search, lane, key) && !first_start;
         const char *found = is_reason ? reason_of_kind(kind) : NULL;
-        if (reason != NULL && rows_key_ms(key) > first_ms + TOGETHER_MS)
+        if (reason != NULL && key_time_ms(key) > first_ms + TOGETHER_MS)
             break;
         if (found == NULL || (reason != NULL && strcmp(found, "port_gone") != 0))
             continue;
-        first_ms = reason == NULL ? rows_key_ms(key) : first_ms;
+        first_ms = reason == NULL ? key_time_ms(key) : first_ms;
         reason = found;
     }
     if (code != SQLITE_ROW && code != SQLITE_DONE)
@@ -227,7 +227,7 @@ static const char *reason_within(struct search *search, const struct lane *lane,
 static const char *reason_before(struct search *search, const struct lane *lane, int64_t start_ms)
 {
     sqlite3_stmt *statement = search->events_back;
-    (void)sqlite3_bind_int64(statement, 1, rows_key(start_ms, 0));
+    (void)sqlite3_bind_int64(statement, 1, key_make(start_ms, 0));
     (void)sqlite3_bind_int64(statement, 2, EVENTS_BACK);
     const char *reason = NULL;
     bool decided = false;
@@ -271,11 +271,11 @@ static bool judge(struct search *search, const struct lane *lane, int64_t wall_m
 
 static bool take_key(struct search *search, int64_t key)
 {
-    size_t index = search->channels.by_number[rows_key_number(key)];
+    size_t index = search->channels.by_number[key_number(key)];
     if (index == 0)
         return true;
     struct lane *lane = &search->lanes[search->lane_of[index - 1]];
-    int64_t wall_ms = rows_key_ms(key);
+    int64_t wall_ms = key_time_ms(key);
     bool expected = lane->any || (lane->since_ms > 0 && lane->since_ms < wall_ms);
     bool more = !expected || wall_ms <= search->from_ms || judge(search, lane, wall_ms);
     if (lane->any)
@@ -300,10 +300,10 @@ static int read_keys(struct search *search, int64_t first, int64_t end, size_t *
 static int find_gaps(struct search *search, int64_t to_ms)
 {
     int64_t back_ms = search->from_ms < LOOK_BACK_MS ? search->from_ms : LOOK_BACK_MS;
-    int64_t next = rows_key(search->from_ms - back_ms, 0);
+    int64_t next = key_make(search->from_ms - back_ms, 0);
     size_t count = CHUNK_KEYS;
     while (count == CHUNK_KEYS) {
-        int code = read_keys(search, next, rows_key(to_ms, 0), &count);
+        int code = read_keys(search, next, key_make(to_ms, 0), &count);
         if (code != SQLITE_OK)
             return code;
         for (size_t i = 0; i < count; i++) {

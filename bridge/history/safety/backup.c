@@ -213,18 +213,6 @@ static enum status put_in_place(const char *partial, const char *output, int64_t
     return STATUS_OK;
 }
 
-void history_backup_remove(const char *partial)
-{
-    /* The file last: as long as it is there, somebody comes to remove the rest. */
-    static const char *const suffixes[] = {"-journal", "-wal", "-shm", ""};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char name[PATH_MAX];
-        int length = snprintf(name, sizeof name, "%s%s", partial, suffixes[i]);
-        if (length > 0 && (size_t)length < sizeof name)
-            (void)unlink(name);
-    }
-}
-
 /* A disk that the copy fills is a disk that takes no readings. */
 static enum status check_room(const char *path, const char *output, bool needed_now,
                               struct error *error)
@@ -272,12 +260,12 @@ enum status history_backup(const struct history_backup_options *request, int64_t
     if (status == STATUS_FAILED && source != NULL && sql_is_damage(sqlite3_errcode(source)))
         status = STATUS_MISMATCH;
     if (status == STATUS_OK) {
-        history_backup_remove(partial);
+        sql_remove(partial);
         status = copy_checked(options, source, partial, error);
         if (status == STATUS_OK)
             status = put_in_place(partial, options->output, bytes, error);
         if (status != STATUS_OK)
-            history_backup_remove(partial);
+            sql_remove(partial);
     }
     (void)sqlite3_close(source);
     return status;
@@ -428,7 +416,7 @@ static void remove_if_nobodys(const char *folder, const char *name)
     if (fd < 0)
         return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        history_backup_remove(path);
+        sql_remove(path);
     (void)close(fd);
 }
 

@@ -36,9 +36,6 @@ struct history_backup_options {
 enum status history_backup(const struct history_backup_options *options, int64_t *bytes,
                            struct error *error);
 
-/** Deletes a copy that is not wanted, and what SQLite may have left beside it. */
-void history_backup_remove(const char *copy);
-
 /** What the copies of a history are named after: its own path, or its file name in another folder
  *  (NULL or "": none). To be freed. */
 char *history_backup_base(const char *path, const char *folder);

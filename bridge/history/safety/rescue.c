@@ -4,72 +4,8 @@
 #include "bridge/history/store/channels.h"
 #include "bridge/history/store/sql.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-static bool rename_with(const char *path, const char *name, const char *suffix)
-{
-    char from[PATH_MAX];
-    char to[PATH_MAX];
-    int from_length = snprintf(from, sizeof from, "%s%s", path, suffix);
-    int to_length = snprintf(to, sizeof to, "%s%s", name, suffix);
-    if (from_length < 0 || (size_t)from_length >= sizeof from || to_length < 0 ||
-        (size_t)to_length >= sizeof to) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    return rename(from, to) == 0;
-}
-
-/* The log first: a database without its log is sound, a log beside another database is not. */
-static bool rename_all(const char *path, const char *name)
-{
-    bool good = rename_with(path, name, "-wal") || errno == ENOENT;
-    good = good && (rename_with(path, name, "-shm") || errno == ENOENT);
-    return good && rename_with(path, name, "");
-}
-
-void rescue_set_log_aside(const char *path, char *name, size_t size)
-{
-    if (!sql_beside(path, "moved", name, size) || !rename_with(path, name, "-wal"))
-        name[0] = '\0';
-    else
-        (void)rename_with(path, name, "-shm");
-}
-
-void rescue_put_log_back(const char *name, const char *path)
-{
-    (void)rename_with(name, path, "-wal");
-    (void)rename_with(name, path, "-shm");
-}
-
-bool rescue_rename_back(const char *name, const char *path)
-{
-    return rename_all(name, path);
-}
-
-enum status rescue_quarantine(const char *path, char *name, size_t size, struct error *error)
-{
-    return rescue_rename(path, "damaged", name, size, error);
-}
-
-enum status rescue_rename(const char *path, const char *word, char *name, size_t size,
-                          struct error *error)
-{
-    if (!sql_beside(path, word, name, size))
-        return error_set(error, STATUS_FAILED,
-                         "The history %s cannot be set aside: its path is too long.", path);
-    if (!rename_all(path, name))
-        return error_set(error, STATUS_FAILED,
-                         "The history %s cannot be set aside as %s: %s. Move it away.", path, name,
-                         strerror(errno));
-    (void)sql_sync_folder(path); /* if the rename is lost, the file is found damaged once more */
-    return STATUS_OK;
-}
 
 /* What a damaged file says is not believed without the checks that loading it makes (rows_load). */
 static const struct salvage_table {

@@ -2,9 +2,10 @@
 #include "bridge/history/safety/restore.h"
 
 #include "bridge/history/safety/backup.h"
+#include "bridge/history/safety/replace.h"
 #include "bridge/history/safety/rescue.h"
 #include "bridge/history/safety/totals_file.h"
-#include "bridge/history/store/database.h"
+#include "bridge/history/store/lock.h"
 #include "bridge/history/store/migrate.h"
 #include "bridge/history/store/rows.h"
 #include "bridge/history/store/sql.h"
@@ -26,7 +27,7 @@ static void gather_from_file(const char *file, struct channels *channels)
 {
     sqlite3 *memory = NULL;
     size_t count;
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     if (sql_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, &memory) ==
             SQLITE_OK &&
         migrate(memory, file, 0, list, count, NULL, NULL) == STATUS_OK) {
@@ -110,10 +111,10 @@ static int bring_up_to_date(sqlite3 *db, const char *path)
 {
     int64_t version = 0;
     size_t count;
-    const struct migration *list = migrations(&count);
+    const struct migration *list = schema_migrations(&count);
     int code = sql_integer(db, "PRAGMA user_version", &version);
     if (code == SQLITE_OK)
-        code = migrate_without_copy(db, (int)version, list, count, path, NULL) == STATUS_OK
+        code = migrate_without_backup(db, (int)version, list, count, path, NULL) == STATUS_OK
                    ? SQLITE_OK
                    : SQLITE_ERROR;
     return code;
@@ -240,26 +241,6 @@ static enum status prepare(const char *partial, struct plan *plan, struct error 
     return status;
 }
 
-static enum status put_in_place(const char *partial, const char *path, struct error *error)
-{
-    int fd = open(partial, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    bool good = fd >= 0 && sql_give_to_folder(fd, path) && fsync(fd) == 0;
-    int reason = errno;
-    if (fd >= 0)
-        (void)close(fd);
-    if (good && access(path, F_OK) == 0) {
-        good = false;
-        reason = EEXIST;
-    } else if (good && rename(partial, path) != 0) {
-        good = false;
-        reason = errno;
-    }
-    if (good && sql_sync_folder(path))
-        return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "The restored history %s could not be put on disk: %s.",
-                     path, good ? "its folder could not be synced" : strerror(reason));
-}
-
 static enum status check_usable(const char *copy, struct error *error)
 {
     struct stat status;
@@ -273,8 +254,9 @@ static enum status check_usable(const char *copy, struct error *error)
 static enum status carry_out(const char *path, struct plan *plan, struct error *error)
 {
     char partial[PATH_MAX];
-    int length = snprintf(partial, sizeof partial, "%s.restoring", path);
-    if (length < 0 || (size_t)length >= sizeof partial)
+    char ready[PATH_MAX];
+    if (!replace_name(path, ready) ||
+        snprintf(partial, sizeof partial, "%s.restoring", ready) >= (int)sizeof partial)
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     struct history_backup_options options = plan->hooks;
     options.path = plan->copy;
@@ -282,58 +264,47 @@ static enum status carry_out(const char *path, struct plan *plan, struct error *
     options.older = true;
     options.needed = true;
     enum status status = check_usable(plan->copy, error);
+    replace_discard(path); /* of an attempt that was interrupted */
     if (status == STATUS_OK)
         status = history_backup(&options, NULL, error);
     if (status == STATUS_OK)
         status = prepare(partial, plan, error);
     if (status == STATUS_OK)
-        status = put_in_place(partial, path, error);
+        status = replace_put(partial, ready, error);
     if (status != STATUS_OK)
-        history_backup_remove(partial);
+        sql_remove(partial);
     return status;
 }
 
-enum status restore_copy(const char *path, const char *copy, const struct channels *known,
-                         const char *sentence, unsigned *raised, struct error *error)
+enum status restore_prepare(const char *path, const char *backup, const struct channels *known,
+                            const char *sentence, unsigned *raised, struct error *error)
 {
-    struct plan plan = {.copy = copy, .known = known, .sentence = sentence};
+    struct plan plan = {.copy = backup, .known = known, .sentence = sentence};
     enum status status = carry_out(path, &plan, error);
-    if (raised != NULL)
-        *raised = plan.raised;
+    *raised = plan.raised;
     return status;
 }
 
-/* ---- without touching the history until the last step ---- */
-
-static bool ready_name(const char *path, char name[PATH_MAX])
+enum status restore_prepare_running(const char *path, const char *backup, struct channels *memory,
+                                    const struct history_backup_options *hooks, struct error *error)
 {
-    int length = snprintf(name, PATH_MAX, "%s.restored", path);
-    return length >= 0 && length < PATH_MAX;
-}
-
-enum status restore_ready(const char *path, const char *copy, struct channels *memory,
-                          const struct history_backup_options *hooks, struct error *error)
-{
-    char ready[PATH_MAX];
     char sentence[EVENT_MESSAGE_SIZE];
-    if (!ready_name(path, ready))
-        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    (void)snprintf(sentence, sizeof sentence, "The history goes on from the copy %.180s.", copy);
-    struct plan plan = {.copy = copy, .memory = memory, .sentence = sentence, .hooks = *hooks};
-    (void)unlink(ready);
-    return carry_out(ready, &plan, error);
+    (void)snprintf(sentence, sizeof sentence, "The history continues from the backup %.180s.",
+                   backup);
+    struct plan plan = {.copy = backup, .memory = memory, .sentence = sentence, .hooks = *hooks};
+    return carry_out(path, &plan, error);
 }
 
-enum status restore_ready_fresh(const char *path, const char *damaged, struct rescued *rescued,
-                                struct error *error)
+enum status restore_prepare_fresh(const char *path, const char *damaged, struct rescued *rescued,
+                                  struct error *error)
 {
     char ready[PATH_MAX];
     sqlite3 *db = NULL;
     size_t count;
-    const struct migration *list = migrations(&count);
-    if (!ready_name(path, ready))
+    const struct migration *list = schema_migrations(&count);
+    if (!replace_name(path, ready))
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    history_backup_remove(ready);
+    sql_remove(ready);
     enum status status = STATUS_OK;
     int code = sql_create_file(ready);
     if (code == SQLITE_OK)
@@ -343,74 +314,14 @@ enum status restore_ready_fresh(const char *path, const char *damaged, struct re
     if (code != SQLITE_OK)
         status = sql_explain(code, db, path, error);
     if (status == STATUS_OK)
-        status = migrate_without_copy(db, 0, list, count, path, error);
+        status = migrate_without_backup(db, 0, list, count, path, error);
     if (status == STATUS_OK)
         *rescued = rescue_salvage(damaged, db);
     if (sqlite3_close(db) != SQLITE_OK && status == STATUS_OK)
         status = error_set(error, STATUS_FAILED, "%s could not be closed.", ready);
     if (status != STATUS_OK)
-        history_backup_remove(ready);
+        sql_remove(ready);
     return status;
-}
-
-enum status restore_ready_put(const char *path, struct error *error)
-{
-    char ready[PATH_MAX];
-    if (!ready_name(path, ready))
-        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    return put_in_place(ready, path, error);
-}
-
-void restore_ready_drop(const char *path)
-{
-    char ready[PATH_MAX];
-    if (ready_name(path, ready))
-        history_backup_remove(ready);
-}
-
-/* The old file is moved away last, when the new one is known to be good, and moved back if it cannot
- * take its place after all. */
-enum status restore_replace(const char *path, const char *copy, const struct channels *known,
-                            const char *word, const char *sentence,
-                            struct history_restored *restored, struct error *error)
-{
-    char ready[PATH_MAX];
-    *restored = (struct history_restored){{""}, 0};
-    if (!ready_name(path, ready))
-        return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
-    (void)unlink(ready); /* of an attempt that was interrupted */
-    enum status status = restore_copy(ready, copy, known, sentence, &restored->raised, error);
-    if (status != STATUS_OK)
-        return status;
-    if (access(path, F_OK) == 0)
-        status = rescue_rename(path, word, restored->kept, sizeof restored->kept, error);
-    if (status == STATUS_OK)
-        status = put_in_place(ready, path, error);
-    if (status == STATUS_OK)
-        return STATUS_OK;
-    history_backup_remove(ready);
-    if (restored->kept[0] != '\0' && !rescue_rename_back(restored->kept, path))
-        return error_prefix(error, status, "The history is now %s; move it back. ", restored->kept);
-    return status;
-}
-
-bool restore_finish(const char *path)
-{
-    static const char *const halves[] = {".restoring.new", ".restoring", ".restored.restoring.new",
-                                         ".restored.restoring"};
-    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
-        char name[PATH_MAX];
-        int length = snprintf(name, sizeof name, "%s%s", path, halves[i]);
-        if (length > 0 && (size_t)length < sizeof name)
-            history_backup_remove(name);
-    }
-    char ready[PATH_MAX];
-    if (!ready_name(path, ready))
-        return false;
-    if (access(path, F_OK) != 0 && access(ready, F_OK) == 0)
-        return put_in_place(ready, path, NULL) == STATUS_OK;
-    history_backup_remove(ready);
-    return false;
 }
 
 /* ---- the command ---- */
@@ -423,30 +334,33 @@ static bool is_same_file(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
-static enum status replace(const char *path, const char *copy, struct history_restored *restored,
+static enum status replace(const char *path, const char *backup, struct history_restored *restored,
                            struct error *error)
 {
     struct channels known = {0};
-    char sentence[512];
-    (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", copy);
+    char sentence[EVENT_MESSAGE_SIZE];
+    (void)snprintf(sentence, sizeof sentence, "The history was restored from %.200s.", backup);
     restore_gather(path, path, &known);
-    enum status status = restore_replace(path, copy, &known, "replaced", sentence, restored, error);
+    enum status status = restore_prepare(path, backup, &known, sentence, &restored->raised, error);
+    if (status == STATUS_OK)
+        status = replace_commit(path, "replaced", restored->kept, error);
     channels_free(&known);
     return status;
 }
 
-enum status history_restore(const char *path, const char *copy, struct history_restored *restored,
+enum status history_restore(const char *path, const char *backup, struct history_restored *restored,
                             struct error *error)
 {
     *restored = (struct history_restored){{""}, 0};
     int lock = -1;
-    enum status status = database_lock(path, &lock, error);
+    enum status status = lock_take(path, false, &lock, error);
     if (status == STATUS_FAILED && lock >= 0) /* held by a service */
         status = STATUS_REFUSED;
-    if (status == STATUS_OK && is_same_file(path, copy))
-        status = error_set(error, STATUS_REFUSED, "%s is the history itself; name a copy.", copy);
+    if (status == STATUS_OK && is_same_file(path, backup))
+        status =
+            error_set(error, STATUS_REFUSED, "%s is the history itself; name a backup.", backup);
     if (status == STATUS_OK)
-        status = replace(path, copy, restored, error);
+        status = replace(path, backup, restored, error);
     if (lock >= 0)
         (void)close(lock);
     return status;

@@ -79,25 +79,18 @@ static int check_database(struct verification *verification)
 static enum status check_identity(struct verification *verification, int *version,
                                   struct error *error)
 {
-    int64_t application = 0;
-    int64_t number = 0;
-    int code = sql_integer(verification->db, "PRAGMA application_id", &application);
-    if (code == SQLITE_OK)
-        code = sql_integer(verification->db, "PRAGMA user_version", &number);
+    struct schema_identity identity = {0};
+    int code = schema_identify(verification->db, &identity);
     if (code != SQLITE_OK && !sql_is_damage(code))
         return sql_explain(code, verification->db, verification->path, error);
     if (code != SQLITE_OK) {
         tell(verification, "The file is not a database, or its beginning is damaged.");
         return STATUS_OK;
     }
-    if (application != HISTORY_APPLICATION_ID)
-        return error_set(error, STATUS_USAGE, "%s is not a history of bl2mqtt.",
-                         verification->path);
-    if (number > migrations_newest())
-        return error_set(error, STATUS_USAGE,
-                         "The history %s was written by a newer bl2mqtt. Use that version.",
-                         verification->path);
-    *version = (int)number;
+    enum status status = schema_check(&identity, verification->path, error);
+    if (status != STATUS_OK)
+        return status;
+    *version = (int)identity.version;
     return STATUS_OK;
 }
 
@@ -297,7 +290,7 @@ static enum status verify(struct verification *verification, int *version, struc
         tell(verification, "The file is damaged; it could not be read to its end.");
     else if (code != SQLITE_OK)
         return sql_explain(code, verification->db, verification->path, error);
-    if (verification->problems > 0 || *version != migrations_newest())
+    if (verification->problems > 0 || *version != schema_newest())
         return STATUS_OK;
     code = check_rollups(verification);
     if (code != SQLITE_OK)

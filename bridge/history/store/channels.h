@@ -8,6 +8,7 @@
 #ifndef BRIDGE_HISTORY_STORE_CHANNELS_H
 #define BRIDGE_HISTORY_STORE_CHANNELS_H
 
+#include "bridge/history/store/key.h"
 #include "bridge/meter/calibration.h"
 #include "bridge/meter/energy.h"
 #include "drivers/base/status.h"
@@ -16,10 +17,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/** Numbers are 1..CHANNEL_NUMBER_MAX: the low CHANNEL_NUMBER_BITS bits of a row's key. */
-#define CHANNEL_NUMBER_BITS 15
-#define CHANNEL_NUMBER_MAX 32767
 
 /** Longest device id and channel name that are accepted from a file. */
 #define CHANNEL_TEXT_MAX 128

@@ -3,7 +3,7 @@
 
 #include "bridge/history/cadence.h"
 #include "bridge/history/query/conversion.h"
-#include "bridge/history/store/rows.h"
+#include "bridge/history/store/key.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -189,9 +189,9 @@ static int feed(struct minutes *minutes, int64_t start_ms)
 {
     sqlite3_stmt *reading = minutes->readings;
     int64_t key = sqlite3_column_int64(reading, KEY);
-    int64_t stamp_ms = rows_key_ms(key);
+    int64_t stamp_ms = key_time_ms(key);
     struct lane *lane = NULL;
-    int code = find_lane(minutes, rows_key_number(key), start_ms, &lane);
+    int code = find_lane(minutes, key_number(key), start_ms, &lane);
     if (code == SQLITE_OK)
         code = cut(minutes, lane, stamp_ms);
     if (code != SQLITE_OK)
@@ -213,8 +213,8 @@ static int feed(struct minutes *minutes, int64_t start_ms)
 
 static void ask(struct minutes *minutes, int64_t from_ms, int64_t to_ms)
 {
-    (void)sqlite3_bind_int64(minutes->readings, 1, rows_key(from_ms, 0));
-    (void)sqlite3_bind_int64(minutes->readings, 2, rows_key(to_ms, 0));
+    (void)sqlite3_bind_int64(minutes->readings, 1, key_make(from_ms, 0));
+    (void)sqlite3_bind_int64(minutes->readings, 2, key_make(to_ms, 0));
 }
 
 /* Lanes as they are at from_ms: only what reaches into the time. */
@@ -229,9 +229,9 @@ static int begin_at(struct minutes *minutes, int64_t from_ms)
     while (code == SQLITE_OK && (step = sqlite3_step(minutes->readings)) == SQLITE_ROW) {
         int64_t key = sqlite3_column_int64(minutes->readings, KEY);
         struct lane *lane = NULL;
-        code = find_lane(minutes, rows_key_number(key), from_ms, &lane);
+        code = find_lane(minutes, key_number(key), from_ms, &lane);
         if (code == SQLITE_OK)
-            take_over(lane, rows_key_ms(key),
+            take_over(lane, key_time_ms(key),
                       sqlite3_column_type(minutes->readings, POWER) != SQLITE_NULL,
                       sqlite3_column_int64(minutes->readings, POWER));
     }
@@ -289,7 +289,7 @@ static int read_on(struct minutes *minutes, int64_t to_ms, int64_t most)
         if (step != SQLITE_ROW)
             break;
         int64_t before_ms = minutes->at_ms;
-        code = advance(minutes, rows_key_ms(sqlite3_column_int64(minutes->readings, KEY)), to_ms);
+        code = advance(minutes, key_time_ms(sqlite3_column_int64(minutes->readings, KEY)), to_ms);
         if (code == SQLITE_OK && count >= most - minutes->emitted && minutes->at_ms > before_ms)
             break; /* this reading is for next time */
         if (code == SQLITE_OK)

@@ -2,7 +2,7 @@
 #include "bridge/history/store/rollup.h"
 
 #include "bridge/history/query/conversion.h"
-#include "bridge/history/store/rows.h"
+#include "bridge/history/store/key.h"
 #include "bridge/history/store/sql.h"
 
 #include <stdio.h>
@@ -46,8 +46,8 @@ static void read_quantity(sqlite3_stmt *statement, int column, int64_t samples,
 void rollup_read(sqlite3_stmt *statement, bool whole, struct rollup_row *row)
 {
     int64_t key = sqlite3_column_int64(statement, KEY);
-    row->start_ms = rows_key_ms(key);
-    row->number = rows_key_number(key);
+    row->start_ms = key_time_ms(key);
+    row->number = key_number(key);
     row->imported = sqlite3_column_int64(statement, IMPORTED);
     row->exported = sqlite3_column_int64(statement, EXPORTED);
     row->covered_ms = sqlite3_column_int64(statement, COVERED_MS);
@@ -129,7 +129,7 @@ static void bind_quantity(sqlite3_stmt *statement, int column, int64_t samples,
 int rollup_put(sqlite3_stmt *statement, const struct rollup_row *row)
 {
     bool power = row->power_covered_ms > 0;
-    bind(statement, KEY, true, rows_key(row->start_ms, row->number));
+    bind(statement, KEY, true, key_make(row->start_ms, row->number));
     bind(statement, IMPORTED, true, row->imported);
     bind(statement, EXPORTED, true, row->exported);
     bind(statement, COVERED_MS, true, row->covered_ms);

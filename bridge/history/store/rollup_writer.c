@@ -3,8 +3,9 @@
 
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/conversion.h"
+#include "bridge/history/store/key.h"
+#include "bridge/history/store/meta.h"
 #include "bridge/history/store/minutes.h"
-#include "bridge/history/store/rows.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -145,8 +146,8 @@ static int64_t end_of(enum rollup_level level, int64_t wall_ms)
 
 static void bind_range(sqlite3_stmt *statement, int64_t from_ms, int64_t to_ms)
 {
-    (void)sqlite3_bind_int64(statement, 1, rows_key(from_ms, 0));
-    (void)sqlite3_bind_int64(statement, 2, rows_key(to_ms, 0));
+    (void)sqlite3_bind_int64(statement, 1, key_make(from_ms, 0));
+    (void)sqlite3_bind_int64(statement, 2, key_make(to_ms, 0));
 }
 
 /* Begin of the first or last row of a table, -1 without rows. */
@@ -157,7 +158,7 @@ static int end_row_ms(sqlite3 *db, const char *table, bool last, int64_t *ms)
                    table);
     int64_t key = -1;
     int code = sql_integer(db, sql, &key);
-    *ms = key < 0 ? -1 : rows_key_ms(key);
+    *ms = key < 0 ? -1 : key_time_ms(key);
     return code;
 }
 
@@ -175,12 +176,12 @@ static void note_change(struct rollup_writer *rollups, enum rollup_level level, 
 {
     int64_t start_ms = start_of(level, wall_ms);
     if (start_ms < rollups->done_ms[level])
-        outbox_changes_note(&rollups->changes, outbox_of(level), rows_key(start_ms, 0));
+        outbox_changes_note(&rollups->changes, outbox_of(level), key_make(start_ms, 0));
 }
 
 static void note_factors(struct rollup_writer *rollups, int64_t wall_ms)
 {
-    outbox_changes_note(&rollups->changes, OUTBOX_READINGS, rows_key(wall_ms, 0));
+    outbox_changes_note(&rollups->changes, OUTBOX_READINGS, key_make(wall_ms, 0));
     for (int level = 0; level < ROLLUP_LEVELS; level++)
         note_change(rollups, (enum rollup_level)level, wall_ms);
 }
@@ -219,35 +220,6 @@ void rollup_writer_take_changes(struct rollup_writer *rollups, struct outbox_cha
 
 /* ---- the zone of days ---- */
 
-static int file_zone(sqlite3 *db, char name[BUCKET_ZONE_SIZE], bool *known)
-{
-    *known = false;
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name = 'time_zone'", -1,
-                                  &statement, NULL);
-    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(statement, 0);
-        (void)snprintf(name, BUCKET_ZONE_SIZE, "%s", text == NULL ? "" : text);
-        *known = true;
-        code = SQLITE_DONE;
-    }
-    (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int write_zone(sqlite3 *db, const char *name)
-{
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO meta VALUES ('time_zone', ?1)", -1,
-                                  &statement, NULL);
-    if (code == SQLITE_OK) {
-        (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-        code = sqlite3_step(statement);
-    }
-    (void)sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
 /* Days whose quarters are still there are made again; *done_ms is where. Those before stay as they
  * are: nothing is left that they could be made of. The first new one may begin within a day. */
 static int drop_days(struct rollup_writer *rollups, int64_t *done_ms)
@@ -266,10 +238,10 @@ static int drop_days(struct rollup_writer *rollups, int64_t *done_ms)
     if (first_quarter_ms < 0 || first_day_ms + 2 * ROLLUP_QUARTER_MS * 96 < first_quarter_ms) {
         (void)snprintf(sql, sizeof sql,
                        "SELECT coalesce(min(key), %lld) FROM rollup_day WHERE key >= %lld",
-                       (long long)INT64_MAX, (long long)rows_key(first_quarter_ms, 0));
+                       (long long)INT64_MAX, (long long)key_make(first_quarter_ms, 0));
         code = sql_integer(db, sql, &cut);
         cut = cut / (CHANNEL_NUMBER_MAX + 1) * (CHANNEL_NUMBER_MAX + 1);
-        *done_ms = rows_key_ms(cut);
+        *done_ms = key_time_ms(cut);
     }
     (void)snprintf(sql, sizeof sql, "DELETE FROM rollup_day WHERE key >= %lld", (long long)cut);
     outbox_changes_note(&rollups->changes, OUTBOX_DAYS, cut);
@@ -282,10 +254,10 @@ static int follow_zone(struct rollup_writer *rollups)
     char found[BUCKET_ZONE_SIZE];
     bool known;
     bucket_zone(wanted);
-    int code = file_zone(rollups->db, found, &known);
+    int code = meta_get(rollups->db, "time_zone", found, sizeof found, &known);
     if (code != SQLITE_OK || (known && strcmp(wanted, found) == 0))
         return code;
-    code = write_zone(rollups->db, wanted);
+    code = meta_put(rollups->db, "time_zone", wanted);
     if (code == SQLITE_OK && known)
         code = drop_days(rollups, &rollups->done_ms[ROLLUP_DAY]);
     return code;
@@ -393,7 +365,7 @@ static int next_part(struct rollup_writer *rollups, enum rollup_level level, int
     sqlite3_stmt *parts = rollups->range[level - 1];
     bind_range(parts, from_ms, to_ms);
     int code = sqlite3_step(parts);
-    *found_ms = code == SQLITE_ROW ? rows_key_ms(sqlite3_column_int64(parts, 0)) : -1;
+    *found_ms = code == SQLITE_ROW ? key_time_ms(sqlite3_column_int64(parts, 0)) : -1;
     (void)sqlite3_reset(parts);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }

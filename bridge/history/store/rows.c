@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/store/rows.h"
 
+#include "bridge/history/store/meta.h"
 #include "bridge/history/store/rollup_writer.h"
 #include "bridge/history/store/samples.h"
 #include "bridge/history/store/sql.h"
@@ -9,14 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How far a taken key is moved before the row is given up: 17 minutes in one millisecond steps.
- * Only a clock that stands still for a million readings gets there. */
+/* How far a taken key is moved before the transaction fails: 17 minutes in steps of a millisecond. */
 #define KEY_TRIES 1000000
+#define KEY_STEP ((int64_t)1 << CHANNEL_NUMBER_BITS)
 
-/* What is put together, and what is deleted, in one transaction: some hundredths of a second. */
+/* What is aggregated in one transaction: some hundredths of a second. */
 #define ROLL_ROWS 10000
-#define DAY_MS INT64_C(86400000)
-#define DROP_ROWS 10000
 
 enum statement {
     BEGIN,
@@ -59,21 +58,29 @@ static const char *const texts[STATEMENTS] = {
         "INSERT OR REPLACE INTO sink (id, level, cursor, refused) VALUES (?1, ?2, ?3, ?4)",
 };
 
+/* A stretch of keys of one channel that are known to be taken, one in each millisecond. */
+struct taken {
+    int64_t first;
+    int64_t next; /* the first that is free; 0: nothing is known */
+};
+
+/* By channel number. */
+struct taken_list {
+    struct taken *list;
+    size_t capacity;
+};
+
 struct rows {
     sqlite3 *db;
-    bool marked; /* this connection has said that the file is in use */
+    bool marked;        /* this connection has said that the file is in use */
+    bool uncredited;    /* as it was put last */
+    bool clock_awaited; /* as it was put last */
     sqlite3_stmt *statements[STATEMENTS];
     struct rollup_writer *rollups;
     struct sample_counters counters;
-    bool behind; /* more is over than is put together */
+    struct taken_list samples, events;
+    bool behind; /* more is over than is aggregated */
 };
-
-int64_t rows_key(int64_t wall_ms, unsigned number)
-{
-    const int64_t last = ((int64_t)1 << (63 - CHANNEL_NUMBER_BITS)) - 1;
-    int64_t ms = wall_ms < 0 ? 0 : wall_ms > last ? last : wall_ms;
-    return (int64_t)((uint64_t)ms << CHANNEL_NUMBER_BITS) | (int64_t)number;
-}
 
 static void add_calibration(struct batch *batch, unsigned number,
                             const struct known_calibration *calibration)
@@ -137,6 +144,8 @@ void rows_close(struct rows *rows)
         (void)sqlite3_finalize(rows->statements[i]);
     rollup_writer_close(rows->rollups);
     sample_counters_free(&rows->counters);
+    free(rows->samples.list);
+    free(rows->events.list);
     free(rows);
 }
 
@@ -154,23 +163,37 @@ static bool is_key_taken(int code)
     return code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID;
 }
 
-/* The statement's first parameter is a key; everything else is bound. *at receives the key that was
- * free. */
-static int run_at_free_key(struct rows *rows, enum statement which, int64_t key, int64_t *at)
+static struct taken *taken_by(struct taken_list *taken, unsigned number)
+{
+    while (taken->capacity <= number) {
+        size_t before = taken->capacity;
+        taken->list = memory_grow(taken->list, before, &taken->capacity, sizeof *taken->list);
+        memset(&taken->list[before], 0, (taken->capacity - before) * sizeof *taken->list);
+    }
+    return &taken->list[number];
+}
+
+/* The statement's first parameter is a key; everything else is bound. *at receives the first free key
+ * from `key` on, in steps of one millisecond. What was found taken before is not tried again. */
+static int run_at_free_key(struct rows *rows, enum statement which, struct taken *taken,
+                           int64_t key, int64_t *at)
 {
     sqlite3_stmt *statement = rows->statements[which];
+    bool known = key >= taken->first && key <= taken->next && taken->next > 0;
     int code = SQLITE_OK;
+    *at = known ? taken->next : key;
     for (int tries = 0; tries < KEY_TRIES; tries++) {
-        code = sqlite3_bind_int64(statement, 1, key);
-        if (code != SQLITE_OK)
-            return code;
-        *at = key;
+        (void)sqlite3_bind_int64(statement, 1, *at);
         code = run(rows, which);
-        if (!is_key_taken(code) ||
-            __builtin_add_overflow(key, (int64_t)1 << CHANNEL_NUMBER_BITS, &key))
-            return code;
+        if (!is_key_taken(code) || __builtin_add_overflow(*at, KEY_STEP, at))
+            break;
     }
-    return code;
+    if (code != SQLITE_OK)
+        return code;
+    if (!known)
+        taken->first = key;
+    taken->next = *at + KEY_STEP;
+    return SQLITE_OK;
 }
 
 /* Binds cannot fail but for lack of memory and a wrong index; both would show in the next step. */
@@ -218,14 +241,15 @@ static int put_reading(struct rows *rows, const struct queued_reading *item)
     bind_integer(statement, 6, true,
                  sample_counted(item->imported, item->exported, reading->flags));
     int64_t key = 0;
-    int code = run_at_free_key(rows, PUT_SAMPLE, rows_key(reading->wall_ms, item->number), &key);
+    int code = run_at_free_key(rows, PUT_SAMPLE, taken_by(&rows->samples, item->number),
+                               key_make(reading->wall_ms, item->number), &key);
     if (code == SQLITE_OK && item->imported > 0 && item->exported > 0)
         code = put_pair(rows, PUT_EXPORTED, key, item->exported);
     if (code == SQLITE_OK)
         code = put_counter(rows, item, key);
     if (code != SQLITE_OK)
         return code;
-    return rollup_writer_note(rows->rollups, item->number, rows_key_ms(key), reading,
+    return rollup_writer_note(rows->rollups, item->number, key_time_ms(key), reading,
                               item->imported, item->exported);
 }
 
@@ -235,7 +259,8 @@ static int put_event(struct rows *rows, const struct queued_event *event)
     bind_text(statement, 2, event->kind);
     bind_text(statement, 3, event->message);
     int64_t key = 0;
-    return run_at_free_key(rows, PUT_EVENT, rows_key(event->wall_ms, event->number), &key);
+    return run_at_free_key(rows, PUT_EVENT, taken_by(&rows->events, event->number),
+                           key_make(event->wall_ms, event->number), &key);
 }
 
 static int put_channel(struct rows *rows, const struct known_channel *channel)
@@ -332,9 +357,27 @@ static int put_all(struct rows *rows, struct channels *channels, const struct ba
     return code;
 }
 
-/* Commits, or rolls back if the code is not SQLITE_OK: some errors do so by themselves, and the first
- * code is the one to report. */
-static int end(struct rows *rows, int code)
+/* Only what has changed: they are rows that hardly ever are there. */
+static int put_facts(struct rows *rows, const struct batch *batch)
+{
+    int code = SQLITE_OK;
+    const char *uncredited = batch->uncredited == NULL ? "" : batch->uncredited;
+    if (!rows->marked || uncredited[0] != '\0' || rows->uncredited)
+        code = meta_put_uncredited(rows->db, uncredited);
+    if (code == SQLITE_OK && (!rows->marked || batch->clock_awaited != rows->clock_awaited))
+        code = meta_mark_clock_awaited(rows->db, batch->clock_awaited);
+    rows->uncredited = uncredited[0] != '\0';
+    rows->clock_awaited = batch->clock_awaited;
+    return code;
+}
+
+static void forget_taken(struct taken_list *taken)
+{
+    if (taken->capacity > 0)
+        memset(taken->list, 0, taken->capacity * sizeof *taken->list);
+}
+
+int rows_end(struct rows *rows, int code)
 {
     if (code == SQLITE_OK)
         code = rollup_writer_set_back(rows->rollups);
@@ -345,23 +388,29 @@ static int end(struct rows *rows, int code)
         return SQLITE_OK;
     if (!sqlite3_get_autocommit(rows->db))
         (void)run(rows, ROLLBACK);
+    rows->behind = false;
+    rows->uncredited = true; /* whatever is there is written again */
     rollup_writer_forget(rows->rollups);
     sample_counters_forget(&rows->counters);
+    forget_taken(&rows->samples);
+    forget_taken(&rows->events);
     return code;
 }
 
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch)
 {
-    int code = run(rows, BEGIN);
+    int code = rows_begin(rows);
     if (code != SQLITE_OK)
         return code;
     if (!rows->marked)
-        code = rows_mark_clean(rows->db, false);
+        code = meta_mark_clean(rows->db, false);
     if (code == SQLITE_OK)
         code = put_all(rows, channels, batch);
     if (code == SQLITE_OK)
-        code = rollup_writer_advance(rows->rollups, ROLL_ROWS, &rows->behind);
-    code = end(rows, code);
+        code = put_facts(rows, batch);
+    if (code == SQLITE_OK)
+        code = rows_advance(rows);
+    code = rows_end(rows, code);
     if (code != SQLITE_OK)
         return code;
     /* The mark must not be in the log alone: a log that is damaged or lost would take it along, and the
@@ -393,76 +442,19 @@ int rows_write_known(struct rows *rows, struct channels *channels, struct batch 
     return code;
 }
 
-/* Deletes the oldest rows of a table up to before limit_ms, some at a time and never the last one,
- * which says how far the rows are made. */
-static int drop_oldest(struct rows *rows, const char *table, int64_t limit_ms, bool *more)
+int rows_begin(struct rows *rows)
 {
-    char sql[320];
-    (void)snprintf(sql, sizeof sql,
-                   "DELETE FROM %s WHERE key < min(%lld, (SELECT max(key) FROM %s), "
-                   "coalesce((SELECT key FROM %s ORDER BY key LIMIT 1 OFFSET %d), %lld))",
-                   table, (long long)rows_key(limit_ms, 0), table, table, DROP_ROWS,
-                   (long long)INT64_MAX);
-    int code = sql_run(rows->db, sql);
-    *more = *more || sqlite3_changes(rows->db) == DROP_ROWS;
-    return code;
+    return run(rows, BEGIN);
 }
 
-static const char *const tables[] = {"sample", "rollup_minute", "rollup_quarter"}; /* by level */
-
-static int drop_level(struct rows *rows, int level, int64_t before_ms, bool *more)
+int rows_advance(struct rows *rows)
 {
-    int64_t done_ms; /* what is not yet in the level above stays */
-    int code = rollup_writer_done_ms(rows->rollups, (enum rollup_level)level, &done_ms);
-    int64_t limit_ms = before_ms < done_ms ? before_ms : done_ms;
-    if (code != SQLITE_OK || before_ms <= 0)
-        return code;
-    return drop_oldest(rows, tables[level], limit_ms, more);
+    return rollup_writer_advance(rows->rollups, ROLL_ROWS, &rows->behind);
 }
 
-int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more)
+sqlite3 *rows_db(struct rows *rows)
 {
-    *more = false;
-    bool behind = false;
-    int code = run(rows, BEGIN);
-    if (code != SQLITE_OK)
-        return code;
-    code = rollup_writer_advance(rows->rollups, ROLL_ROWS, &behind);
-    for (int level = 0; level < 3 && code == SQLITE_OK && limits != NULL; level++)
-        code = drop_level(rows, level, limits->before_ms[level], more);
-    code = end(rows, code);
-    rows->behind = code == SQLITE_OK && behind;
-    *more = code == SQLITE_OK && (*more || behind);
-    return code;
-}
-
-int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *may)
-{
-    int64_t age_ms = keep_ms > 0 && keep_ms < 2 * DAY_MS ? keep_ms / 2 : DAY_MS;
-    char sql[160];
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT EXISTS (SELECT 1 FROM rollup_quarter WHERE key >= %lld AND key < %lld)",
-                   (long long)rows_key(now_ms - 2 * age_ms, 0),
-                   (long long)rows_key(now_ms - age_ms, 0));
-    int64_t found = 0;
-    int code = sql_integer(rows->db, sql, &found);
-    *may = code == SQLITE_OK && found != 0;
-    return code;
-}
-
-int rows_bound(struct rows *rows, struct rows_limits *limits, int64_t most_ms)
-{
-    int code = SQLITE_OK;
-    for (int level = 0; level < 3 && code == SQLITE_OK; level++) {
-        char sql[100];
-        int64_t oldest;
-        (void)snprintf(sql, sizeof sql, "SELECT coalesce(min(key), 0) FROM %s", tables[level]);
-        code = sql_integer(rows->db, sql, &oldest);
-        int64_t bound_ms = rows_key_ms(oldest) + most_ms;
-        if (limits->before_ms[level] > bound_ms)
-            limits->before_ms[level] = bound_ms;
-    }
-    return code;
+    return rows->db;
 }
 
 struct rollup_writer *rows_rollup_writer(struct rows *rows)
@@ -473,29 +465,6 @@ struct rollup_writer *rows_rollup_writer(struct rows *rows)
 bool rows_behind(const struct rows *rows)
 {
     return rows->behind;
-}
-
-int rows_mark_clean(sqlite3 *db, bool clean)
-{
-    return sql_run(db, clean ? "INSERT OR REPLACE INTO meta VALUES ('stopped_clean', '1')"
-                             : "INSERT OR REPLACE INTO meta VALUES ('stopped_clean', '0')");
-}
-
-int rows_was_clean(sqlite3 *db, bool *clean)
-{
-    int64_t unclean;
-    int code = sql_integer(
-        db, "SELECT count(*) FROM meta WHERE name = 'stopped_clean' AND value <> '1'", &unclean);
-    *clean = unclean == 0;
-    return code;
-}
-
-int rows_was_used(sqlite3 *db, bool *used)
-{
-    int64_t marks;
-    int code = sql_integer(db, "SELECT count(*) FROM meta WHERE name = 'stopped_clean'", &marks);
-    *used = marks > 0;
-    return code;
 }
 
 static bool copy_text(sqlite3_stmt *statement, int column, char *text, size_t size)
@@ -655,7 +624,7 @@ int64_t batch_least_key(const struct batch *batch)
     int64_t least = INT64_MAX;
     for (size_t i = 0; i < batch->readings.count; i++) {
         const struct queued_reading *item = ring_at(&batch->readings, i);
-        int64_t key = rows_key(item->reading.wall_ms, item->number);
+        int64_t key = key_make(item->reading.wall_ms, item->number);
         least = key < least ? key : least;
     }
     return least;

@@ -15,19 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** A reading's or an event's key; times outside 0..2^48 ms are brought into it. */
-int64_t rows_key(int64_t wall_ms, unsigned number);
-
-static inline int64_t rows_key_ms(int64_t key)
-{
-    return key >> CHANNEL_NUMBER_BITS;
-}
-
-static inline unsigned rows_key_number(int64_t key)
-{
-    return (unsigned)(key & CHANNEL_NUMBER_MAX);
-}
-
 /** One channel's total as of the readings it is written with. */
 struct total_row {
     unsigned number;
@@ -50,6 +37,8 @@ struct batch {
     size_t total_count;
     struct outbox outboxes[OUTBOX_LIST_MAX]; /**< those that have moved */
     size_t outbox_count;
+    const char *uncredited; /**< as meta_put_uncredited; NULL: "" */
+    bool clock_awaited;     /**< as meta_mark_clock_awaited */
 };
 
 /** Puts the calibrations that are not stored yet into the batch, in place of those in it. */
@@ -67,7 +56,7 @@ void rows_close(struct rows *rows);
 /**
  * One transaction, all or nothing. Of `channels` it adds those without the `stored` mark, which it
  * sets once committed. Each reading and event that finds its key taken gets the next free
- * millisecond. What is over by these readings is put together (rollup.h).
+ * millisecond. What is over by these readings is aggregated (rollup.h).
  */
 int rows_write(struct rows *rows, struct channels *channels, const struct batch *batch);
 
@@ -75,36 +64,20 @@ int rows_write(struct rows *rows, struct channels *channels, const struct batch 
  *  totals that are `dirty`. Its lists of these must be empty, and are afterwards. */
 int rows_write_known(struct rows *rows, struct channels *channels, struct batch *batch);
 
-/** Readings, minutes and quarters from before these times are deleted; 0: none are. */
-struct rows_limits {
-    int64_t before_ms[3];
-};
+/** The steps of another transaction, for retention.h: begin, advance (aggregates what is over, some rows
+ *  at a time), end: commit if code is SQLITE_OK, else roll back. They return SQLite's code. */
+int rows_begin(struct rows *rows);
+int rows_advance(struct rows *rows);
+int rows_end(struct rows *rows, int code);
 
-/** One step of what need not be done at once: puts together what is over (rollup.h), and deletes what
- *  is older than limits (NULL: nothing is to be deleted). *more: another step is wanted. */
-int rows_tend(struct rows *rows, const struct rows_limits *limits, bool *more);
-
-/** Whether what is old may be deleted by a clock that shows now_ms. A clock that has jumped ahead would
- *  have all of it deleted, so the file must show that it was about this time a day ago as well: there is
- *  a quarter from one to two days before now_ms. keep_ms: of quarters, 0 for ever; where that is less
- *  than two days, half of it stands for the day. */
-int rows_may_delete(struct rows *rows, int64_t now_ms, int64_t keep_ms, bool *may);
-
-/** Lowers the limits so that of each table no more goes than most_ms from its oldest row on. */
-int rows_bound(struct rows *rows, struct rows_limits *limits, int64_t most_ms);
+/** The connection; borrowed. */
+sqlite3 *rows_db(struct rows *rows);
 
 /** What makes the rollups; borrowed. */
 struct rollup_writer *rows_rollup_writer(struct rows *rows);
 
-/** Whether there was more to put together than the last transaction did. */
+/** Whether more is over than the last transaction aggregated. */
 bool rows_behind(const struct rows *rows);
-
-/** Sets meta.stopped_clean: false is written by rows_write itself, at its first transaction. */
-int rows_mark_clean(sqlite3 *db, bool clean);
-/** true also when the file does not say (a fresh one). */
-int rows_was_clean(sqlite3 *db, bool *clean);
-/** Whether a service has ever written to the file. */
-int rows_was_used(sqlite3 *db, bool *used);
 
 /** Loads channels, last calibrations and totals into channels (empty before). */
 int rows_load(sqlite3 *db, struct channels *channels);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/store/samples.h"
 
-#include "bridge/history/store/rows.h"
+#include "bridge/history/store/key.h"
 #include "drivers/base/memory.h"
 
 #include <string.h>
@@ -47,7 +47,7 @@ static struct sample_counter *counter_of(struct sample_counters *counters, unsig
 static bool runs_on(const struct sample_counter *before, int64_t key, int64_t energy)
 {
     int64_t step;
-    int64_t time_ms = rows_key_ms(key) - rows_key_ms(before->key);
+    int64_t time_ms = key_time_ms(key) - key_time_ms(before->key);
     return !__builtin_sub_overflow(energy, before->energy, &step) && step >= 0 &&
            step <= COUNT_SLACK + time_ms / COUNT_MS;
 }
@@ -61,8 +61,8 @@ struct sample_kept sample_counters_note(struct sample_counters *counters, enum r
     kept.this_one = true;
     if (kind != READING_BL0942)
         return kept;
-    struct sample_counter *counter = counter_of(counters, rows_key_number(key));
-    int64_t minute = rows_key_ms(key) / 60000;
+    struct sample_counter *counter = counter_of(counters, key_number(key));
+    int64_t minute = key_time_ms(key) / 60000;
     if (counter->known) {
         bool remarkable = !runs_on(counter, key, reading->energy);
         kept.before = remarkable && !counter->kept;

@@ -189,6 +189,18 @@ enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *e
     }
 }
 
+void sql_remove(const char *path)
+{
+    /* The file last: as long as it is there, somebody comes to remove the rest. */
+    static const char *const suffixes[] = {"-journal", "-wal", "-shm", ""};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char name[PATH_MAX];
+        int length = snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        if (length > 0 && (size_t)length < sizeof name)
+            (void)unlink(name);
+    }
+}
+
 static bool is_free(const char *name)
 {
     char log[PATH_MAX];

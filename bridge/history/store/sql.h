@@ -13,9 +13,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** 'BL09' in the file's header; the same number stands in migrations/0001. */
-#define HISTORY_APPLICATION_ID 1112289337
-
 /** Mode of every file of the history; a umask may take more away. */
 #define SQL_FILE_MODE 0640
 
@@ -62,6 +59,9 @@ bool sql_is_damage(int code);
  * db (may be NULL) is asked for those; call before the next use of the connection.
  */
 enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *error);
+
+/** Deletes a database that is not wanted, with the journal or log that SQLite may have left beside it. */
+void sql_remove(const char *path);
 
 /** "PATH.damaged-20261124T121922Z": path, word and the time in UTC, with "-2", "-3" ... if that,
  *  or a log of that name, exists. False if it does not fit into size. */

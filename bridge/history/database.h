@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The history file through its life: opened, created, migrated, checked after an unclean stop, set
- * aside when it is damaged and replaced by a copy or a fresh one. One thread at a time.
+ * The history file through its life: opened, created, migrated, checked after an unclean stop,
+ * quarantined when it is damaged and replaced by a backup or a fresh file. One thread at a time.
  */
-#ifndef BRIDGE_HISTORY_STORE_DATABASE_H
-#define BRIDGE_HISTORY_STORE_DATABASE_H
+#ifndef BRIDGE_HISTORY_DATABASE_H
+#define BRIDGE_HISTORY_DATABASE_H
 
 #include "bridge/history/recalibration.h"
 #include "bridge/history/safety/backup.h"
 #include "bridge/history/store/channels.h"
+#include "bridge/history/store/meta.h"
 #include "bridge/history/store/rows.h"
 #include "drivers/base/log.h"
 #include "drivers/base/status.h"
@@ -19,8 +20,8 @@ struct database;
 
 /**
  * Opens the file, so that no other service can, and loads channels (empty before). A damaged file
- * is set aside. The newest sound copy in backup_folder (NULL: beside the file) takes its place
- * (restore.h); if there is none, what can be saved comes into a fresh one. Then, and when there was no
+ * is quarantined. The newest sound backup in backup_folder (NULL: beside the file) takes its place
+ * (restore.h); if there is none, what can be saved goes into a fresh one. Then, and when there was no
  * file, totals come from the totals file if it knows more. After an unclean stop the small tables are
  * checked, and all of it up to 256 MiB: some seconds at most. On a disk that is mounted read-only a sound file
  * of this version is only read, and database_write is DATABASE_RETRY until the disk can be written.
@@ -31,18 +32,11 @@ struct database;
 enum status database_open(const char *path, const char *backup_folder, struct channels *channels,
                           struct log *log, struct database **database, struct error *error);
 
-/** Keeps services off the file at path until *lock is closed. STATUS_FAILED: one has it open
- *  (then *lock is not -1), or the disk is in the way. STATUS_USAGE: the lock's file cannot be made. */
-enum status database_lock(const char *path, int *lock, struct error *error);
-
-/** Whether a service has that file open; of a file that does not exist, false. */
-bool database_in_use(const char *path);
-
 enum database_result {
     DATABASE_DONE,  /**< committed */
     DATABASE_RETRY, /**< nothing was written; the same batch can be tried later */
     DATABASE_LOST,  /**< nothing was written; the file is damaged or gone: database_renew. error is
-                           empty if that was said before */
+                         empty if that was reported before */
     DATABASE_RENEWED, /**< by database_renew: another file is there that needs everything: call
                            channels_forget_stored, then write again */
 };
@@ -52,33 +46,25 @@ enum database_result database_write(struct database *database, struct channels *
                                     const struct batch *batch, struct error *error);
 
 /**
- * After DATABASE_LOST. A damaged file is set aside; the newest sound copy of this history takes its place,
- * which may take as long as copying it does (restore_ready; hooks: stop, alive), else a fresh one is
- * begun. memory: a copy of the list of all channels, whose marks are changed; NULL: no copy is to be
- * tried. error says what was done, or why nothing could be (DATABASE_RETRY).
+ * After DATABASE_LOST. A damaged file is quarantined; the newest sound backup of this history takes its
+ * place, which may take as long as copying it does (restore_prepare_running; hooks: stop, alive), else a
+ * fresh file is begun. memory: a copy of the list of all channels, whose marks are changed; NULL: no
+ * backup is to be tried. error says what was done, or why nothing could be (DATABASE_RETRY).
  */
 enum database_result database_renew(struct database *database, struct channels *memory,
                                     const struct history_backup_options *hooks,
                                     struct error *error);
 
-/** One step of rows_tend. *more: another one is wanted. False if it failed; the next database_write
- *  will fail as well, and tell. */
-bool database_tend(struct database *database, const struct rows_limits *limits, bool *more);
-
-/** As rows_may_delete; false also while the file cannot be read. */
-bool database_may_delete(struct database *database, int64_t now_ms, int64_t keep_ms);
-/** As rows_bound; false if the file cannot be read. */
-bool database_bound(struct database *database, struct rows_limits *limits, int64_t most_ms);
+/** What maintains the file beside the writing (retention.h); NULL while it is not open. Borrowed until
+ *  the next call. */
+struct rows *database_rows(struct database *database);
 
 /** As recalibrate.h; STATUS_FAILED also while the disk refuses. */
 enum status database_recalibrate(struct database *database,
                                  const struct history_recalibration *request,
                                  struct history_recalibrated *done, struct error *error);
 
-/** Whether database_tend is wanted beside the daily deleting. */
-bool database_behind(const struct database *database);
-
-/** The damaged file that was set aside last, "" if none was. Borrowed. */
+/** The damaged file that was quarantined last, "" if none was. Borrowed. */
 const char *database_quarantine(const struct database *database);
 
 /** The stamp of the newest reading, 0 if there is none. */
@@ -87,10 +73,13 @@ int64_t database_newest_ms(struct database *database);
 /** How far the sinks have got; none of it if that cannot be read. */
 void database_outboxes(struct database *database, struct outboxes *outboxes);
 
-/** What database_write, database_tend and database_recalibrate have changed since the last call. */
+/** Counts that are in a total and not yet in a reading (meta.h). */
+void database_uncredited(struct database *database, meta_credit credit, void *context);
+
+/** What writing, maintenance and database_recalibrate have changed since the last call. */
 void database_take_changes(struct database *database, struct outbox_changes *changes);
 
-/** The copy that it goes on from since, "" if from none. Borrowed. */
+/** The backup that it continues from since, "" if from none. Borrowed. */
 const char *database_restored_from(const struct database *database);
 
 /** The totals that were loaded may be older than those known before the stop: it was not a clean one,
