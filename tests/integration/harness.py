@@ -29,8 +29,14 @@ def preloaded(*libraries, **variables):
             **{name: str(value) for name, value in variables.items()}}
 
 
+# How much longer than on an idle machine something may take before a test gives up. Waiting costs time only where
+# the test fails anyway, so this is generous: a small computer that is busy with other things must pass as well.
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "4"))
+
+
 def wait_for(predicate, timeout=10.0, what="condition", every=0.02):
-    """Returns the predicate's first true value; fails with what was waited for."""
+    """Returns the predicate's first true value; fails with what was waited for. `timeout` is for an idle machine."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     while True:
         value = predicate()
@@ -47,9 +53,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def pause(seconds, why):
+    """The only sleep: for a moment that is the test's input, or for something that must not happen meanwhile. `why`
+    says which. Whatever can be seen to happen is waited for with wait_for."""
+    assert why
+    time.sleep(seconds)
+
+
 def run(*args, timeout=30, env=None, cwd=None, stdin=None):
     """Runs one command of the binary to its end; returns CompletedProcess with text."""
-    return subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, timeout=timeout,
+    return subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, timeout=timeout * PATIENCE,
                           env={**os.environ, **(env or {})}, cwd=cwd, input=stdin)
 
 
@@ -92,7 +105,7 @@ class Process:
         """Signals, waits, returns the exit status; SIGKILL if it does not go."""
         self.signal(number)
         try:
-            status = self._process.wait(timeout)
+            status = self._process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

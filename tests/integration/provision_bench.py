@@ -84,7 +84,7 @@ def arguments(world, firmware, *more, wait=20, profile=PROFILE):
     return ["flash", "provision", "--port", world.module.port, "--firmware", firmware, "--profile", profile,
             "--client-id", CLIENT, "--wifi-ssid", "ExampleNet", "--wifi-password-file", world.folder / "wifi",
             "--mqtt-host", "127.0.0.1", "--mqtt-port", world.broker.port, "--module-host",
-            f"127.0.0.1:{world.http_port}", "--backup", world.folder / "saved.bin", "--timeout", 15, "--progress", "none",
+            f"127.0.0.1:{world.http_port}", "--backup", world.folder / "saved.bin", "--timeout", 60, "--progress", "none",
             "--yes", *(["--wait-time", wait] if wait else []), *more]
 
 

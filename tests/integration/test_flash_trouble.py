@@ -40,8 +40,9 @@ def test_slow_flash_is_not_overrun(module, folder):
         assert stats["flash"]["unerased"] == 0 or stats["counters"]["overruns"] > 0
         return stats["counters"]["overruns"]
 
-    # At true speed a busy machine can make the bytes come in a burst.
-    assert 0 in (overruns() for _ in range(4))
+    # Each of the 938 programs of an unpaced sender overruns. At true speed a busy machine can hold back a paced
+    # sender's bytes and deliver some of them in a burst, so a few are no proof.
+    assert any(overruns() < 20 for _ in range(4))
 
 
 def held_up(process, number):

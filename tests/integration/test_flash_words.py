@@ -17,7 +17,7 @@ import pytest
 from beken_images import APP, SECTOR, make_ua
 from beken_module import answer, attended, flash, put
 from flash_helper import CONFIG, ON_OPEN, STEP, T_IMAGE, TESTS, missing
-from harness import BINARY, ROOT, run
+from harness import BINARY, PATIENCE, ROOT, run
 
 WAIT_S = 0.8
 
@@ -46,9 +46,9 @@ def lose_for_good(sim, mishap):
     lines_until(process, "write", 0x15000)
     sim.tell("unplug 600" if mishap == "unplug" else "fault hang-at-frame 1")
     began = time.monotonic()
-    lines = [json.loads(line) for line in process.communicate(timeout=60)[1].splitlines()]
+    lines = [json.loads(line) for line in process.communicate(timeout=60 * PATIENCE)[1].splitlines()]
     assert process.returncode == 3
-    assert WAIT_S <= time.monotonic() - began < WAIT_S + 10
+    assert WAIT_S <= time.monotonic() - began < WAIT_S + 10 * PATIENCE
     assert all(STEP <= set(line) <= STEP | {"message", "exit_status"} for line in lines)
     messages = [line["message"] for line in lines if "message" in line]
     assert len(messages) == 2, messages  # that it waits, and the end
@@ -104,7 +104,7 @@ def test_stopped(module, folder):
         process = start(sim, command, *args)
         lines_until(process, stage)
         process.send_signal(signal.SIGINT)
-        end = json.loads(process.communicate(timeout=30)[1].splitlines()[-1])
+        end = json.loads(process.communicate(timeout=30 * PATIENCE)[1].splitlines()[-1])
         assert process.returncode == end["exit_status"] == 1
         assert end["message"].startswith("Stopped; nothing was changed"), end["message"]
 

@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 
 from discovery_rules import check, check_state
-from harness import BINARY, ROOT, Broker, decode, free_port, wait_for
+from harness import BINARY, PATIENCE, ROOT, Broker, decode, free_port, wait_for
 
 BUILD = pathlib.Path(BINARY).resolve().parents[1]
 PROBE = os.environ.get("TEST_MQTT_PROBE", str(BUILD / "tests/integration/tools/mqtt_probe"))
@@ -255,7 +255,7 @@ def test_half_open_link(broker, proxy, start):
     probe.say("publish 0 1 x/state in-the-dark")
     began = time.monotonic()
     probe.wait("disconnected", 12)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 8 * PATIENCE
     assert not watch.payloads("x/state")
     proxy.cut()
     proxy.restore()
@@ -265,14 +265,14 @@ def test_half_open_link(broker, proxy, start):
 
 
 def test_slow_name_lookup_blocks_nobody(broker, start):
-    probe = start(f"mqtt://broker.test:{broker.port}", env={**NAMES, "SLOW_DNS_MS": "2500"})
+    probe = start(f"mqtt://broker.test:{broker.port}", env={**NAMES, "SLOW_DNS_MS": str(int(2500 * PATIENCE))})
     began = time.monotonic()
     progress = probe.health()["progress"]
     for i in range(1000):
         probe.say("publish 1 1 x/kept", i)
-    time.sleep(1.5)
+    wait_for(lambda: probe.health()["progress"] > progress, what="a sign of life of the publisher")
     health = probe.health()
-    assert time.monotonic() - began < 2.5 and not health["connected"]
+    assert time.monotonic() - began < 2.5 * PATIENCE and not health["connected"]
     assert health["loop_late_ms"] < 1000
     assert health["progress"] > progress  # the watchdog sees a living thread
     probe.wait("connected")
@@ -285,8 +285,8 @@ def test_close_while_the_name_lookup_hangs(broker, start):
     probe.health()
     time.sleep(0.3)
     began = time.monotonic()
-    assert probe.close(500) < 700
-    assert time.monotonic() - began < 3
+    assert probe.close(500) < 700 * PATIENCE
+    assert time.monotonic() - began < 3 * PATIENCE
 
 
 def test_last_will_and_clean_stop(broker, start):

@@ -13,7 +13,7 @@ import pytest
 
 from beken_images import make_ota
 from discovery_rules import check, check_state
-from harness import ROOT, wait_for, write_config
+from harness import PATIENCE, ROOT, wait_for, write_config
 from obk_module import Flash, ObkModule
 
 REQUEST, RESPONSE = "bl2mqtt/bridge/request/device/update", "bl2mqtt/bridge/response/device/update"
@@ -165,7 +165,7 @@ def test_what_is_refused_and_what_fails(folder, broker, meter, service):
     ask({"id": "meter"}, "under way already")
     begun = time.monotonic()
     assert process.stop() == 0
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 8 * PATIENCE
     wait_for(lambda: module.boots == 3, what="the restart of the module")
     assert module.version == "1.18.0"
     watch.close()
