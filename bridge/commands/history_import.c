@@ -13,8 +13,11 @@
 struct options {
     struct history_asked asked;
     const char *file, *source;
-    int format; /* index in formats, as enum foreign_format */
-    int unit;   /* index in units */
+    int format;  /* index in formats, as enum foreign_format */
+    int unit;    /* index in units */
+    int values;  /* as enum foreign_kind */
+    int dates;   /* as enum foreign_date_order */
+    int decimal; /* index in decimals */
     double max_power_w;
     bool produced, fill_gaps, dry_run, list;
     int64_t undo; /* 0: not asked for */
@@ -22,6 +25,9 @@ struct options {
 
 static const char *const formats[] = {"auto", "bl2mqtt", "ha", "kwh", NULL};
 static const char *const units[] = {"kWh", "Wh", NULL};
+static const char *const kinds[] = {"auto", "total", "interval", NULL};
+static const char *const date_orders[] = {"auto", "ymd", "dmy", "mdy", NULL};
+static const char *const decimals[] = {"auto", "point", "comma", NULL};
 
 /* A file without energy has no span. */
 static const char *span_of(const struct foreign_parsed *parsed, int64_t wall_ms,
@@ -58,13 +64,14 @@ static enum status print_json(const struct options *options,
                   "measured", (json_int_t)report->quarters_measured);
     return command_print_json(
         NAME,
-        json_pack(
-            "{s:s, s:s, s:b, s:o, s:s?, s:s?, s:o, s:o, s:f, s:f, s:f}", "file", options->file,
-            "format", foreign_format_name(parsed->format), "dry_run", (int)options->dry_run, "id",
-            report->id == 0 ? json_null() : json_integer(report->id), "from",
-            span_of(parsed, parsed->first_ms, first), "to", span_of(parsed, parsed->last_ms, last),
-            "rows", rows, "quarters", quarters, "new_kwh", kwh(report->new_uwh), "known_kwh",
-            kwh(report->same_uwh), "measured_kwh", kwh(report->measured_uwh)),
+        json_pack("{s:s, s:s, s:s, s:b, s:o, s:s?, s:s?, s:o, s:o, s:f, s:f, s:f}", "file",
+                  options->file, "format", foreign_format_name(parsed->format), "values",
+                  parsed->intervals ? "interval" : "total", "dry_run", (int)options->dry_run, "id",
+                  report->id == 0 ? json_null() : json_integer(report->id), "from",
+                  span_of(parsed, parsed->first_ms, first), "to",
+                  span_of(parsed, parsed->last_ms, last), "rows", rows, "quarters", quarters,
+                  "new_kwh", kwh(report->new_uwh), "known_kwh", kwh(report->same_uwh),
+                  "measured_kwh", kwh(report->measured_uwh)),
         JSON_INDENT(2));
 }
 
@@ -79,7 +86,8 @@ static enum status print_text(const struct options *options,
 {
     const struct foreign_parsed *parsed = &report->parsed;
     char first[HISTORY_PRINT_SIZE], last[HISTORY_PRINT_SIZE];
-    (void)printf("%s, format %s", options->file, foreign_format_name(parsed->format));
+    (void)printf("%s, format %s%s", options->file, foreign_format_name(parsed->format),
+                 parsed->intervals ? " (each value is what was consumed)" : "");
     if (parsed->last_ms != 0)
         (void)printf(", %s to %s", history_print_time(parsed->first_ms, first),
                      history_print_time(parsed->last_ms, last));
@@ -127,7 +135,12 @@ static enum status import(const struct options *options, const char *path, struc
         .parse = {.format = (enum foreign_format)options->format,
                   .source = options->source,
                   .watt_hours = options->unit == 1,
-                  .max_power_w = options->max_power_w},
+                  .max_power_w = options->max_power_w,
+                  .kind = (enum foreign_kind)options->values,
+                  .date_order = (enum foreign_date_order)options->dates,
+                  .decimal = options->decimal == 0   ? '\0'
+                             : options->decimal == 1 ? '.'
+                                                     : ','},
     };
     enum status status = foreign_import(&import, &report, error);
     if (status != STATUS_OK)
@@ -258,6 +271,27 @@ static const struct option_row rows[] = {
      .choices = units,
      .preset = "kWh",
      .help = "where the file does not say"},
+    {.name = "values",
+     .kind = OPTION_CHOICE,
+     .argument = "V",
+     .at = offsetof(struct options, values),
+     .choices = kinds,
+     .preset = "auto",
+     .help = "total: what a counter shows; interval: what was consumed from each row's time on"},
+    {.name = "date-format",
+     .kind = OPTION_CHOICE,
+     .argument = "O",
+     .at = offsetof(struct options, dates),
+     .choices = date_orders,
+     .preset = "auto",
+     .help = "the order of year, month and day in dates such as 05/06/2026"},
+    {.name = "decimal",
+     .kind = OPTION_CHOICE,
+     .argument = "M",
+     .at = offsetof(struct options, decimal),
+     .choices = decimals,
+     .preset = "auto",
+     .help = "the mark in front of the decimals of a number"},
     {.name = "produced",
      .kind = OPTION_FLAG,
      .at = offsetof(struct options, produced),

@@ -25,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .watt_hours = (data[0] & 4) != 0,
         .source = (data[0] & 8) != 0 ? "a" : NULL,
         .max_power_w = 100000,
+        .kind = (enum foreign_kind)(data[0] / 16 % 3),
+        .date_order = (enum foreign_date_order)(data[0] / 64),
     };
     struct foreign_parsed parsed;
     struct error error = {""};

@@ -4,6 +4,7 @@
 import json
 import random
 import sqlite3
+import time
 
 import pytest
 
@@ -148,6 +149,38 @@ def test_random_counters_keep_their_energy(history, folder, seed):
         assert report["new_kwh"] == pytest.approx(energy_wh / 1000, abs=1e-6), (seed, round_, report)
         rows = energy(history, "--channel", channel)
         assert sum(row["energy_kwh"] or 0 for row in rows) == pytest.approx(energy_wh / 1000, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_an_operator_hands_out(history, folder, seed):
+    """A week of consumption by the hour, in the spelling of several countries: the sum is that of the file."""
+    dice = random.Random(seed)
+    values = [round(dice.uniform(0.05, 2.4), 3) for _ in range(168)]
+    begin = 1752969600  # 20 July 2025
+    def lines(stamp, number, separator):
+        return [separator.join([time.strftime(stamp, time.gmtime(begin + i * 3600)), number(value)])
+                for i, value in enumerate(values)]
+    comma = lambda value: f"{value:.3f}".replace(".", ",")
+    spellings = {
+        "iso": "date,kWh\n" + "\n".join(lines("%Y-%m-%d %H:%M", str, ",")),
+        "german": "Datum;Verbrauch (kWh)\r\n" + "\r\n".join(lines("%d.%m.%Y %H:%M", comma, ";")),
+        "quoted": '"date","kWh"\n' + "\n".join(f'"{a}","{b}"' for a, b in
+                                              (line.split("|") for line in lines("%d/%m/%Y %H:%M", comma, "|"))),
+        "american": "date,usage\n" + "\n".join(lines("%m/%d/%Y %I:%M %p", str, ",")),
+    }
+    for name, text in spellings.items():
+        file = folder / f"{name}.csv"
+        file.write_bytes(text.encode("utf-16" if name == "german" else "utf-8"))
+        report = import_(history, file, channel=name)
+        assert report["values"] == "interval" and report["rows"]["used"] == 168, (name, report)
+        assert report["new_kwh"] == pytest.approx(sum(values), abs=1e-6), name
+    # A counter of the same shows all but what its first value already had.
+    german = "Zeit;Stand\n" + "\n".join(
+        f"{time.strftime('%d.%m.%Y %H:%M', time.gmtime(begin + i * 3600))};" +
+        f"{998.5 + sum(values[:i + 1]):,.3f}".translate(str.maketrans(",.", ".,")) for i in range(168))
+    (folder / "total.csv").write_text(german)
+    report = import_(history, folder / "total.csv", channel="total")
+    assert report["values"] == "total" and report["new_kwh"] == pytest.approx(sum(values[1:]), abs=1e-6)
 
 
 def test_what_is_refused(history, folder):

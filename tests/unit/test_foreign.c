@@ -172,6 +172,151 @@ static void test_sources(void **state)
     assert_non_null(strstr(error.text, "a, b"));
 }
 
+/* What each interval consumed, numbers and dates as offices write them; Wh in all, and of the first piece
+ * its length in minutes. */
+static void test_intervals_and_spellings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool intervals;
+        size_t pieces;
+        int64_t wh, minutes;
+    } rows[] = {
+        {"date,kWh\n2025-07-20 00:00,1.5\n2025-07-20 01:00,0.5\n2025-07-20 02:00,2\n"
+         "2025-07-20 03:00,1\n2025-07-20 04:00,1.25\n",
+         true, 5, 6250, 60},
+        {"Zeitpunkt;Verbrauch (kWh)\n20.07.2025 00:00;0,5\n20.07.2025 00:15;0,25\n", true, 2, 750,
+         15},
+        {"Datum;Uhrzeit;Z\xc3\xa4hlerstand [kWh]\n20.07.2025;00:00;998,5\n20.07.2025;00:15;999,5\n"
+         "20.07.2025;00:30;1.000,5\n20.07.2025;00:45;1.001,5\n",
+         false, 3, 3000, 15},
+        {"date,value\n\"20.07.2025 00:00\",\"275,69\"\n\"20.07.2025 01:00\",\"276,69\"\n", false, 1,
+         1000, 60},
+        {"time,total\n7/20/2025 12:00 AM,\"1,000.5\"\n7/20/2025 1:00 PM,\"1,001.5\"\n", false, 1,
+         1000, 780},
+        {"time;total\n20/07/2025 00:00;1'000.50\n20/07/2025 01:00;1'001.50\n", false, 1, 1000, 60},
+        {"time;total\n20/07/2025 00:00;1 000,50\n20/07/2025 01:00;1\xc2\xa0"
+         "001,50 kWh\n",
+         false, 1, 1000, 60},
+        {"start,end,energy\n2025-07-20 00:00,2025-07-20 00:30,1\n2025-07-20 02:00,2025-07-20 "
+         "02:30,1\n",
+         true, 2, 2000, 30},
+        /* a hole is no interval */
+        {"day,consumption\n20250720,1\n20250721,1\n20250725,1\n20250726,1\n", true, 4, 4000, 1440},
+        {"month,usage\n", true, 0, 0, 0},
+        /* a day of 25 hours: two o'clock twice */
+        {"time,consumption\n2025-10-26 01:00,1\n2025-10-26 02:00,1\n2025-10-26 02:00,1\n"
+         "2025-10-26 03:00,1\n",
+         true, 4, 4000, 60},
+        {"time,total\n202507200000,1\n202507200015,2\n", false, 1, 1000, 15},
+        {"# made by a meter\ntime,total\n2025/07/20 00:00,1\n2025/07/20 00:15,2\n", false, 1, 1000,
+         15},
+    };
+    (void)setenv("TZ", "Europe/Berlin", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pieces pieces;
+        struct foreign_parsed parsed;
+        struct error error = {""};
+        enum status status = parse(rows[i].text, &automatic, &pieces, &parsed, &error);
+        if (rows[i].pieces == 0) {
+            assert_int_equal(status, STATUS_USAGE);
+            continue;
+        }
+        if (status != STATUS_OK)
+            fail_msg("row %zu: %s", i, error.text);
+        int64_t uwh = 0;
+        for (size_t p = 0; p < pieces.count; p++)
+            uwh += pieces.imported_uwh[p];
+        if (parsed.intervals != rows[i].intervals || pieces.count != rows[i].pieces ||
+            uwh != rows[i].wh * 1000000 ||
+            pieces.to_ms[0] - pieces.from_ms[0] != rows[i].minutes * 60000)
+            fail_msg("row %zu: intervals %d, %zu pieces, %lld uWh, the first of %lld ms", i,
+                     (int)parsed.intervals, pieces.count, (long long)uwh,
+                     (long long)(pieces.to_ms[0] - pieces.from_ms[0]));
+    }
+    (void)setenv("TZ", "UTC", 1);
+}
+
+/* UTF-16 of both kinds, with and without its mark. */
+static void test_encodings(void **state)
+{
+    (void)state;
+    static const char text[] = "time;total\n1700000000;10,5\n1700003600;11,5\n";
+    for (unsigned variant = 0; variant < 4; variant++) {
+        bool big = (variant & 1) != 0, marked = (variant & 2) != 0;
+        char bytes[2 * sizeof text + 2];
+        size_t length = 0;
+        if (marked) {
+            bytes[length++] = (char)(big ? 0xFE : 0xFF);
+            bytes[length++] = (char)(big ? 0xFF : 0xFE);
+        }
+        for (const char *c = text; *c != '\0'; c++) {
+            bytes[length++] = big ? 0 : *c;
+            bytes[length++] = big ? *c : 0;
+        }
+        FILE *file = fmemopen(bytes, length, "r");
+        struct pieces pieces = {.count = 0};
+        struct foreign_parsed parsed;
+        struct error error = {""};
+        if (foreign_parse(file, &automatic, take, &pieces, &parsed, &error) != STATUS_OK)
+            fail_msg("%s", error.text);
+        (void)fclose(file);
+        assert_int_equal(pieces.count, 1);
+        assert_int_equal(pieces.imported_uwh[0], 1000000000);
+    }
+}
+
+/* What can be read in two ways, and what cannot be read, is refused with its line; the option decides. */
+static void test_doubts(void **state)
+{
+    (void)state;
+    struct foreign_parse_options dmy = automatic, point = automatic, interval = automatic,
+                                 total = automatic;
+    dmy.date_order = FOREIGN_DATES_DMY;
+    point.decimal = '.';
+    interval.kind = FOREIGN_KIND_INTERVAL;
+    total.kind = FOREIGN_KIND_TOTAL;
+    static const char falls[] = "time,kwh\n1700000000,5\n1700003600,6\n1700007200,5.5\n"
+                                "1700010800,6\n1700014400,7\n1700018000,8\n1700021600,7.5\n"
+                                "1700025200,8\n1700028800,9\n1700032400,9.5\n1700036000,9.7\n"
+                                "1700039600,9.9\n1700043200,10\n1700046800,11\n";
+    const struct {
+        const char *text, *words;
+        const struct foreign_parse_options *options; /* with which it is taken; NULL: never */
+        int64_t wh;
+    } rows[] = {
+        {"time,total\n05/06/2025,1\n06/06/2025,2\n", "Line 2: \"05/06/2025\"", &dmy, 1000},
+        {"time;total\n2025-06-05;1.234\n2025-06-06;2.234\n", "Line 2: \"1.234\"", &point, 1000},
+        {falls, "first in line 4", &interval, 112100},
+        {falls, "--values total", &total, 6000 + 5500 + 7500 - 6000},
+        {"time,total\n2025-06-05,1\n2025-06-06,abc\n", "Line 3: \"abc\"", NULL, 0},
+        {"time,total\n2025-06-05,1\n31.31.2025,2\n", "Line 3: \"31.31.2025\"", NULL, 0},
+        {"time;total\n2025-06-05;998,5\n2025-06-06;1.00,5\n", "Line 3: \"1.00,5\"", NULL, 0},
+        {"time,total\n13/06/2025,1\n06/13/2025,2\n", "day first", NULL, 0},
+        {"time,consumption\n2025-06-06,1\n2025-06-05,2\n", "Line 3", NULL, 0},
+        {"time,consumption\n2025-06-06,1\n", "one interval only", NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pieces pieces;
+        struct foreign_parsed parsed;
+        struct error error = {""};
+        assert_int_equal(parse(rows[i].text, &automatic, &pieces, &parsed, &error), STATUS_USAGE);
+        if (strstr(error.text, rows[i].words) == NULL)
+            fail_msg("row %zu: %s", i, error.text);
+        if (rows[i].options == NULL)
+            continue;
+        error.text[0] = '\0';
+        if (parse(rows[i].text, rows[i].options, &pieces, &parsed, &error) != STATUS_OK)
+            fail_msg("row %zu: %s", i, error.text);
+        int64_t uwh = 0;
+        for (size_t p = 0; p < pieces.count; p++)
+            uwh += pieces.imported_uwh[p];
+        if (rows[i].options != &total)
+            assert_int_equal(uwh, rows[i].wh * 1000000);
+    }
+}
+
 static void test_what_is_refused(void **state)
 {
     (void)state;
@@ -218,9 +363,9 @@ int main(void)
 {
     (void)setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_times),
+        cmocka_unit_test(test_sources),         cmocka_unit_test(test_intervals_and_spellings),
+        cmocka_unit_test(test_encodings),       cmocka_unit_test(test_doubts),
         cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
