@@ -48,7 +48,8 @@ static void remark_missing_ports(const struct config *config)
     for (size_t d = 0; d < config->device_count; d++) {
         const struct config_device *device = &config->devices[d];
         for (size_t c = 0; device->driver == DRIVER_BL0942 && c < device->channel_count; c++) {
-            if (access(device->channels[c].port, F_OK) == 0)
+            const char *port = device->channels[c].port;
+            if (port[0] != '/' || access(port, F_OK) == 0) /* the network's answer for themselves */
                 continue;
             first = first == NULL ? device->channels[c].port : first;
             missing++;

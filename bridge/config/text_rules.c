@@ -4,6 +4,7 @@
 #include "bridge/config/characters.h"
 #include "bridge/meter/tariff.h"
 #include "drivers/base/number.h"
+#include "drivers/serial/address.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -30,7 +31,8 @@ static const struct {
     [TEXT_URL] = {"http://host or https://host, with :port and path where there are such",
                   "^https?://[^\\s@?#/][^\\s@?#]*$"},
     [TEXT_ZONE] = {"a time zone such as Europe/Berlin, or system", "^[A-Za-z][A-Za-z0-9_+/-]*$"},
-    [TEXT_DEVICE] = {"the path of a serial port", "^/."},
+    [TEXT_DEVICE] = {"a serial port's path, or tcp://host:port and the like",
+                     "^(/.|(tcp|rfc2217)://.+:[0-9]+$|tcp-listen://.*:[0-9]+)"},
     [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
                            "^(off|([01][0-9]|2[0-3]):[0-5][0-9])$"},
     [TEXT_DATE] = {"a date, year-month-day", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
@@ -321,7 +323,15 @@ static bool check_device(const char *text, struct text *reason)
 {
     if (text[0] == '/' && text[1] != '\0')
         return true;
-    text_append(reason, "It must begin with /; `bl2mqtt ports` lists what is there.");
+    struct serial_address address;
+    struct error error = {""};
+    if (strstr(text, "://") == NULL)
+        text_append(reason, "It must begin with /, or be tcp://host:port, rfc2217://host:port or "
+                            "tcp-listen://:port; `bl2mqtt ports` lists what is there.");
+    else if (serial_address_read(text, &address, &error) == STATUS_OK)
+        return true;
+    else
+        text_append(reason, "%s", error.text);
     return false;
 }
 

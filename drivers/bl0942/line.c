@@ -3,12 +3,21 @@
 
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
+#include "drivers/serial/address.h"
+#include "drivers/serial/dialer.h"
 #include "drivers/serial/port.h"
+#include "drivers/serial/socket.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_LAST_MS 30000
+/* Over a network: back within 15 s after a fault ends, an attempt of 5 s included. */
+#define REMOTE_RETRY_FIRST_MS 500
+#define REMOTE_RETRY_LAST_MS 5000
+/* So many requests in a row without an answer, and the connection is made anew. */
+#define SILENCE_MAX 3
 /* A port that lasted this long was well; one that did not keeps the longer pause. */
 #define WELL_MS 10000
 /* No chip sends that much in a turn of the loop; whoever floods us must not starve the others. */
@@ -20,11 +29,12 @@ struct bl0942_line {
     char *name;
     uint32_t baud;
     struct bl0942_session *session;
-    struct serial_port *port; /* NULL while there is none */
-    uv_poll_t *poll;          /* of the port; freed in its close callback */
-    uv_timer_t timer;         /* the session's next deadline, or the next try to open */
+    struct serial_dialer *dialer; /* NULL: the port is a tty */
+    struct serial_port *port;     /* NULL while there is none */
+    uv_poll_t *poll;              /* of the port; freed in its close callback */
+    uv_timer_t timer;             /* the session's next deadline, or the next try to open */
     int64_t opened_ms;
-    int64_t retry_ms;
+    int64_t retry_ms, retry_first_ms, retry_last_ms;
     bool complained; /* about the port being away: say it once */
 };
 
@@ -57,13 +67,15 @@ static void give_up_port(struct bl0942_line *line, const char *reason)
 {
     int64_t now_ms = clock_boot_ms();
     if (line->port != NULL && now_ms - line->opened_ms >= WELL_MS)
-        line->retry_ms = RETRY_FIRST_MS;
+        line->retry_ms = line->retry_first_ms;
     let_go(line);
     if (!line->complained)
         log_warning(line->log, "%s", reason);
     line->complained = true;
     wake_in(line, line->retry_ms);
-    line->retry_ms = line->retry_ms * 2 < RETRY_LAST_MS ? line->retry_ms * 2 : RETRY_LAST_MS;
+    line->retry_ms *= 2;
+    if (line->retry_ms > line->retry_last_ms)
+        line->retry_ms = line->retry_last_ms;
     bl0942_session_gone(line->session, now_ms, reason);
 }
 
@@ -119,6 +131,20 @@ static enum status obey(struct bl0942_line *line, const struct bl0942_action *ac
     return STATUS_OK;
 }
 
+/* A connection may be open and lead nowhere: to a dead peer, or to a port that somebody else holds. */
+static bool is_silent(struct bl0942_line *line)
+{
+    char reason[512];
+    struct text text;
+    if (line->dialer == NULL || bl0942_session_silence(line->session) < SILENCE_MAX)
+        return false;
+    text_init(&text, reason, sizeof reason);
+    text_append(&text, "%s is connected, but no chip answers. ", line->name);
+    serial_socket_explain_silence(line->port, &text);
+    give_up_port(line, reason);
+    return true;
+}
+
 /* Bytes first: an answer that is there counts, even if its deadline has passed meanwhile. */
 static void pump(struct bl0942_line *line)
 {
@@ -129,6 +155,8 @@ static void pump(struct bl0942_line *line)
         struct error error = {""};
         int64_t now_ms = clock_boot_ms();
         bl0942_session_next(line->session, now_ms, &action);
+        if (is_silent(line))
+            return;
         if (action.kind == BL0942_WAIT) {
             int64_t wait_ms = action.until_ms - now_ms;
             wake_in(line, wait_ms < 60000 ? wait_ms : 60000);
@@ -159,14 +187,8 @@ static bool watch(struct bl0942_line *line)
     return uv_poll_start(line->poll, UV_READABLE | UV_DISCONNECT, on_poll) == 0;
 }
 
-static void open_port(struct bl0942_line *line)
+static void begin_session(struct bl0942_line *line)
 {
-    struct serial_options options = {.baud = line->baud};
-    struct error error = {""};
-    if (serial_open(line->name, &options, &line->port, &error) != STATUS_OK) {
-        give_up_port(line, error.text);
-        return;
-    }
     if (!watch(line)) {
         give_up_port(line, "The event loop cannot watch this port; is the limit of open files "
                            "reached?");
@@ -177,6 +199,37 @@ static void open_port(struct bl0942_line *line)
     log_info(line->log, "%s is open.", line->name);
     bl0942_session_open(line->session, line->opened_ms);
     pump(line);
+}
+
+static void on_dialed(void *context, struct serial_port *port)
+{
+    struct bl0942_line *line = context;
+    if (line->port != NULL) { /* a module dialed again: the old connection is dead */
+        let_go(line);
+        bl0942_session_gone(line->session, clock_boot_ms(), "The module has connected anew.");
+    }
+    line->port = port;
+    begin_session(line);
+}
+
+static void on_dial_failed(void *context, const char *reason)
+{
+    give_up_port(context, reason);
+}
+
+static void open_port(struct bl0942_line *line)
+{
+    struct serial_options options = {.baud = line->baud};
+    struct error error = {""};
+    if (line->dialer != NULL) {
+        serial_dialer_dial(line->dialer);
+        return;
+    }
+    if (serial_open(line->name, &options, &line->port, &error) != STATUS_OK) {
+        give_up_port(line, error.text);
+        return;
+    }
+    begin_session(line);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -196,9 +249,24 @@ struct bl0942_line *bl0942_line_create(uv_loop_t *loop, const struct bl0942_line
     line->log = log;
     line->name = memory_copy_text(options->port);
     line->baud = options->baud;
-    line->retry_ms = RETRY_FIRST_MS;
-    struct bl0942_session_options session = {
-        .name = options->port, .baud = options->baud, .chip_count = options->chip_count};
+    struct serial_address address = {.kind = SERIAL_TTY};
+    (void)serial_address_read(options->port, &address, NULL);
+    bool remote = address.kind != SERIAL_TTY;
+    line->retry_first_ms = remote ? REMOTE_RETRY_FIRST_MS : RETRY_FIRST_MS;
+    line->retry_last_ms = remote ? REMOTE_RETRY_LAST_MS : RETRY_LAST_MS;
+    line->retry_ms = line->retry_first_ms;
+    if (remote)
+        line->dialer =
+            serial_dialer_create(loop, &(struct serial_dialer_options){.name = options->port,
+                                                                       .baud = options->baud,
+                                                                       .context = line,
+                                                                       .opened = on_dialed,
+                                                                       .failed = on_dial_failed});
+    struct bl0942_session_options session = {.name = options->port,
+                                             .baud = options->baud,
+                                             .remote = remote,
+                                             .raw = serial_address_is_raw(&address),
+                                             .chip_count = options->chip_count};
     memcpy(session.chips, options->chips, sizeof session.chips);
     line->session = bl0942_session_create(&session, sink);
     (void)uv_timer_init(loop, &line->timer); /* never fails */
@@ -220,6 +288,7 @@ void bl0942_line_close(struct bl0942_line *line)
     if (line == NULL)
         return;
     let_go(line);
+    serial_dialer_close(line->dialer);
     uv_close((uv_handle_t *)&line->timer, on_timer_closed);
 }
 

@@ -5,7 +5,9 @@
  * sink. Chips on one line are asked one after another, never overlapping; lines run side by side.
  *
  * Everything happens on the loop thread and nothing blocks. When the port goes away, all its chips
- * are reported offline and the same name is tried again after 1, 2, 4 ... 30 s.
+ * are reported offline and the same name is tried again after 1, 2, 4 ... 30 s. A port over the network
+ * is tried again after 0.5, 1, 2 ... 5 s; it also counts as gone when three requests in a row got no
+ * valid answer, since "connected" alone proves nothing.
  */
 #ifndef DRIVERS_BL0942_LINE_H
 #define DRIVERS_BL0942_LINE_H
@@ -18,7 +20,7 @@
 #include <uv.h>
 
 struct bl0942_line_options {
-    const char *port;  /**< device path, may be a by-id symlink; copied */
+    const char *port;  /**< as serial_address_read() takes it; copied */
     uint32_t baud;     /**< probed first; then 4800, 9600, 19200, 38400 */
     size_t chip_count; /**< 1..BL0942_CHIPS_PER_LINE, addresses distinct */
     struct bl0942_chip_options chips[BL0942_CHIPS_PER_LINE];

@@ -9,6 +9,7 @@
 #define BREAK_MS 12
 #define GUARD_MS 21         /* after a break, and between different chips */
 #define REPLY_MARGIN_MS 100 /* the adapter's delay */
+#define REMOTE_MARGIN_MS 1000
 #define ATTEMPTS 2
 
 struct scanner {
@@ -16,6 +17,7 @@ struct scanner {
     struct bl0942_scan *scan;
     struct error *error;
     uint32_t baud;
+    bool remote, raw;
     struct bl0942_receiver receiver;
 };
 
@@ -49,7 +51,8 @@ static enum status ask(struct scanner *scanner, const uint8_t *request, bool *fo
     enum status status =
         serial_write(scanner->port, request, BL0942_REQUEST_SIZE, &sent, &gone, scanner->error);
     int64_t wire_bytes = (int64_t)(BL0942_REQUEST_SIZE + scanner->receiver.wanted);
-    int64_t deadline_ms = clock_boot_ms() + wire_bytes * 10000 / scanner->baud + REPLY_MARGIN_MS;
+    int64_t deadline_ms = clock_boot_ms() + wire_bytes * 10000 / scanner->baud +
+                          (scanner->remote ? REMOTE_MARGIN_MS : REPLY_MARGIN_MS);
     *found = false;
     while (status == STATUS_OK && !*found) {
         int64_t left_ms = deadline_ms - clock_boot_ms();
@@ -118,8 +121,10 @@ static enum status reset_line(struct scanner *scanner)
 
 static enum status scan_rate(struct scanner *scanner)
 {
-    enum status status = serial_set_baud(scanner->port, scanner->baud, scanner->error);
-    if (status == STATUS_OK)
+    enum status status = STATUS_OK;
+    if (!scanner->raw)
+        status = serial_set_baud(scanner->port, scanner->baud, scanner->error);
+    if (status == STATUS_OK && !scanner->raw)
         status = reset_line(scanner);
     for (unsigned address = 0; address < BL0942_ADDRESSES && status == STATUS_OK; address++)
         if (!is_found(scanner->scan, address))
@@ -151,9 +156,14 @@ enum status bl0942_scan(struct serial_port *port, uint32_t only_baud, bl0942_sca
 {
     static const uint32_t rates[] = {4800, 9600, 19200, 38400};
     *scan = (struct bl0942_scan){.count = 0};
-    struct scanner scanner = {.port = port, .scan = scan, .error = error};
+    struct scanner scanner = {.port = port,
+                              .scan = scan,
+                              .error = error,
+                              .remote = serial_is_remote(port),
+                              .raw = serial_is_raw(port)};
+    uint32_t only = scanner.raw && only_baud == 0 ? rates[0] : only_baud;
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
-        if (only_baud != 0 && rates[i] != only_baud)
+        if (only != 0 && rates[i] != only)
             continue;
         scanner.baud = rates[i];
         progress(context, rates[i]);

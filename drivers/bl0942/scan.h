@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Looks for BL0942 chips on a port: at 4800, 9600, 19200 and 38400 baud it asks every address for
- * its MODE register and then for a packet. Blocks for up to 5 s. Changes nothing in the chips.
+ * its MODE register and then for a packet. A raw port has one rate, the one at its other end. Blocks
+ * for up to 5 s, over a network up to 40 s. Changes nothing in the chips.
  */
 #ifndef DRIVERS_BL0942_SCAN_H
 #define DRIVERS_BL0942_SCAN_H

@@ -14,14 +14,24 @@
 #define WRITE_GAP_MS 5
 /* USB adapters and a busy machine delay an answer by this much at most. */
 #define REPLY_MARGIN_MS 150
+/* Wi-Fi adds to it; and between two requests the chip's UART must find 20 ms of silence. */
+#define REMOTE_REPLY_MARGIN_MS 1000
+#define REMOTE_GUARD_MS 50
+/* No chip is faster, so an answer that comes sooner is an old one. */
+#define FASTEST_BAUD 38400
 
 #define PROBE_PATIENCE_MS 5000 /* then a probe no longer waits for a gap between polls */
+
+static int64_t reply_margin_ms(const struct bl0942_session *session)
+{
+    return session->remote ? REMOTE_REPLY_MARGIN_MS : REPLY_MARGIN_MS;
+}
 
 /* How long a probe keeps the line, from now until another chip may be asked. */
 static int64_t probe_ms(const struct bl0942_session *session, const struct chip *chip)
 {
     int64_t needed = GUARD_MS + bl0942_exchange_ms(STEP_PROBE, bl0942_chip_baud(session, chip)) +
-                     REPLY_MARGIN_MS + GUARD_MS;
+                     reply_margin_ms(session) + GUARD_MS;
     return chip->break_due ? needed + BREAK_MS + GUARD_MS : needed;
 }
 
@@ -71,7 +81,8 @@ static void send_request(struct bl0942_session *session, struct chip *chip, int6
         return;
     }
     session->phase = PHASE_REPLY;
-    session->until_ms = now_ms + bl0942_exchange_ms(chip->step, session->baud) + REPLY_MARGIN_MS;
+    session->until_ms =
+        now_ms + bl0942_exchange_ms(chip->step, session->baud) + reply_margin_ms(session);
     if (chip->step == STEP_PACKET)
         bl0942_receiver_expect_packet(&session->receiver, chip->options.address);
     else
@@ -93,14 +104,16 @@ static void begin(struct bl0942_session *session, int64_t now_ms, struct bl0942_
     struct chip *chip = choose(session, now_ms, &action->until_ms);
     if (chip == NULL)
         return;
-    int64_t ready_ms = chip == session->active ? session->free_ms : session->free_ms + GUARD_MS;
+    int64_t guard_ms = session->remote ? REMOTE_GUARD_MS : GUARD_MS;
+    bool same = chip == session->active && !session->remote;
+    int64_t ready_ms = same ? session->free_ms : session->free_ms + guard_ms;
     if (ready_ms < session->quiet_ms)
         ready_ms = session->quiet_ms;
     if (now_ms < ready_ms) {
         action->until_ms = ready_ms;
         return;
     }
-    if (chip->step == STEP_PROBE && chip->break_due) {
+    if (chip->step == STEP_PROBE && chip->break_due && !session->raw) {
         begin_break(session, now_ms, action);
         return;
     }
@@ -138,6 +151,7 @@ void bl0942_session_next(struct bl0942_session *session, int64_t now_ms,
         bl0942_chip_written(session, session->active, now_ms);
     if (ended == PHASE_REPLY) {
         bl0942_receiver_expect_nothing(&session->receiver);
+        session->silence++;
         bl0942_chip_failed(session, session->active, now_ms);
     }
     begin(session, now_ms, action);
@@ -156,6 +170,14 @@ static void guard_against_late_answer(struct bl0942_session *session, const stru
         session->quiet_ms = session->until_ms;
 }
 
+/* What comes sooner than a request and its answer can travel was under way before: its own answer is
+ * still to come, and is awaited. */
+static bool is_stale(const struct bl0942_session *session, int64_t now_ms)
+{
+    return session->remote &&
+           now_ms - session->sent_ms < bl0942_exchange_ms(session->active->step, FASTEST_BAUD);
+}
+
 static void account_junk(struct bl0942_session *session)
 {
     struct chip *chip = session->active != NULL ? session->active : &session->chips[0];
@@ -172,7 +194,12 @@ void bl0942_session_receive(struct bl0942_session *session, int64_t now_ms, int6
         session->received++;
         if (!bl0942_receiver_push(&session->receiver, bytes[i]))
             continue;
+        if (is_stale(session, now_ms)) {
+            session->active->statistics.frame_errors++;
+            continue;
+        }
         bl0942_receiver_expect_nothing(&session->receiver);
+        session->silence = 0;
         guard_against_late_answer(session, session->active, now_ms);
         session->phase = PHASE_IDLE;
         session->free_ms = now_ms;
@@ -187,6 +214,7 @@ void bl0942_session_open(struct bl0942_session *session, int64_t now_ms)
     session->baud = session->configured_baud;
     session->active = NULL;
     session->keep_active = false;
+    session->silence = 0;
     session->free_ms = now_ms;
     session->quiet_ms = now_ms;
     for (size_t i = 0; i < session->chip_count; i++) {
@@ -223,6 +251,11 @@ void bl0942_session_gone(struct bl0942_session *session, int64_t now_ms, const c
     }
 }
 
+unsigned bl0942_session_silence(const struct bl0942_session *session)
+{
+    return session->silence;
+}
+
 bool bl0942_session_statistics(const struct bl0942_session *session, unsigned channel,
                                struct driver_statistics *statistics)
 {
@@ -242,6 +275,8 @@ struct bl0942_session *bl0942_session_create(const struct bl0942_session_options
     session->sink = *sink;
     session->name = memory_copy_text(options->name);
     session->configured_baud = options->baud;
+    session->remote = options->remote;
+    session->raw = options->raw;
     session->chip_count = options->chip_count;
     session->phase = PHASE_CLOSED;
     for (size_t i = 0; i < options->chip_count; i++) {

@@ -43,6 +43,10 @@
  *  - A packet with an impossible counter is dropped once and another one asked for, because one
  *    damaged packet in 256 passes the checksum. For the same reason the very first packet only
  *    serves to compare the second with. A counter that stays impossible is reported as it is.
+ *  - Over a network an answer that is late is still under way, and looks like the next one's. So after a
+ *    time-out the chip is left alone for 2 s, and what comes sooner than bytes can travel is dropped.
+ *    A raw connection is never broken and never given another baud rate: 50 ms of silence between
+ *    requests do what a break does.
  *  - A chip is offline after 3 missed polls or when it is found at no rate; online with its next
  *    reading.
  */
@@ -68,6 +72,10 @@ struct bl0942_chip_options {
 struct bl0942_session_options {
     const char *name; /**< of the line, for sentences; copied */
     uint32_t baud;
+    bool
+        remote; /**< over a network: answers may take a second, and may come after their deadline */
+    bool
+        raw; /**< no break and no other baud rate than `baud`, which only tells how long bytes take */
     size_t chip_count; /**< 1..BL0942_CHIPS_PER_LINE, addresses distinct */
     struct bl0942_chip_options chips[BL0942_CHIPS_PER_LINE];
 };
@@ -99,6 +107,9 @@ void bl0942_session_free(struct bl0942_session *session);
 /** The port is open, at options.baud. */
 void bl0942_session_open(struct bl0942_session *session, int64_t now_ms);
 /** The port could not be opened, or was lost. reason: a sentence for people. */
+/** Requests in a row, of all chips, that got no valid answer. */
+unsigned bl0942_session_silence(const struct bl0942_session *session);
+
 void bl0942_session_gone(struct bl0942_session *session, int64_t now_ms, const char *reason);
 
 void bl0942_session_receive(struct bl0942_session *session, int64_t now_ms, int64_t wall_ms,

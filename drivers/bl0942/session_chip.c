@@ -15,7 +15,8 @@
 #define MISSED_RETRY_MS 5000 /* slower chips than this are asked again sooner after a miss */
 #define VERIFY_INTERVAL_MS 60000
 #define WITNESS_MS 500 /* from telling a restart until the settings that show it are overwritten */
-#define PROBE_PAUSE_MS 2000 /* between two rounds through all baud rates */
+#define REMOTE_QUIET_MS 2000 /* after a time-out the late answer is waited for */
+#define PROBE_PAUSE_MS 2000  /* between two rounds through all baud rates */
 
 #define NOISE_SLOT_MS 10000
 #define NOISE_DAMAGED_MIN 5
@@ -72,7 +73,8 @@ static size_t probe_rates(const struct bl0942_session *session, const struct chi
     uint32_t wanted[RATES_MAX] = {chip->baud, session->configured_baud};
     memcpy(wanted + 2, usual_rates, sizeof usual_rates);
     size_t count = 0;
-    for (size_t i = 0; i < RATES_MAX; i++) {
+    size_t candidates = session->raw ? 1 : RATES_MAX;
+    for (size_t i = 0; i < candidates; i++) {
         bool known = false;
         for (size_t j = 0; j < count; j++)
             known = known || rates[j] == wanted[i];
@@ -398,7 +400,7 @@ static void give_up_setup(struct bl0942_session *session, struct chip *chip, int
     bl0942_chip_look_for(session, chip, now_ms + PROBE_PAUSE_MS);
 }
 
-void bl0942_chip_failed(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
+static void take_failure(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
 {
     if (chip->step == STEP_PROBE) {
         try_next_rate(session, chip, now_ms);
@@ -416,7 +418,10 @@ void bl0942_chip_failed(struct bl0942_session *session, struct chip *chip, int64
     bool polling = chip->step == STEP_PACKET || chip->step == STEP_VERIFY;
     chip->due_ms = now_ms;
     session->keep_active = false; /* others first, if their time has come */
-    if (++chip->attempt < (polling ? PACKET_ATTEMPTS : REGISTER_ATTEMPTS))
+    unsigned attempts = polling ? PACKET_ATTEMPTS : REGISTER_ATTEMPTS;
+    if (session->remote && polling)
+        attempts = 1; /* TCP loses nothing, and the pause behind it is long */
+    if (++chip->attempt < attempts)
         return;
     if (polling)
         miss_poll(session, chip, damaged, now_ms);
@@ -424,6 +429,13 @@ void bl0942_chip_failed(struct bl0942_session *session, struct chip *chip, int64
         bl0942_chip_look_for(session, chip, now_ms);
     else
         give_up_setup(session, chip, now_ms);
+}
+
+void bl0942_chip_failed(struct bl0942_session *session, struct chip *chip, int64_t now_ms)
+{
+    take_failure(session, chip, now_ms);
+    if (session->remote && chip->due_ms < now_ms + REMOTE_QUIET_MS)
+        chip->due_ms = now_ms + REMOTE_QUIET_MS;
 }
 
 /* ------------------------------------------------------------------ answers */

@@ -81,6 +81,8 @@ struct bl0942_session {
     struct driver_sink sink;
     char *name;
     uint32_t configured_baud;
+    bool remote, raw;
+    unsigned silence; /* requests in a row without a valid answer */
     size_t chip_count;
     struct chip chips[BL0942_CHIPS_PER_LINE];
 

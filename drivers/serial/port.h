@@ -4,6 +4,8 @@
  * (0.1.1) cannot do is done here on the file descriptor: by-id symlinks, ptys, exclusive access,
  * close-on-exec, noticing an unplugged adapter, and leaving DTR and RTS alone.
  *
+ * A port may also be elsewhere, behind a TCP connection (address.h has the names).
+ *
  * All calls are non-blocking unless they name a time-out. An unplugged port answers STATUS_FAILED
  * with *gone set by serial_read/serial_write; close it and open it again by its stable name.
  */
@@ -36,6 +38,11 @@ struct serial_port;
 enum status serial_open(const char *path, const struct serial_options *options,
                         struct serial_port **port, struct error *error);
 void serial_close(struct serial_port *port);
+
+/** Reached over a network: answers may take a second. */
+bool serial_is_remote(const struct serial_port *port);
+/** Carries bytes only: no break, no baud rate, no modem lines. */
+bool serial_is_raw(const struct serial_port *port);
 
 /** For uv_poll or poll(2): readable, or POLLHUP/POLLERR when unplugged. Owned by the port. */
 int serial_fd(const struct serial_port *port);
