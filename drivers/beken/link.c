@@ -150,6 +150,15 @@ static enum status open_port(struct link *link, struct error *error)
     enum status status = serial_open(link->options.port, &options, &link->port, error);
     if (status != STATUS_OK)
         return status;
+    if (serial_is_raw(link->port)) {
+        serial_close(link->port);
+        link->port = NULL;
+        return error_set(
+            error, STATUS_USAGE,
+            "%s carries bytes only, but flashing changes the baud rate; use an adapter "
+            "at this machine, or rfc2217:// (docs/network.md).",
+            link->options.port);
+    }
     link->gone = false;
     link->line_free_us = now_us();
     trace_event(link, "open at", link->baud);

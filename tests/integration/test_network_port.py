@@ -92,6 +92,19 @@ def run_scan(port, status):
     return result.returncode, result.stderr
 
 
+# ---- flashing ----
+
+@needs_ser2net
+def test_flash_by_rfc2217(things, folder, spawn):
+    spawn("simulate", "module", "--link", folder / "usb").wait_line("usb")
+    server = things(Ser2net, folder, folder / "usb", rfc2217=True, baud=115200)
+    result = run("flash", "probe", "--port", server.name, "--json", timeout=90)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["chip"] == "BK7231N"
+    refused = run("flash", "probe", "--port", server.name.replace("rfc2217", "tcp"))
+    assert refused.returncode == 2 and "rfc2217://" in refused.stderr
+
+
 # ---- the service ----
 
 @needs_ser2net
