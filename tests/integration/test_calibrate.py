@@ -213,11 +213,13 @@ def test_the_request_refuses_nonsense(folder, broker, spawn):
             ({"id": "house", "channel": "a", "power": 0}, "from 1 to"),
             ({"id": "house", "channel": "a", "power": -300}, "from 1 to"),
             ({"id": "house", "channel": "z", "power": 300}, "no channel"),
+            ({"id": "house", "channel": "a", "power": 300}, "contradict each other"),
+            ({"id": "house", "channel": "a", "voltage": 17000}, "contradict each other"),
             ({"id": "barn", "channel": "a", "power": 300}, "no device")]):
         broker.publish("bl2mqtt/bridge/request/device/calibration/set", {**body, "transaction": i})
         answer = watch.wait(response, lambda a, i=i: a["transaction"] == i)
         assert answer["status"] == "error" and words in answer["error"], answer
     broker.publish("bl2mqtt/bridge/request/device/calibration/set",
-                   {"id": "house", "channel": "a", "power": 300, "transaction": 99})
+                   {"id": "house", "channel": "a", "power": 300, "force": True, "transaction": 99})
     answer = watch.wait(response, lambda a: a["transaction"] == 99)
     assert answer["status"] == "ok" and answer["data"]["power"] == 300 and answer["data"]["voltage"] > 10000
