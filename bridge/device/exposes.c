@@ -11,7 +11,10 @@ static const char *type_name(const struct property *property)
         return "update";
     if (property->options[0] != NULL)
         return "enum";
-    return property->source == SOURCE_LAST_SEEN ? "text" : "numeric";
+    bool text =
+        property->source == SOURCE_PROBLEM_TEXT ||
+        (property->device_class != NULL && strcmp(property->device_class, "timestamp") == 0);
+    return text ? "text" : "numeric";
 }
 
 static const char *category_name(const struct property *property)
@@ -67,7 +70,7 @@ static void add_property(void *context, const struct property *property, int cha
     json_object_set_new(
         object, "access",
         json_integer(EXPOSES_PUBLISHED | (property->settable ? EXPOSES_SETTABLE : 0)));
-    add_text(object, "unit", property->unit);
+    add_text(object, "unit", property_unit(property, writer->device));
     add_text(object, "category", category_name(property));
     add_values(object, property);
     json_array_append_new(writer->list, object);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/device/properties.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* Which are enabled by default follows what a household looks at; the rest is there on demand,
@@ -17,6 +16,7 @@ const struct property properties[] = {
         .device_class = "voltage",
         .state_class = "measurement",
         .enabled = true,
+        .deadband_micro = 2000000,
     },
     {
         .name = "current",
@@ -28,6 +28,8 @@ const struct property properties[] = {
         .device_class = "current",
         .state_class = "measurement",
         .enabled = true,
+        .deadband_micro = 100000,
+        .deadband_permille = 50,
     },
     {
         .name = "power",
@@ -40,6 +42,8 @@ const struct property properties[] = {
         .device_class = "power",
         .state_class = "measurement",
         .enabled = true,
+        .deadband_micro = 20000000,
+        .deadband_permille = 50,
     },
     {
         .name = "power_apparent",
@@ -50,6 +54,7 @@ const struct property properties[] = {
         .decimals = 1,
         .device_class = "apparent_power",
         .state_class = "measurement",
+        .deadband_micro = PROPERTY_NO_REASON,
     },
     {
         .name = "power_reactive",
@@ -60,6 +65,7 @@ const struct property properties[] = {
         .decimals = 1,
         .device_class = "reactive_power",
         .state_class = "measurement",
+        .deadband_micro = PROPERTY_NO_REASON,
     },
     {
         .name = "power_factor",
@@ -71,6 +77,7 @@ const struct property properties[] = {
         .state_class = "measurement",
         .diagnostic = true,
         .enabled = true,
+        .deadband_micro = PROPERTY_NO_REASON,
     },
     {
         .name = "ac_frequency",
@@ -82,6 +89,7 @@ const struct property properties[] = {
         .device_class = "frequency",
         .state_class = "measurement",
         .enabled = true,
+        .deadband_micro = 200000,
     },
     {
         .name = "energy",
@@ -94,6 +102,8 @@ const struct property properties[] = {
         .device_class = "energy",
         .state_class = "total_increasing",
         .enabled = true,
+        .deadband_micro = 200000,
+        .sum_apart = true,
     },
     {
         .name = "energy_produced",
@@ -106,6 +116,8 @@ const struct property properties[] = {
         .device_class = "energy",
         .state_class = "total_increasing",
         .enabled = true,
+        .deadband_micro = 200000,
+        .sum_apart = true,
     },
     {
         .name = "energy_flow",
@@ -137,13 +149,170 @@ const struct property properties[] = {
     {
         .name = "data_problem",
         .label = "Data problem",
-        .description = "Something is wrong with what is measured; bridge/event says what",
+        .description = "Something is wrong with what is measured; problem_text says what",
         .source = SOURCE_PROBLEMS,
         .scope = PROPERTY_DEVICE,
         .platform = PLATFORM_BINARY_SENSOR,
         .device_class = "problem",
         .diagnostic = true,
         .enabled = true,
+    },
+    {
+        .name = "problem_text",
+        .label = "Problem",
+        .description = "What is wrong and what to do, as a sentence; null when nothing is",
+        .source = SOURCE_PROBLEM_TEXT,
+        .scope = PROPERTY_DEVICE,
+        .icon = "mdi:message-alert-outline",
+        .diagnostic = true,
+        .enabled = true,
+    },
+    {
+        .name = "alarm",
+        .label = "Alarm",
+        .description =
+            "One per alarm, named alarm_NAME: its condition holds; null while it is unknown",
+        .source = SOURCE_ALARM,
+        .scope = PROPERTY_ALARM,
+        .platform = PLATFORM_BINARY_SENSOR,
+        .device_class = "problem",
+        .enabled = true,
+    },
+    {
+        .name = "energy_today",
+        .label = "Energy today",
+        .description = "Energy drawn since local midnight",
+        .source = SOURCE_ENERGY_TODAY,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .unit = "kWh",
+        .decimals = 3,
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .last_reset = "day_start",
+        .device_class = "energy",
+        .state_class = "total",
+    },
+    {
+        .name = "energy_month",
+        .label = "Energy this month",
+        .description = "Energy drawn since the first of the month",
+        .source = SOURCE_ENERGY_MONTH,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .unit = "kWh",
+        .decimals = 3,
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .last_reset = "month_start",
+        .device_class = "energy",
+        .state_class = "total",
+    },
+    {
+        .name = "energy_produced_today",
+        .label = "Produced energy today",
+        .description = "Energy fed back since local midnight",
+        .source = SOURCE_PRODUCED_TODAY,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .unit = "kWh",
+        .decimals = 3,
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .last_reset = "day_start",
+        .device_class = "energy",
+        .state_class = "total",
+    },
+    {
+        .name = "energy_produced_month",
+        .label = "Produced energy this month",
+        .description = "Energy fed back since the first of the month",
+        .source = SOURCE_PRODUCED_MONTH,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .unit = "kWh",
+        .decimals = 3,
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .last_reset = "month_start",
+        .device_class = "energy",
+        .state_class = "total",
+    },
+    {
+        .name = "cost_today",
+        .label = "Cost today",
+        .description = "What was drawn costs, less what was fed back, with the standing charge; "
+                       "with a tariff only",
+        .source = SOURCE_COST_TODAY,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .decimals = 4,
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .last_reset = "day_start",
+        .device_class = "monetary",
+        .state_class = "total",
+        .enabled = true,
+    },
+    {
+        .name = "cost_month",
+        .label = "Cost this month",
+        .description = "The same since the first of the month",
+        .source = SOURCE_COST_MONTH,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .decimals = 4,
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .last_reset = "month_start",
+        .device_class = "monetary",
+        .state_class = "total",
+    },
+    {
+        .name = "demand",
+        .label = "Demand",
+        .description = "Mean power of what was measured in the running quarter of an hour",
+        .source = SOURCE_DEMAND,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .unit = "W",
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .device_class = "power",
+        .state_class = "measurement",
+    },
+    {
+        .name = "demand_max_month",
+        .label = "Highest demand this month",
+        .description = "Highest mean power of a quarter of an hour that ended this month",
+        .source = SOURCE_DEMAND_MAX,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .unit = "W",
+        .deadband_micro = PROPERTY_NO_REASON,
+        .sum_apart = true,
+        .device_class = "power",
+        .state_class = "measurement",
+    },
+    {
+        .name = "demand_max_month_time",
+        .label = "Time of the highest demand",
+        .description = "When that quarter of an hour ended",
+        .source = SOURCE_DEMAND_MAX_TIME,
+        .scope = PROPERTY_CHANNEL_AND_SUM,
+        .sum_apart = true,
+        .device_class = "timestamp",
+        .diagnostic = true,
+    },
+    {
+        .name = "day_start",
+        .label = "Day since",
+        .description = "Begin of the running local day",
+        .source = SOURCE_DAY_START,
+        .scope = PROPERTY_DEVICE,
+        .device_class = "timestamp",
+        .diagnostic = true,
+    },
+    {
+        .name = "month_start",
+        .label = "Month since",
+        .description = "Begin of the running local month",
+        .source = SOURCE_MONTH_START,
+        .scope = PROPERTY_DEVICE,
+        .device_class = "timestamp",
+        .diagnostic = true,
     },
     {
         .name = "report_interval",
@@ -194,9 +363,26 @@ const struct property *property_find(const char *name)
     return NULL;
 }
 
+static bool suffixed(const struct device_description *device)
+{
+    return device->channel_count > 1 || device->keeps_suffixes;
+}
+
 static bool has_suffix(const struct device_description *device, int channel)
 {
-    return channel >= 0 && device->channel_count > 1;
+    return channel >= 0 && suffixed(device);
+}
+
+const char *property_unit(const struct property *property, const struct device_description *device)
+{
+    bool money = property->source == SOURCE_COST_TODAY || property->source == SOURCE_COST_MONTH;
+    return money ? device->currency : property->unit;
+}
+
+unsigned property_decimals(const struct property *property, const struct device_description *device)
+{
+    int wanted = device->publishing == NULL ? -1 : device->publishing->decimals[property->source];
+    return wanted < 0 ? property->decimals : (unsigned)wanted;
 }
 
 bool property_key(const struct property *property, const struct device_description *device,
@@ -205,9 +391,24 @@ bool property_key(const struct property *property, const struct device_descripti
     struct text text;
     text_init(&text, key, size);
     text_append(&text, "%s", property->name);
-    if (has_suffix(device, channel))
+    if (property->scope == PROPERTY_ALARM)
+        text_append(&text, "_%s", device->alarm_names[channel]);
+    else if (has_suffix(device, channel))
         text_append(&text, "_%s", device->channel_names[channel]);
     return !text.cut;
+}
+
+static void append_channel_label(struct text *text, const struct device_description *device,
+                                 int channel)
+{
+    const char *label = device->channel_labels == NULL ? NULL : device->channel_labels[channel];
+    text_append(text, " ");
+    if (label != NULL && label[0] != '\0') {
+        text_append(text, "%s", label);
+        return;
+    }
+    for (const char *c = device->channel_names[channel]; *c != '\0'; c++)
+        text_append(text, "%c", *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
 }
 
 void property_label(const struct property *property, const struct device_description *device,
@@ -216,13 +417,12 @@ void property_label(const struct property *property, const struct device_descrip
     struct text text;
     text_init(&text, label, size);
     text_append(&text, "%s", property->label);
-    if (has_suffix(device, channel)) {
-        text_append(&text, " ");
-        for (const char *c = device->channel_names[channel]; *c != '\0'; c++)
-            text_append(&text, "%c", *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    } else if (property->scope == PROPERTY_CHANNEL_AND_SUM && device->channel_count > 1) {
+    if (property->scope == PROPERTY_ALARM)
+        text_append(&text, " %s", device->alarm_names[channel]);
+    else if (has_suffix(device, channel))
+        append_channel_label(&text, device, channel);
+    else if (property->scope == PROPERTY_CHANNEL_AND_SUM && suffixed(device))
         text_append(&text, " total");
-    }
 }
 
 static void visit_one(const struct device_description *device, const struct property *property,
@@ -233,170 +433,36 @@ static void visit_one(const struct device_description *device, const struct prop
         visit(context, property, channel, key);
 }
 
+/** Whether the device has the property at all. */
+static bool offered(const struct device_description *device, const struct property *property)
+{
+    switch (property->source) {
+    case SOURCE_UPDATE:
+        return device->updatable;
+    case SOURCE_COST_TODAY:
+    case SOURCE_COST_MONTH:
+        return device->currency != NULL && device->currency[0] != '\0';
+    default:
+        return true;
+    }
+}
+
 void properties_visit(const struct device_description *device, property_visitor visit,
                       void *context)
 {
     for (size_t i = 0; i < property_count; i++) {
         const struct property *property = &properties[i];
-        if (property->source == SOURCE_UPDATE && !device->updatable)
+        if (!offered(device, property))
             continue;
         if (property->scope == PROPERTY_DEVICE) {
             visit_one(device, property, -1, visit, context);
             continue;
         }
-        for (size_t channel = 0; channel < device->channel_count; channel++)
+        size_t count =
+            property->scope == PROPERTY_ALARM ? device->alarm_count : device->channel_count;
+        for (size_t channel = 0; channel < count; channel++)
             visit_one(device, property, (int)channel, visit, context);
-        if (property->scope == PROPERTY_CHANNEL_AND_SUM && device->channel_count > 1)
+        if (property->scope == PROPERTY_CHANNEL_AND_SUM && suffixed(device))
             visit_one(device, property, -1, visit, context);
     }
-}
-
-/* A value in the meter's own integer unit, and how many decimal digits that is below the published
- * unit: millivolts to volts is 3. */
-struct quantity {
-    struct amount amount;
-    unsigned scale;
-    bool round_down;
-};
-
-static struct quantity channel_quantity(const struct channel_values *values,
-                                        enum property_source source)
-{
-    switch (source) {
-    case SOURCE_VOLTAGE:
-        return (struct quantity){values->voltage_mv, 3, false};
-    case SOURCE_CURRENT:
-        return (struct quantity){values->current_ma, 3, false};
-    case SOURCE_POWER:
-        return (struct quantity){values->power_mw, 3, false};
-    case SOURCE_POWER_APPARENT:
-        return (struct quantity){values->power_apparent_mva, 3, false};
-    case SOURCE_POWER_REACTIVE:
-        return (struct quantity){values->power_reactive_mvar, 3, false};
-    case SOURCE_POWER_FACTOR: /* permille to percent */
-        return (struct quantity){values->power_factor_permille, 1, false};
-    case SOURCE_FREQUENCY:
-        return (struct quantity){values->frequency_mhz, 3, false};
-    case SOURCE_ENERGY: /* microwatt hours to kilowatt hours */
-        return (struct quantity){values->energy_uwh, 9, true};
-    case SOURCE_ENERGY_PRODUCED:
-        return (struct quantity){values->energy_produced_uwh, 9, true};
-    default:
-        return (struct quantity){.amount = {false, 0}};
-    }
-}
-
-static struct quantity sum_quantity(const struct device_description *device,
-                                    const struct device_state *state, enum property_source source)
-{
-    struct quantity sum = {.amount = {true, 0}};
-    for (size_t i = 0; i < device->channel_count; i++) {
-        struct quantity part = channel_quantity(&state->channels[i], source);
-        sum.scale = part.scale;
-        sum.round_down = part.round_down;
-        if (!part.amount.known ||
-            __builtin_add_overflow(sum.amount.value, part.amount.value, &sum.amount.value)) {
-            sum.amount.known = false;
-            break;
-        }
-    }
-    return sum;
-}
-
-static void append_quantity(struct text *text, const struct property *property,
-                            const struct quantity *quantity)
-{
-    if (quantity->amount.known)
-        text_append_decimal(text, quantity->amount.value, quantity->scale, property->decimals,
-                            quantity->round_down);
-    else
-        text_append(text, "null");
-}
-
-static void append_flow(struct text *text, const struct property *property, enum energy_flow flow)
-{
-    if (flow == FLOW_UNKNOWN)
-        text_append(text, "null");
-    else
-        text_append(text, "\"%s\"", property->options[flow == FLOW_PRODUCING ? 1 : 0]);
-}
-
-static void append_last_seen(struct text *text, int64_t wall_ms)
-{
-    if (wall_ms <= 0) {
-        text_append(text, "null");
-        return;
-    }
-    text_append(text, "\"");
-    text_append_time(text, wall_ms, false);
-    text_append(text, "\"");
-}
-
-/* Home Assistant takes a version for a text, so that one that is unknown must not be there. */
-static void append_update(struct text *text, const struct device_update *update)
-{
-    text_append(text, "{");
-    if (update->installed[0] != '\0')
-        text_append(text, "\"installed_version\":\"%s\",", update->installed);
-    if (update->latest[0] != '\0')
-        text_append(text, "\"latest_version\":\"%s\",", update->latest);
-    text_append(
-        text, "\"in_progress\":%s,\"update_percentage\":", update->in_progress ? "true" : "false");
-    if (update->in_progress && update->percentage >= 0)
-        text_append(text, "%d}", update->percentage);
-    else
-        text_append(text, "null}");
-}
-
-struct state_writer {
-    const struct device_description *device;
-    const struct device_state *state;
-    struct text *text;
-    bool separate;
-};
-
-static void append_property(void *context, const struct property *property, int channel,
-                            const char *key)
-{
-    struct state_writer *writer = context;
-    const struct device_state *state = writer->state;
-    struct text *text = writer->text;
-
-    text_append(text, "%s\"%s\":", writer->separate ? "," : "", key);
-    writer->separate = true;
-    switch (property->source) {
-    case SOURCE_ENERGY_FLOW:
-        append_flow(text, property, state->channels[channel].flow);
-        return;
-    case SOURCE_LAST_SEEN:
-        append_last_seen(text, state->last_seen_wall_ms);
-        return;
-    case SOURCE_FRAME_ERRORS:
-        text_append(text, "%" PRIu64, state->frame_errors);
-        return;
-    case SOURCE_PROBLEMS:
-        text_append(text, "%s", state->problems != 0 ? "true" : "false");
-        return;
-    case SOURCE_REPORT_INTERVAL:
-        text_append_decimal(text, state->report_interval_ms, 3, property->decimals, false);
-        return;
-    case SOURCE_UPDATE:
-        append_update(text, &state->update);
-        return;
-    default:
-        break;
-    }
-    struct quantity quantity = channel >= 0
-                                   ? channel_quantity(&state->channels[channel], property->source)
-                                   : sum_quantity(writer->device, state, property->source);
-    append_quantity(text, property, &quantity);
-}
-
-void device_state_json(const struct device_description *device, const struct device_state *state,
-                       struct text *text)
-{
-    struct state_writer writer = {.device = device, .state = state, .text = text};
-    text_append(text, "{");
-    properties_visit(device, append_property, &writer);
-    text_append(text, "}");
 }

@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 #define DEVICE_CHANNELS_MAX 26
+#define DEVICE_ALARMS_MAX 16
+#define DEVICE_PROBLEM_SIZE 256 /**< Home Assistant takes 255 characters */
 
 /** What is fixed about a device while the service runs. All pointers are borrowed. */
 struct device_description {
@@ -28,12 +30,20 @@ struct device_description {
     const char *manufacturer; /**< NULL or "": unknown */
     const char *model;        /**< likewise */
     size_t channel_count;     /**< 1..DEVICE_CHANNELS_MAX */
-    const char *const *channel_names; /**< [a-z0-9]{1,8} each */
+    const char *const *channel_names;  /**< [a-z0-9]{1,8} each */
+    const char *const *channel_labels; /**< for people: "Solar"; NULL or "": the name in capitals */
+    bool keeps_suffixes; /**< it once had several channels, and its keys keep their suffix */
+    const char *const *alarm_names;             /**< [a-z0-9_-]{1,32} each */
+    size_t alarm_count;                         /**< 0..DEVICE_ALARMS_MAX */
+    const char *currency;                       /**< "EUR"; NULL or "": no tariff, so no costs */
+    const struct device_publishing *publishing; /**< NULL: as usual for each property */
     bool retain;
     bool homeassistant;
     int64_t interval_ms; /**< how often its source is read; 0: unknown */
     bool updatable;      /**< its firmware can be updated: has the property `update` */
 };
+
+enum alarm_state { ALARM_UNKNOWN, ALARM_OFF, ALARM_ON };
 
 /** About a device's firmware. */
 struct device_update {
@@ -48,7 +58,14 @@ struct device_state {
     const struct channel_values *channels; /**< channel_count of them */
     int64_t last_seen_wall_ms;             /**< 0: never */
     uint64_t frame_errors;
-    unsigned problems; /**< OR over the channels */
+    unsigned problems;                      /**< OR over the channels */
+    char problem_text[DEVICE_PROBLEM_SIZE]; /**< a sentence; "": none */
+    enum alarm_state alarms[DEVICE_ALARMS_MAX];
+    /** Accumulators of the device: what its channels counted, and no change of channels moves them.
+     *  Unknown: the sum of the channels is shown. */
+    struct amount energy_uwh, energy_produced_uwh;
+    struct derived_values derived;                  /**< of the sum; with one channel its own */
+    int64_t day_start_wall_ms, month_start_wall_ms; /**< of the running ones; 0: unknown */
     int64_t report_interval_ms;
     struct device_update update;
 };
@@ -57,6 +74,7 @@ enum property_scope {
     PROPERTY_CHANNEL,         /**< one per channel */
     PROPERTY_CHANNEL_AND_SUM, /**< one per channel, and with several channels also their sum */
     PROPERTY_DEVICE,          /**< one per device */
+    PROPERTY_ALARM,           /**< one per alarm, whose index stands for the channel */
 };
 
 enum property_platform {
@@ -83,6 +101,29 @@ enum property_source {
     SOURCE_PROBLEMS,
     SOURCE_REPORT_INTERVAL,
     SOURCE_UPDATE,
+    SOURCE_PROBLEM_TEXT,
+    SOURCE_ALARM,
+    SOURCE_ENERGY_TODAY,
+    SOURCE_ENERGY_MONTH,
+    SOURCE_PRODUCED_TODAY,
+    SOURCE_PRODUCED_MONTH,
+    SOURCE_COST_TODAY,
+    SOURCE_COST_MONTH,
+    SOURCE_DEMAND,
+    SOURCE_DEMAND_MAX,
+    SOURCE_DEMAND_MAX_TIME,
+    SOURCE_DAY_START,
+    SOURCE_MONTH_START,
+};
+#define PROPERTY_SOURCE_COUNT (SOURCE_MONTH_START + 1)
+
+#define PROPERTY_NO_REASON INT64_MAX /**< a deadband: its changes are no reason to publish */
+
+/** What the user wants otherwise for single properties. */
+struct device_publishing {
+    int64_t
+        deadband_micro[PROPERTY_SOURCE_COUNT]; /**< millionths of the unit; negative: as usual */
+    int decimals[PROPERTY_SOURCE_COUNT];       /**< negative: as usual */
 };
 
 #define PROPERTY_OPTIONS_MAX 4
@@ -96,9 +137,13 @@ struct property {
     enum property_platform platform;
     const char *unit; /**< NULL: none */
     unsigned decimals;
-    const char *device_class; /**< Home Assistant's, NULL: none */
-    const char *state_class;  /**< NULL: none */
-    const char *icon;         /**< NULL: what Home Assistant has for the class */
+    int64_t deadband_micro;     /**< a change up to it, in millionths of the unit, is held back */
+    unsigned deadband_permille; /**< ... or up to this part of the value, if that is more */
+    bool sum_apart;             /**< the sum is a value of the device, not added up from channels */
+    const char *last_reset;     /**< the property that says since when it counts; NULL: none */
+    const char *device_class;   /**< Home Assistant's, NULL: none */
+    const char *state_class;    /**< NULL: none */
+    const char *icon;           /**< NULL: what Home Assistant has for the class */
     bool diagnostic;
     bool enabled;            /**< enabled by default in Home Assistant */
     bool settable;           /**< through <base>/<device>/set */
@@ -118,6 +163,13 @@ const char *property_platform_name(enum property_platform platform);
 /** The settable or readable property of that name, NULL if there is none. */
 const struct property *property_find(const char *name);
 
+/** The unit of a property of this device: a cost is in the tariff's currency. NULL: none. */
+const char *property_unit(const struct property *property, const struct device_description *device);
+
+/** Decimals as the user wants them, or those of the table. */
+unsigned property_decimals(const struct property *property,
+                           const struct device_description *device);
+
 /** "power_a"; channel -1 for the sum or a device property. False if it does not fit. */
 bool property_key(const struct property *property, const struct device_description *device,
                   int channel, char *key, size_t size);
@@ -126,18 +178,11 @@ bool property_key(const struct property *property, const struct device_descripti
 void property_label(const struct property *property, const struct device_description *device,
                     int channel, char *label, size_t size);
 
-/** Calls visit for every (property, channel) a device exposes, in table order; channel -1: none. */
+/** Calls visit for every (property, channel) a device exposes, in table order; channel -1: none, or the
+ *  index of an alarm. */
 typedef void (*property_visitor)(void *context, const struct property *property, int channel,
                                  const char *key);
 void properties_visit(const struct device_description *device, property_visitor visit,
                       void *context);
-
-/**
- * Appends the whole state as one JSON object: every announced key, null for unknown. Energy is
- * rounded down, so that a published total never exceeds what was counted, and a sum is rounded after
- * adding; it is unknown as soon as one channel's part is.
- */
-void device_state_json(const struct device_description *device, const struct device_state *state,
-                       struct text *text);
 
 #endif

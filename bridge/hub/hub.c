@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/hub/hub.h"
 
+#include "bridge/device/state.h"
+
 #include "drivers/base/memory.h"
 
 #include <string.h>

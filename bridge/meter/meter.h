@@ -34,6 +34,17 @@ struct amount {
 
 enum energy_flow { FLOW_UNKNOWN, FLOW_CONSUMING, FLOW_PRODUCING };
 
+/** What follows from measured values over time, of a channel or of a device's sum; periods.h, demand.h.
+ *  The meter leaves it unknown. */
+struct derived_values {
+    struct amount energy_today_uwh, energy_month_uwh;
+    struct amount produced_today_uwh, produced_month_uwh;
+    struct amount cost_today_micro, cost_month_micro; /**< millionths of the currency's unit */
+    struct amount demand_mw;     /**< mean power of what was measured in the running 15 minutes */
+    struct amount demand_max_mw; /**< the highest that ended in the running month */
+    int64_t demand_max_wall_ms;  /**< when it ended; 0: unknown */
+};
+
 /** Calibrated values in milli-units; power is positive when consumed from the grid. */
 struct channel_values {
     struct amount voltage_mv;
@@ -46,6 +57,7 @@ struct channel_values {
     struct amount energy_uwh;            /**< imported total, microwatt hours, never goes down */
     struct amount energy_produced_uwh;   /**< exported total, likewise */
     enum energy_flow flow;
+    struct derived_values derived;
 };
 
 /** What is wrong with a channel's data, as bits; 0 is healthy. Words: meter_problem_text(). */

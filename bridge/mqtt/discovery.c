@@ -194,7 +194,7 @@ static json_t *property_component(const struct discovery_context *context,
     json_t *component =
         new_component(context, property_platform_name(property->platform), device->id, key, label);
     set_text(component, "device_class", property->device_class);
-    set_text(component, "unit_of_measurement", property->unit);
+    set_text(component, "unit_of_measurement", property_unit(property, device));
     set_text(component, "state_class", property->state_class);
     set_text(component, "icon", property->icon);
     if (property->settable)
@@ -207,6 +207,9 @@ static json_t *property_component(const struct discovery_context *context,
 
     if (property->platform == PLATFORM_BINARY_SENSOR) {
         set_binary(component, key);
+        if (property->scope == PROPERTY_ALARM) /* it may be unknown, and "none" is no state */
+            set_value_template(component, key,
+                               " | string | replace('True', 'true') | replace('False', 'false')");
         return component;
     }
     if (property->platform == PLATFORM_UPDATE) {
@@ -216,9 +219,12 @@ static json_t *property_component(const struct discovery_context *context,
     set_value_template(component, key, "");
     if (property->platform == PLATFORM_NUMBER)
         set_number(component, context, device->id, property);
-    else if (property->unit != NULL)
+    else if (property_unit(property, device) != NULL)
         json_object_set_new(component, "suggested_display_precision",
-                            json_integer((json_int_t)property->decimals));
+                            json_integer((json_int_t)property_decimals(property, device)));
+    if (property->last_reset != NULL)
+        json_object_set_new(component, "last_reset_value_template",
+                            json_sprintf("{{ value_json['%s'] }}", property->last_reset));
     return component;
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/service_device.h"
 
-#include "bridge/service/totals.h"
-
 #include "bridge/service/event_gate.h"
+#include "bridge/service/totals.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 

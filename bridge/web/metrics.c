@@ -115,6 +115,8 @@ static void write_device(const struct sample_line *line, const struct property *
 {
     char key[PROPERTY_KEY_SIZE];
     double value;
+    if (property->scope == PROPERTY_ALARM)
+        return;
     if (property->scope == PROPERTY_DEVICE) {
         if (property_key(property, device, -1, key, sizeof key) &&
             number_of(json_object_get(state, key), &value))

@@ -2,6 +2,7 @@
 /* bridge/device: the property table, the state message, exposes, and docs/mqtt.md kept in step. */
 #include "bridge/device/exposes.h"
 #include "bridge/device/properties.h"
+#include "bridge/device/state.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
@@ -71,7 +72,119 @@ static void test_one_channel(void **unused)
                 "\"power_reactive\":139.8,\"power_factor\":100,\"ac_frequency\":50.01,"
                 "\"energy\":4711.203,\"energy_produced\":0.000,\"energy_flow\":\"consuming\","
                 "\"last_seen\":\"2026-11-24T12:45:12+00:00\",\"frame_errors\":3,"
-                "\"data_problem\":false,\"report_interval\":5}");
+                "\"data_problem\":false,\"problem_text\":null,\"energy_today\":null,"
+                "\"energy_month\":null,\"energy_produced_today\":null,"
+                "\"energy_produced_month\":null,\"demand\":null,\"demand_max_month\":null,"
+                "\"demand_max_month_time\":null,\"day_start\":null,\"month_start\":null,"
+                "\"report_interval\":5}");
+}
+
+/* What follows from measured values, what is wrong, and alarms. */
+static void test_derived_problems_and_alarms(void **unused)
+{
+    (void)unused;
+    static const char *const alarms[] = {"overload", "low-voltage", "third"};
+    static const char *const labels[] = {"Solar", ""};
+    struct device_description device = two;
+    device.alarm_names = alarms;
+    device.alarm_count = 3;
+    device.channel_labels = labels;
+    device.currency = "EUR";
+    struct channel_values channels[2] = {measured, measured};
+    channels[1].derived = (struct derived_values){
+        .energy_today_uwh = {true, 1234999999},
+        .cost_today_micro = {true, -123456},
+        .demand_mw = {true, 1500600},
+        .demand_max_mw = {true, 7000000},
+        .demand_max_wall_ms = 1795524300000,
+    };
+    struct device_state state = {
+        .channels = channels,
+        .problem_text = "Set \"invert\": \\ or\nnot.",
+        .alarms = {ALARM_ON, ALARM_OFF, ALARM_UNKNOWN},
+        .derived = {.energy_month_uwh = {true, 5000000000}, .cost_month_micro = {true, 1000000}},
+        .day_start_wall_ms = 1795478400000,
+    };
+    json_t *json = state_of(&device, &state);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    static const char *const wanted[] = {
+        "\"energy_today_b\":1.234,",
+        "\"energy_today_a\":null,",
+        "\"energy_today\":null,",
+        "\"energy_month\":5.0,",
+        "\"cost_today_b\":-0.1235,",
+        "\"cost_month\":1.0,",
+        "\"demand_b\":1501,",
+        "\"demand_max_month_b\":7000,",
+        "\"demand_max_month_time_b\":\"2026-11-24T12:45:00+00:00\"",
+        "\"day_start\":\"2026-11-24T00:00:00+00:00\"",
+        "\"alarm_overload\":true,",
+        "\"alarm_low-voltage\":false,",
+        "\"alarm_third\":null,",
+        "\"problem_text\":\"Set \\\"invert\\\": \\\\ or not.\"",
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        if (strstr(text, wanted[i]) == NULL)
+            fail_msg("%s is not in %s", wanted[i], text);
+    free(text);
+    json_decref(json);
+
+    char label[64];
+    property_label(property_find("power"), &device, 0, label, sizeof label);
+    assert_string_equal(label, "Power Solar");
+    property_label(property_find("power"), &device, 1, label, sizeof label);
+    assert_string_equal(label, "Power B");
+    property_label(property_find("alarm"), &device, 0, label, sizeof label);
+    assert_string_equal(label, "Alarm overload");
+    assert_string_equal(property_unit(property_find("cost_today"), &device), "EUR");
+}
+
+/* A device that once had several channels keeps suffixes and sum; its totals are its own. */
+static void test_a_device_keeps_its_suffixes_and_totals(void **unused)
+{
+    (void)unused;
+    struct device_description device = one;
+    device.keeps_suffixes = true;
+    struct device_state state = {.channels = &measured,
+                                 .energy_uwh = {true, 5000000000000},
+                                 .energy_produced_uwh = {true, 7}};
+    json_t *json = state_of(&device, &state);
+    assert_null(json_object_get(json, "voltage"));
+    assert_non_null(json_object_get(json, "voltage_a"));
+    assert_int_equal((int)json_number_value(json_object_get(json, "energy")), 5000);
+    assert_int_equal((int)json_number_value(json_object_get(json, "energy_a")), 4711);
+    assert_int_equal((int)json_number_value(json_object_get(json, "power")), 1523);
+    json_decref(json);
+    json = state_of(&one, &state);
+    assert_int_equal((int)json_number_value(json_object_get(json, "energy")), 4711);
+    json_decref(json);
+}
+
+static void test_precision_and_deadbands(void **unused)
+{
+    (void)unused;
+    struct device_publishing publishing;
+    for (size_t i = 0; i < PROPERTY_SOURCE_COUNT; i++) {
+        publishing.deadband_micro[i] = -1;
+        publishing.decimals[i] = -1;
+    }
+    publishing.decimals[SOURCE_POWER] = 0;
+    publishing.deadband_micro[SOURCE_POWER] = 5000000;
+    struct device_description device = one;
+    struct device_state state = {.channels = &measured};
+    size_t count = device_state_value_count(&device);
+    struct publish_value *values memory_auto = memory_new(count, sizeof *values);
+    device_state_values(&device, &state, values);
+    assert_int_equal(values[0].value, 231449); /* voltage: 2 V */
+    assert_int_equal(values[0].deadband, 2000);
+    assert_int_equal(values[2].deadband, 76150); /* power: a twentieth of 1523 W */
+    assert_true(values[7].deadband == 200000000 && values[7].value == 4711203999999); /* 0.2 kWh */
+    device.publishing = &publishing;
+    device_state_values(&device, &state, values);
+    assert_int_equal(values[2].deadband, 5000);
+    json_t *json = state_of(&device, &state);
+    assert_int_equal(json_integer_value(json_object_get(json, "power")), 1524);
+    json_decref(json);
 }
 
 static void test_update(void **unused)
@@ -239,7 +352,7 @@ static const char *or_dash(const char *text)
 
 static const char *scope_name(const struct property *property)
 {
-    static const char *const names[] = {"channel", "channel and sum", "device"};
+    static const char *const names[] = {"channel", "channel and sum", "device", "alarm"};
     return names[property->scope];
 }
 
@@ -249,12 +362,13 @@ static void append_table(struct text *text)
                       "enabled there | meaning |\n|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < property_count; i++) {
         const struct property *p = &properties[i];
-        bool number = p->unit != NULL;
+        bool money = p->device_class != NULL && strcmp(p->device_class, "monetary") == 0;
+        bool number = p->unit != NULL || money;
         char decimals[16] = "–";
         if (number)
             (void)snprintf(decimals, sizeof decimals, "%u", p->decimals);
         text_append(text, "| `%s` | %s | %s | %s | %s%s%s | %s | %s | %s", p->name, scope_name(p),
-                    or_dash(p->unit), decimals, or_dash(p->device_class),
+                    money ? "currency" : or_dash(p->unit), decimals, or_dash(p->device_class),
                     p->diagnostic ? ", diagnostic" : "", p->settable ? ", config" : "",
                     or_dash(p->state_class), p->enabled ? "yes" : "no", p->description);
         for (size_t o = 0; o < PROPERTY_OPTIONS_MAX && p->options[o] != NULL; o++)
@@ -305,6 +419,9 @@ static void test_classes(void **unused)
         {"power_factor", "%", "measurement"},
         {"frequency", "Hz", "measurement"},
         {"energy", "kWh", "total_increasing"},
+        {"energy", "kWh", "total"},
+        {"monetary", NULL, "total"}, /* its unit is the tariff's currency */
+        {NULL, NULL, NULL},
         {"enum", NULL, NULL},
         {"timestamp", NULL, NULL},
         {"problem", NULL, NULL},
@@ -319,6 +436,9 @@ static void test_classes(void **unused)
             good = strcmp(or_dash(p->device_class), or_dash(allowed[j].device_class)) == 0 &&
                    strcmp(or_dash(p->unit), or_dash(allowed[j].unit)) == 0 &&
                    strcmp(or_dash(p->state_class), or_dash(allowed[j].state_class)) == 0;
+        bool total = p->state_class != NULL && strcmp(p->state_class, "total") == 0;
+        assert_int_equal(total, p->last_reset != NULL);
+        assert_true(p->last_reset == NULL || property_find(p->last_reset) != NULL);
         if (!good)
             fail_msg("%s: class, unit and state class do not go together", p->name);
     }
@@ -329,6 +449,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_channel),
         cmocka_unit_test(test_update),
+        cmocka_unit_test(test_derived_problems_and_alarms),
+        cmocka_unit_test(test_a_device_keeps_its_suffixes_and_totals),
+        cmocka_unit_test(test_precision_and_deadbands),
         cmocka_unit_test(test_sum),
         cmocka_unit_test(test_every_key_every_time),
         cmocka_unit_test(test_keys_and_labels),

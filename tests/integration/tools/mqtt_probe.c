@@ -11,6 +11,7 @@
  *
  *   connected | disconnected | message RETAINED TOPIC PAYLOAD | refresh | idle | health ... | closed MS
  */
+#include "bridge/device/state.h"
 #include "bridge/hub/messages.h"
 #include "bridge/mqtt/announcer.h"
 #include "bridge/mqtt/publisher.h"
