@@ -510,8 +510,8 @@ const struct field fields[] = {
      .meaning = "Earned for a kilowatt hour fed back."},
 };
 
-const char *const channel_names_reserved[] = {"apparent", "reactive", "factor",
-                                              "produced", "flow",     NULL};
+const char *const channel_names_reserved[] = {"apparent", "reactive", "factor", "produced", "flow",
+                                              "today",    "month",    "time",   NULL};
 
 const size_t field_count = sizeof fields / sizeof fields[0];
 
