@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 7;            -- number of the last migration
+PRAGMA user_version = 8;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -121,6 +121,17 @@ SELECT
         ELSE coalesce((SELECT exported FROM sample_exported WHERE sample_exported.key = sample.key), 0)
     END
 FROM sample;
+
+-- Counts of a reading (key) that were counted since start_ms, while nobody read the counter: the service was
+-- stopped, the source did not answer, memory was full. `reading` and the rollups have them at the reading's
+-- time; answers spread them evenly from start_ms to that time and mark them as estimated. A row stays when
+-- its reading is deleted.
+CREATE TABLE estimate (
+    key INTEGER PRIMARY KEY,
+    start_ms INTEGER NOT NULL,
+    imported INTEGER NOT NULL CHECK (imported >= 0),
+    exported INTEGER NOT NULL CHECK (exported >= 0)
+) STRICT;
 
 -- What happened, for people. Key as in reading; number 0: about the bridge. kind: a stable word.
 CREATE TABLE event (

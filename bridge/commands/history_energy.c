@@ -28,12 +28,17 @@ static const struct table_column columns[] = {
     {.cell = "power_max_w", .title = "max W", .decimals = 1, .only_if_any = true},
     {.cell = "coverage", .title = "covered %", .decimals = 1, .scale = 1},
 };
-enum { CELL_START = 0, CELL_ENERGY = 2, CELL_FROM_FILES = 8 }; /* answer_energy_cells() */
+enum {
+    CELL_START = 0,
+    CELL_ENERGY = 2,
+    CELL_FROM_FILES = 8,
+    CELL_ESTIMATED = 10
+}; /* answer_energy_cells() */
 
 struct work {
     enum history_bucket bucket;
     struct table *table;
-    bool from_files;
+    bool from_files, estimated;
 };
 
 static bool take_row(void *context, const struct answer_cell *cells, size_t count)
@@ -43,7 +48,12 @@ static bool take_row(void *context, const struct answer_cell *cells, size_t coun
     bool from_files = !cells[CELL_FROM_FILES].json_skip;
     int64_t bar = cells[CELL_ENERGY].known ? cells[CELL_ENERGY].value : 0;
     (void)history_print_start(work->bucket, cells[CELL_START].value, start);
-    table_add(work->table, cells, count, start, from_files ? "*" : NULL, bar > 0 ? bar : 0);
+    bool estimated = !cells[CELL_ESTIMATED].json_skip;
+    const char *mark = from_files ? "*" : estimated ? "~" : NULL;
+    table_add(work->table, cells, count, start, mark, bar > 0 ? bar : 0);
+    if (estimated)
+        table_estimate(work->table, cells[CELL_ESTIMATED].value);
+    work->estimated = work->estimated || estimated;
     work->from_files = work->from_files || from_files;
     return true;
 }
@@ -65,6 +75,9 @@ static enum status run(const struct command_context *context, void *own)
         table_print(work.table, stdout, layout_terminal_width(STDOUT_FILENO), "kWh", 9);
     if (status == STATUS_OK && work.from_files)
         (void)puts("* with energy that was imported from files");
+    if (status == STATUS_OK && work.estimated)
+        (void)puts(
+            "~ partly estimated: counted while nobody read the meter, spread over that time");
     table_free(work.table);
     return status == STATUS_OK ? command_end(NAME, command_flush(&error), &error) : status;
 }

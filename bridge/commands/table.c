@@ -12,6 +12,7 @@ struct row {
     char cells[TABLE_COLUMNS_MAX][TABLE_CELL_SIZE];
     char behind[4];
     int64_t bar;
+    int64_t estimated; /* how much of it */
 };
 
 struct table {
@@ -99,6 +100,12 @@ void table_add(struct table *table, const struct answer_cell *cells, size_t coun
     table->bar_maximum = bar > table->bar_maximum ? bar : table->bar_maximum;
 }
 
+void table_estimate(struct table *table, int64_t value)
+{
+    struct row *row = &table->rows[table->count - 1];
+    row->estimated = value < 0 ? 0 : value > row->bar ? row->bar : value;
+}
+
 /* ---- printing ---- */
 
 static bool is_shown(const struct table *table, size_t column)
@@ -106,15 +113,21 @@ static bool is_shown(const struct table *table, size_t column)
     return !table->columns[column].only_if_any || table->any[column];
 }
 
-static void append_bar(struct text *text, int64_t value, int64_t maximum, int width, bool utf8)
+static void append_bar(struct text *text, const struct row *row, int64_t maximum, int width,
+                       bool utf8)
 {
+    int64_t value = row->bar;
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     if (maximum <= 0 || value <= 0)
         return;
     int eighth_count = (int)((double)value * width * 8 / (double)maximum);
+    int measured = (int)((double)(value - row->estimated) * width / (double)maximum);
     for (int i = 0; i < eighth_count / 8; i++)
-        text_append(text, "%s", utf8 ? "█" : "#");
-    if (utf8)
+        if (row->estimated > 0 && i >= measured)
+            text_append(text, "%s", utf8 ? "░" : ".");
+        else
+            text_append(text, "%s", utf8 ? "█" : "#");
+    if (utf8 && row->estimated == 0)
         text_append(text, "%s", eighths[eighth_count % 8]);
 }
 
@@ -177,7 +190,7 @@ void table_print(const struct table *table, FILE *out, int width, const char *ba
         append_cells(table, &text, &table->rows[i]);
         text_append(&text, "%*s", GAP, "");
         if (room > 0)
-            append_bar(&text, table->rows[i].bar, table->bar_maximum, room, utf8);
+            append_bar(&text, &table->rows[i], table->bar_maximum, room, utf8);
         print_line(&text, out);
     }
 }

@@ -33,6 +33,9 @@ void table_free(struct table *table);
 void table_add(struct table *table, const struct answer_cell *cells, size_t count,
                const char *first, const char *behind, int64_t bar);
 
+/** How much of the last row's bar is estimated; it is drawn with a pattern. */
+void table_estimate(struct table *table, int64_t value);
+
 /** Prints all rows, at most `width` columns wide. bar_unit, unless NULL, is the unit of the bars, which
  *  are drawn if there is room for them: "kWh", with bar_scale digits behind its point. */
 void table_print(const struct table *table, FILE *out, int width, const char *bar_unit,

@@ -32,7 +32,7 @@ void cadence_note(struct cadence *cadence, int64_t interval_ms)
 /* Two intervals alone would let one gap decide. */
 int64_t cadence_reach_ms(const struct cadence *cadence)
 {
-    if (cadence->count < 3 || cadence->long_ones * 2 < cadence->count)
+    if (cadence->count < CADENCE_KNOWN || cadence->long_ones * 2 < cadence->count)
         return REACH_MIN_MS;
     int64_t reach = median(cadence) / 2 * 5;
     return reach < REACH_MIN_MS ? REACH_MIN_MS : reach;

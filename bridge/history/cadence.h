@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 #define CADENCE_INTERVALS 9
+/** Two intervals alone would let one gap decide. */
+#define CADENCE_KNOWN 3
 
 /** Zero-initialised: nothing known yet. */
 struct cadence {

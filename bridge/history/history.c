@@ -16,6 +16,7 @@
 #define COMMIT_INTERVAL_MIN_MS 200
 #define COMMIT_INTERVAL_MAX_MS 60000
 #define QUEUE_LIMIT 65536
+#define ABSENCE_MIN_MS 60000 /* shorter ones are not worth an estimate */
 
 /* ---- opening ---- */
 
@@ -258,17 +259,42 @@ bool history_recalibration_end(struct history *history, enum status *status,
 
 /* ---- putting ---- */
 
+/* Since when the counts of a reading were counted, if that is much longer than its source's cadence: since
+ * the previous one, by the boot clock if that is of the same boot. */
+static void note_absence(struct known_channel *channel, struct queued_reading *item,
+                         const struct energy_state *state)
+{
+    const struct energy_state *before = &channel->state;
+    bool same_boot = before->boot_id[0] != '\0' && strcmp(before->boot_id, state->boot_id) == 0;
+    int64_t interval_ms = same_boot ? state->counter_boot_ms - before->counter_boot_ms
+                                    : state->counter_wall_ms - before->counter_wall_ms;
+    int64_t usual_ms = 2 * cadence_reach_ms(&channel->cadence);
+    bool unknown = channel->read && channel->cadence.count < CADENCE_KNOWN;
+    bool was_known = before->known;
+    if (channel->read && was_known && interval_ms > 0)
+        cadence_note(&channel->cadence, interval_ms);
+    channel->read = true;
+    if (!was_known || unknown || (item->imported == 0 && item->exported == 0) ||
+        interval_ms < ABSENCE_MIN_MS || interval_ms < usual_ms)
+        return;
+    if (same_boot)
+        item->counted_for_ms = interval_ms;
+    else
+        item->counted_since_ms = before->counter_wall_ms;
+}
+
 void history_put_reading(struct history *history, unsigned number, const struct reading *reading,
                          int64_t imported, int64_t exported, const struct energy_state *state)
 {
     struct known_channel *channel = lock_channel(history, number);
-    const struct queued_reading item = {
+    struct queued_reading item = {
         .reading = *reading,
         .imported = imported,
         .exported = exported,
         .number = number,
         .kind = channel->kind,
     };
+    note_absence(channel, &item, state);
     queue_put_reading(&history->queue, &item);
     /* Of a channel that the totals file does not know, nobody could tell what was counted since. */
     history->totals_due = history->totals_due || (state->known && !channel->state.known);

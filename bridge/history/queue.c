@@ -91,6 +91,11 @@ static void drop_oldest(struct queue *queue, struct reading_ring *ring)
     if (heir != NULL) {
         heir->imported += oldest->imported;
         heir->exported += oldest->exported;
+        if (heir->counted_since_ms == 0 && heir->counted_for_ms == 0) {
+            heir->counted_since_ms = oldest->counted_since_ms;
+            heir->counted_for_ms = heir->reading.boot_ms - oldest->reading.boot_ms +
+                                   (oldest->counted_since_ms == 0 ? oldest->counted_for_ms : 0);
+        }
     } else {
         struct queue_channel *channel = channel_of(queue, oldest->number);
         channel->imported += oldest->imported;

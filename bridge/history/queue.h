@@ -29,6 +29,10 @@ struct queued_reading {
     int64_t exported;
     unsigned number;
     enum reading_kind kind; /**< of the channel; whether its counters are kept (samples.h) */
+    /** Since when its counts were counted, if that is worth an estimate (schema/history.sql): a time by the
+     *  wall clock, or so long before the reading's own stamp; 0: neither. */
+    int64_t counted_since_ms;
+    int64_t counted_for_ms;
 };
 
 /** Zero-initialised: empty. */

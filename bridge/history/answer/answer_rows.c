@@ -35,13 +35,19 @@ size_t answer_energy_cells(const struct history_energy_row *row, struct answer_c
     cells[n++] = number_cell("power_mean_w", row->power_known, row->power_mean_mw, 3);
     cells[n++] = number_cell("power_max_w", row->power_range_known, row->power_max_mw, 3);
     cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
-    /* Nearly nobody has imported energy, so JSON names it only where there is some. */
+    /* Hardly any row has an estimate, and nearly nobody imported energy, so JSON names them only where
+     * there is some. */
     bool foreign = row->foreign_imported_uwh > 0 || row->foreign_exported_uwh > 0;
     cells[n] = number_cell("energy_from_files_kwh", row->measured, row->foreign_imported_uwh, 9);
     cells[n++].json_skip = !foreign;
     cells[n] =
         number_cell("energy_produced_from_files_kwh", row->measured, row->foreign_exported_uwh, 9);
     cells[n++].json_skip = !foreign;
+    bool estimated = row->estimated_imported_uwh > 0 || row->estimated_exported_uwh > 0;
+    cells[n] = number_cell("estimated_kwh", row->measured, row->estimated_imported_uwh, 9);
+    cells[n++].json_skip = !estimated;
+    cells[n] = number_cell("estimated_produced_kwh", row->measured, row->estimated_exported_uwh, 9);
+    cells[n++].json_skip = !estimated;
     return n;
 }
 
@@ -74,6 +80,8 @@ size_t answer_cost_cells(const struct history_cost_row *row, const char *currenc
     cells[n] = text_cell("currency", currency); /* JSON has it once, above the rows */
     cells[n++].json_skip = true;
     cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
+    cells[n] = number_cell("estimated_kwh", true, row->estimated_uwh, 9);
+    cells[n++].json_skip = row->estimated_uwh == 0;
     return n;
 }
 

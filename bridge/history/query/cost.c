@@ -103,6 +103,7 @@ static bool take_quarter(void *context, const struct history_energy_row *quarter
     struct history_cost_row *row = &costing->row;
     row->imported_uwh += quarter->imported_uwh;
     row->exported_uwh += quarter->exported_uwh;
+    row->estimated_uwh += quarter->estimated_imported_uwh + quarter->estimated_exported_uwh;
     row->foreign_uwh += quarter->foreign_imported_uwh + quarter->foreign_exported_uwh;
     costing->covered_ms_permille +=
         quarter->coverage_permille * (quarter->end_ms - quarter->start_ms);

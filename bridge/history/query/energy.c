@@ -4,6 +4,7 @@
 #include "bridge/history/import/foreign.h"
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/conversion.h"
+#include "bridge/history/query/estimates.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/store/meta.h"
@@ -330,6 +331,55 @@ static int read_all(struct answer *answer)
     return code;
 }
 
+/* The bucket that holds wall_ms, or the first one after it. */
+static size_t row_at(const struct answer *answer, int64_t wall_ms)
+{
+    size_t low = 0;
+    size_t high = answer->row_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (answer->rows[middle].end_ms <= wall_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void spread(struct answer *answer, const struct estimate *estimate)
+{
+    size_t at = row_at(answer, estimate->end_ms);
+    if (at < answer->row_count && answer->rows[at].start_ms <= estimate->end_ms) {
+        conversion_add(&answer->rows[at].imported_uwh, -estimate->imported_uwh);
+        conversion_add(&answer->rows[at].exported_uwh, -estimate->exported_uwh);
+    }
+    for (size_t i = row_at(answer, estimate->start_ms);
+         i < answer->row_count && answer->rows[i].start_ms < estimate->end_ms; i++) {
+        struct history_energy_row *row = &answer->rows[i];
+        int64_t imported_uwh;
+        int64_t exported_uwh;
+        estimate_part(estimate, row->start_ms, row->end_ms, &imported_uwh, &exported_uwh);
+        conversion_add(&row->imported_uwh, imported_uwh);
+        conversion_add(&row->exported_uwh, exported_uwh);
+        conversion_add(&row->estimated_imported_uwh, imported_uwh);
+        conversion_add(&row->estimated_exported_uwh, exported_uwh);
+        row->measured = true;
+    }
+}
+
+static int spread_all(struct answer *answer)
+{
+    struct estimates estimates = {.list = NULL};
+    struct conversion *conversion = &answer->query->conversion;
+    int code =
+        estimates_load(answer->query->db, conversion, answer->from_ms, answer->to_ms, &estimates);
+    for (size_t i = 0; i < estimates.count && code == SQLITE_OK; i++)
+        if (answer->by_number[estimates.list[i].number] != 0)
+            spread(answer, &estimates.list[i]);
+    estimates_free(&estimates);
+    return code;
+}
+
 static int add_foreign(struct answer *answer, struct foreign *foreign)
 {
     int code = SQLITE_OK;
@@ -361,6 +411,8 @@ static enum status read_answer(struct answer *answer, const char *device, const 
         status = reader_no_such_channel(query->db, device, channel, error);
     else if (code == SQLITE_OK)
         code = read_all(answer);
+    if (code == SQLITE_OK && status == STATUS_OK)
+        code = spread_all(answer);
     if (code == SQLITE_OK && status == STATUS_OK)
         code = add_foreign(answer, &foreign);
     foreign_close(&foreign);

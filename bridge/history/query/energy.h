@@ -38,6 +38,8 @@ struct history_energy_row {
     bool
         measured; /**< false: no channel has readings in this bucket; energy is 0 for want of any */
     int64_t imported_uwh, exported_uwh;
+    int64_t estimated_imported_uwh, estimated_exported_uwh; /**< how much of them was counted while
+                                                                 nobody read the counter (estimates.h) */
     int64_t foreign_imported_uwh, foreign_exported_uwh; /**< how much of them was not measured here
                                                              but imported (foreign.h); its quarters
                                                              are in the bucket that they begin in */

@@ -8,6 +8,7 @@
 #ifndef BRIDGE_HISTORY_STORE_CHANNELS_H
 #define BRIDGE_HISTORY_STORE_CHANNELS_H
 
+#include "bridge/history/cadence.h"
 #include "bridge/history/store/key.h"
 #include "bridge/meter/calibration.h"
 #include "bridge/meter/energy.h"
@@ -49,6 +50,8 @@ struct known_channel {
     bool dirty;                       /**< state is newer than the file */
     bool adjusted;                    /**< states that are put do not know of adjustment yet */
     struct energy_adjustment adjustment;
+    bool read;                   /**< a reading came in this run */
+    struct cadence cadence;      /**< of the readings of this run */
     int64_t stored_imported_uwh; /**< totals as of the last transaction */
     int64_t stored_exported_uwh;
 };

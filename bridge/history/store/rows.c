@@ -14,6 +14,9 @@
 #define KEY_TRIES 1000000
 #define KEY_STEP ((int64_t)1 << CHANNEL_NUMBER_BITS)
 
+#define ESTIMATE_MIN_MS INT64_C(60000)
+#define ESTIMATE_MAX_MS (INT64_C(366) * 86400000)
+
 /* What is aggregated in one transaction: some hundredths of a second. */
 #define ROLL_ROWS 10000
 
@@ -26,6 +29,7 @@ enum statement {
     PUT_SAMPLE,
     PUT_COUNTER,
     PUT_EXPORTED,
+    PUT_ESTIMATE,
     PUT_EVENT,
     PUT_TOTAL,
     PUT_OUTBOX,
@@ -47,6 +51,8 @@ static const char *const texts[STATEMENTS] = {
     [PUT_COUNTER] = "INSERT OR REPLACE INTO sample_counter (key, energy) SELECT ?1, ?2 "
                     "WHERE EXISTS (SELECT 1 FROM sample WHERE key = ?1)",
     [PUT_EXPORTED] = "INSERT OR REPLACE INTO sample_exported (key, exported) VALUES (?1, ?2)",
+    [PUT_ESTIMATE] = "INSERT OR REPLACE INTO estimate (key, start_ms, imported, exported) "
+                     "VALUES (?1, ?2, ?3, ?4)",
     [PUT_EVENT] = "INSERT INTO event (key, kind, message) VALUES (?1, ?2, ?3)",
     [PUT_TOTAL] = "INSERT INTO total (channel, calibration, known, counter, counter_wall_ms, "
                   "counter_boot_ms, boot_id, imported, exported, base_imported_uwh, "
@@ -229,6 +235,23 @@ static int put_counter(struct rows *rows, const struct queued_reading *item, int
     return code;
 }
 
+/* What a wrong clock would make an absence of years is none. */
+static int put_estimate(struct rows *rows, const struct queued_reading *item, int64_t key)
+{
+    int64_t start_ms = item->counted_since_ms > 0 ? item->counted_since_ms
+                                                  : key_time_ms(key) - item->counted_for_ms;
+    int64_t length_ms = key_time_ms(key) - start_ms;
+    bool any = item->counted_since_ms > 0 || item->counted_for_ms > 0;
+    if (!any || length_ms < ESTIMATE_MIN_MS || length_ms > ESTIMATE_MAX_MS)
+        return SQLITE_OK;
+    sqlite3_stmt *statement = rows->statements[PUT_ESTIMATE];
+    bind_integer(statement, 1, true, key);
+    bind_integer(statement, 2, true, start_ms);
+    bind_integer(statement, 3, true, item->imported);
+    bind_integer(statement, 4, true, item->exported);
+    return run(rows, PUT_ESTIMATE);
+}
+
 static int put_reading(struct rows *rows, const struct queued_reading *item)
 {
     sqlite3_stmt *statement = rows->statements[PUT_SAMPLE];
@@ -247,6 +270,8 @@ static int put_reading(struct rows *rows, const struct queued_reading *item)
         code = put_pair(rows, PUT_EXPORTED, key, item->exported);
     if (code == SQLITE_OK)
         code = put_counter(rows, item, key);
+    if (code == SQLITE_OK)
+        code = put_estimate(rows, item, key);
     if (code != SQLITE_OK)
         return code;
     return rollup_writer_note(rows->rollups, item->number, key_time_ms(key), reading,

@@ -12,6 +12,7 @@ extern const unsigned char migration_0004_foreign_energy[];
 extern const unsigned char migration_0005_sinks[];
 extern const unsigned char migration_0006_compact_readings[];
 extern const unsigned char migration_0007_sink_levels[];
+extern const unsigned char migration_0008_estimates[];
 
 const struct migration *schema_migrations(size_t *count)
 {
@@ -23,6 +24,7 @@ const struct migration *schema_migrations(size_t *count)
         {5, "0005_sinks", (const char *)migration_0005_sinks},
         {6, "0006_compact_readings", (const char *)migration_0006_compact_readings},
         {7, "0007_sink_levels", (const char *)migration_0007_sink_levels},
+        {8, "0008_estimates", (const char *)migration_0008_estimates},
     };
     *count = sizeof list / sizeof list[0];
     return list;
