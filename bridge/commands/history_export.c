@@ -13,8 +13,8 @@
 struct options {
     struct history_asked asked;
     int format; /* as enum history_export_format */
-    const char *output;
-    bool resume;
+    const char *output, *present, *entity;
+    bool resume, produced, has_mean;
 };
 
 static const char *const formats[] = {"csv", "jsonl", "ha", NULL};
@@ -25,6 +25,10 @@ static enum status export(const char *path, const struct options *options, struc
                                             .channel = options->asked.channel,
                                             .format = (enum history_export_format)options->format,
                                             .output = options->output,
+                                            .present = options->present,
+                                            .entity = options->entity,
+                                            .produced = options->produced,
+                                            .has_mean = options->has_mean,
                                             .resume = options->resume};
     /* An hour that is not over, or a reading that comes while this runs, is of the next export. */
     int64_t now_ms = clock_wall_ms();
@@ -45,6 +49,10 @@ static enum status run(const struct command_context *context, void *own)
             NAME, STATUS_USAGE,
             &(struct error){"--resume works on a file of readings: it needs --output, "
                             "and --format csv or jsonl."});
+    if (options->entity != NULL && options->asked.channel == NULL)
+        return command_fail(NAME, STATUS_USAGE,
+                            &(struct error){"--entity names the entity of one channel: it needs "
+                                            "--channel."});
     enum status status = command_history_path(context, options->asked.database, &path, &error);
     if (status == STATUS_OK)
         status = export(path, options, &error);
@@ -65,6 +73,26 @@ static const struct option_row rows[] = {
          "Assistant imports long-term statistics"},
     HISTORY_FROM_ROW("beginning (default: all there is)"),
     HISTORY_TO_ROW("end, not included (default: now)"),
+    {.name = "present",
+     .argument = "F",
+     .at = offsetof(struct options, present),
+     .file = true,
+     .help =
+         "for ha: what Home Assistant has, its answer to recorder/statistics_during_period; only "
+         "the hours that it lacks are written, and continue its sums"},
+    {.name = "entity",
+     .argument = "ID",
+     .at = offsetof(struct options, entity),
+     .help = "for ha, with one channel: the entity's id where it was changed (default: as "
+             "announced, sensor.house_energy_a)"},
+    {.name = "produced",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, produced),
+     .help = "--entity is about the energy that is fed back"},
+    {.name = "before-2025-11",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, has_mean),
+     .help = "for ha: the shape that Home Assistant before 2025.11 takes"},
     {.name = "output",
      .argument = "F",
      .at = offsetof(struct options, output),

@@ -100,22 +100,28 @@ def test_what_was_not_measured_is_empty(two_days):
 def test_hours_for_home_assistant(two_days, zone):
     span = ("--from", "2026-10-24T00:00+02:00", "--to", "2026-10-26T00:00+01:00")
     document = json.loads(export(two_days, "ha", "--device", "house", *span, env={"TZ": zone}))
-    assert [s["statistic_id"] for s in document] == ["bl2mqtt:house_a_energy", "bl2mqtt:house_a_energy_produced",
-                                                     "bl2mqtt:house_b_energy", "bl2mqtt:house_b_energy_produced"]
-    a, _, _, b = document
-    assert a["source"] == "bl2mqtt" and a["has_sum"] and not a["has_mean"] and a["unit_of_measurement"] == "kWh"
+    assert [s["metadata"]["statistic_id"] for s in document] == [
+        "sensor.house_energy_a", "sensor.house_energy_produced_a", "sensor.house_energy_b",
+        "sensor.house_energy_produced_b"]
     for statistics in document:
+        # as Home Assistant 2026.11's command takes it for an entity of its own
+        assert statistics["metadata"] == {"has_sum": True, "mean_type": 0, "unit_class": "energy", "source": "recorder",
+                                          "unit_of_measurement": "kWh", "name": None,
+                                          "statistic_id": statistics["metadata"]["statistic_id"]}
         starts = [datetime.datetime.fromisoformat(s["start"]) for s in statistics["stats"]]
         assert len(starts) == 49
         assert all((later - earlier).total_seconds() == 3600 for earlier, later in zip(starts, starts[1:]))
         assert all(s.utcoffset().total_seconds() == 0 and s.minute == s.second == 0 for s in starts)
         sums = [s["sum"] for s in statistics["stats"]]
         assert sums == sorted(sums) and all(s["state"] == s["sum"] for s in statistics["stats"])
-        assert re.fullmatch(r"(?!.+__)(?!_)[\da-z_]+(?<!_):(?!_)[\da-z_]+(?<!_)", statistics["statistic_id"])
+    a, _, b, b_produced = document
     whole = energy(two_days, "--device", "house", "--channel", "a", *span)
     assert round(a["stats"][-1]["sum"] * 1e9) == sum(round(row["energy_kwh"] * 1e9) for row in whole)
-    assert b["stats"][0]["sum"] == pytest.approx(360 * UWH_PER_COUNT * 1e-9, abs=2e-9)
-    assert document[2]["stats"][-1]["sum"] == 0
+    assert b_produced["stats"][0]["sum"] == pytest.approx(360 * UWH_PER_COUNT * 1e-9, abs=2e-9)
+    assert b["stats"][-1]["sum"] == 0
+    old = json.loads(export(two_days, "ha", "--device", "house", "--before-2025-11", *span, env={"TZ": zone}))
+    assert old[0]["metadata"]["has_mean"] is False and "mean_type" not in old[0]["metadata"]
+    assert [s["stats"] for s in old] == [s["stats"] for s in document]
 
 
 def test_only_whole_hours_and_sums_that_go_on(two_days):
@@ -123,10 +129,41 @@ def test_only_whole_hours_and_sums_that_go_on(two_days):
     part = json.loads(export(two_days, "ha", "--device", "house", "--channel", "a", "--from", "2026-10-24T09:30",
                              "--to", "2026-10-24T12:59"))[0]["stats"]
     assert part == [row for row in whole if row["start"] in ("2026-10-24T08:00:00+00:00", "2026-10-24T09:00:00+00:00")]
-    # a channel without readings, and a name that Home Assistant would not take
+    # a device with one channel, and a name that Home Assistant would not take
     empty = json.loads(export(two_days, "ha", "--device", "my-barn"))
-    assert [(s["statistic_id"], s["stats"]) for s in empty] == [("bl2mqtt:my_barn_x_energy", []),
-                                                                ("bl2mqtt:my_barn_x_energy_produced", [])]
+    assert [(s["metadata"]["statistic_id"], s["stats"]) for s in empty] == [
+        ("sensor.my_barn_energy", []), ("sensor.my_barn_energy_produced", [])]
+
+
+def test_hours_that_home_assistant_missed(two_days, folder):
+    """It was away for three hours: they continue its own sums, its own hours stay, and doing it again adds nothing."""
+    whole = json.loads(export(two_days, "ha", "--device", "house", "--channel", "a", *SPAN))[0]["stats"]
+    offset, total = 12.5, 7000  # its sum began elsewhere, and its state is our total, not what was counted here
+    away = slice(10, 13)
+    has = [{"start": datetime.datetime.fromisoformat(row["start"]).timestamp() * 1000, "sum": round(row["sum"] - offset, 9),
+            "state": round(row["state"] + total, 9)} for row in whole[5:10] + whole[13:20]]
+    answer = folder / "present.json"
+    answer.write_text(json.dumps({"id": 7, "type": "result", "result": {"sensor.mine": has}}))
+    args = ("--device", "house", "--channel", "a", "--present", answer, "--entity", "sensor.mine")
+    (made,) = json.loads(export(two_days, "ha", *args, "--to", whole[20]["start"]))
+    assert made["metadata"]["statistic_id"] == "sensor.mine"
+    assert [row["start"] for row in made["stats"]] == [row["start"] for row in whole[away]]
+    for row, true in zip(made["stats"], whole[away]):
+        assert row["sum"] == pytest.approx(true["sum"] - offset, abs=2e-9)
+        assert row["state"] == pytest.approx(true["state"] + total, abs=2e-9)
+    # each hour then shows what was consumed in it, and the hour of the return as well
+    merged = sorted(has + [{"start": datetime.datetime.fromisoformat(r["start"]).timestamp() * 1000, **{k: r[k] for k in
+                    ("sum", "state")}} for r in made["stats"]], key=lambda row: row["start"])
+    steps = [b["sum"] - a["sum"] for a, b in zip(merged, merged[1:])]
+    assert steps == pytest.approx([b["sum"] - a["sum"] for a, b in zip(whole[5:20], whole[6:20])], abs=4e-9)
+    answer.write_text(json.dumps({"sensor.mine": merged}))
+    assert json.loads(export(two_days, "ha", *args, "--to", whole[20]["start"]))[0]["stats"] == []
+    for text, words in (("[1]", "no answer"), ("{", "no JSON")):
+        answer.write_text(text)
+        result = run("history", "export", "--database", two_days, "--format", "ha", *args)
+        assert result.returncode == 2 and words in result.stderr
+    result = run("history", "export", "--database", two_days, "--format", "ha", "--device", "house", "--entity", "sensor.x")
+    assert result.returncode == 2 and "--channel" in result.stderr
 
 
 def test_a_file_is_complete_or_not_there(two_days, folder):

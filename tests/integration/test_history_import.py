@@ -121,7 +121,7 @@ def test_home_assistant_and_back(history, folder):
     found = energy(other, "--channel", "a", bucket="hour", begin="2026-03-03")
     assert [row["energy_kwh"] for row in found] == [row["energy_kwh"] for row in wanted]
     assert "several sources" in import_(other, ha, expected=2, channel="c")
-    report = import_(other, ha, "--source", "bl2mqtt:house_a_energy", channel="c")
+    report = import_(other, ha, "--source", "sensor.house_energy", channel="c")
     assert report["format"] == "ha" and report["rows"]["used"] == 24
     assert report["new_kwh"] == pytest.approx(23 * 60 * 10 * UWH_PER_COUNT * 1e-9, abs=1e-7)  # the first hour has no begin
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/export/export.h"
+#include "bridge/history/export/statistics.h"
 
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/time_text.h"
@@ -17,9 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define HOUR_MS 3600000LL
-#define SOURCE "bl2mqtt"
 
 /* What one export works with. */
 struct export
@@ -170,123 +168,22 @@ static enum status export_readings(struct export *export, struct error *error)
 
 /* ---- Home Assistant ---- */
 
-/* One statistic on its way: the sum from the channel's first reading on. Hours are those of UTC, as
- * Home Assistant's are, so that zones with half hours and changes of the clock make no difference. */
-struct hours {
-    struct export *export;
-    bool produced;
-    bool first;
-    bool any;
-    int64_t hour_ms; /* begin of the one that is being filled */
-    int64_t sum_uwh;
-};
-
-static void write_hour(struct hours *hours)
-{
-    if (!hours->any || hours->hour_ms < hours->export->from_ms ||
-        hours->hour_ms + HOUR_MS > hours->export->to_ms)
-        return; /* only whole hours */
-    char buffer[256];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    text_append(&text, "%s\n{\"start\":\"", hours->first ? "" : ",");
-    text_append_time(&text, hours->hour_ms, false);
-    text_append(&text, "\",\"state\":");
-    text_append_decimal(&text, hours->sum_uwh, 9, 9, false);
-    text_append(&text, ",\"sum\":");
-    text_append_decimal(&text, hours->sum_uwh, 9, 9, false);
-    text_append(&text, "}");
-    hours->first = false;
-    (void)put(hours->export, &text);
-}
-
-static bool add_to_hour(void *context, const struct history_reading *row)
-{
-    struct hours *hours = context;
-    int64_t hour_ms = row->reading.wall_ms / HOUR_MS * HOUR_MS;
-    if (!hours->any || hour_ms != hours->hour_ms)
-        write_hour(hours);
-    hours->any = true;
-    hours->hour_ms = hour_ms;
-    int64_t uwh = hours->produced ? row->exported_uwh : row->imported_uwh;
-    if (__builtin_add_overflow(hours->sum_uwh, uwh, &hours->sum_uwh))
-        hours->sum_uwh = INT64_MAX;
-    return !hours->export->failed;
-}
-
-/* Home Assistant wants a-z, 0-9 and single underscores, none of them at an end. */
-static void append_id_part(struct text *id, const char *name)
-{
-    for (; *name != '\0'; name++) {
-        bool good = (*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9');
-        char last = id->length == 0 ? ':' : id->buffer[id->length - 1];
-        if (good)
-            text_append(id, "%c", *name);
-        else if (last != '_' && last != ':')
-            text_append(id, "_");
-    }
-    if (id->length > 0 && id->buffer[id->length - 1] != '_')
-        text_append(id, "_");
-}
-
-static void write_head(struct hours *hours, const char *device, const char *channel, bool first)
-{
-    char buffer[2048], id_buffer[512], name[512];
-    struct text text, id;
-    text_init(&id, id_buffer, sizeof id_buffer);
-    text_append(&id, SOURCE ":");
-    append_id_part(&id, device);
-    append_id_part(&id, channel);
-    text_append(&id, hours->produced ? "energy_produced" : "energy");
-    (void)snprintf(name, sizeof name, "%s %s energy%s", device, channel,
-                   hours->produced ? " produced" : "");
-    text_init(&text, buffer, sizeof buffer);
-    text_append(&text,
-                "%s\n{\"has_mean\":false,\"has_sum\":true,\"source\":\"" SOURCE
-                "\",\"statistic_id\":\"%s\",\"unit_of_measurement\":\"kWh\",\"name\":",
-                first ? "" : ",", id_buffer);
-    append_name(&text, name, true);
-    text_append(&text, ",\"stats\":[");
-    (void)put(hours->export, &text);
-}
-
-struct statistics {
-    struct export *export;
-    bool first;
-    enum status status;
-    struct error *error;
-};
-
-/* A pass for each direction: with both in one the rows of one would have to wait in memory. */
-static bool write_statistics(void *context, const char *device, const char *channel)
-{
-    struct statistics *statistics = context;
-    struct export *export = statistics->export;
-    for (int produced = 0; produced < 2 && statistics->status == STATUS_OK; produced++) {
-        struct hours hours = {.export = export, .produced = produced == 1, .first = true};
-        write_head(&hours, device, channel, statistics->first);
-        statistics->first = false;
-        statistics->status =
-            history_readings(export->options->path, device, channel, 0, export->to_ms, add_to_hour,
-                             &hours, statistics->error);
-        write_hour(&hours);
-        if (fputs("\n]}", export->out) < 0)
-            export->failed = true;
-    }
-    return statistics->status == STATUS_OK && !export->failed;
-}
-
 static enum status export_statistics(struct export *export, struct error *error)
 {
-    struct statistics statistics = {export, true, STATUS_OK, error};
-    if (fputs("[", export->out) < 0)
-        export->failed = true;
-    enum status status =
-        history_channels(export->options->path, export->options->device, export->options->channel,
-                         write_statistics, &statistics, error);
-    if (fputs("\n]\n", export->out) < 0)
-        export->failed = true;
-    return status != STATUS_OK ? status : statistics.status;
+    const struct history_export_options *asked = export->options;
+    const struct statistics_options options = {
+        .path = asked->path,
+        .device = asked->device,
+        .channel = asked->channel,
+        .from_ms = export->from_ms,
+        .to_ms = export->to_ms,
+        .present = asked->present,
+        .entity = asked->entity,
+        .consumed_only = asked->entity != NULL && !asked->produced,
+        .produced_only = asked->entity != NULL && asked->produced,
+        .has_mean = asked->has_mean,
+    };
+    return statistics_write(&options, export->out, &export->failed, error);
 }
 
 /* ---- all of it ---- */

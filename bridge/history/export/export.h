@@ -19,7 +19,12 @@ struct history_export_options {
     int64_t from_ms, to_ms;
     enum history_export_format format;
     const char *output; /**< a file, which is complete once it is there; NULL: out */
-    bool resume;        /**< resume where the file ends; CSV and JSON lines only */
+    /* For Home Assistant: statistics.h has the meaning. */
+    const char *present; /**< file with what it has; NULL: nothing */
+    const char *entity;  /**< NULL: as discovery proposes it; else of one channel and direction */
+    bool produced;       /**< entity is about what is fed back */
+    bool has_mean;       /**< it is older than 2025.11 */
+    bool resume;         /**< resume where the file ends; CSV and JSON lines only */
 };
 
 /** STATUS_USAGE: no such history, device or channel, an empty span, or a file that cannot be resumed. */
