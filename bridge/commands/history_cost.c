@@ -4,6 +4,7 @@
 #include "bridge/commands/history_ask.h"
 #include "bridge/commands/history_print.h"
 #include "bridge/commands/table.h"
+#include "bridge/config/tariffs.h"
 #include "bridge/history/query/buckets.h"
 #include "bridge/options/layout.h"
 #include "drivers/base/memory.h"
@@ -22,45 +23,6 @@ struct options {
 
 static const char *const buckets[] = {"day", "month", "year", NULL};
 static const enum history_bucket bucket_kinds[] = {BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR};
-
-/* ---- tariffs, from texts that the configuration's check has found good ---- */
-
-static void take_window(const struct config_tariff_window *from, struct tariff_window *to)
-{
-    (void)tariff_parse_minute(from->from, &to->from_minute);
-    (void)tariff_parse_minute(from->to, &to->to_minute);
-    (void)tariff_parse_days(from->days, &to->days);
-    (void)tariff_parse_months(from->months, &to->months);
-    to->price_micro = from->price_micro;
-    to->feed_in_micro = from->feed_in_micro;
-}
-
-static struct tariff *make_tariffs(const struct config *config)
-{
-    struct tariff *tariffs = memory_new(config->tariff_count, sizeof *tariffs);
-    for (size_t i = 0; i < config->tariff_count; i++) {
-        const struct config_tariff *from = &config->tariffs[i];
-        struct tariff *to = &tariffs[i];
-        (void)snprintf(to->currency, sizeof to->currency, "%s", from->currency);
-        if (from->valid_from[0] != '\0')
-            (void)tariff_parse_date(from->valid_from, &to->valid_from);
-        to->price_micro = from->price_micro;
-        to->feed_in_micro = from->feed_in_micro;
-        to->standing_charge_micro = from->standing_charge_micro;
-        to->window_count = from->window_count;
-        to->windows = memory_new(from->window_count, sizeof *to->windows);
-        for (size_t w = 0; w < from->window_count; w++)
-            take_window(&from->windows[w], &to->windows[w]);
-    }
-    return tariffs;
-}
-
-static void free_tariffs(struct tariff *tariffs, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(tariffs[i].windows);
-    free(tariffs);
-}
 
 /* ---- the table ---- */
 
@@ -121,7 +83,7 @@ static enum status answer(const struct command_context *context, const struct co
     struct error error = {""};
     struct work work = {.bucket = bucket_kinds[options->bucket]};
     struct table_column own[COLUMNS];
-    struct tariff *tariffs = make_tariffs(config);
+    struct tariff *tariffs = config_tariffs(config);
     char *path memory_auto = options->asked.database != NULL
                                  ? memory_copy_text(options->asked.database)
                                  : command_history_of(config);
@@ -141,7 +103,7 @@ static enum status answer(const struct command_context *context, const struct co
     if (status == STATUS_OK && !options->asked.json && !options->asked.csv)
         print_table(&work);
     table_free(work.table);
-    free_tariffs(tariffs, config->tariff_count);
+    config_tariffs_free(tariffs, config->tariff_count);
     return status == STATUS_OK ? command_end(NAME, command_flush(&error), &error) : status;
 }
 

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/config/tariffs.h"
+
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+
+/* The texts were found good by the configuration's check. */
+static void take_window(const struct config_tariff_window *from, struct tariff_window *to)
+{
+    (void)tariff_parse_minute(from->from, &to->from_minute);
+    (void)tariff_parse_minute(from->to, &to->to_minute);
+    (void)tariff_parse_days(from->days, &to->days);
+    (void)tariff_parse_months(from->months, &to->months);
+    to->price_micro = from->price_micro;
+    to->feed_in_micro = from->feed_in_micro;
+}
+
+struct tariff *config_tariffs(const struct config *config)
+{
+    struct tariff *tariffs = memory_new(config->tariff_count, sizeof *tariffs);
+    for (size_t i = 0; i < config->tariff_count; i++) {
+        const struct config_tariff *from = &config->tariffs[i];
+        struct tariff *to = &tariffs[i];
+        (void)snprintf(to->currency, sizeof to->currency, "%s", from->currency);
+        if (from->valid_from[0] != '\0')
+            (void)tariff_parse_date(from->valid_from, &to->valid_from);
+        to->price_micro = from->price_micro;
+        to->feed_in_micro = from->feed_in_micro;
+        to->standing_charge_micro = from->standing_charge_micro;
+        to->window_count = from->window_count;
+        to->windows = memory_new(from->window_count, sizeof *to->windows);
+        for (size_t w = 0; w < from->window_count; w++)
+            take_window(&from->windows[w], &to->windows[w]);
+    }
+    return tariffs;
+}
+
+void config_tariffs_free(struct tariff *tariffs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(tariffs[i].windows);
+    free(tariffs);
+}
