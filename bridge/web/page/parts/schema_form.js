@@ -1,0 +1,115 @@
+// A form from a JSON Schema: what can be set, with its meaning, its default and its bounds. Reads back only what
+// was changed.
+import {t} from "./language.js";
+import {el, field} from "./ui.js";
+
+const SECRET = /password|token|secret|^key$/;
+
+/** What the bridge shows in place of a secret. */
+export const HIDDEN = "***";
+
+/** The form control that suits a schema. */
+export function kindOf(schema, key) {
+  const types = [schema.type ?? []].flat();
+  if (schema.enum) return "choice";
+  if (types.includes("boolean")) return "flag";
+  if (types.includes("object")) return schema.properties ? "group" : "other";
+  if (types.includes("array")) return schema.items?.properties ? "list" : "words";
+  if (types.includes("integer") || (types.includes("number") && !types.includes("string"))) return "number";
+  return SECRET.test(key) ? "secret" : types.includes("string") ? "text" : "other";
+}
+
+/** "a, b" to ["a", "b"]. */
+export function wordsOf(text) {
+  return text.split(",").map((word) => word.trim()).filter(Boolean);
+}
+
+function hintOf(schema) {
+  const parts = [schema.description];
+  if (schema.default !== undefined) parts.push(t("form.default", {value: String(schema.default)}));
+  else if (schema["x-otherwise"]) parts.push(t("form.otherwise", {value: schema["x-otherwise"]}));
+  return parts.filter(Boolean).join(" ").replaceAll("`", "");
+}
+
+/** {node, read()}: read() is undefined while nothing was changed. */
+function control(key, schema, value) {
+  const kind = value === HIDDEN ? "secret" : kindOf(schema, key);
+  if (kind === "group") return group(key, schema, value ?? {});
+  if (kind === "list") return list(key, schema, value ?? []);
+  const shown = value ?? schema.default;
+  const hint = hintOf(schema);
+  if (kind === "flag") {
+    const input = el("input", {type: "checkbox", checked: shown === true, name: key});
+    const node = field(key, input, hint);
+    node.classList.add("check");
+    node.prepend(input);
+    return {node, read: () => (input.checked === (shown === true) ? undefined : input.checked)};
+  }
+  if (kind === "choice") {
+    const options = schema.enum.map(String);
+    const input = el("select", {name: key}, options.map((option) => el("option", {value: option, selected: option === String(shown)}, option)));
+    return {node: field(key, input, hint), read: () => (input.value === String(shown) ? undefined
+      : schema.enum.find((option) => String(option) === input.value))};
+  }
+  if (kind === "other") return null;
+  const text = kind === "words" ? (shown ?? []).join(", ") : kind === "secret" ? "" : shown ?? "";
+  const input = el("input", {type: kind === "number" ? "number" : kind === "secret" ? "password" : "text", name: key,
+    value: String(text), step: kind === "number" ? "any" : null, min: schema.minimum, max: schema.maximum,
+    maxlength: schema.maxLength,
+    placeholder: kind === "secret" ? (value ? t("form.unchanged") : "") : schema.examples?.[0],
+    autocomplete: kind === "secret" ? "new-password" : "off"});
+  const read = () => {
+    if (input.value === String(text)) return undefined;
+    if (kind === "number") return input.value === "" ? undefined : Number(input.value);
+    return kind === "words" ? wordsOf(input.value) : input.value;
+  };
+  return {node: field(key, input, hint), read};
+}
+
+function group(key, schema, value) {
+  const form = schemaForm(schema, value);
+  const node = el("fieldset", {class: "settings-group wide"}, el("legend", null, key), el("div", {class: "form"}, form.nodes));
+  return {node, read: form.read};
+}
+
+/** A list of groups is read back whole as soon as anything in it was changed. */
+function list(key, schema, values) {
+  const items = [];
+  const place = el("div");
+  let changed = false;
+  const add = (value) => {
+    const form = schemaForm(schema.items, value);
+    const item = {value, form};
+    const remove = el("button", {type: "button", class: "danger", onclick: () => {
+      items.splice(items.indexOf(item), 1);
+      node.remove();
+      changed = true;
+    }}, t("form.remove"));
+    const node = el("div", {class: "list-item"}, el("div", {class: "form"}, form.nodes), el("div", {class: "row end"}, remove));
+    items.push(item);
+    place.append(node);
+  };
+  values.forEach(add);
+  const button = el("button", {type: "button", onclick: () => {
+    add({});
+    changed = true;
+  }}, t("form.add"));
+  const read = () => {
+    const read_ = items.map(({value, form}) => ({value, changes: form.read()}));
+    if (!changed && read_.every(({changes}) => changes === undefined)) return undefined;
+    return read_.map(({value, changes}) => ({...value, ...changes}));
+  };
+  return {node: el("fieldset", {class: "settings-group wide"}, el("legend", null, key),
+    schema.description && el("p", {class: "hint"}, schema.description), place, button), read};
+}
+
+/** {nodes, read()} for the properties of a schema of type object; without: keys that are left out. */
+export function schemaForm(schema, value, without = []) {
+  const controls = Object.entries(schema.properties ?? {}).filter(([key]) => !without.includes(key))
+    .map(([key, property]) => [key, control(key, property, value?.[key])]).filter(([, made]) => made);
+  const read = () => {
+    const changes = Object.fromEntries(controls.map(([key, {read: one}]) => [key, one()]).filter(([, change]) => change !== undefined));
+    return Object.keys(changes).length ? changes : undefined;
+  };
+  return {nodes: controls.map(([, {node}]) => node), read};
+}

@@ -1,0 +1,64 @@
+// Versions, health, backups, and where to find more.
+import {address, get, health, logOut, request, session} from "../../parts/api.js";
+import {bytes, moment, number, span} from "../../parts/format.js";
+import {t} from "../../parts/language.js";
+import {busy, el, fill, icon, notice, View} from "../../parts/ui.js";
+
+class About extends View {
+  #facts = el("dl", {class: "facts"});
+  #info = null;
+
+  render() {
+    fill(this, el("h1", null, t("nav.about")),
+      el("section", {class: "card"}, el("h2", null, "bl2mqtt"), this.#facts),
+      this.#backupCard(),
+      el("section", {class: "card"}, el("h2", null, t("about.more")), el("ul", {class: "links"},
+        [["logs", "logs"], ["modules", "module"], ["setup", "add"]].map(([name, symbol]) =>
+          el("li", null, el("a", {class: "button", href: `#/${name}`}, icon(symbol), t(`nav.${name}`)))),
+        el("li", null, el("a", {class: "button", href: address("openapi.json")}, t("about.api"))), this.#logOutButton())),
+      el("section", {class: "card"}, el("h2", null, t("about.licences")), el("p", null, t("about.licenceText")),
+        el("p", null, el("a", {href: "library/dygraph.txt"}, t("about.dygraphs")))));
+    get("info").then((info) => {
+      this.#info = info;
+      this.#show();
+    }).catch(() => {});
+    this.watch(health, () => this.#show());
+  }
+
+  #show() {
+    const info = this.#info ?? {};
+    const document = health.get() ?? {};
+    const facts = [[t("about.version"), info.version], [t("about.bridge"), info.bridge_id ?? info.id],
+      [t("about.uptime"), document.process && span(document.process.uptime_s * 1000)],
+      [t("about.memory"), document.process && bytes(document.process.memory_kb * 1024)],
+      [t("about.broker"), document.mqtt && t(document.mqtt.connected ? "about.connected" : "about.disconnected")],
+      [t("about.published"), document.mqtt?.published !== undefined && number(document.mqtt.published)],
+      [t("about.database"), document.history?.bytes && bytes(document.history.bytes)],
+      [t("about.backup"), document.backup?.last && `${moment(document.backup.last)}${document.backup.bytes ? `, ${bytes(document.backup.bytes)}` : ""}`],
+      [t("device.problems"), (document.problems ?? []).join(" ") || t("none")]];
+    fill(this.#facts, facts.filter(([, value]) => value).map(([name, value]) => [el("dt", null, name), el("dd", null, String(value))]));
+  }
+
+  #backupCard() {
+    const place = el("div");
+    const button = el("button", {type: "button"}, t("about.backupNow"));
+    button.onclick = () => busy(button, place, async () => {
+      const answer = await request("backup", {include_config: true});
+      fill(place, notice("good", t("about.backupDone", {path: answer.path ?? "", size: bytes(answer.bytes)})));
+    });
+    return el("section", {class: "card"}, el("h2", null, t("about.backup")), el("p", null, t("about.backupText")), el("p", null, button), place);
+  }
+
+  #logOutButton() {
+    const item = el("li", {hidden: true}, el("button", {type: "button", onclick: async () => {
+      await logOut();
+      location.reload();
+    }}, t("login.out")));
+    session().then(({login}) => {
+      item.hidden = !login;
+    }).catch(() => {});
+    return item;
+  }
+}
+
+customElements.define("bl-about", About);

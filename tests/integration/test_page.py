@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The page in headless Chromium, against the real service and simulated chips."""
+
+import json
+import shutil
+
+import house
+import pytest
+import web
+from harness import free_port, wait_for, write_config
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+pytest.importorskip("selenium")
+if not shutil.which("chromedriver"):
+    pytest.skip("chromedriver is not installed", allow_module_level=True)
+from page import Browser  # noqa: E402
+
+
+@pytest.fixture
+def service(folder, spawn, broker, chips):
+    for chip in chips.values():
+        house.load(chip, 1200)
+    client, process = web.start(folder, spawn, broker.url)
+    client.process = process
+    wait_for(lambda: client.json("/api/v1/state/house")["power_a"], 20, "a reading")
+    return client
+
+
+@pytest.fixture
+def browser():
+    with Browser() as instance:
+        yield instance
+        allowed = ("status of 4", "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED")
+        complaints = [text for text in instance.complaints() if not any(word in text for word in allowed)]
+        assert complaints == [], "the console must be silent: no error, nothing that the security policy forbids"
+
+
+def url(client, view="overview"):
+    return f"http://127.0.0.1:{client.port}{client.base}/#/{view}"
+
+
+def power_of(browser, index=0):
+    text = browser.all("bl-channel .value")[index].text.replace(",", "")
+    return float(text) if text not in ("", "–") else None
+
+
+def test_overview_is_live(service, browser, chips):
+    browser.open(url(service))
+    browser.wait(lambda: len(browser.all("bl-channel")) == 2 and abs((power_of(browser) or 0) - 1200) < 20, "the power")
+    house.load(chips["a"], 3000)
+    browser.wait(lambda: abs(power_of(browser) - 3000) < 50, "the new power", 5)
+    assert "kWh" in browser.text("bl-channel .sums")
+    house.load(chips["b"], -2000)
+    browser.wait(lambda: "Feeding back" in browser.all("bl-channel")[1].text, "the direction")
+    browser.find(".flow-choices summary").click()
+    Select(browser.all(".flow-choices select")[1]).select_by_value("solar")
+    browser.wait(lambda: "sun gives 2,0" in browser.text(".flow-summary"), "the flow")
+
+
+def test_offline_is_said_in_words(service, browser, chips):
+    browser.open(url(service))
+    browser.wait(lambda: power_of(browser), "the power")
+    chips["a"].close()
+    chips["b"].close()
+    browser.wait(lambda: "does not answer" in browser.text(".problems"), "the problem", 60)
+    assert browser.find(".channel.stale .age").text.startswith("Last reading")
+
+
+def test_navigation_names_and_keyboard(service, browser):
+    browser.open(url(service))
+    names = browser.wait(lambda: [link.text for link in browser.all("nav a")], "the navigation")
+    assert names == ["Overview", "History", "Devices", "Add a meter", "Wi-Fi modules", "Settings", "Log", "About"]
+    for view in ("history", "devices", "setup", "modules", "settings", "logs", "about"):
+        browser.find(f'nav a[href="#/{view}"]').click()
+        browser.wait(lambda: browser.find("main h1").text == browser.find("nav a[aria-current]").text, view)
+        assert browser.script("return [...document.querySelectorAll('input, select, button, a')].filter((e) => e.checkVisibility()"
+                              " && !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map((e) => e.outerHTML)") == []
+        assert len(browser.all("h1")) == 1
+    assert browser.script("return getComputedStyle(document.body).backgroundColor") != "rgba(0, 0, 0, 0)"
+
+
+@pytest.mark.parametrize("language, word", [("de", "Verlauf"), ("de-AT", "Verlauf"), ("en", "History"), ("fr", "History")])
+def test_language_of_the_browser(service, language, word):
+    with Browser(language=language) as browser:
+        browser.open(url(service, "history"))
+        browser.wait(lambda: browser.text("main h1") == word, word)
+        assert browser.script("return document.documentElement.lang") == language[:2].replace("fr", "en")
+
+
+def test_history_zoom_and_compare(service, browser):
+    wait_for(lambda: service.json("/api/v1/history/energy", device="house")[-1]["energy_kwh"], 20, "energy")
+    browser.open(url(service, "history?series=house/a"))
+    browser.wait(lambda: "W on average" in browser.text(".legend"), "the legend")
+    canvas = browser.find(".chart-canvas canvas")
+    assert canvas.size["width"] > 400
+    ActionChains(browser.driver).move_to_element_with_offset(canvas, -100, 0).click_and_hold().move_by_offset(150, 0).release().perform()
+    browser.wait(lambda: "range=custom" in browser.driver.current_url and "from=" in browser.driver.current_url, "the zoom in the address")
+    browser.find('[data-value="energy"]').click()
+    browser.wait(lambda: "show=energy" in browser.driver.current_url, "energy")
+    browser.find('[data-value="day"]').click()
+    browser.wait(lambda: "kWh" in browser.text(".legend"), "energy in the legend")
+    compare = [field for field in browser.all(".field") if "Compare" in field.text][0]
+    Select(compare.find_element(By.TAG_NAME, "select")).select_by_value("previous")
+    browser.wait(lambda: "Period before" in browser.text(".legend"), "the comparison")
+    browser.find('[aria-label="Earlier"]').click()
+    browser.wait(lambda: "at=" in browser.driver.current_url, "the day before")
+    browser.open(browser.driver.current_url)  # the address holds the view
+    browser.wait(lambda: "Period before" in browser.text(".legend"), "the same view")
+    browser.script("document.querySelector('.data-table').open = true")
+    browser.wait(lambda: len(browser.all(".data-table tbody tr")) == 24, "the table of hours")
+
+
+def offered(service, name, body):
+    """Whether this bridge has that request; body changes nothing."""
+    return "does not offer" not in json.dumps(service.request(name, body)[1])
+
+
+def test_settings_are_written_to_bridge_yaml(folder, service, browser):
+    if not offered(service, "options", {"options": {"bridge": {"log_level": "debug"}}}):
+        pytest.skip("the request options is not offered yet")
+    browser.open(url(service, "settings"))
+    browser.find('[data-group="bridge"] summary').click()
+    level = Select(browser.find('[data-group="bridge"] select[name="log_level"]'))
+    level.select_by_value("warning")
+    browser.find('[data-group="bridge"] button.primary').click()
+    browser.wait(lambda: browser.all('[data-group="bridge"] .notice'), "an answer")
+    assert "Saved" in browser.text('[data-group="bridge"] .notice')
+    wait_for(lambda: json.loads((folder / "bridge.yaml").read_text())["bridge"]["log_level"] == "warning", 5, "the file")
+
+
+def test_device_page_renames(service, browser):
+    if not offered(service, "device/rename", {"from": "house", "to": "House meter"}):
+        pytest.skip("the request device/rename is not offered yet")
+    browser.open(url(service, "device/house"))
+    browser.wait(lambda: "Voltage" in browser.text(".values"), "the values")
+    browser.script("document.querySelector('bl-device details').open = true")
+    name = browser.wait(lambda: next((i for i in browser.all("bl-device input") if i.get_attribute("value") == "House meter"), None), "the name")
+    name.clear()
+    name.send_keys("Cellar")
+    browser.find("bl-device button.primary").click()
+    browser.wait(lambda: service.json("/api/v1/devices")[0]["friendly_name"] == "Cellar", "the new name")
+    browser.wait(lambda: "Cellar" in browser.text("h1"), "the new name on the page")
+
+
+def test_login(folder, spawn, broker, chips, browser):
+    port = free_port()
+    path = write_config(folder, broker.url, [house.house(folder)], web={"listen": f"0.0.0.0:{port}", "password": "right horse"})
+    spawn("--config", path, "run")
+    client = web.Client(port)
+    wait_for(client.answers, 20, "the server")
+    browser.open(url(client))
+    password = browser.find('input[type="password"]')
+    password.send_keys("wrong")
+    browser.find("bl-login button").click()
+    browser.wait(lambda: "wrong" in browser.text("bl-login .notice"), "the refusal")
+    password.clear()
+    password.send_keys("right horse")
+    browser.find("bl-login button").click()
+    browser.wait(lambda: len(browser.all("bl-channel")) == 2 and power_of(browser) is not None, "the overview")
+    browser.go("about")
+    browser.wait(lambda: [b for b in browser.all("button") if b.text == "Log out"], "log out")[0].click()
+    browser.find('input[type="password"]')
+
+
+def test_below_a_path(folder, spawn, broker, chips, browser):
+    client, _ = web.start(folder, spawn, broker.url, web={"base_path": "/api/hassio_ingress/abc"})
+    browser.open(url(client))
+    browser.wait(lambda: len(browser.all("bl-channel")) == 2 and power_of(browser) is not None, "the overview")
+    browser.go("history")
+    browser.find(".chart-canvas canvas")
+
+
+def test_connects_again_after_a_restart(folder, spawn, service, browser, chips):
+    browser.open(url(service))
+    browser.wait(lambda: power_of(browser), "the power")
+    service.process.stop()
+    browser.wait(lambda: "Connection lost" in browser.text(".connection"), "the loss to be said")
+    house.load(chips["a"], 2200)
+    spawn("--config", folder / "bridge.yaml", "run")
+    browser.wait(lambda: abs((power_of(browser) or 0) - 2200) < 40 and not browser.find(".connection").is_displayed(),
+                 "the new power", 40)
