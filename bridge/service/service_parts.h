@@ -19,6 +19,7 @@
 #include "bridge/service/sources.h"
 #include "bridge/service/updates.h"
 #include "bridge/service/watchdog.h"
+#include "bridge/service/web_output.h"
 #include "bridge/sinks/sinks.h"
 
 #include <signal.h>
@@ -62,6 +63,7 @@ struct service {
 
     struct requests *requests;
     struct handlers *handlers;
+    struct web_output *web; /* NULL: off, or its address is in use */
     struct adoption *adoption;
     struct updates *updates; /* NULL: no folder of firmware is configured */
 

@@ -276,6 +276,24 @@ static void create_outputs(struct service *service)
     service->door = mqtt_door_create(&door);
 }
 
+static enum status create_web(struct service *service, struct error *error)
+{
+    char path[PATH_MAX];
+    enum status status = in_data_dir(service, service->config->history.path, path, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct web_output_options options = {
+        .config = service->config,
+        .history_path = path,
+        .loop = &service->loop,
+        .hub = service->hub,
+        .requests = service->requests,
+        .log = service->log,
+    };
+    service->web = web_output_open(&options);
+    return STATUS_OK;
+}
+
 static enum status create_announcer(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
@@ -402,7 +420,9 @@ enum status service_start(struct service *service, struct error *error)
     if (status != STATUS_OK)
         return status;
     create_outputs(service);
-    status = publisher_start(service->publisher, error);
+    status = create_web(service, error);
+    if (status == STATUS_OK)
+        status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
         return status;
     create_sources(service);
@@ -431,6 +451,7 @@ static void finish_outputs(struct service *service)
     backups_close(service->backups);
     requests_free(service->requests);
     handlers_free(service->handlers);
+    web_output_close(service->web);
     mqtt_door_free(service->door);
     announcer_close(service->announcer);
     state_output_close(service->state_output);

@@ -19,6 +19,7 @@ struct header {
 };
 
 struct exchange {
+    struct server *server;
     struct MHD_Connection *connection;
     const char *method; /* libmicrohttpd's, as long as the request */
     char *path;
@@ -42,10 +43,11 @@ struct stream {
     struct exchange_source source;
 };
 
-struct exchange *exchange_new(struct MHD_Connection *connection, const char *method,
-                              const char *path)
+struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
+                              const char *method, const char *path)
 {
     struct exchange *exchange = memory_new(1, sizeof *exchange);
+    exchange->server = server;
     exchange->connection = connection;
     exchange->method = method;
     exchange->path = memory_copy_text(path);
@@ -213,6 +215,15 @@ static void add_headers(struct exchange *exchange, struct MHD_Response *response
         (void)MHD_add_response_header(response, "Content-Type", type);
 }
 
+static void resume(struct exchange *exchange)
+{
+    if (!exchange->suspended)
+        return;
+    exchange->suspended = false;
+    MHD_resume_connection(exchange->connection);
+    server_resumed(exchange->server);
+}
+
 /* Takes the response. */
 static void reply(struct exchange *exchange, unsigned status, const char *type,
                   struct MHD_Response *response)
@@ -223,10 +234,7 @@ static void reply(struct exchange *exchange, unsigned status, const char *type,
     exchange->begun = true;
     exchange->status = status;
     exchange->response = response;
-    if (exchange->suspended) {
-        exchange->suspended = false;
-        MHD_resume_connection(exchange->connection);
-    }
+    resume(exchange);
 }
 
 /* libmicrohttpd takes the bytes without const, and does not write to them. */
@@ -327,8 +335,5 @@ void exchange_reply_stream(struct exchange *exchange, unsigned status, const cha
 
 void exchange_stream_ready(struct exchange *exchange)
 {
-    if (!exchange->suspended)
-        return;
-    exchange->suspended = false;
-    MHD_resume_connection(exchange->connection);
+    resume(exchange);
 }

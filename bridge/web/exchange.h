@@ -7,8 +7,11 @@
 
 #include <microhttpd.h>
 
-struct exchange *exchange_new(struct MHD_Connection *connection, const char *method,
-                              const char *path);
+/** To be called when a connection was resumed. */
+void server_resumed(struct server *server);
+
+struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
+                              const char *method, const char *path);
 void exchange_free(struct exchange *exchange);
 
 /** Whether Content-Length says that the body is too long. */

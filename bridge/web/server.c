@@ -28,6 +28,7 @@ struct server {
     uint16_t port;
     int open_handles;
     bool closing;
+    bool resumed; /* a connection, since libmicrohttpd ran */
     uv_poll_t poll;
     uv_timer_t timer, sweep;
 };
@@ -40,12 +41,23 @@ static void drive(struct server *server)
 {
     if (server->closing)
         return;
+    server->resumed = false;
     (void)MHD_run(server->daemon);
     MHD_UNSIGNED_LONG_LONG wait_ms;
-    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
+    if (server->resumed)
+        (void)uv_timer_start(&server->timer, on_timer, 0, 0);
+    else if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
         (void)uv_timer_start(&server->timer, on_timer, wait_ms, 0);
     else
         (void)uv_timer_stop(&server->timer);
+}
+
+/* libmicrohttpd looks for resumed connections only when it runs. */
+void server_resumed(struct server *server)
+{
+    server->resumed = true;
+    if (!server->closing)
+        (void)uv_timer_start(&server->timer, on_timer, 0, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -97,7 +109,7 @@ static void set_phase(struct server *server, struct MHD_Connection *connection,
 static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection,
                              const char *url, const char *method, void **own)
 {
-    struct exchange *exchange = exchange_new(connection, method, url);
+    struct exchange *exchange = exchange_new(server, connection, method, url);
     *own = exchange;
     set_phase(server, connection, PEER_RECEIVING);
     if (server->peers.answering >= SERVER_CONNECTIONS) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/web/stream.h"
 
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
 #include <stdio.h>
@@ -182,16 +183,32 @@ static void on_event(void *context, const struct message_event *event)
     send_event(streams, KIND_EVENT, event->device, json);
 }
 
+/* The payload of bridge/logging, and when: a viewer that comes later gets the lines before as well. */
+static char *log_line(enum log_level level, const char *message)
+{
+    char *json memory_auto = hub_log_json(level, message);
+    size_t length = json == NULL ? 0 : strlen(json);
+    if (length < 2)
+        return NULL;
+    char *line = memory_new(length + 64, 1);
+    struct text text;
+    text_init(&text, line, length + 64);
+    text_append(&text, "%.*s,\"time\":\"", (int)length - 1, json); /* without its closing brace */
+    text_append_time(&text, clock_wall_ms(), true);
+    text_append(&text, "\"}");
+    return line;
+}
+
 static void on_log(void *context, enum log_level level, const char *message)
 {
     struct stream_hub *streams = context;
-    char *json = hub_log_json(level, message);
-    if (json == NULL)
+    char *line = log_line(level, message);
+    if (line == NULL)
         return;
-    send_event(streams, KIND_LOG, NULL, json);
+    send_event(streams, KIND_LOG, NULL, line);
     char **place = &streams->log[streams->log_next++ % STREAM_LOG_LINES];
     free(*place);
-    *place = json;
+    *place = line;
 }
 
 static void on_health(void *context)

@@ -259,7 +259,8 @@ class SimulatedMeter:
 def write_config(folder, broker_url, devices, **sections):
     """A bridge.yaml as JSON, which is YAML: returns its path. devices: list of dicts."""
     config = {"bridge": {"id": "test", "data_dir": str(pathlib.Path(folder) / "data"), "log_level": "debug"},
-              "mqtt": {"server": broker_url}, "history": {"commit_interval": "1s", "clock_wait": "0s"}, "devices": devices}
+              "mqtt": {"server": broker_url}, "history": {"commit_interval": "1s", "clock_wait": "0s"},
+              "web": {"listen": "off"}, "devices": devices}
     for name, values in sections.items():
         config.setdefault(name, {}).update(values)
     path = pathlib.Path(folder) / "bridge.yaml"

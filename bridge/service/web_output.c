@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/service/web_output.h"
+
+#include "bridge/config/tariffs.h"
+#include "bridge/web/web.h"
+#include "drivers/base/memory.h"
+
+#include <string.h>
+
+struct web_output {
+    struct web *web;
+    char *history_path;
+    struct tariff *tariffs;
+    size_t tariff_count;
+};
+
+static void free_output(struct web_output *output)
+{
+    config_tariffs_free(output->tariffs, output->tariff_count);
+    free(output->history_path);
+    free(output);
+}
+
+struct web_output *web_output_open(const struct web_output_options *options)
+{
+    const struct config *config = options->config;
+    if (strcmp(config->web.listen, "off") == 0)
+        return NULL;
+    struct web_output *output = memory_new(1, sizeof *output);
+    output->history_path = memory_copy_text(options->history_path);
+    output->tariffs = config_tariffs(config);
+    output->tariff_count = config->tariff_count;
+    const struct web_settings settings = {
+        .listen = config->web.listen,
+        .password = config->web.password,
+        .token = config->web.token,
+        .base_path = config->web.base_path,
+        .login_always = config->web.auth == WEB_AUTH_ALWAYS,
+        .login_never = config->web.auth == WEB_AUTH_NONE,
+        .history_path = output->history_path,
+        .tariffs = output->tariffs,
+        .tariff_count = output->tariff_count,
+        .loop = options->loop,
+        .hub = options->hub,
+        .requests = options->requests,
+        .log = options->log,
+    };
+    struct error error = {""};
+    if (web_open(&settings, &output->web, &error) == STATUS_OK) {
+        log_info(options->log, "The web page is at http://%s%s/.", config->web.listen,
+                 config->web.base_path);
+        return output;
+    }
+    log_warning(options->log, "There is no web page: %s Metering continues.", error.text);
+    free_output(output);
+    return NULL;
+}
+
+void web_output_close(struct web_output *output)
+{
+    if (output == NULL)
+        return;
+    web_close(output->web);
+    free_output(output);
+}
