@@ -5,7 +5,6 @@
 #include "bridge/options/layout.h"
 #include "drivers/base/memory.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +85,7 @@ static void print_command(FILE *out, const char *before, const struct command *c
     layout_wrap(out, command->line.summary, column, indent, width);
 }
 
-static void print_help(FILE *out)
+static void print_overview(FILE *out)
 {
     int width = layout_text_width(fileno(out));
     layout_wrap(
@@ -278,15 +277,6 @@ static enum status complete(int count, char **words)
 static enum status run(const struct command *command, const struct command_context *context,
                        int argc, char **argv)
 {
-    if (command->run_words != NULL) {
-        /* getopt puts argv[0] in front of what it finds wrong. */
-        char name[NAME_SIZE];
-        (void)snprintf(name, sizeof name, "bl2mqtt %s", command->line.name);
-        argv[0] = name;
-        optind = 0; /* glibc: start a new scan */
-        opterr = 1;
-        return command->run_words(context, argc, argv);
-    }
     bool help = false;
     void *options = memory_new(1, command->line.size > 0 ? command->line.size : 1);
     enum status status = options_parse(&command->line, argc, argv, options, &help);
@@ -309,7 +299,7 @@ int main(int argc, char **argv)
     if (status != STATUS_OK)
         return (int)status;
     if (help) {
-        print_help(stdout);
+        print_overview(stdout);
         return STATUS_OK;
     }
     if (own.version) {
@@ -321,7 +311,7 @@ int main(int argc, char **argv)
     if (own.complete)
         return (int)complete(argc - first, argv + first);
     if (first >= argc) {
-        print_help(stderr);
+        print_overview(stderr);
         return STATUS_USAGE;
     }
     const struct command_context context = {.config_path = find_config(own.config)};

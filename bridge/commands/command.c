@@ -33,21 +33,6 @@ enum status command_missing(const char *command, const char *what)
     return options_missing(command, what);
 }
 
-enum status command_bad_option(const char *command)
-{
-    (void)fprintf(stderr, "Try `bl2mqtt %s --help`.\n", command);
-    return STATUS_USAGE;
-}
-
-enum status command_extra_word(const char *command, const char *word)
-{
-    (void)fprintf(stderr,
-                  "bl2mqtt %s: \"%s\" is one word too many; `bl2mqtt %s --help` lists the "
-                  "options.\n",
-                  command, word, command);
-    return STATUS_USAGE;
-}
-
 enum status command_print_json(const char *command, json_t *document, size_t layout)
 {
     int failed = json_dumpf(document, stdout, layout | JSON_REAL_PRECISION(12));

@@ -23,8 +23,6 @@ struct command {
     struct command_line line;
     /** options: line.size bytes, filled from the command line and complete. */
     enum status (*run)(const struct command_context *context, void *options);
-    /** Of a command that still parses its own words. */
-    enum status (*run_words)(const struct command_context *context, int argc, char **argv);
 };
 
 /** All commands in the order in which `bl2mqtt --help` lists them, ended by NULL. */
@@ -45,8 +43,6 @@ enum status command_bad_value(const char *command, const char *option, const cha
                               const char *wanted);
 /** "Say <what>; ...": the rest of a sentence, such as "which file". */
 enum status command_missing(const char *command, const char *what);
-enum status command_bad_option(const char *command);
-enum status command_extra_word(const char *command, const char *word);
 
 /** Prints a document on a line, or lines, of its own and frees it. layout: JSON_COMPACT or
  *  JSON_INDENT(2). STATUS_FAILED, and the reason on stderr, if standard output is gone. */
@@ -56,10 +52,7 @@ enum status command_print_json(const char *command, json_t *document, size_t lay
 enum status command_flush(struct error *error);
 
 #define COMMAND(id) extern const struct command command_##id;
-#define WORDS(id, words, text)                                                                     \
-    enum status command_##id(const struct command_context *context, int argc, char **argv);
 #include "bridge/commands/commands.def"
 #undef COMMAND
-#undef WORDS
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt history import: energy that others counted, from their files. See bl2mqtt-history-import(1). */
+#include "bridge/commands/history_imports.h"
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/history_print.h"
 #include "bridge/history/import/foreign_import.h"
@@ -148,67 +149,6 @@ static enum status import(const struct options *options, const char *path, struc
     return options->asked.json ? print_json(options, &report) : print_text(options, &report, error);
 }
 
-/* ---- imports that were made ---- */
-
-struct listing {
-    json_t *list; /* NULL: as text */
-    bool any;
-};
-
-static bool list_file(void *context, const struct foreign_file *file)
-{
-    struct listing *listing = context;
-    char made[HISTORY_PRINT_SIZE], first[HISTORY_PRINT_SIZE], end[HISTORY_PRINT_SIZE];
-    (void)history_print_time(file->made_ms, made);
-    (void)history_print_time(file->first_ms, first);
-    (void)history_print_time(file->end_ms, end);
-    listing->any = true;
-    if (listing->list == NULL)
-        return printf("%4" PRId64 "  %s  %s %s\n      %s (%s): %.3f kWh, produced %.3f\n"
-                      "      %s to %s\n",
-                      file->id, made, file->device, file->channel, file->file, file->format,
-                      kwh(file->imported_uwh), kwh(file->exported_uwh),
-                      file->quarters == 0 ? "-" : first, file->quarters == 0 ? "-" : end) > 0;
-    json_t *object = json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:s?, s:s?, s:f, s:f}", "id", (json_int_t)file->id,
-        "time", made, "device", file->device, "channel", file->channel, "file", file->file,
-        "format", file->format, "quarters", (json_int_t)file->quarters, "from",
-        file->quarters == 0 ? NULL : first, "to", file->quarters == 0 ? NULL : end, "energy_kwh",
-        kwh(file->imported_uwh), "energy_produced_kwh", kwh(file->exported_uwh));
-    return object == NULL || json_array_append_new(listing->list, object) == 0;
-}
-
-static enum status list(const struct options *options, const char *path, struct error *error)
-{
-    struct listing listing = {options->asked.json ? json_array() : NULL, false};
-    enum status status = foreign_files(path, list_file, &listing, error);
-    if (status != STATUS_OK) {
-        json_decref(listing.list);
-        return status;
-    }
-    if (options->asked.json)
-        return command_print_json(NAME, listing.list, JSON_INDENT(2));
-    if (!listing.any)
-        (void)puts("Nothing was imported.");
-    return command_flush(error);
-}
-
-static enum status undo(const struct options *options, const char *path, struct error *error)
-{
-    int64_t quarters = 0;
-    enum status status = foreign_undo(path, options->undo, &quarters, error);
-    if (status != STATUS_OK)
-        return status;
-    if (options->asked.json)
-        return command_print_json(NAME,
-                                  json_pack("{s:I, s:I}", "id", (json_int_t)options->undo,
-                                            "quarters", (json_int_t)quarters),
-                                  JSON_INDENT(2));
-    (void)printf("Import %" PRId64 " is taken out: %" PRId64 " 15-minute %s.\n", options->undo,
-                 quarters, buckets_word(quarters));
-    return command_flush(error);
-}
-
 /* ---- the command ---- */
 
 static enum status check(const struct options *options, struct error *error)
@@ -235,98 +175,54 @@ static enum status run(const struct command_context *context, void *own)
     if (status == STATUS_OK)
         status = command_history_path(context, options->asked.database, &path, &error);
     if (status == STATUS_OK && options->list)
-        status = list(options, path, &error);
+        status = history_imports_list(path, options->asked.json, &error);
     else if (status == STATUS_OK && options->undo != 0)
-        status = undo(options, path, &error);
+        status = history_imports_undo(path, options->undo, options->asked.json, &error);
     else if (status == STATUS_OK)
         status = import(options, path, &error);
     return command_end(NAME, status, &error);
 }
 
+/* clang-format off */
 static const struct option_row rows[] = {
-    {.name = "FILE",
-     .kind = OPTION_OPERAND,
-     .at = offsetof(struct options, file),
-     .file = true,
+    {.name = "FILE", .kind = OPTION_OPERAND, .at = offsetof(struct options, file), .file = true,
      .help = "the file; - is standard input"},
     HISTORY_DEVICE_ROW(NULL, "the device whose energy it is"),
     HISTORY_CHANNEL_ROW(NULL, "its channel"),
-    {.name = "format",
-     .kind = OPTION_CHOICE,
-     .argument = "F",
-     .at = offsetof(struct options, format),
-     .choices = formats,
-     .preset = "auto",
+    {.name = "format", .kind = OPTION_CHOICE, .argument = "F",
+     .at = offsetof(struct options, format), .choices = formats, .preset = "auto",
      .help = "bl2mqtt is CSV of history export; ha is Home Assistant's statistics, JSON or CSV "
-             "with start "
-             "and sum; kwh is CSV of a counter, time and total"},
-    {.name = "source",
-     .argument = "S",
-     .at = offsetof(struct options, source),
+             "with start and sum; kwh is CSV of a counter, time and total"},
+    {.name = "source", .argument = "S", .at = offsetof(struct options, source),
      .help = "which of several in the file: DEVICE/CHANNEL, or a statistic's id"},
-    {.name = "unit",
-     .kind = OPTION_CHOICE,
-     .argument = "U",
-     .at = offsetof(struct options, unit),
-     .choices = units,
-     .preset = "kWh",
-     .help = "where the file does not say"},
-    {.name = "values",
-     .kind = OPTION_CHOICE,
-     .argument = "V",
-     .at = offsetof(struct options, values),
-     .choices = kinds,
-     .preset = "auto",
+    {.name = "unit", .kind = OPTION_CHOICE, .argument = "U", .at = offsetof(struct options, unit),
+     .choices = units, .preset = "kWh", .help = "where the file does not say"},
+    {.name = "values", .kind = OPTION_CHOICE, .argument = "V",
+     .at = offsetof(struct options, values), .choices = kinds, .preset = "auto",
      .help = "total: what a counter shows; interval: what was consumed from each row's time on"},
-    {.name = "date-format",
-     .kind = OPTION_CHOICE,
-     .argument = "O",
-     .at = offsetof(struct options, dates),
-     .choices = date_orders,
-     .preset = "auto",
+    {.name = "date-format", .kind = OPTION_CHOICE, .argument = "O",
+     .at = offsetof(struct options, dates), .choices = date_orders, .preset = "auto",
      .help = "the order of year, month and day in dates such as 05/06/2026"},
-    {.name = "decimal",
-     .kind = OPTION_CHOICE,
-     .argument = "M",
-     .at = offsetof(struct options, decimal),
-     .choices = decimals,
-     .preset = "auto",
+    {.name = "decimal", .kind = OPTION_CHOICE, .argument = "M",
+     .at = offsetof(struct options, decimal), .choices = decimals, .preset = "auto",
      .help = "the mark in front of the decimals of a number"},
-    {.name = "produced",
-     .kind = OPTION_FLAG,
-     .at = offsetof(struct options, produced),
+    {.name = "produced", .kind = OPTION_FLAG, .at = offsetof(struct options, produced),
      .help = "it is energy that was fed back"},
-    {.name = "max-power",
-     .kind = OPTION_NUMBER,
-     .argument = "W",
-     .at = offsetof(struct options, max_power_w),
-     .low = 1,
-     .high = 1e9,
-     .preset = "100000",
-     .wanted = "watts from 1 to 1000000000",
-     .help = "a counter that rises faster did not count"},
-    {.name = "fill-gaps",
-     .kind = OPTION_FLAG,
-     .at = offsetof(struct options, fill_gaps),
+    {.name = "max-power", .kind = OPTION_NUMBER, .argument = "W",
+     .at = offsetof(struct options, max_power_w), .low = 1, .high = 1e9, .preset = "100000",
+     .wanted = "watts from 1 to 1000000000", .help = "a counter that rises faster did not count"},
+    {.name = "fill-gaps", .kind = OPTION_FLAG, .at = offsetof(struct options, fill_gaps),
      .help = "also into 15-minute buckets without readings after the first reading"},
-    {.name = "dry-run",
-     .kind = OPTION_FLAG,
-     .at = offsetof(struct options, dry_run),
+    {.name = "dry-run", .kind = OPTION_FLAG, .at = offsetof(struct options, dry_run),
      .help = "only say what would be done"},
-    {.name = "list",
-     .kind = OPTION_FLAG,
-     .at = offsetof(struct options, list),
+    {.name = "list", .kind = OPTION_FLAG, .at = offsetof(struct options, list),
      .help = "list the imports that were made"},
-    {.name = "undo",
-     .kind = OPTION_INTEGER,
-     .argument = "ID",
-     .at = offsetof(struct options, undo),
-     .low = 1,
-     .high = 9e18,
-     .wanted = "the id of an import, see --list",
-     .help = "take one out again"},
+    {.name = "undo", .kind = OPTION_INTEGER, .argument = "ID",
+     .at = offsetof(struct options, undo), .low = 1, .high = 9e18,
+     .wanted = "the id of an import, see --list", .help = "take one out again"},
     {.name = NULL},
 };
+/* clang-format on */
 
 const struct command command_history_import = {
     .line =

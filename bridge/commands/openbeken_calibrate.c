@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `bl2mqtt openbeken calibrate`: tells a module the true values. See bl2mqtt-openbeken-calibrate(1). */
+/* `bl2mqtt openbeken calibrate`: gives a module the true values. See bl2mqtt-openbeken-calibrate(1). */
 #include "bridge/commands/command.h"
 #include "bridge/commands/openbeken_shared.h"
 
@@ -38,22 +38,7 @@ struct options {
     struct openbeken_target target;
     const char *text[QUANTITIES];
     double value[QUANTITIES]; /* 0: not to be set */
-    bool json, help;
 };
-
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt openbeken calibrate --host H [--voltage V] [--current A] [--power W]\n\n"
-        "Tells an OpenBeken module the true values of what it measures at this moment, from a\n"
-        "reference meter. The load must be steady. Refuses modules that read two chips, because\n"
-        "they have one calibration for both.\n\n" OPENBEKEN_TARGET_HELP
-        "  --voltage V              the true voltage\n"
-        "  --current A              the true current\n"
-        "  --power W                the true power\n"
-        "  --json                   one JSON document instead of text\n"
-        "  --help                   this text\n");
-}
 
 static enum status parse_values(struct options *options, struct error *error)
 {
@@ -81,48 +66,11 @@ static enum status parse_values(struct options *options, struct error *error)
     return STATUS_OK;
 }
 
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    const struct words_row own[] = {
-        {"voltage", &options->text[VOLTAGE], NULL},
-        {"current", &options->text[CURRENT], NULL},
-        {"power", &options->text[POWER], NULL},
-        {"json", NULL, &options->json},
-        {NULL, NULL, NULL},
-    };
-    return openbeken_parse(NAME, own, argc, argv, &options->target, &options->help, NULL);
-}
-
 static double measured(const struct obk_energy *energy, size_t i)
 {
     const double values[QUANTITIES] = {
         [VOLTAGE] = energy->voltage_v, [CURRENT] = energy->current_a, [POWER] = energy->power_w};
     return values[i];
-}
-
-/* A twin build that reads both chips has one set of factors for them, and takes as "now" what the
- * second chip measured last (OpenBK7231T_App, src/driver/drv_pwrCal.c). */
-static enum status check_twin(struct module *module, struct error *error)
-{
-    struct obk_info info;
-    bool twin = false;
-    char *script memory_auto = NULL;
-    size_t length = 0;
-    enum status status = module_info(module, &info, error);
-    if (status == STATUS_OK)
-        status = module_has_twin(module, &twin, error);
-    if (status == STATUS_OK && twin)
-        status = module_read_file(module, "autoexec.bat", &script, &length, error);
-    if (status != STATUS_OK || !twin)
-        return status;
-    if (!obk_reads_two_chips(script != NULL ? script : "") &&
-        !obk_reads_two_chips(info.startup_command))
-        return STATUS_OK;
-    return error_set(error, STATUS_REFUSED,
-                     "%s reads two chips and has one calibration for both: what is set here would "
-                     "be right for one channel and spoil the other. Calibrate each channel in "
-                     "bridge.yaml instead (calibration: {voltage: ..., current: ..., power: ...}).",
-                     module_host(module));
 }
 
 static enum status check_readings(const struct options *options, const struct obk_status *before,
@@ -150,7 +98,7 @@ static enum status check_readings(const struct options *options, const struct ob
         if (factor > quantity->correction_max || factor < 1 / quantity->correction_max)
             return error_set(error, STATUS_REFUSED,
                              "The module measures %.3f %s and %g %s are given: that is more than a "
-                             "calibration mends. Check the wiring and the reference. Nothing was "
+                             "calibration repairs. Check the wiring and the reference. Nothing was "
                              "changed.",
                              now, quantity->unit, options->value[i], quantity->unit);
     }
@@ -213,7 +161,7 @@ static enum status print_result(const struct options *options, const char *host,
                                 const struct obk_status *before, const struct obk_status *after,
                                 struct error *error)
 {
-    if (options->json) {
+    if (options->target.json) {
         json_t *set = json_object();
         for (size_t i = 0; i < QUANTITIES; i++)
             if (options->value[i] > 0)
@@ -240,7 +188,7 @@ static enum status calibrate(const struct options *options, struct error *error)
     struct obk_status before, after;
     enum status status = openbeken_open(&options->target, &module, error);
     if (status == STATUS_OK)
-        status = check_twin(module, error);
+        status = openbeken_refuse_two_chips(module, error);
     if (status == STATUS_OK)
         status = module_status(module, 8, &before, error);
     if (status == STATUS_OK)
@@ -255,21 +203,43 @@ static enum status calibrate(const struct options *options, struct error *error)
     return status;
 }
 
-enum status command_openbeken_calibrate(const struct command_context *context, int argc,
-                                        char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct options options = {.json = false};
+    struct options *options = own;
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
-        return status;
-    if (options.help) {
-        print_help();
-        return STATUS_OK;
-    }
-    status = parse_values(&options, &error);
+    enum status status = parse_values(options, &error);
     if (status == STATUS_OK)
-        status = calibrate(&options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+        status = calibrate(options, &error);
+    return command_end(NAME, status, &error);
 }
+
+/* The module gets the texts as they were given. */
+static const struct option_row rows[] = {
+    {.name = "voltage",
+     .argument = "V",
+     .at = offsetof(struct options, text[VOLTAGE]),
+     .help = "the true voltage"},
+    {.name = "current",
+     .argument = "A",
+     .at = offsetof(struct options, text[CURRENT]),
+     .help = "the true current"},
+    {.name = "power",
+     .argument = "W",
+     .at = offsetof(struct options, text[POWER]),
+     .help = "the true power"},
+    {.name = NULL},
+};
+
+const struct command command_openbeken_calibrate = {
+    .line =
+        {.name = NAME,
+         .summary = "give an OpenBeken module the true values",
+         .purpose =
+             "Gives an OpenBeken module the true values of what it measures at this moment, from "
+             "a reference meter. The load must be steady. Refuses modules that read two chips, "
+             "because they have one calibration for both.",
+         .tables = {openbeken_target_rows, rows, openbeken_json_rows},
+         .size = sizeof(struct options)},
+    .run = run,
+};

@@ -20,15 +20,6 @@ struct answer {
     struct obk_advice advice;
 };
 
-static void print_help(void)
-{
-    (void)printf("Usage: bl2mqtt openbeken info --host H [--json]\n\n"
-                 "Says what an OpenBeken module is, how it is set, and what it measures. Changes\n"
-                 "nothing.\n\n" OPENBEKEN_TARGET_HELP
-                 "  --json                   one JSON document instead of text\n"
-                 "  --help                   this text\n");
-}
-
 static enum status ask(struct module *module, struct answer *answer, struct error *error)
 {
     enum status status = module_info(module, &answer->info, error);
@@ -143,20 +134,21 @@ static enum status inform(const struct openbeken_target *target, bool json, stru
     return status;
 }
 
-enum status command_openbeken_info(const struct command_context *context, int argc, char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct openbeken_target target = {.host = NULL};
+    const struct openbeken_target *target = own;
     struct error error = {.text = ""};
-    bool json = false, help = false;
-    const struct words_row own[] = {{"json", NULL, &json}, {NULL, NULL, NULL}};
-    enum status status = openbeken_parse(NAME, own, argc, argv, &target, &help, NULL);
-    if (status != STATUS_OK)
-        return status;
-    if (help) {
-        print_help();
-        return STATUS_OK;
-    }
-    status = inform(&target, json, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+    return command_end(NAME, inform(target, target->json, &error), &error);
 }
+
+const struct command command_openbeken_info = {
+    .line = {.name = NAME,
+             .summary = "what an OpenBeken module is, and how it is set",
+             .purpose =
+                 "Says what an OpenBeken module is, how it is set, and what it measures. Changes "
+                 "nothing.",
+             .tables = {openbeken_target_rows, openbeken_json_rows},
+             .size = sizeof(struct openbeken_target)},
+    .run = run,
+};

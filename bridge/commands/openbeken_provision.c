@@ -2,6 +2,7 @@
 /* `bl2mqtt openbeken provision`: sets up a module and sees its first readings on the broker. See
  * bl2mqtt-openbeken-provision(1). */
 #include "bridge/commands/command.h"
+#include "bridge/commands/openbeken_report.h"
 #include "bridge/commands/openbeken_shared.h"
 #include "bridge/commands/profiles.h"
 
@@ -9,67 +10,18 @@
 #include "bridge/provision/proof.h"
 #include "bridge/provision/provision.h"
 #include "drivers/base/memory.h"
-#include "drivers/base/number.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define NAME "openbeken provision"
-#define SNIPPET_SIZE 4096
 
 struct options {
     struct openbeken_target target;
-    const char *server, *client_id, *name, *profile, *user, *password_file, *wait;
-    bool dry_run, json, list, help;
+    const char *server, *client_id, *name, *profile, *user, *password_file;
+    int64_t wait_s;
+    bool dry_run, list;
 };
-
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt openbeken provision --host H --mqtt SERVER --id ID [OPTION...]\n"
-        "       bl2mqtt openbeken provision --list-profiles\n\n"
-        "Sets up an OpenBeken module that is on the network: script and flags of a profile,\n"
-        "names, MQTT; restarts it and waits for its first readings on the broker. Changes only\n"
-        "what differs. If a step fails, what was changed is put back.\n\n" OPENBEKEN_TARGET_HELP
-        "  --mqtt SERVER            the broker, as the module reaches it: mqtt://192.168.1.2\n"
-        "  --id ID                  the module's client id: its topics begin with it\n"
-        "  --mqtt-user U            user at the broker\n"
-        "  --mqtt-password-file F   its password; else OBK_MQTT_PASSWORD, else it is asked for\n"
-        "  --name N                 the module's name (default: stays as it is)\n"
-        "  --profile NAME           kind of meter, or a profile's file; without it, script and\n"
-        "                           flags stay as they are\n"
-        "  --wait S                 seconds to wait for the restart and readings (default %d;\n"
-        "                           0: do not wait)\n"
-        "  --dry-run                show each request, send nothing\n"
-        "  --list-profiles          list the profiles that are built in\n"
-        "  --json                   one JSON document instead of text\n"
-        "  --help                   this text\n",
-        PROOF_WAIT_DEFAULT_S);
-}
-
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    const struct words_row own[] = {
-        {"mqtt", &options->server, NULL},
-        {"id", &options->client_id, NULL},
-        {"mqtt-user", &options->user, NULL},
-        {"mqtt-password-file", &options->password_file, NULL},
-        {"name", &options->name, NULL},
-        {"profile", &options->profile, NULL},
-        {"wait", &options->wait, NULL},
-        {"dry-run", NULL, &options->dry_run},
-        {"list-profiles", NULL, &options->list},
-        {"json", NULL, &options->json},
-        {NULL, NULL, NULL},
-    };
-    return openbeken_parse(NAME, own, argc, argv, &options->target, &options->help, NULL);
-}
-
-static bool is_loopback(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "::1") == 0;
-}
 
 /* The same word means this machine here and the module there. */
 static enum status check_loopback(const struct options *options, const char *broker,
@@ -80,7 +32,7 @@ static enum status check_loopback(const struct options *options, const char *bro
         host += 7;
     bool module_is_here = strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
                           strncmp(host, "[::1]", 5) == 0;
-    if (!is_loopback(broker) || module_is_here)
+    if (!provision_is_loopback(broker) || module_is_here)
         return STATUS_OK;
     return error_set(error, STATUS_USAGE,
                      "--mqtt %s would be the module itself to the module. Give this machine's "
@@ -110,7 +62,7 @@ static enum status check_broker(const struct options *options, struct server_add
 
 static enum status check_texts(const struct options *options, struct error *error)
 {
-    enum status status = provision_check_client_id("--id", options->client_id, error);
+    enum status status = provision_check_client_id("--client-id", options->client_id, error);
     if (status == STATUS_OK && options->name != NULL)
         status = obk_check_text("name", options->name, OBK_NAME_MAX, error);
     if (status == STATUS_OK && options->user != NULL)
@@ -118,15 +70,6 @@ static enum status check_texts(const struct options *options, struct error *erro
     if (status == STATUS_OK && options->user == NULL && options->password_file != NULL)
         return error_set(error, STATUS_USAGE, "A password needs a user; give --mqtt-user too.");
     return status;
-}
-
-static enum status read_wait(const char *text, int64_t *wait_ms, struct error *error)
-{
-    int64_t seconds = PROOF_WAIT_DEFAULT_S;
-    if (text != NULL && !number_parse_int(text, strlen(text), 0, 3600, &seconds))
-        return error_set(error, STATUS_USAGE, "--wait must be whole seconds from 0 to 3600.");
-    *wait_ms = seconds * 1000;
-    return STATUS_OK;
 }
 
 static enum status load_profile(const char *name, struct profile **profile, struct error *error)
@@ -154,113 +97,24 @@ static enum status load_profile(const char *name, struct profile **profile, stru
                      name, snippet);
 }
 
-/* ---- dry run ---- */
-
-struct showing {
-    const char *host;
-    json_t *requests;
-    bool json;
-};
-
-static void show_request(void *context, const char *why, const struct obk_request *request)
-{
-    struct showing *showing = context;
-    const char *method = request->post ? "POST" : "GET";
-    if (showing->json) {
-        (void)json_array_append_new(showing->requests,
-                                    json_pack("{s:s, s:s, s:s, s:s}", "method", method, "path",
-                                              request->shown, "body", request->body, "why", why));
-        return;
-    }
-    (void)printf("# %s\n%s http://%s%s\n", why, method, showing->host, request->shown);
-    bool line_begins = true;
-    for (const char *c = request->body; *c != '\0'; c++) {
-        (void)printf(line_begins ? "    %c" : "%c", *c);
-        line_begins = *c == '\n';
-    }
-    (void)printf(line_begins ? "\n" : "\n\n");
-}
-
-static enum status dry_run(const struct provision_options *options, const struct module *module,
-                           bool json, struct error *error)
-{
-    struct showing showing = {.host = module_host(module), .requests = json_array(), .json = json};
-    enum status status = provision_show(options, &showing, show_request, error);
-    if (status == STATUS_OK && json)
-        return openbeken_print_json(json_pack("{s:b, s:s, s:o}", "dry_run", 1, "host", showing.host,
-                                              "requests", showing.requests),
-                                    error);
-    json_decref(showing.requests);
-    if (status == STATUS_OK)
-        (void)fprintf(stderr, "Nothing was sent.\n");
-    return status;
-}
-
-/* ---- the answer ---- */
-
-static void print_progress(void *context, const char *sentence)
-{
-    (void)context;
-    (void)fprintf(stderr, "%s\n", sentence);
-}
-
-static json_t *report_json(const struct provision_options *options, const char *host,
-                           const struct provision_report *report, const char *snippet,
-                           enum status status, const struct error *failure)
-{
-    json_t *changed = json_array();
-    for (size_t i = 0; i < report->changed_count; i++)
-        (void)json_array_append_new(changed, json_string(report->changed[i]));
-    json_t *online = report->waited ? json_boolean(report->sight.online) : json_null();
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "host",
-                             host, "chipset", report->info.chipset, "build", report->info.build,
-                             "mac", report->info.mac, "client_id", options->mqtt.client_id,
-                             "changed", changed, "kept_old_script", report->kept_old_script,
-                             "restarted", report->restarted, "online", online, "channels",
-                             openbeken_channels_json(report->waited ? &report->sight : NULL),
-                             "warnings", openbeken_advice_json(&report->advice), "config", snippet);
-    (void)json_object_set_new(json, "error",
-                              status == STATUS_OK ? json_null() : json_string(failure->text));
-    return json;
-}
-
-static void print_report(const struct provision_report *report, const char *snippet)
-{
-    openbeken_print_advice(&report->advice);
-    if (report->kept_old_script)
-        (void)fprintf(stderr, "The script that was there before is now autoexec.old.\n");
-    if (report->waited) {
-        openbeken_print_channels(&report->sight);
-        openbeken_warn_of_power(&report->sight);
-    }
-    if (snippet[0] != '\0')
-        (void)printf("\nFor bridge.yaml:\n\n%s", snippet);
-}
-
-static void make_snippet(const struct provision_options *options, char *snippet)
-{
-    struct text text;
-    text_init(&text, snippet, SNIPPET_SIZE);
-    if (options->profile != NULL)
-        profile_append_bridge(options->profile, options->mqtt.client_id, options->name, &text);
-}
+/* ---- the work ---- */
 
 static enum status provision(const struct provision_options *options, struct module *module,
                              bool json, struct error *error)
 {
     struct provision_report *report memory_auto = memory_new(1, sizeof *report);
-    const struct provision_listener listener = {.say = print_progress};
+    const struct provision_listener listener = {.say = openbeken_print_progress};
     char snippet[SNIPPET_SIZE];
-    make_snippet(options, snippet);
+    openbeken_make_snippet(options, snippet);
     enum status status = provision_run(options, module, &listener, report, error);
     if (json) {
         enum status printed = openbeken_print_json(
-            report_json(options, module_host(module), report, snippet, status, error),
+            openbeken_report_json(options, module_host(module), report, snippet, status, error),
             status == STATUS_OK ? error : NULL);
         return status == STATUS_OK ? printed : status;
     }
     if (status == STATUS_OK)
-        print_report(report, snippet);
+        openbeken_print_report(report, snippet);
     return status;
 }
 
@@ -273,8 +127,7 @@ static enum status prepare(const struct options *options, struct provision_optio
     enum status status = check_broker(options, address, error);
     if (status == STATUS_OK)
         status = check_texts(options, error);
-    if (status == STATUS_OK)
-        status = read_wait(options->wait, &prepared->wait_ms, error);
+    prepared->wait_ms = options->wait_s * 1000;
     if (status == STATUS_OK)
         status = load_profile(options->profile, profile, error);
     if (status == STATUS_OK && options->user != NULL)
@@ -295,7 +148,7 @@ static enum status prepare(const struct options *options, struct provision_optio
     return status;
 }
 
-static enum status run(const struct options *options, struct error *error)
+static enum status set_up(const struct options *options, struct error *error)
 {
     char password[SECRET_SIZE] = "";
     struct server_address address = {.port = 0};
@@ -306,27 +159,65 @@ static enum status run(const struct options *options, struct error *error)
     if (status == STATUS_OK)
         status = openbeken_open(&options->target, &module, error);
     if (status == STATUS_OK)
-        status = options->dry_run ? dry_run(&prepared, module, options->json, error)
-                                  : provision(&prepared, module, options->json, error);
+        status = options->dry_run
+                     ? openbeken_show_requests(&prepared, module, options->target.json, error)
+                     : provision(&prepared, module, options->target.json, error);
     module_close(module);
     profile_free(profile);
     explicit_bzero(password, sizeof password);
     return status;
 }
 
-enum status command_openbeken_provision(const struct command_context *context, int argc,
-                                        char **argv)
+static enum status run(const struct command_context *context, void *own)
 {
     (void)context;
-    struct options options = {.server = NULL};
+    const struct options *options = own;
     struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
-        return status;
-    if (options.help) {
-        print_help();
-        return STATUS_OK;
-    }
-    status = options.list ? profiles_list(NAME, options.json, &error) : run(&options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
+    enum status status =
+        options->list ? profiles_list(NAME, options->target.json, &error) : set_up(options, &error);
+    return command_end(NAME, status, &error);
 }
+
+/* clang-format off */
+static const struct option_row rows[] = {
+    {.name = "mqtt", .argument = "SERVER", .at = offsetof(struct options, server),
+     .in_usage = true, .help = "the broker, as the module reaches it: mqtt://192.168.1.2"},
+    {.name = "client-id", .argument = "ID", .at = offsetof(struct options, client_id),
+     .in_usage = true, .help = "the module's client id: its topics begin with it"},
+    {.name = "id", .kind = OPTION_ALIAS, .argument = "client-id"},
+    {.name = "mqtt-user", .argument = "U", .at = offsetof(struct options, user),
+     .help = "user at the broker"},
+    {.name = "mqtt-password-file", .argument = "F", .at = offsetof(struct options, password_file),
+     .file = true, .help = "its password; else OBK_MQTT_PASSWORD, else it is asked for"},
+    {.name = "name", .argument = "N", .at = offsetof(struct options, name),
+     .help = "the module's name (default: stays as it is)"},
+    {.name = "profile", .argument = "NAME", .at = offsetof(struct options, profile), .file = true,
+     .help = "kind of meter, or a profile's file; without it, script and flags stay as they are"},
+    {.name = "wait-time", .kind = OPTION_INTEGER, .argument = "S",
+     .at = offsetof(struct options, wait_s), .low = 0, .high = 3600, .preset = "150",
+     .wanted = "whole seconds from 0 to 3600",
+     .help = "seconds to wait for the restart and readings; 0: do not wait"},
+    {.name = "wait", .kind = OPTION_ALIAS, .argument = "wait-time"},
+    {.name = "dry-run", .kind = OPTION_FLAG, .at = offsetof(struct options, dry_run),
+     .help = "show each request, send nothing"},
+    {.name = "list-profiles", .kind = OPTION_FLAG, .at = offsetof(struct options, list),
+     .help = "list the profiles that are built in"},
+    {.name = NULL},
+};
+/* clang-format on */
+
+_Static_assert(PROOF_WAIT_DEFAULT_S == 150, "the preset of --wait-time");
+
+const struct command command_openbeken_provision = {
+    .line =
+        {.name = NAME,
+         .summary = "set up an OpenBeken module",
+         .purpose =
+             "Sets up an OpenBeken module that is on the network: script and flags of a profile, "
+             "names, MQTT; restarts it and waits for its first readings on the broker. Changes "
+             "only what differs. If a step fails, what was changed is put back.",
+         .usage = "--list-profiles",
+         .tables = {openbeken_target_rows, rows, openbeken_json_rows},
+         .size = sizeof(struct options)},
+    .run = run,
+};

@@ -4,56 +4,53 @@
 #include "bridge/commands/command.h"
 #include "bridge/provision/proof.h"
 #include "drivers/base/memory.h"
-#include "drivers/base/number.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define TIMEOUT_DEFAULT_MS 10000
+const struct option_row openbeken_target_rows[] = {
+    {.name = "host",
+     .argument = "H",
+     .at = offsetof(struct openbeken_target, host),
+     .in_usage = true,
+     .help = "the module's address: 192.168.1.20, meter.lan:80"},
+    {.name = "web-password-file",
+     .argument = "F",
+     .at = offsetof(struct openbeken_target, web_password_file),
+     .file = true,
+     .help = "the module's web password, if it has one, or in OBK_WEB_PASSWORD"},
+    {.name = "timeout",
+     .kind = OPTION_SECONDS,
+     .argument = "S",
+     .at = offsetof(struct openbeken_target, timeout_ms),
+     .low = 0.1,
+     .high = 300,
+     .preset = "10",
+     .wanted = "a number of seconds from 0.1 to 300",
+     .help = "seconds to wait for each answer"},
+    {.name = NULL},
+};
 
-enum status openbeken_parse(const char *command, const struct words_row *own, int argc, char **argv,
-                            struct openbeken_target *target, bool *help, const char **operand)
-{
-    const struct words_row shared[] = {
-        {"host", &target->host, NULL},
-        {"web-password-file", &target->web_password_file, NULL},
-        {"timeout", &target->timeout, NULL},
-        {NULL, NULL, NULL},
-    };
-    int at = 0;
-    enum status status = option_rows_parse(command, shared, own, argc, argv, help, &at);
-    if (status != STATUS_OK || *help)
-        return status;
-    if (operand != NULL && at < argc)
-        *operand = argv[at++];
-    return at < argc ? command_extra_word(command, argv[at]) : STATUS_OK;
-}
-
-static enum status read_timeout(const char *text, int64_t *timeout_ms, struct error *error)
-{
-    double seconds = 0;
-    *timeout_ms = TIMEOUT_DEFAULT_MS;
-    if (text == NULL)
-        return STATUS_OK;
-    if (!number_parse_double(text, strlen(text), 0.1, 300, &seconds))
-        return error_set(error, STATUS_USAGE,
-                         "--timeout must be a number of seconds from 0.1 to 300.");
-    *timeout_ms = (int64_t)(seconds * 1000);
-    return STATUS_OK;
-}
+const struct option_row openbeken_json_rows[] = {
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct openbeken_target, json),
+     .help = "one JSON document instead of text"},
+    {.name = NULL},
+};
 
 enum status openbeken_open(const struct openbeken_target *target, struct module **module,
                            struct error *error)
 {
     char password[SECRET_SIZE] = "";
-    struct http_options options = {.host = target->host, .web_password = password};
+    struct http_options options = {
+        .host = target->host, .web_password = password, .timeout_ms = target->timeout_ms};
     if (target->host == NULL)
         return error_set(error, STATUS_USAGE, "Say which module with --host.");
-    enum status status = read_timeout(target->timeout, &options.timeout_ms, error);
-    if (status == STATUS_OK)
-        status = secret_read("web password", target->web_password_file, "OBK_WEB_PASSWORD", false,
-                             password, error);
+    enum status status = secret_read("web password", target->web_password_file, "OBK_WEB_PASSWORD",
+                                     false, password, error);
     if (status == STATUS_OK)
         status = module_open(&options, module, error);
     explicit_bzero(password, sizeof password);
@@ -136,4 +133,29 @@ void openbeken_warn_of_power(const struct broker_sight *sight)
                 "warning: Channel %c has negative power. If nothing feeds in there, its clamp "
                 "is the wrong way round: turn it, or set invert: true in bridge.yaml.\n",
                 (char)('a' + (int)i));
+}
+
+/* A twin build that reads both chips has one set of factors for them, and takes as "now" what the
+ * second chip measured last (OpenBK7231T_App, src/driver/drv_pwrCal.c). */
+enum status openbeken_refuse_two_chips(struct module *module, struct error *error)
+{
+    struct obk_info info;
+    bool twin = false;
+    char *script memory_auto = NULL;
+    size_t length = 0;
+    enum status status = module_info(module, &info, error);
+    if (status == STATUS_OK)
+        status = module_has_twin(module, &twin, error);
+    if (status == STATUS_OK && twin)
+        status = module_read_file(module, "autoexec.bat", &script, &length, error);
+    if (status != STATUS_OK || !twin)
+        return status;
+    if (!obk_reads_two_chips(script != NULL ? script : "") &&
+        !obk_reads_two_chips(info.startup_command))
+        return STATUS_OK;
+    return error_set(error, STATUS_REFUSED,
+                     "%s reads two chips and has one calibration for both: what is set here would "
+                     "be right for one channel and spoil the other. Calibrate each channel in "
+                     "bridge.yaml instead (calibration: {voltage: ..., current: ..., power: ...}).",
+                     module_host(module));
 }

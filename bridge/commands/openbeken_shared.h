@@ -3,7 +3,7 @@
 #ifndef BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
 #define BRIDGE_COMMANDS_OPENBEKEN_SHARED_H
 
-#include "bridge/commands/option_rows.h"
+#include "bridge/options/options.h"
 #include "bridge/provision/broker_watch.h"
 #include "bridge/provision/inputs.h"
 #include "bridge/provision/module.h"
@@ -11,27 +11,21 @@
 #include "bridge/provision/secret.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-/** As given on the command line; NULL where not. */
+/** The options of a command for one module begin with this. */
 struct openbeken_target {
-    const char *host;
-    const char *web_password_file;
-    const char *timeout;
+    const char *host;              /**< NULL: not given */
+    const char *web_password_file; /**< NULL: not given */
+    int64_t timeout_ms;
+    bool json;
 };
 
-/** Takes the target's options and the command's own ones, and at most one operand (operand may be NULL:
- *  none). After --help, which sets *help, it looks no further. What is wrong is said on stderr. */
-enum status openbeken_parse(const char *command, const struct words_row *own, int argc, char **argv,
-                            struct openbeken_target *target, bool *help, const char **operand);
+extern const struct option_row openbeken_target_rows[]; /**< host, web-password-file, timeout */
+extern const struct option_row openbeken_json_rows[];
 
-/** "--host H, ..." for the help text of each of them. */
-#define OPENBEKEN_TARGET_HELP                                                                      \
-    "  --host H                 the module's address: 192.168.1.20, meter.lan:80\n"                \
-    "  --web-password-file F    the module's web password, if it has one, or in\n"                 \
-    "                           OBK_WEB_PASSWORD\n"                                                \
-    "  --timeout S              seconds to wait for each answer (default 10)\n"
-
-/** Checks the options and gets the module ready to be asked; nothing is sent. */
+/** Checks the target and gets the module ready to be asked; nothing is sent. */
 enum status openbeken_open(const struct openbeken_target *target, struct module **module,
                            struct error *error);
 
@@ -51,5 +45,8 @@ json_t *openbeken_channels_json(const struct broker_sight *sight);
 void openbeken_print_channels(const struct broker_sight *sight);
 /** What a negative power means, on stderr. */
 void openbeken_warn_of_power(const struct broker_sight *sight);
+
+/** STATUS_REFUSED if the module reads two chips: it has one calibration for both. */
+enum status openbeken_refuse_two_chips(struct module *module, struct error *error);
 
 #endif

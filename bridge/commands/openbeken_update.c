@@ -6,7 +6,6 @@
 
 #include "bridge/provision/update.h"
 #include "drivers/base/memory.h"
-#include "drivers/base/number.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -17,72 +16,18 @@
 #define NAME "openbeken update"
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE };
+static const char *const progress_modes[] = {"auto", "bar", "json", "none", NULL};
 
 struct options {
     struct openbeken_target target;
-    const char *image, *wait, *progress;
-    bool reinstall, lose_channel, dry_run, json, help;
+    const char *image;
+    int64_t wait_s;
+    enum progress_mode progress;
+    bool reinstall, lose_channel, dry_run;
 };
 
 /* The only thing a signal handler may touch. */
 static volatile sig_atomic_t stop_asked;
-
-static void print_help(void)
-{
-    (void)printf(
-        "Usage: bl2mqtt openbeken update --host H IMAGE.rbl [OPTION...]\n\n"
-        "Gives an OpenBeken module new firmware over the network. The package is looked into: one\n"
-        "for another chip is refused. Settings, calibration and the energy counter stay; the\n"
-        "counter is read before and after.\n\n" OPENBEKEN_TARGET_HELP
-        "  --wait S                 seconds to wait for the restart (default %d)\n"
-        "  --reinstall              also if the module has this version already\n"
-        "  --lose-channel           also if the second chip is in use and the package cannot read\n"
-        "                           it\n"
-        "  --dry-run                look and check, change nothing\n"
-        "  --progress KIND          auto (default), bar, json or none\n"
-        "  --json                   one JSON document instead of text\n"
-        "  --help                   this text\n",
-        UPDATE_WAIT_DEFAULT_MS / 1000);
-}
-
-static enum status parse(int argc, char **argv, struct options *options)
-{
-    const struct words_row own[] = {
-        {"wait", &options->wait, NULL},
-        {"progress", &options->progress, NULL},
-        {"reinstall", NULL, &options->reinstall},
-        {"lose-channel", NULL, &options->lose_channel},
-        {"dry-run", NULL, &options->dry_run},
-        {"json", NULL, &options->json},
-        {NULL, NULL, NULL},
-    };
-    enum status status =
-        openbeken_parse(NAME, own, argc, argv, &options->target, &options->help, &options->image);
-    if (status != STATUS_OK || options->help || options->image != NULL)
-        return status;
-    return command_missing(NAME, "which package: a file that ends with .rbl");
-}
-
-static enum status read_numbers(const struct options *options, int64_t *wait_ms,
-                                enum progress_mode *mode, struct error *error)
-{
-    static const char *const modes[] = {"auto", "bar", "json", "none"};
-    int64_t seconds = UPDATE_WAIT_DEFAULT_MS / 1000;
-    *mode = PROGRESS_AUTO;
-    if (options->wait != NULL &&
-        !number_parse_int(options->wait, strlen(options->wait), 1, 3600, &seconds))
-        return error_set(error, STATUS_USAGE, "--wait must be whole seconds from 1 to 3600.");
-    *wait_ms = seconds * 1000;
-    if (options->progress == NULL)
-        return STATUS_OK;
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(options->progress, modes[i]) != 0)
-            continue;
-        *mode = (enum progress_mode)i;
-        return STATUS_OK;
-    }
-    return error_set(error, STATUS_USAGE, "--progress must be auto, bar, json or none.");
-}
 
 /* ---- progress ---- */
 
@@ -164,12 +109,11 @@ static void print_report(const struct update_report *report)
 }
 
 static enum status update(const struct options *options, const struct update_package *package,
-                          struct module *module, int64_t wait_ms, enum progress_mode mode,
-                          struct error *error)
+                          struct module *module, struct error *error)
 {
     struct update_report *report memory_auto = memory_new(1, sizeof *report);
-    struct display display = {.mode = mode, .percent = -1};
-    if (mode == PROGRESS_AUTO)
+    struct display display = {.mode = options->progress, .percent = -1};
+    if (display.mode == PROGRESS_AUTO)
         display.mode = isatty(STDERR_FILENO) != 0 ? PROGRESS_BAR : PROGRESS_NONE;
     const struct update_listener listener = {
         .context = &display, .say = print_sentence, .progress = show_progress};
@@ -178,10 +122,10 @@ static enum status update(const struct options *options, const struct update_pac
         .reinstall = options->reinstall,
         .lose_channel = options->lose_channel,
         .dry_run = options->dry_run,
-        .wait_ms = wait_ms,
+        .wait_ms = options->wait_s * 1000,
     };
     enum status status = update_run(&prepared, module, &listener, report, error);
-    if (options->json) {
+    if (options->target.json) {
         enum status printed = openbeken_print_json(
             report_json(module_host(module), package, report, options->dry_run, status, error),
             status == STATUS_OK ? error : NULL);
@@ -192,40 +136,76 @@ static enum status update(const struct options *options, const struct update_pac
     return status;
 }
 
-static enum status run(const struct options *options, struct error *error)
+static enum status run(const struct command_context *context, void *own)
 {
-    int64_t wait_ms = 0;
-    enum progress_mode mode = PROGRESS_AUTO;
+    (void)context;
+    const struct options *options = own;
+    struct error error = {.text = ""};
     struct update_package package = {.bytes = NULL};
     struct module *module = NULL;
     const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    enum status status = read_numbers(options, &wait_ms, &mode, error);
+    enum status status = openbeken_open(&options->target, &module, &error);
     if (status == STATUS_OK)
-        status = openbeken_open(&options->target, &module, error);
-    if (status == STATUS_OK)
-        status = update_package_load(options->image, &package, error);
+        status = update_package_load(options->image, &package, &error);
     if (status == STATUS_OK) {
         (void)sigaction(SIGINT, &action, NULL);
         (void)sigaction(SIGTERM, &action, NULL);
-        status = update(options, &package, module, wait_ms, mode, error);
+        status = update(options, &package, module, &error);
     }
     update_package_free(&package);
     module_close(module);
-    return status;
+    return command_end(NAME, status, &error);
 }
 
-enum status command_openbeken_update(const struct command_context *context, int argc, char **argv)
-{
-    (void)context;
-    struct options options = {.image = NULL};
-    struct error error = {.text = ""};
-    enum status status = parse(argc, argv, &options);
-    if (status != STATUS_OK)
-        return status;
-    if (options.help) {
-        print_help();
-        return STATUS_OK;
-    }
-    status = run(&options, &error);
-    return status == STATUS_OK ? STATUS_OK : command_fail(NAME, status, &error);
-}
+static const struct option_row rows[] = {
+    {.name = "IMAGE.rbl",
+     .kind = OPTION_OPERAND,
+     .at = offsetof(struct options, image),
+     .file = true,
+     .required = "which package: a file that ends with .rbl",
+     .help = "the package"},
+    {.name = "wait-time",
+     .kind = OPTION_INTEGER,
+     .argument = "S",
+     .at = offsetof(struct options, wait_s),
+     .low = 1,
+     .high = 3600,
+     .preset = "180",
+     .wanted = "whole seconds from 1 to 3600",
+     .help = "seconds to wait for the restart"},
+    {.name = "wait", .kind = OPTION_ALIAS, .argument = "wait-time"},
+    {.name = "reinstall",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, reinstall),
+     .help = "also if the module has this version already"},
+    {.name = "lose-channel",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, lose_channel),
+     .help = "also if the second chip is in use and the package cannot read it"},
+    {.name = "dry-run",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, dry_run),
+     .help = "look and check, change nothing"},
+    {.name = "progress",
+     .kind = OPTION_CHOICE,
+     .argument = "KIND",
+     .at = offsetof(struct options, progress),
+     .choices = progress_modes,
+     .preset = "auto",
+     .help = "how progress is shown"},
+    {.name = NULL},
+};
+_Static_assert(UPDATE_WAIT_DEFAULT_MS == 180000, "the preset of --wait-time");
+
+const struct command command_openbeken_update = {
+    .line =
+        {.name = NAME,
+         .summary = "new firmware for a module over the network",
+         .purpose =
+             "Gives an OpenBeken module new firmware over the network. The package is looked into: "
+             "one for another chip is refused. Settings, calibration and the energy counter stay; "
+             "the counter is read before and after.",
+         .tables = {openbeken_target_rows, rows, openbeken_json_rows},
+         .size = sizeof(struct options)},
+    .run = run,
+};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* `bl2mqtt scan`: finds BL0942 chips on a port. See bl2mqtt-scan(1). */
 #include "bridge/commands/command.h"
+#include "bridge/commands/scan_text.h"
 
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 #include "drivers/bl0942/scan.h"
-#include "drivers/serial/list.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -14,10 +14,6 @@
 #include <string.h>
 
 #define NAME "scan"
-
-/* Counts per volt of the usual divider, 5 x 390 kilohm over 510 ohm (BL0942 application note):
- * V_RMS = 73989 * v / 1.218 with v in millivolts at the pin. */
-#define USUAL_COUNTS_PER_VOLT 15883.34
 
 enum { PORTS_MAX = 6, CONFIG_SIZE = PORTS_MAX * (4 * PATH_MAX) + 512 };
 
@@ -43,69 +39,25 @@ struct work {
     struct line lines[PORTS_MAX];
 };
 
+/* clang-format off */
 static const struct option_row rows[] = {
-    {.name = "port",
-     .kind = OPTION_LIST,
-     .argument = "P",
-     .at = offsetof(struct options, ports),
-     .required = "which port with --port; `bl2mqtt ports` lists them",
-     .file = true,
+    {.name = "port", .kind = OPTION_LIST, .argument = "P", .at = offsetof(struct options, ports),
+     .required = "which port with --port; `bl2mqtt ports` lists them", .file = true,
      .help = "serial port, see `bl2mqtt ports`; may be given several times: all chips then are "
              "channels of one device"},
-    {.name = "baud",
-     .kind = OPTION_CHOICE,
-     .argument = "N",
-     .at = offsetof(struct options, baud),
-     .choices = rates,
-     .preset = "all",
-     .wanted = "4800, 9600, 19200 or 38400",
+    {.name = "baud", .kind = OPTION_CHOICE, .argument = "N", .at = offsetof(struct options, baud),
+     .choices = rates, .preset = "all", .wanted = "4800, 9600, 19200 or 38400",
      .help = "only this rate"},
-    {.name = "json",
-     .kind = OPTION_FLAG,
-     .at = offsetof(struct options, json),
+    {.name = "json", .kind = OPTION_FLAG, .at = offsetof(struct options, json),
      .help = "one JSON document instead of text"},
     {.name = NULL},
 };
+/* clang-format on */
 
 static void show_progress(void *context, uint32_t baud)
 {
     (void)context;
     (void)fprintf(stderr, "Asking at %u baud ...\n", baud);
-}
-
-/* The name that will still lead to this adapter after it was put back or the machine restarted. */
-static void stable_name(const char *port, char *name, size_t size)
-{
-    char device[PATH_MAX], other[PATH_MAX];
-    struct serial_listing *listings = NULL;
-    size_t count = 0;
-    (void)snprintf(name, size, "%s", port);
-    if (strncmp(port, "/dev/serial/", 12) == 0 || realpath(port, device) == NULL ||
-        serial_list(&listings, &count, NULL) != STATUS_OK)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        const struct serial_listing *listing = &listings[i];
-        if (realpath(listing->path, other) == NULL || strcmp(device, other) != 0)
-            continue;
-        const char *best = listing->by_id_unique ? listing->by_id : listing->by_path;
-        if (best[0] != '\0')
-            (void)snprintf(name, size, "%s", best);
-    }
-    free(listings);
-}
-
-/* Quoted where a plain scalar would not do. */
-static void append_yaml(struct text *text, const char *value)
-{
-    if (value[0] != '\0' && value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX"
-                                                "YZ0123456789/_.-")] == '\0') {
-        text_append(text, "%s", value);
-        return;
-    }
-    text_append(text, "\"");
-    for (; *value != '\0'; value++)
-        text_append(text, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
-    text_append(text, "\"");
 }
 
 static size_t chips_of(const struct work *work)
@@ -143,21 +95,11 @@ static void write_config(const struct work *work, struct text *text)
         const struct line *line = &work->lines[i];
         for (size_t c = 0; c < line->scan.count; c++) {
             text_append(text, "      %c: {port: ", channel++);
-            append_yaml(text, line->name);
+            scan_append_yaml(text, line->name);
             text_append(text, ", baud: %u, address: %u}\n", line->scan.chips[c].baud,
                         line->scan.chips[c].address);
         }
     }
-}
-
-static double volts(const struct bl0942_packet *packet)
-{
-    return packet->v_rms / USUAL_COUNTS_PER_VOLT;
-}
-
-static double hertz(const struct bl0942_packet *packet)
-{
-    return packet->freq > 0 ? 1e6 / packet->freq : 0;
 }
 
 static json_t *chip_json(const struct bl0942_found *chip)
@@ -169,8 +111,8 @@ static json_t *chip_json(const struct bl0942_found *chip)
                   (json_int_t)packet->v_rms, "current_raw", (json_int_t)packet->i_rms, "power_raw",
                   (json_int_t)packet->watt, "energy_raw", (json_int_t)packet->cf_cnt);
     (void)json_object_set_new(item, "frequency_hz",
-                              packet->freq > 0 ? json_real(hertz(packet)) : json_null());
-    (void)json_object_set_new(item, "voltage_estimate_v", json_real(volts(packet)));
+                              packet->freq > 0 ? json_real(scan_hertz(packet)) : json_null());
+    (void)json_object_set_new(item, "voltage_estimate_v", json_real(scan_volts(packet)));
     return item;
 }
 
@@ -214,8 +156,8 @@ static void print_text(const struct work *work, const char *config)
             const struct bl0942_found *chip = &line->scan.chips[c];
             const struct bl0942_packet *packet = &chip->packet;
             (void)printf("%5u %4u  0x%03X  %7.1f V %8u %8u %8d %8u  %5.2f Hz\n", chip->baud,
-                         chip->address, chip->mode, volts(packet), packet->v_rms, packet->i_rms,
-                         packet->watt, packet->cf_cnt, hertz(packet));
+                         chip->address, chip->mode, scan_volts(packet), packet->v_rms,
+                         packet->i_rms, packet->watt, packet->cf_cnt, scan_hertz(packet));
         }
     }
     (void)printf("* if the board has the usual divider; `bl2mqtt calibrate` makes it exact.\n\n"
@@ -245,7 +187,7 @@ static enum status scan_all(struct work *work, struct error *error)
         struct line *line = &work->lines[i];
         struct error problem = {""};
         line->port = work->options->ports.items[i].value;
-        stable_name(line->port, line->name, sizeof line->name);
+        scan_stable_name(line->port, line->name, sizeof line->name);
         if (work->count > 1)
             (void)fprintf(stderr, "%s:\n", line->port);
         enum status one = scan_port(work->options, line, &problem);

@@ -129,6 +129,8 @@ void options_print_help(const struct command_line *line, FILE *out, int width)
     (void)fputc('\n', out);
     options_each(line, print_row, &printing);
     (void)print_row(&printing, &help_row);
+    if (line->more != NULL)
+        line->more(out, width);
     if (line->notes == NULL)
         return;
     (void)fputc('\n', out);

@@ -81,7 +81,8 @@ struct command_line {
     const char *summary; /**< half a line for the list of commands */
     const char *purpose; /**< one or two paragraphs for --help; wrapped; "\n" breaks */
     const char *notes;   /**< shown behind the options, likewise; or NULL */
-    const char *usage;   /**< a second form, "--list | --undo ID"; or NULL */
+    void (*more)(FILE *out, int width); /**< prints what stands behind the options; or NULL */
+    const char *usage;                  /**< a second form, "--list | --undo ID"; or NULL */
     const struct option_row *tables[OPTION_TABLES_MAX]; /**< NULL behind the last one */
     /** A further table that is made while the program runs; or NULL. */
     const struct option_row *(*table)(void);

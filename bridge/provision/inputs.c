@@ -50,7 +50,7 @@ static enum status check_given(const struct provision_texts *own, struct error *
 }
 
 /* host: with or without a port. */
-static bool is_loopback(const char *host)
+bool provision_is_loopback(const char *host)
 {
     size_t name = strcspn(host, ":");
     bool numbers = strspn(host, "0123456789.") >= name;
@@ -72,7 +72,8 @@ static enum status check_broker(struct provision_inputs *inputs, struct error *e
                          "--mqtt-host \"%.100s\" must be a name or an address, as 192.168.1.2; the "
                          "port goes to --mqtt-port.",
                          own->mqtt_host);
-    if (is_loopback(own->mqtt_host) && (own->module_host == NULL || !is_loopback(own->module_host)))
+    if (provision_is_loopback(own->mqtt_host) &&
+        (own->module_host == NULL || !provision_is_loopback(own->module_host)))
         return error_set(error, STATUS_USAGE,
                          "--mqtt-host %s would be the module itself to the module. Give this "
                          "machine's address on the network.",

@@ -43,6 +43,9 @@ enum status provision_inputs_check(struct provision_inputs *inputs, struct error
 /** Also wipes the passwords. */
 void provision_inputs_free(struct provision_inputs *inputs);
 
+/** Whether host, with or without a port, is the machine itself. */
+bool provision_is_loopback(const char *host);
+
 /** A module's client id, as the beginning of its topics (STATUS_USAGE). option is its name for
  *  messages. */
 enum status provision_check_client_id(const char *option, const char *id, struct error *error);

@@ -104,7 +104,7 @@ def test_calibrate_a_twin_build_that_reads_one_chip(obk):
     (Chip(amps=0.0, watts=0.0), ["--current", "5"], "connect a steady load"),
     (Chip(watts=-1100.0), ["--power", "1100"], "clamp"),
     (Chip(volts=0.0), ["--voltage", "230"], "does the chip answer"),
-    (Chip(volts=40.0), ["--voltage", "230"], "more than a calibration mends")])
+    (Chip(volts=40.0), ["--voltage", "230"], "more than a calibration repairs")])
 def test_calibrate_refuses_what_cannot_be_right(obk, chip, args, words):
     single = running(obk, chips={1: chip})
     divisors = dict(single.values["divisors"])

@@ -72,7 +72,7 @@ def test_usage_errors(obk, broker, folder):
     for args, words in [
             (["--mqtt", "mqtt://x", "--id", "x"], "--host"),
             (["--host", single.host, "--id", "x"], "--mqtt"),
-            (["--host", single.host, "--mqtt", "mqtt://x"], "--id"),
+            (["--host", single.host, "--mqtt", "mqtt://x"], "--client-id"),
             ([*base, "--id", "a/+"], "wildcards"),
             ([*base, "--id", "a//b"], "topic"),
             ([*base, "--id", "x" * 64], "63"),
