@@ -24,7 +24,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define POLL_MS 50     /* while waiting for acknowledgements */
+#define POLL_MS 50 /* while waiting for acknowledgements */
+#define REMOVE_AFTER_MS                                                                            \
+    1000 /* a description that changes is a device that leaves and comes at once */
+#define REPAIR_PAUSE_MS                                                                            \
+    5000               /* an announcement that others overwrite is repaired at most this often */
 #define ROUND_MS 60000 /* thousands of devices are announced in this time, not gap_ms apart */
 
 const struct announcer_timing announcer_timing_default = {
@@ -72,7 +76,8 @@ struct announcer {
     json_t *records;
     struct thing *things;
     size_t thing_count, thing_room;
-    json_t *wanted; /* device id -> index of its thing */
+    json_t *wanted;    /* device id -> index of its thing */
+    json_t *forgotten; /* device id -> true: what the broker still has of it is cleared when seen */
 
     bool connected;
     int64_t next_step_ms;
@@ -113,6 +118,15 @@ static uint64_t hash_more(uint64_t hash, const char *text)
         hash = (hash ^ (unsigned char)*text) * 1099511628211U; /* FNV-1a */
     while (*text++ != '\0');
     return hash;
+}
+
+/* The hash of a message that came in, as hash_more makes it of one that goes out. */
+static uint64_t hash_message(uint64_t hash, const struct publisher_incoming *incoming)
+{
+    hash = hash_more(hash, incoming->topic);
+    for (size_t i = 0; i < incoming->payload_length; i++)
+        hash = (hash ^ (unsigned char)incoming->payload[i]) * 1099511628211U;
+    return (hash ^ 0U) * 1099511628211U; /* the NUL at the end */
 }
 
 static void collect(void *context, const char *topic, const char *payload)
@@ -672,22 +686,58 @@ static struct thing *find_wanted(struct announcer *announcer, const char *device
     return index == NULL ? NULL : &announcer->things[json_integer_value(index)];
 }
 
+/* Somebody else has published on our topic. */
+static void overwritten(struct announcer *announcer, struct thing *thing,
+                        const struct publisher_incoming *incoming)
+{
+    uint64_t hash = hash_message(14695981039346656037U, incoming);
+    if (thing->step != STEP_IDLE || thing->removed_by_user || thing->last_hash == 0 ||
+        hash == thing->last_hash || clock_boot_ms() - thing->last_ms < REPAIR_PAUSE_MS)
+        return;
+    log_repeating(announcer->log, LOG_LEVEL_WARNING, "announcement overwritten",
+                  "Another client has published on %s, which belongs to this bridge; the device is "
+                  "announced again.",
+                  incoming->topic);
+    thing->last_hash = 0;
+    go(thing, STEP_ANNOUNCE, 0);
+    arm(announcer);
+}
+
+/* What the broker kept and nothing stands behind: of a device that is gone, or in the mode that is not used. */
+static void clear_leftover(struct announcer *announcer, const struct publisher_incoming *incoming,
+                           const char *device_id, bool other_mode)
+{
+    const struct thing *thing = find_wanted(announcer, device_id);
+    bool forgotten = json_object_get(announcer->forgotten, device_id) != NULL;
+    bool settled = thing != NULL && thing->old == NULL && other_mode;
+    if (incoming->retained && incoming->payload_length > 0 && (forgotten || settled))
+        publisher_publish_once(announcer->publisher, incoming->topic, "", 0);
+}
+
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
-    const char *prefix = announcer->options.context.prefix;
-    if (strncmp(incoming->topic, prefix, strlen(prefix)) != 0)
+    struct discovery_context context = announcer->options.context;
+    if (strncmp(incoming->topic, context.prefix, strlen(context.prefix)) != 0)
         return false; /* most messages, in few steps */
     char device_id[DISCOVERY_DEVICE_ID_SIZE], key[PROPERTY_KEY_SIZE];
-    if (!discovery_topic_read(&announcer->options.context, incoming->topic, device_id, key,
-                              sizeof key))
-        return false;
+    if (!discovery_topic_read(&context, incoming->topic, device_id, key, sizeof key)) {
+        context.device_mode = !context.device_mode;
+        if (!discovery_topic_read(&context, incoming->topic, device_id, key, sizeof key))
+            return false;
+        clear_leftover(announcer, incoming, device_id, true);
+        return true;
+    }
     struct thing *thing = find_wanted(announcer, device_id);
-    if (thing == NULL)
-        return false;
+    if (thing == NULL) {
+        clear_leftover(announcer, incoming, device_id, false);
+        return json_object_get(announcer->forgotten, device_id) != NULL;
+    }
     if (incoming->payload_length == 0)
         emptied(announcer, thing, incoming->topic, key);
-    else if (incoming->retained && announcer->options.context.device_mode)
+    else if (incoming->retained && context.device_mode)
         learn(announcer, thing, incoming);
+    else if (!incoming->retained && context.device_mode)
+        overwritten(announcer, thing, incoming);
     return true;
 }
 
@@ -739,7 +789,11 @@ static void want(struct announcer *announcer, struct thing *thing,
     (void)json_object_set_new(announcer->wanted, thing->device_id,
                               json_integer(thing - announcer->things));
     char filter[DISCOVERY_TOPIC_SIZE];
-    discovery_filter(&announcer->options.context, thing->device_id, filter, sizeof filter);
+    struct discovery_context context = announcer->options.context;
+    discovery_filter(&context, thing->device_id, filter, sizeof filter);
+    publisher_subscribe(announcer->publisher, filter, 1);
+    context.device_mode = !context.device_mode; /* leftovers of the other mode */
+    discovery_filter(&context, thing->device_id, filter, sizeof filter);
     publisher_subscribe(announcer->publisher, filter, 1);
 }
 
@@ -786,6 +840,17 @@ static struct thing *find_unwanted(struct announcer *announcer, const char *devi
     return NULL;
 }
 
+/* A thing of that id that is left over and has nothing to do. */
+static struct thing *find_empty(struct announcer *announcer, const char *device_id)
+{
+    for (size_t i = 0; i < announcer->thing_count; i++) {
+        struct thing *thing = &announcer->things[i];
+        if (!thing->wanted && thing->old == NULL && strcmp(thing->device_id, device_id) == 0)
+            return thing;
+    }
+    return NULL;
+}
+
 void announcer_add(struct announcer *announcer, const struct device_description *device)
 {
     if (!announcer->options.enabled || !device->homeassistant)
@@ -796,7 +861,9 @@ void announcer_add(struct announcer *announcer, const struct device_description 
         before->old = NULL;
         before->step = STEP_IDLE;
     }
-    add_wanted(announcer, device->id, device);
+    struct thing *empty = find_empty(announcer, device->id);
+    want(announcer, empty != NULL ? empty : add_thing(announcer, device->id), device);
+    (void)json_object_del(announcer->forgotten, device->id);
     if (record != NULL)
         place_record(announcer, record);
     if (!announcer->connected)
@@ -804,6 +871,58 @@ void announcer_add(struct announcer *announcer, const struct device_description 
     if (begin(announcer, find_wanted(announcer, device->id)))
         start_save(announcer);
     arm(announcer);
+}
+
+void announcer_remove(struct announcer *announcer, const char *device_id)
+{
+    struct thing *thing = find_wanted(announcer, device_id);
+    if (thing == NULL)
+        return;
+    (void)json_object_del(announcer->wanted, device_id);
+    thing->wanted = false;
+    thing->device = NULL;
+    thing->step = STEP_IDLE;
+    thing->removed_by_user = false;
+    json_object_clear(thing->removed_keys);
+    json_t *record = thing->record;
+    thing->record = NULL;
+    if (thing->old == NULL) {
+        thing->old = record;
+        record = NULL;
+    }
+    if (thing->old != NULL)
+        go(thing, STEP_CLEAR, REMOVE_AFTER_MS);
+    if (record != NULL) { /* it was changing its mode: both are to be cleared */
+        struct thing *second = add_thing(announcer, device_id);
+        second->old = record;
+        go(second, STEP_CLEAR, REMOVE_AFTER_MS);
+    }
+    arm(announcer);
+}
+
+void announcer_forget(struct announcer *announcer, const char *device_id)
+{
+    if (find_wanted(announcer, device_id) != NULL || announcer_leaving(announcer, device_id) ||
+        json_object_get(announcer->forgotten, device_id) != NULL)
+        return;
+    (void)json_object_set_new(announcer->forgotten, device_id, json_true());
+    struct discovery_context context = announcer->options.context;
+    char filter[DISCOVERY_TOPIC_SIZE];
+    for (int mode = 0; mode < 2; mode++) {
+        context.device_mode = mode == 0;
+        discovery_filter(&context, device_id, filter, sizeof filter);
+        publisher_subscribe(announcer->publisher, filter, 1);
+    }
+}
+
+bool announcer_leaving(const struct announcer *announcer, const char *device_id)
+{
+    for (size_t i = 0; i < announcer->thing_count; i++) {
+        const struct thing *thing = &announcer->things[i];
+        if (!thing->wanted && thing->old != NULL && strcmp(thing->device_id, device_id) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void init_timer(struct announcer *announcer, uv_timer_t *timer)
@@ -832,6 +951,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
     if (announced_load(options->memory_path, &announcer->records, &error) != STATUS_OK)
         log_warning(announcer->log, "%s", error.text);
     announcer->wanted = json_object();
+    announcer->forgotten = json_object();
     if (options->enabled) {
         publisher_subscribe(publisher, options->status_topic, 1);
         add_wanted(announcer, DISCOVERY_BRIDGE_DEVICE, NULL);
@@ -854,6 +974,7 @@ static void maybe_free(struct announcer *announcer)
     }
     free(announcer->things);
     json_decref(announcer->wanted);
+    json_decref(announcer->forgotten);
     json_decref(announcer->records);
     free(announcer->memory_path);
     free(announcer);

@@ -48,8 +48,16 @@ struct announcer;
  *  memory is an empty one; a damaged one is set aside (".damaged") and said. */
 struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_options *options,
                                    struct publisher *publisher);
-/** One more device, which is announced as soon as there is a connection; borrowed like the others. */
+/** One more device, or one whose description has changed; announced as soon as there is a connection. Borrowed
+ *  like the others. */
 void announcer_add(struct announcer *announcer, const struct device_description *device);
+/** The device is gone: its announcements are removed, unless it is added again within a second. */
+void announcer_remove(struct announcer *announcer, const char *device_id);
+/** Removes announcements of a device that this announcer knows nothing of: in its memory's absence they are
+ *  looked for on the broker, in both modes. */
+void announcer_forget(struct announcer *announcer, const char *device_id);
+/** True while announcements of a device that is gone are still to be removed. */
+bool announcer_leaving(const struct announcer *announcer, const char *device_id);
 
 /** Frees itself in the loop's next turn. Before publisher_close. NULL is allowed. */
 void announcer_close(struct announcer *announcer);

@@ -252,6 +252,28 @@ void latest_resend(struct latest *latest)
             mark_dirty(latest, item);
 }
 
+const struct payload *latest_retained(const struct latest *latest, const char *topic)
+{
+    const struct latest_item *item = find(latest, topic, hash_text(topic));
+    return item != NULL && item->retained ? item->payload : NULL;
+}
+
+void latest_repeat(struct latest *latest, const char *topic)
+{
+    struct latest_item *item = find(latest, topic, hash_text(topic));
+    if (item != NULL && item->payload != NULL)
+        mark_dirty(latest, item);
+}
+
+void latest_visit_retained(const struct latest *latest,
+                           void (*visit)(void *context, const char *topic, size_t length),
+                           void *context)
+{
+    for (const struct latest_item *item = latest->first; item != NULL; item = item->next)
+        if (item->retained && item->payload != NULL && item->payload->length > 0)
+            visit(context, item->topic, item->payload->length);
+}
+
 bool latest_waiting(const struct latest *latest)
 {
     return latest->dirty_first != NULL;

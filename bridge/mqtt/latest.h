@@ -64,6 +64,15 @@ void latest_done(struct latest *latest, struct latest_message *message,
 /** A new connection: every retained value is to be sent again, behind what already waits. */
 void latest_resend(struct latest *latest);
 
+/** The retained value of a topic; NULL if it has none. Borrowed until the next call. */
+const struct payload *latest_retained(const struct latest *latest, const char *topic);
+/** Sends the topic's value once more. */
+void latest_repeat(struct latest *latest, const char *topic);
+/** Calls visit for each retained value. */
+void latest_visit_retained(const struct latest *latest,
+                           void (*visit)(void *context, const char *topic, size_t length),
+                           void *context);
+
 bool latest_waiting(const struct latest *latest);
 /** True unless the topic's latest value waits or is on its way. */
 bool latest_settled(const struct latest *latest, const char *topic);

@@ -315,6 +315,55 @@ bool publisher_settled(struct publisher *publisher, const char *topic)
     return settled;
 }
 
+static bool is_birth(const struct publisher *publisher, const char *topic)
+{
+    const char *will_topic = publisher->settings.will_topic;
+    return will_topic[0] != '\0' && strcmp(topic, will_topic) == 0;
+}
+
+static bool equals(const char *payload, size_t length, const char *other, size_t other_length)
+{
+    return length == other_length && (length == 0 || memcmp(payload, other, length) == 0);
+}
+
+enum publisher_own publisher_own(struct publisher *publisher, const char *topic,
+                                 const char *payload, size_t length)
+{
+    const char *birth = publisher->settings.birth_payload;
+    if (is_birth(publisher, topic))
+        return equals(payload, length, birth, strlen(birth)) ? PUBLISHER_SAME : PUBLISHER_DIFFERENT;
+    enum publisher_own own = PUBLISHER_NOT_OWN;
+    pthread_mutex_lock(&publisher->lock);
+    const struct payload *kept = latest_retained(publisher->latest, topic);
+    if (kept != NULL)
+        own = equals(payload, length, kept->bytes, kept->length) ? PUBLISHER_SAME
+                                                                 : PUBLISHER_DIFFERENT;
+    pthread_mutex_unlock(&publisher->lock);
+    return own;
+}
+
+void publisher_repeat(struct publisher *publisher, const char *topic)
+{
+    pthread_mutex_lock(&publisher->lock);
+    if (!is_birth(publisher, topic))
+        latest_repeat(publisher->latest, topic);
+    else if (!publisher->closing)
+        publisher->birth_sent = false;
+    pthread_cond_signal(&publisher->changed);
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+void publisher_visit_retained(struct publisher *publisher,
+                              void (*visit)(void *context, const char *topic, size_t length),
+                              void *context)
+{
+    if (publisher->settings.will_topic[0] != '\0')
+        visit(context, publisher->settings.will_topic, strlen(publisher->settings.birth_payload));
+    pthread_mutex_lock(&publisher->lock);
+    latest_visit_retained(publisher->latest, visit, context);
+    pthread_mutex_unlock(&publisher->lock);
+}
+
 void publisher_poll(struct publisher *publisher,
                     void (*callback)(void *context, const struct publisher_incoming *incoming),
                     void *context)

@@ -55,8 +55,8 @@ struct publisher_incoming {
     bool retained;
 };
 
-#define PUBLISHER_PAYLOAD_MAX 65536 /**< longer incoming messages are dropped and counted */
-#define PUBLISHER_TOPICS_MAX 65536  /**< topics remembered; values for more are dropped, counted */
+#define PUBLISHER_PAYLOAD_MAX (512 << 10) /**< longer incoming messages are dropped and counted */
+#define PUBLISHER_TOPICS_MAX 65536 /**< topics remembered; values for more are dropped, counted */
 #define PUBLISHER_BYTES_MAX (64U << 20) /**< bytes of topics and values remembered */
 #define PUBLISHER_EVENTS_MAX 256        /**< events waiting; the oldest is dropped for a new one */
 #define PUBLISHER_FILTERS_MAX 65536
@@ -88,6 +88,21 @@ void publisher_subscribe(struct publisher *publisher, const char *filter, int qo
 
 /** True unless the topic's latest value still waits to be sent or acknowledged. */
 bool publisher_settled(struct publisher *publisher, const char *topic);
+
+enum publisher_own {
+    PUBLISHER_NOT_OWN,   /**< nothing is retained under this topic here */
+    PUBLISHER_SAME,      /**< it is what was published last */
+    PUBLISHER_DIFFERENT, /**< it is not */
+};
+/** Compares what came in on a topic with what was published there, retained. */
+enum publisher_own publisher_own(struct publisher *publisher, const char *topic,
+                                 const char *payload, size_t length);
+/** Publishes the retained value of a topic once more; will_topic's is birth_payload. */
+void publisher_repeat(struct publisher *publisher, const char *topic);
+/** Calls visit for each topic that has a retained value, will_topic included. visit must not call in here. */
+void publisher_visit_retained(struct publisher *publisher,
+                              void (*visit)(void *context, const char *topic, size_t length),
+                              void *context);
 
 /** Always the same thread: hands over what came in, oldest first, for some milliseconds at most. If something
  *  is left, wake is called once more, so that other work gets its turn. */

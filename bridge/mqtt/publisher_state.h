@@ -110,7 +110,7 @@ struct publisher {
     bool ever_connected;
     bool said_trying;
     bool said_limits; /* on this connection */
-    bool birth_sent;
+    bool birth_sent;  /* written under lock: a caller may ask for it again */
     bool goodbye_sent, goodbye_done, disconnect_sent;
     bool event_turn;
     size_t filters_sent;

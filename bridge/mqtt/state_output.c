@@ -26,6 +26,7 @@ struct state_output {
     uv_timer_t timer;
     struct hub *hub;
     struct publisher *publisher;
+    struct own_topics *own;
     char *base_topic;
     struct log *log;
     struct entry *entries; /* by the device's number */
@@ -207,8 +208,7 @@ static void on_removed(void *context, struct hub_device *device)
 {
     struct state_output *output = context;
     struct entry *entry = entry_of(output, device);
-    clear(output, entry->state_topic);
-    clear(output, entry->availability_topic);
+    own_topics_left(output->own, entry->state_topic);
     free_entry(entry);
 }
 
@@ -220,6 +220,7 @@ struct state_output *state_output_create(uv_loop_t *loop,
     struct state_output *output = memory_new(1, sizeof *output);
     output->hub = options->hub;
     output->publisher = options->publisher;
+    output->own = options->own;
     output->base_topic = memory_copy_text(options->base_topic);
     output->log = options->log;
     (void)uv_timer_init(loop, &output->timer);
@@ -245,6 +246,14 @@ void state_output_refresh(struct state_output *output)
         entry->refresh = true;
         make_due(output, entry, boot_ms, boot_ms);
     }
+}
+
+void state_output_all_offline(struct state_output *output)
+{
+    for (size_t i = 0; output != NULL && i < output->count; i++)
+        if (output->entries[i].device != NULL)
+            publisher_publish(output->publisher, output->entries[i].availability_topic,
+                              MESSAGE_OFFLINE, strlen(MESSAGE_OFFLINE), true, 1);
 }
 
 void state_output_publish(struct state_output *output, struct hub_device *device)

@@ -2,12 +2,13 @@
 /**
  * Publishes the state and the availability of each device in the hub, and decides when: at the device's
  * report interval, within a second after a commit moved a total, at once when something urgent changed.
- * What a removed device had retained on the broker is cleared. Loop thread only.
+ * Loop thread only.
  */
 #ifndef BRIDGE_MQTT_STATE_OUTPUT_H
 #define BRIDGE_MQTT_STATE_OUTPUT_H
 
 #include "bridge/hub/hub.h"
+#include "bridge/mqtt/own_topics.h"
 #include "bridge/mqtt/publisher.h"
 #include "drivers/base/log.h"
 
@@ -17,6 +18,7 @@ struct state_output_options {
     struct hub *hub;
     struct publisher *publisher;
     const char *base_topic; /**< copied */
+    struct own_topics *own; /**< clears what a removed device had retained on the broker */
     struct log *log;
 };
 
@@ -31,6 +33,9 @@ struct state_output *state_output_create(uv_loop_t *loop,
 void state_output_refresh(struct state_output *output);
 /** The state of one device, now. */
 void state_output_publish(struct state_output *output, struct hub_device *device);
+
+/** Publishes all devices as offline: at a clean stop, for whoever does not look at bridge/state. */
+void state_output_all_offline(struct state_output *output);
 
 /** Before publisher_close and hub_free. The loop must run once more. NULL is allowed. */
 void state_output_close(struct state_output *output);

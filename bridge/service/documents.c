@@ -9,7 +9,7 @@
 
 #include <uv.h>
 
-#define PROBLEMS_MAX (4 + CONFIG_SINKS_MAX + PUBLISHER_PROBLEMS_MAX)
+#define PROBLEMS_MAX (4 + CONFIG_SINKS_MAX + PUBLISHER_PROBLEMS_MAX + OWN_TOPICS_PROBLEMS_MAX)
 
 struct documents {
     struct documents_options options;
@@ -20,6 +20,7 @@ struct documents {
     struct sink_health sinks[CONFIG_SINKS_MAX];
     char quarantine[640];
     char broker[PUBLISHER_PROBLEMS_MAX][PUBLISHER_PROBLEM_SIZE];
+    char own[OWN_TOPICS_PROBLEMS_MAX][OWN_TOPICS_PROBLEM_SIZE];
     const char *problems[PROBLEMS_MAX];
 };
 
@@ -52,6 +53,9 @@ static void collect_problems(struct documents *documents, struct message_health 
     size_t broker = publisher_problems(documents->options.publisher, documents->broker);
     for (size_t i = 0; i < broker; i++)
         add_problem(documents, health, documents->broker[i]);
+    size_t own = own_topics_problems(*documents->options.own_topics, documents->own);
+    for (size_t i = 0; i < own; i++)
+        add_problem(documents, health, documents->own[i]);
     health->problems = documents->problems;
 }
 

@@ -9,6 +9,7 @@
 #include "bridge/config/config.h"
 #include "bridge/history/history.h"
 #include "bridge/hub/hub.h"
+#include "bridge/mqtt/own_topics.h"
 #include "bridge/mqtt/publisher.h"
 #include "bridge/service/backups.h"
 #include "bridge/sinks/sinks.h"
@@ -22,6 +23,7 @@ struct documents_options {
     struct backups *backups;
     struct log *log;
     int64_t started_wall_ms, started_boot_ms;
+    const struct own_topics *const *own_topics; /**< where the owner keeps it */
 };
 
 struct documents;

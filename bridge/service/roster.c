@@ -32,6 +32,9 @@ static json_t *load(const char *path, struct log *log)
 static json_t *topics_of(const struct config *config)
 {
     json_t *topics = json_object();
+    json_t *own = json_sprintf("%s/bridge", config->mqtt.base_topic);
+    (void)json_object_set_new(topics, json_string_value(own), json_true());
+    json_decref(own);
     for (size_t i = 0; i < config->device_count; i++) {
         json_t *topic = json_sprintf("%s/%s", config->mqtt.base_topic, config->devices[i].id);
         (void)json_object_set_new(topics, json_string_value(topic), json_true());

@@ -11,7 +11,7 @@
 #include "drivers/base/log.h"
 
 /**
- * Calls gone for every topic (<base>/<device>) that the file names and config does not, then writes
+ * Calls gone for every topic (<base>/<device>, and <base>/bridge) that the file names and config does not, then writes
  * what config has. A damaged file is reported and replaced; a full disk only delays the forgetting.
  */
 void roster_update(const char *path, const struct config *config,

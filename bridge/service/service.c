@@ -169,7 +169,8 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         return;
     if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */
         return;
-    if (!announcer_incoming(service->announcer, incoming))
+    if (!announcer_incoming(service->announcer, incoming) &&
+        !own_topics_incoming(service->own_topics, incoming))
         (void)mqtt_door_incoming(service->door, incoming);
 }
 

@@ -5,6 +5,7 @@
 
 #include "bridge/mqtt/announcer.h"
 #include "bridge/mqtt/bridge_output.h"
+#include "bridge/mqtt/own_topics.h"
 #include "bridge/mqtt/request_door.h"
 #include "bridge/mqtt/state_output.h"
 #include "bridge/service/adoption.h"
@@ -59,6 +60,7 @@ struct service {
     struct state_output *state_output;
     struct bridge_output *bridge_output;
     struct announcer *announcer;
+    struct own_topics *own_topics;
     struct mqtt_door *door;
 
     struct requests *requests;

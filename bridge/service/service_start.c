@@ -242,6 +242,7 @@ static void create_documents(struct service *service)
         .log = service->log,
         .started_wall_ms = service->started_wall_ms,
         .started_boot_ms = service->started_boot_ms,
+        .own_topics = (const struct own_topics *const *)&service->own_topics,
     };
     service->documents = documents_create(&options);
 }
@@ -252,6 +253,49 @@ static void on_birth(void *context)
     state_output_refresh(service->state_output);
 }
 
+static bool find_device(void *context, const char *device_id, bool *retained)
+{
+    const struct service *service = context;
+    const struct hub_device *device = hub_find(service->hub, device_id);
+    *retained =
+        device != NULL && service->config->mqtt.retain && hub_device_description(device)->retain;
+    return device != NULL;
+}
+
+static void forget_device(void *context, const char *device_id)
+{
+    const struct service *service = context;
+    announcer_forget(service->announcer, device_id);
+}
+
+static bool is_announced(void *context, const char *device_id)
+{
+    const struct service *service = context;
+    return announcer_leaving(service->announcer, device_id);
+}
+
+static void on_own_problems(void *context)
+{
+    const struct service *service = context;
+    hub_health_changed(service->hub);
+}
+
+static void create_own_topics(struct service *service)
+{
+    const struct own_topics_options options = {
+        .publisher = service->publisher,
+        .base_topic = service->config->mqtt.base_topic,
+        .bridge_id = service->config->bridge.id,
+        .log = service->log,
+        .find = find_device,
+        .forget = forget_device,
+        .announced = is_announced,
+        .changed = on_own_problems,
+        .context = service,
+    };
+    service->own_topics = own_topics_create(&service->loop, &options);
+}
+
 static void create_outputs(struct service *service)
 {
     const char *base_topic = service->config->mqtt.base_topic;
@@ -259,6 +303,7 @@ static void create_outputs(struct service *service)
         .hub = service->hub,
         .publisher = service->publisher,
         .base_topic = base_topic,
+        .own = service->own_topics,
         .log = service->log,
     };
     service->bridge_output =
@@ -324,15 +369,18 @@ static enum status create_announcer(struct service *service, struct error *error
     return STATUS_OK;
 }
 
+/* <base>/<device> or <base>/bridge, of this base topic or of an earlier one. */
 static void clear_topics(void *context, const char *topic)
 {
-    struct service *service = context;
-    char availability[512];
-    if (snprintf(availability, sizeof availability, "%s/availability", topic) >=
-        (int)sizeof availability)
+    const struct service *service = context;
+    char base[512];
+    const char *slash = strrchr(topic, '/');
+    if (slash == NULL || (size_t)(slash - topic) >= sizeof base)
         return;
-    publisher_publish(service->publisher, topic, "", 0, true, 1);
-    publisher_publish(service->publisher, availability, "", 0, true, 1);
+    (void)snprintf(base, sizeof base, "%.*s", (int)(slash - topic), topic);
+    own_topics_old_base(service->own_topics, base);
+    if (strcmp(slash + 1, "bridge") != 0)
+        own_topics_left(service->own_topics, topic);
 }
 
 static enum status forget_removed_devices(struct service *service, struct error *error)
@@ -413,8 +461,10 @@ enum status service_start(struct service *service, struct error *error)
         status = begin_history(service, error);
     if (status == STATUS_OK)
         status = create_announcer(service, error);
-    if (status == STATUS_OK)
-        status = forget_removed_devices(service, error);
+    if (status != STATUS_OK)
+        return status;
+    create_own_topics(service);
+    status = forget_removed_devices(service, error);
     if (status == STATUS_OK)
         status = create_adoption(service, error);
     if (status != STATUS_OK)
@@ -454,6 +504,9 @@ static void finish_outputs(struct service *service)
     web_output_close(service->web);
     mqtt_door_free(service->door);
     announcer_close(service->announcer);
+    if (service->end == SERVICE_STOPPED)
+        state_output_all_offline(service->state_output);
+    own_topics_close(service->own_topics);
     state_output_close(service->state_output);
     bridge_output_free(service->bridge_output);
     sinks_close(service->sinks);
