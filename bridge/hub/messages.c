@@ -130,10 +130,11 @@ static json_t *info_without_devices(const struct message_info *info)
     json_t *own = json_deep_copy(config);
     json_decref(config);
     mask_secrets(own);
-    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:b,s:o,s:o,s:o}", "version", info->version, "bridge_id",
-                     info->bridge_id, "started", time_json(info->started_wall_ms), "time",
-                     time_json(info->now_wall_ms), "log_level", log_level_name(info->log_level),
-                     "restart_required", info->restart_required, "config_schema",
+    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:b,s:b,s:o,s:o,s:o}", "version", info->version,
+                     "bridge_id", info->bridge_id, "started", time_json(info->started_wall_ms),
+                     "time", time_json(info->now_wall_ms), "log_level",
+                     log_level_name(info->log_level), "restart_required", info->restart_required,
+                     "permit_join", info->permit_join, "config_schema",
                      schema_json(info->config_schema), "request_schema",
                      schema_json(info->request_schema), "config", own);
 }

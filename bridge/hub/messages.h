@@ -31,6 +31,7 @@ struct message_info {
     const json_t *config_schema;  /**< JSON Schema of bridge.yaml; borrowed; NULL: {} */
     const json_t *request_schema; /**< JSON Schemas of the requests by name; likewise */
     bool restart_required;        /**< a changed setting holds only after a restart */
+    bool permit_join;             /**< a search for modules is running */
 };
 char *message_bridge_info(const struct message_info *info);
 

@@ -349,39 +349,80 @@ void discovery_device(const struct discovery_context *context,
     emit_announcement(&a, removed, emit, emit_context);
 }
 
-/* The bridge's entities. Keys, like those of properties, are for ever. */
-static const struct {
-    const char *key;
-    const char *label;
-    const char *platform;
-    const char *device_class;
-    const char *topic; /* below <base>/bridge/ */
-} bridge_components[] = {
-    {"connection_state", "Connection state", "binary_sensor", "connectivity", "state"},
-    {"version", "Version", "sensor", NULL, "info"},
-    {"problem", "Problem", "binary_sensor", "problem", "health"},
+/* The bridge's entities. Keys, like those of properties, are never changed. */
+struct bridge_component {
+    const char *key, *label, *platform;
+    const char *device_class; /* NULL: none */
+    const char *category;     /* "diagnostic" or "config" */
+    const char *topic;        /* of its state, below <base>/bridge/; NULL: it has none */
+    const char *value;        /* template; NULL: the value under its key */
+    const char *request;      /* what it asks for, below <base>/bridge/request/; NULL: nothing */
+    const char *command;      /* what it sends: a button's payload, or a template */
 };
 
-static json_t *bridge_component(const struct discovery_context *context, size_t index)
+/* Home Assistant keeps no more than 255 characters of a state. */
+#define PROBLEMS_TEMPLATE "{{ ((value_json['problems'] | join(' ')) or 'none')[:250] }}"
+
+static const struct bridge_component bridge_components[] = {
+    {"connection_state", "Connection state", "binary_sensor", "connectivity", "diagnostic", "state",
+     STATE_TEMPLATE, NULL, NULL},
+    {"version", "Version", "sensor", NULL, "diagnostic", "info", NULL, NULL, NULL},
+    {"problem", "Problem", "binary_sensor", "problem", "diagnostic", "health", NULL, NULL, NULL},
+    {"problems", "Problems", "sensor", NULL, "diagnostic", "health", PROBLEMS_TEMPLATE, NULL, NULL},
+    {"restart", "Restart", "button", "restart", "config", NULL, NULL, "restart", "{}"},
+    {"backup", "Back up the history", "button", NULL, "config", NULL, NULL, "backup", "{}"},
+    {"log_level", "Log level", "select", NULL, "config", "info", NULL, "log_level",
+     "{\"level\": \"{{ value }}\"}"},
+    {"permit_join", "Look for modules", "switch", NULL, "config", "info", NULL, "permit_join",
+     NULL},
+};
+
+static const size_t bridge_component_count = sizeof bridge_components / sizeof bridge_components[0];
+
+/* The parts that only one platform has. */
+static void set_platform(json_t *component, const struct bridge_component *made)
 {
-    const char *key = bridge_components[index].key;
-    json_t *component = new_component(context, bridge_components[index].platform,
-                                      DISCOVERY_BRIDGE_DEVICE, key, bridge_components[index].label);
-    set_text(component, "device_class", bridge_components[index].device_class);
-    set_text(component, "entity_category", "diagnostic");
-    json_object_set_new(component, "state_topic",
-                        topic_json(context->base_topic, "bridge", bridge_components[index].topic));
-    if (strcmp(key, "connection_state") == 0) {
-        set_text(component, "value_template", STATE_TEMPLATE);
+    if (strcmp(made->platform, "button") == 0)
+        set_text(component, "payload_press", made->command);
+    if (strcmp(made->platform, "select") == 0) {
+        set_text(component, "command_template", made->command);
+        json_object_set_new(component, "options",
+                            json_pack("[s,s,s,s]", "error", "warning", "info", "debug"));
+    }
+    if (strcmp(made->platform, "switch") == 0) {
+        set_value_template(component, made->key, " | lower");
+        set_text(component, "state_on", "true");
+        set_text(component, "state_off", "false");
+        set_text(component, "payload_on", "{\"value\": true}");
+        set_text(component, "payload_off", "{\"value\": false}");
+    }
+    if (strcmp(made->key, "connection_state") == 0) {
         set_text(component, "payload_on", "online");
         set_text(component, "payload_off", "offline");
         /* It must say "disconnected" just when the bridge is not available. */
         json_object_set_new(component, "availability", json_array());
-    } else if (strcmp(key, "problem") == 0) {
-        set_binary(component, key);
-    } else {
-        set_value_template(component, key, "");
+    } else if (strcmp(made->platform, "binary_sensor") == 0) {
+        set_binary(component, made->key);
     }
+}
+
+static json_t *bridge_component(const struct discovery_context *context,
+                                const struct bridge_component *made)
+{
+    json_t *component =
+        new_component(context, made->platform, DISCOVERY_BRIDGE_DEVICE, made->key, made->label);
+    set_text(component, "device_class", made->device_class);
+    set_text(component, "entity_category", made->category);
+    if (made->topic != NULL) {
+        json_object_set_new(component, "state_topic",
+                            topic_json(context->base_topic, "bridge", made->topic));
+        set_value_template(component, made->key, "");
+    }
+    set_text(component, "value_template", made->value);
+    if (made->request != NULL)
+        json_object_set_new(component, "command_topic",
+                            topic_json(context->base_topic, "bridge/request", made->request));
+    set_platform(component, made);
     return component;
 }
 
@@ -399,8 +440,9 @@ void discovery_bridge(const struct discovery_context *context, const json_t *rem
                                  "bl2mqtt", "model", "Bridge", "sw_version", context->version),
         .availability = bridge_availability(context),
     };
-    for (size_t i = 0; i < sizeof bridge_components / sizeof bridge_components[0]; i++)
-        json_object_set_new(a.components, bridge_components[i].key, bridge_component(context, i));
+    for (size_t i = 0; i < bridge_component_count; i++)
+        json_object_set_new(a.components, bridge_components[i].key,
+                            bridge_component(context, &bridge_components[i]));
     emit_announcement(&a, removed, emit, emit_context);
 }
 
@@ -454,7 +496,7 @@ json_t *discovery_announced(const struct device_description *device)
 json_t *discovery_bridge_announced(void)
 {
     json_t *announced = json_object();
-    for (size_t i = 0; i < sizeof bridge_components / sizeof bridge_components[0]; i++)
+    for (size_t i = 0; i < bridge_component_count; i++)
         json_object_set_new(announced, bridge_components[i].key,
                             json_string(bridge_components[i].platform));
     return announced;

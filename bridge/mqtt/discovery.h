@@ -35,7 +35,7 @@ typedef void (*discovery_emit)(void *context, const char *topic, const char *pay
 void discovery_device(const struct discovery_context *context,
                       const struct device_description *device, const json_t *removed,
                       discovery_emit emit, void *emit_context);
-/** The bridge's own device: connectivity, version, problem. */
+/** The bridge's own device: connectivity, version, problems; restart, backup, log level, search. */
 void discovery_bridge(const struct discovery_context *context, const json_t *removed,
                       discovery_emit emit, void *emit_context);
 /** Clears everything of a device that is gone; announced: key -> platform as once announced. */

@@ -107,6 +107,7 @@ static void on_info(void *context, struct message_info *info, json_t **config)
         .config_schema = documents->config_schema,
         .request_schema = documents->request_schema,
         .restart_required = documents->restart_required,
+        .permit_join = handlers_searching(*documents->options.handlers),
     };
 }
 

@@ -12,6 +12,7 @@
 #include "bridge/mqtt/own_topics.h"
 #include "bridge/mqtt/publisher.h"
 #include "bridge/service/backups.h"
+#include "bridge/service/handlers.h"
 #include "bridge/sinks/sinks.h"
 
 struct documents_options {
@@ -23,7 +24,9 @@ struct documents_options {
     struct backups *backups;
     struct log *log;
     int64_t started_wall_ms, started_boot_ms;
-    const struct own_topics *const *own_topics; /**< where the owner keeps it */
+    /** Where the owner keeps what comes into being later. */
+    const struct own_topics *const *own_topics;
+    const struct handlers *const *handlers;
 };
 
 struct documents;

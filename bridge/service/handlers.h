@@ -39,6 +39,9 @@ extern const struct request_handlers service_handlers;
 /** Which chips the last search received of the module with this client id. */
 void handlers_chips_received(const struct handlers *handlers, const char *client, bool chips[2]);
 
+/** Whether a search for modules (permit_join) is running. NULL is allowed. */
+bool handlers_searching(const struct handlers *handlers);
+
 /** When the history woke its owner. */
 void handlers_history(struct handlers *handlers);
 

@@ -21,6 +21,7 @@ static void on_done(void *context)
     handlers->found = json_incref(json_object_get(result, "modules"));
     pending_answer(handlers->search_pending, result);
     handlers_end_search(handlers);
+    hub_info_changed(handlers->options.hub);
 }
 
 static enum status start(struct handlers *handlers, struct pending *pending, int64_t duration_ms,
@@ -40,16 +41,15 @@ static enum status start(struct handlers *handlers, struct pending *pending, int
     enum status status = search_start(handlers->options.loop, &options, &handlers->search, error);
     if (status == STATUS_OK)
         handlers->search_pending = pending;
+    hub_info_changed(handlers->options.hub);
     return status;
 }
 
-static void stop(struct handlers *handlers, struct pending *pending)
+/* Whoever asked for the search gets what was found until now. */
+static void stop(const struct handlers *handlers, struct pending *pending)
 {
-    static const struct error ended = {"The search was ended by another request."};
-    if (handlers->search != NULL) {
-        pending_refuse(handlers->search_pending, STATUS_FAILED, &ended);
-        handlers_end_search(handlers);
-    }
+    if (handlers->search != NULL)
+        search_stop(handlers->search);
     pending_answer(pending, NULL);
 }
 
@@ -76,6 +76,11 @@ enum status handle_permit_join(void *context, struct pending *pending, struct er
 enum status handle_clear_announcements(void *context, struct pending *pending, struct error *error)
 {
     return start(context, pending, CLEAR_MS, pending_text(pending, "topic"), error);
+}
+
+bool handlers_searching(const struct handlers *handlers)
+{
+    return handlers != NULL && handlers->search != NULL;
 }
 
 void handlers_chips_received(const struct handlers *handlers, const char *client, bool chips[2])

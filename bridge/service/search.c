@@ -251,14 +251,19 @@ static void handle_closed(uv_handle_t *handle)
     free(search);
 }
 
-void search_close(struct search *search)
+void search_stop(struct search *search)
 {
-    if (search == NULL)
-        return;
     pthread_mutex_lock(&search->lock);
     search->stopping = true;
     pthread_cond_signal(&search->changed);
     pthread_mutex_unlock(&search->lock);
+}
+
+void search_close(struct search *search)
+{
+    if (search == NULL)
+        return;
+    search_stop(search);
     join(search);
     uv_close((uv_handle_t *)&search->ended, handle_closed);
 }

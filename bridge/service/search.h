@@ -41,6 +41,9 @@ enum status search_start(uv_loop_t *loop, const struct search_options *options,
  */
 json_t *search_result(const struct search *search);
 
+/** Ends the search before its time: done is called soon, with what was found until then. */
+void search_stop(struct search *search);
+
 /** Ends the search if it is still running, which takes up to a second. NULL is allowed. The loop must run
  *  once more. */
 void search_close(struct search *search);

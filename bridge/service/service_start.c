@@ -243,6 +243,7 @@ static void create_documents(struct service *service)
         .started_wall_ms = service->started_wall_ms,
         .started_boot_ms = service->started_boot_ms,
         .own_topics = (const struct own_topics *const *)&service->own_topics,
+        .handlers = (const struct handlers *const *)&service->handlers,
     };
     service->documents = documents_create(&options);
 }

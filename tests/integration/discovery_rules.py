@@ -51,6 +51,9 @@ PLATFORMS = {
     "number": COMMON | {"device_class", "unit_of_measurement", "value_template", "command_template",
                         "min", "max", "step", "mode", "optimistic", "retain", "payload_reset"},
     "button": COMMON | {"device_class", "command_template", "payload_press", "retain"},
+    "select": COMMON | {"value_template", "command_template", "options", "optimistic", "retain"},
+    "switch": COMMON | {"device_class", "value_template", "command_template", "payload_on", "payload_off", "state_on",
+                        "state_off", "optimistic", "retain"},
     "update": COMMON | {"device_class", "value_template", "payload_install", "title", "release_url", "release_summary",
                         "entity_picture", "latest_version_topic", "latest_version_template", "retain",
                         "display_precision"},
@@ -295,6 +298,16 @@ class Checker:
             units = NUMBER_CLASSES.get(device_class)
             if units is None or options.get("unit_of_measurement") not in units:
                 self.say(where, f"bad device_class {device_class} or unit")
+
+    def select(self, where, options):
+        if not options.get("options") or len(set(options["options"])) != len(options["options"]):
+            self.say(where, "options must be a list of different words")
+        if "command_topic" not in options:
+            self.say(where, "required key not provided: command_topic")
+
+    def switch(self, where, options):
+        if "command_topic" not in options:
+            self.say(where, "required key not provided: command_topic")
 
     def button(self, where, options):
         if "command_topic" not in options:
