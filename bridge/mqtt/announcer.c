@@ -770,11 +770,35 @@ bool announcer_incoming(struct announcer *announcer, const struct publisher_inco
 
 /* ---- creation ------------------------------------------------------------------------------------ */
 
+static void free_thing(struct thing *thing)
+{
+    free(thing->device_id);
+    json_decref(thing->last_topics);
+    json_decref(thing->removed_keys);
+}
+
+/* One that nothing is left to do for, so that devices may come and go for years; NULL: there is none. */
+static struct thing *find_spent(struct announcer *announcer)
+{
+    for (size_t i = 0; i < announcer->thing_count; i++) {
+        struct thing *thing = &announcer->things[i];
+        if (!thing->wanted && thing->old == NULL && thing->record == NULL &&
+            thing->step == STEP_IDLE)
+            return thing;
+    }
+    return NULL;
+}
+
 static struct thing *add_thing(struct announcer *announcer, const char *device_id)
 {
-    announcer->things = memory_grow(announcer->things, announcer->thing_count,
-                                    &announcer->thing_room, sizeof *announcer->things);
-    struct thing *thing = &announcer->things[announcer->thing_count++];
+    struct thing *thing = find_spent(announcer);
+    if (thing != NULL) {
+        free_thing(thing);
+    } else {
+        announcer->things = memory_grow(announcer->things, announcer->thing_count,
+                                        &announcer->thing_room, sizeof *announcer->things);
+        thing = &announcer->things[announcer->thing_count++];
+    }
     *thing = (struct thing){.step = STEP_IDLE};
     thing->device_id = memory_copy_text(device_id);
     thing->removed_keys = json_object();
@@ -840,17 +864,6 @@ static struct thing *find_unwanted(struct announcer *announcer, const char *devi
     return NULL;
 }
 
-/* A thing of that id that is left over and has nothing to do. */
-static struct thing *find_empty(struct announcer *announcer, const char *device_id)
-{
-    for (size_t i = 0; i < announcer->thing_count; i++) {
-        struct thing *thing = &announcer->things[i];
-        if (!thing->wanted && thing->old == NULL && strcmp(thing->device_id, device_id) == 0)
-            return thing;
-    }
-    return NULL;
-}
-
 void announcer_add(struct announcer *announcer, const struct device_description *device)
 {
     if (!announcer->options.enabled || !device->homeassistant)
@@ -861,8 +874,7 @@ void announcer_add(struct announcer *announcer, const struct device_description 
         before->old = NULL;
         before->step = STEP_IDLE;
     }
-    struct thing *empty = find_empty(announcer, device->id);
-    want(announcer, empty != NULL ? empty : add_thing(announcer, device->id), device);
+    add_wanted(announcer, device->id, device);
     (void)json_object_del(announcer->forgotten, device->id);
     if (record != NULL)
         place_record(announcer, record);
@@ -873,31 +885,60 @@ void announcer_add(struct announcer *announcer, const struct device_description 
     arm(announcer);
 }
 
+/* What was announced is to be cleared. */
+static void unwant(struct announcer *announcer, struct thing *thing)
+{
+    json_t *record = thing->record;
+    (void)json_object_del(announcer->wanted, thing->device_id);
+    thing->wanted = thing->removed_by_user = false;
+    thing->device = NULL;
+    thing->record = NULL;
+    thing->step = STEP_IDLE;
+    if (thing->old == NULL) {
+        thing->old = record;
+    } else if (record != NULL) { /* in the middle of a migration there are two */
+        (void)begin(announcer, thing);
+        thing = add_thing(announcer, thing->device_id);
+        thing->old = record;
+    }
+    (void)begin(announcer, thing);
+}
+
 void announcer_remove(struct announcer *announcer, const char *device_id)
 {
     struct thing *thing = find_wanted(announcer, device_id);
     if (thing == NULL)
         return;
-    (void)json_object_del(announcer->wanted, device_id);
-    thing->wanted = false;
-    thing->device = NULL;
-    thing->step = STEP_IDLE;
-    thing->removed_by_user = false;
-    json_object_clear(thing->removed_keys);
-    json_t *record = thing->record;
-    thing->record = NULL;
-    if (thing->old == NULL) {
-        thing->old = record;
-        record = NULL;
-    }
-    if (thing->old != NULL)
-        go(thing, STEP_CLEAR, REMOVE_AFTER_MS);
-    if (record != NULL) { /* it was changing its mode: both are to be cleared */
-        struct thing *second = add_thing(announcer, device_id);
-        second->old = record;
-        go(second, STEP_CLEAR, REMOVE_AFTER_MS);
-    }
+    unwant(announcer, thing);
     arm(announcer);
+}
+
+void announcer_changed(struct announcer *announcer, const struct device_description *device)
+{
+    struct thing *thing = find_wanted(announcer, device->id);
+    if (thing == NULL || !device->homeassistant) {
+        announcer_remove(announcer, device->id);
+        announcer_add(announcer, device);
+        return;
+    }
+    thing->device = device;
+    if (!announcer->connected)
+        return;
+    if (begin(announcer, thing))
+        start_save(announcer);
+    arm(announcer);
+}
+
+void announcer_refresh(struct announcer *announcer)
+{
+    for (size_t i = 0; i < announcer->thing_count; i++) {
+        struct thing *thing = &announcer->things[i];
+        thing->removed_by_user = false;
+        (void)json_object_clear(thing->removed_keys);
+    }
+    announcer->refresh_wanted = true;
+    if (announcer->connected)
+        start_round(announcer);
 }
 
 void announcer_forget(struct announcer *announcer, const char *device_id)
@@ -967,11 +1008,8 @@ static void maybe_free(struct announcer *announcer)
 {
     if (announcer->open_handles > 0 || announcer->saving)
         return;
-    for (size_t i = 0; i < announcer->thing_count; i++) {
-        free(announcer->things[i].device_id);
-        json_decref(announcer->things[i].last_topics);
-        json_decref(announcer->things[i].removed_keys);
-    }
+    for (size_t i = 0; i < announcer->thing_count; i++)
+        free_thing(&announcer->things[i]);
     free(announcer->things);
     json_decref(announcer->wanted);
     json_decref(announcer->forgotten);

@@ -48,11 +48,15 @@ struct announcer;
  *  memory is an empty one; a damaged one is set aside (".damaged") and said. */
 struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_options *options,
                                    struct publisher *publisher);
-/** One more device, or one whose description has changed; announced as soon as there is a connection. Borrowed
- *  like the others. */
+/** One more device, which is announced as soon as there is a connection; borrowed like the others. */
 void announcer_add(struct announcer *announcer, const struct device_description *device);
-/** The device is gone: its announcements are removed, unless it is added again within a second. */
+
+/** A device leaves: what was announced of it is taken back. Nothing happens if it was not announced. */
 void announcer_remove(struct announcer *announcer, const char *device_id);
+/** The description of a device has changed (its name, its channels, whether it is announced at all). */
+void announcer_changed(struct announcer *announcer, const struct device_description *device);
+/** Announces everything anew, also what a user removed, and then calls options.refresh. */
+void announcer_refresh(struct announcer *announcer);
 /** Removes announcements of a device that this announcer knows nothing of: in its memory's absence they are
  *  looked for on the broker, in both modes. */
 void announcer_forget(struct announcer *announcer, const char *device_id);
