@@ -17,7 +17,7 @@ FULL = os.environ.get("TEST_FULL") == "1"
 INTERVAL_MS = 500
 MARGIN_MS = 400  # less than one interval: not a single poll may be missed
 STOP_S = next(float(line.split("=")[1].rstrip("s\n")) for line in
-              open(pathlib.Path(__file__).parents[2] / "packaging/bl2mqtt.service") if line.startswith("TimeoutStopSec"))
+              open(pathlib.Path(__file__).parents[2] / "packaging/bl2mqtt.service.in") if line.startswith("TimeoutStopSec"))
 
 
 def start(spawn, folder, server, env):

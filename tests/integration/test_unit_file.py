@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
 """The systemd unit: how much of the machine the service can reach."""
 
+import pathlib
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from harness import ROOT
+from harness import BINARY
 
-UNIT = ROOT / "packaging/bl2mqtt.service"
+UNIT = pathlib.Path(BINARY).resolve().parents[1] / "packaging/bl2mqtt.service"
 
 
 def values(key):
     return [line.split("=", 1)[1] for line in UNIT.read_text().splitlines() if line.startswith(f"{key}=")]
+
+
+def test_it_starts_what_was_installed():
+    assert all(re.match(r"/\S+/bin/bl2mqtt --config /etc/bl2mqtt/bridge\.yaml ", line)
+               for key in ("ExecStartPre", "ExecStart") for line in values(key))
 
 
 def test_bounds_are_set():

@@ -1,0 +1,13 @@
+# Removes the files that the last `cmake --install` listed in MANIFEST. /etc/bl2mqtt and /var/lib/bl2mqtt stay.
+if(NOT EXISTS ${MANIFEST})
+  message(FATAL_ERROR "Nothing was installed from this build folder: there is no ${MANIFEST}.")
+endif()
+file(STRINGS ${MANIFEST} installed)
+foreach(file IN LISTS installed)
+  set(file $ENV{DESTDIR}${file})
+  if(EXISTS ${file} OR IS_SYMLINK ${file})
+    message(STATUS "Removing ${file}")
+    file(REMOVE ${file})
+  endif()
+endforeach()
+message(STATUS "Configuration (/etc/bl2mqtt) and history (/var/lib/bl2mqtt) stay; remove them by hand.")
