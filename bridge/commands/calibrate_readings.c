@@ -81,7 +81,7 @@ struct listening {
     char reason[256]; /* why the channel is offline */
 };
 
-static void on_reading(void *context, size_t device, size_t channel, const struct reading *reading)
+static void on_reading(void *context, void *device, size_t channel, const struct reading *reading)
 {
     (void)device;
     struct listening *listening = context;
@@ -92,7 +92,7 @@ static void on_reading(void *context, size_t device, size_t channel, const struc
         uv_stop(&listening->loop);
 }
 
-static void on_availability(void *context, size_t device, size_t channel, bool online,
+static void on_availability(void *context, void *device, size_t channel, bool online,
                             const char *reason)
 {
     (void)device;
@@ -104,7 +104,7 @@ static void on_availability(void *context, size_t device, size_t channel, bool o
         uv_stop(&listening->loop);
 }
 
-static void on_event(void *context, size_t device, size_t channel, enum driver_event event,
+static void on_event(void *context, void *device, size_t channel, enum driver_event event,
                      const char *message)
 {
     (void)context;
@@ -122,9 +122,6 @@ static void on_end(uv_timer_t *timer)
 static enum status listen_to_chip(struct listening *listening, struct error *error)
 {
     struct calibrate_work *work = listening->work;
-    struct config only = *work->config;
-    only.devices = (struct config_device *)work->device; /* read, not changed */
-    only.device_count = 1;
     const struct sources_sink sink = {
         .context = listening,
         .reading = on_reading,
@@ -135,7 +132,10 @@ static enum status listen_to_chip(struct listening *listening, struct error *err
     (void)uv_timer_start(
         &listening->end, on_end,
         (uint64_t)(work->options->seconds * 1000 + PATIENCE_MS + 2 * work->device->interval_ms), 0);
-    struct sources *sources = sources_create(&listening->loop, &only, &sink, NULL, NULL);
+    struct sources *sources = sources_create(
+        &listening->loop, work->config->homeassistant.discovery_prefix, &sink, NULL, NULL);
+    (void)sources_add(sources, work, work->device);
+    sources_apply(sources);
     (void)uv_run(&listening->loop, UV_RUN_DEFAULT);
     sources_close(sources);
     uv_close((uv_handle_t *)&listening->end, NULL);

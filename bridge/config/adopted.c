@@ -120,3 +120,62 @@ size_t adopted_count(const struct adopted *adopted)
 {
     return adopted->devices;
 }
+
+/* ---- as JSON ---- */
+
+static json_t *scalar_json(const struct yaml_node *node)
+{
+    json_t *value = node->quoted ? NULL : json_loads(node->text, JSON_DECODE_ANY, NULL);
+    bool plain = json_is_number(value) || json_is_boolean(value);
+    if (plain)
+        return value;
+    json_decref(value);
+    return json_string(node->text);
+}
+
+/* The depth is bounded by the tree. */
+static json_t *node_json(const struct yaml_node *node)
+{
+    json_t *value = NULL;
+    switch (node->kind) {
+    case YAML_SCALAR:
+        return node->secret ? NULL : scalar_json(node);
+    case YAML_NOTHING:
+        return json_object();
+    case YAML_BROKEN:
+        return NULL;
+    case YAML_MAPPING:
+        value = json_object();
+        for (const struct yaml_node *child = node->first; child != NULL; child = child->next)
+            if (json_object_set_new(value, child->key, node_json(child)) != 0)
+                break;
+        break;
+    case YAML_SEQUENCE:
+        value = json_array();
+        for (const struct yaml_node *child = node->first; child != NULL; child = child->next)
+            if (json_array_append_new(value, node_json(child)) != 0)
+                break;
+        break;
+    }
+    size_t size = node->kind == YAML_MAPPING ? json_object_size(value) : json_array_size(value);
+    if (size == node->count)
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
+json_t *adopted_device_json(const char *path, struct error *error)
+{
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    if (file_read(path, FILE_BYTES_MAX, &bytes, &length, error) != STATUS_OK)
+        return NULL;
+    struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
+    struct yaml_tree *tree = yaml_tree_load(path, bytes, length, problems);
+    json_t *device = node_json(yaml_tree_root(tree));
+    yaml_tree_free(tree);
+    if (!json_is_object(device))
+        (void)error_set(error, STATUS_USAGE,
+                        "%s cannot be moved into bridge.yaml. Move its lines there by hand.", path);
+    return device;
+}

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The devices that a running service adopted by request, each in a file of its own:
+ * The devices that former versions adopted by request, each in a file of its own:
  * <bridge.data_dir>/devices.d/<id>.yaml holds what would stand behind `- ` in the list `devices` of
- * bridge.yaml. So the service never writes to bridge.yaml, and each of the files may be edited, or
- * moved there, by hand.
+ * bridge.yaml. They are still read. A request that changes one of them moves it into bridge.yaml, where
+ * devices that are added by request stand today.
  */
 #ifndef BRIDGE_CONFIG_ADOPTED_H
 #define BRIDGE_CONFIG_ADOPTED_H
 
 #include "bridge/config/yaml_tree.h"
+#include "drivers/base/status.h"
+
+#include <jansson.h>
 
 #define ADOPTED_FOLDER "devices.d"
 
@@ -23,6 +26,10 @@ struct adopted;
 struct adopted *adopted_graft(struct yaml_tree *tree, const char *data_dir,
                               char *const *environment, struct config_problems *problems);
 void adopted_free(struct adopted *adopted);
+
+/** The device of one such file, as an object for config_edit_add_device; a new reference. NULL with *error
+ *  filled if the file cannot be read or holds a secret. */
+json_t *adopted_device_json(const char *path, struct error *error);
 
 /** How many there are: the last ones of the list. */
 size_t adopted_count(const struct adopted *adopted);

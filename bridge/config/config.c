@@ -105,6 +105,14 @@ struct config *config_load(const char *path, char *const *environment,
     return load_bytes(path, bytes, length, &source, environment, true, problems);
 }
 
+struct config *config_load_text(const char *path, const char *text, char *const *environment,
+                                struct config_problems *problems)
+{
+    char *secrets memory_auto = beside(path);
+    const struct secrets_source source = {.path = secrets};
+    return load_bytes(path, text, strlen(text), &source, environment, true, problems);
+}
+
 enum status config_save(const char *path, const char *text, struct error *error)
 {
     struct stat now;

@@ -250,6 +250,10 @@ struct config_problems {
 struct config *config_load(const char *path, char *const *environment,
                            struct config_problems *problems);
 
+/** The same as if the file had this text, which was not written yet. */
+struct config *config_load_text(const char *path, const char *text, char *const *environment,
+                                struct config_problems *problems);
+
 /** The same from memory, for tests and the fuzzer; name is used in messages. Nothing is read from
  *  disk, so every `!secret` is an error. */
 struct config *config_parse(const char *name, const char *bytes, size_t length,

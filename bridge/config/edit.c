@@ -469,7 +469,15 @@ static enum status add_item(struct document *document, yaml_node_t *devices, jso
     const yaml_node_pair_t *pair = document_pair(document, root, "devices");
     json_t *list = json_pack("[O]", device);
     enum status status = STATUS_OK;
-    if (devices != NULL && devices->type == YAML_SEQUENCE_NODE && node_is_block(devices)) {
+    if (root != NULL && root->type == YAML_MAPPING_NODE && !node_is_block(root) &&
+        (devices == NULL || node_is_empty(devices) ||
+         (devices->type == YAML_SEQUENCE_NODE && node_items(devices) == 0))) {
+        /* In a file that is written as JSON no block may stand. */
+        if (devices != NULL)
+            replace_value(document, pair, list, splice);
+        else
+            add_to_flow(document, root, &(struct change){.key = "devices", .value = list}, splice);
+    } else if (devices != NULL && devices->type == YAML_SEQUENCE_NODE && node_is_block(devices)) {
         edit_items(document, devices, node_items(devices), 0, list, splice);
     } else if (devices != NULL && devices->type == YAML_SEQUENCE_NODE && node_items(devices) > 0) {
         splice->start = splice->end =

@@ -966,6 +966,21 @@ bool announcer_leaving(const struct announcer *announcer, const char *device_id)
     return false;
 }
 
+size_t announcer_purge(struct announcer *announcer)
+{
+    size_t removed = 0;
+    for (size_t i = 0; i < announcer->thing_count; i++) {
+        struct thing *thing = &announcer->things[i];
+        if (thing->wanted || thing->old == NULL)
+            continue;
+        removed++;
+        if (announcer->connected)
+            (void)begin(announcer, thing);
+    }
+    arm(announcer);
+    return removed;
+}
+
 static void init_timer(struct announcer *announcer, uv_timer_t *timer)
 {
     uv_timer_init(announcer->loop, timer);

@@ -60,6 +60,8 @@ void announcer_refresh(struct announcer *announcer);
 /** Removes announcements of a device that this announcer knows nothing of: in its memory's absence they are
  *  looked for on the broker, in both modes. */
 void announcer_forget(struct announcer *announcer, const char *device_id);
+/** Clears what was announced of devices that are no more, again; returns of how many. */
+size_t announcer_purge(struct announcer *announcer);
 /** True while announcements of a device that is gone are still to be removed. */
 bool announcer_leaving(const struct announcer *announcer, const char *device_id);
 

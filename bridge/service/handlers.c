@@ -39,21 +39,22 @@ static enum status handle_log_level(void *context, struct pending *pending, stru
     return STATUS_OK;
 }
 
-static void on_backup(void *context, enum status status, const char *path, int64_t bytes,
-                      const struct error *error)
-{
-    struct pending *pending = context;
-    if (status != STATUS_OK)
-        pending_refuse(pending, status, error);
-    else
-        pending_answer(pending, json_pack("{s:s,s:I}", "path", path, "bytes", (json_int_t)bytes));
-}
-
-/* Zigbee2MQTT answers with the backup itself; a history is too large for that. */
-static enum status handle_backup(void *context, struct pending *pending, struct error *error)
+static enum status handle_refresh(void *context, struct pending *pending, struct error *error)
 {
     const struct handlers *handlers = context;
-    return backups_request(handlers->options.backups, on_backup, pending, error);
+    (void)error;
+    handlers->options.refresh(handlers->options.context);
+    pending_answer(pending, NULL);
+    return STATUS_OK;
+}
+
+static enum status handle_purge(void *context, struct pending *pending, struct error *error)
+{
+    const struct handlers *handlers = context;
+    (void)error;
+    size_t removed = handlers->options.purge(handlers->options.context);
+    pending_answer(pending, json_pack("{s:I}", "removed", (json_int_t)removed));
+    return STATUS_OK;
 }
 
 static enum status handle_recalibrate(void *context, struct pending *pending, struct error *error)
@@ -85,14 +86,30 @@ const struct request_handlers service_handlers = {
     .health_check = handle_health_check,
     .restart = handle_restart,
     .log_level = handle_log_level,
+    .options = handle_options,
+    .ports = handle_ports,
+    .scan = handle_scan,
     .permit_join = handle_permit_join,
     .backup = handle_backup,
+    .device_add = handle_device_add,
     .device_adopt = handle_device_adopt,
     .device_remove = handle_device_remove,
+    .device_rename = handle_device_rename,
+    .device_enable = handle_device_enable,
+    .device_disable = handle_device_disable,
+    .device_options = handle_device_options,
+    .device_calibrate = handle_device_calibrate,
     .device_calibration_set = handle_device_calibration_set,
     .device_energy_set = handle_device_energy_set,
     .device_update = handle_device_update,
+    .history_energy = handle_history,
+    .history_power = handle_history,
+    .history_cost = handle_history,
+    .history_gaps = handle_history,
+    .history_events = handle_history,
     .history_recalibrate = handle_recalibrate,
+    .homeassistant_refresh = handle_refresh,
+    .homeassistant_purge = handle_purge,
     .openbeken_clear_announcements = handle_clear_announcements,
 };
 
@@ -100,12 +117,15 @@ struct handlers *handlers_create(const struct handlers_options *options)
 {
     struct handlers *handlers = memory_new(1, sizeof *handlers);
     handlers->options = *options;
+    handlers->options.history_path = handlers->history_path =
+        memory_copy_text(options->history_path);
+    handlers->ids = module_ids_create();
     return handlers;
 }
 
-void handlers_set_adoption(struct handlers *handlers, struct adoption *adoption)
+void handlers_set_settings(struct handlers *handlers, struct settings *settings)
 {
-    handlers->adoption = adoption;
+    handlers->settings = settings;
 }
 
 void handlers_set_updates(struct handlers *handlers, struct updates *updates)
@@ -115,8 +135,13 @@ void handlers_set_updates(struct handlers *handlers, struct updates *updates)
 
 void handlers_close(struct handlers *handlers)
 {
-    if (handlers != NULL && handlers->search != NULL)
+    if (handlers == NULL)
+        return;
+    if (handlers->search != NULL)
         handlers_end_search(handlers);
+    handlers_end_commands(handlers);
+    handlers_end_questions(handlers);
+    handlers_end_backups(handlers);
 }
 
 void handlers_free(struct handlers *handlers)
@@ -125,5 +150,7 @@ void handlers_free(struct handlers *handlers)
         return;
     recalibration_free(handlers->recalibration);
     json_decref(handlers->found);
+    module_ids_free(handlers->ids);
+    free(handlers->history_path);
     free(handlers);
 }

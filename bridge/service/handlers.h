@@ -10,17 +10,24 @@
 #include "bridge/hub/hub.h"
 #include "bridge/mqtt/announcer.h"
 #include "bridge/requests/table.h"
-#include "bridge/service/adoption.h"
 #include "bridge/service/backups.h"
+#include "bridge/service/settings.h"
 #include "bridge/service/updates.h"
 
 struct handlers_options {
     uv_loop_t *loop;
-    const struct config *config; /**< borrowed, as everything here */
+    const struct config *const
+        *config; /**< where the owner keeps the one in force; borrowed, as all */
+    const char *config_path;
+    const char *history_path; /**< copied */
     struct history *history;
     struct hub *hub;
     struct backups *backups;
     struct log *log;
+    /** Announces to Home Assistant anew; removes announcements that nothing stands behind and returns how
+     *  many. */
+    void (*refresh)(void *context);
+    size_t (*purge)(void *context);
     /** Checks the configuration; if it is good, the service ends and begins again with it. */
     enum status (*reload)(void *context, struct error *error);
     void *context;
@@ -30,7 +37,7 @@ struct handlers;
 
 struct handlers *handlers_create(const struct handlers_options *options);
 /** What comes into being later. */
-void handlers_set_adoption(struct handlers *handlers, struct adoption *adoption);
+void handlers_set_settings(struct handlers *handlers, struct settings *settings);
 void handlers_set_updates(struct handlers *handlers, struct updates *updates);
 
 /** For requests_create, with handlers as the context. */

@@ -19,18 +19,6 @@ struct service_device *handlers_device(struct handlers *handlers, struct pending
     return NULL;
 }
 
-enum status handle_device_adopt(void *context, struct pending *pending, struct error *error)
-{
-    const struct handlers *handlers = context;
-    return adoption_adopt(handlers->adoption, pending, error);
-}
-
-enum status handle_device_remove(void *context, struct pending *pending, struct error *error)
-{
-    const struct handlers *handlers = context;
-    return adoption_remove(handlers->adoption, pending, error);
-}
-
 enum status handle_device_update(void *context, struct pending *pending, struct error *error)
 {
     const struct handlers *handlers = context;
@@ -93,9 +81,10 @@ enum status handle_device_calibration_set(void *context, struct pending *pending
     if (device == NULL)
         return STATUS_USAGE;
     if (!(factors.voltage > 0 || factors.current > 0 || factors.power > 0))
-        return error_set(error, STATUS_USAGE,
-                         "The request needs the factors to set: voltage, current or power, in "
-                         "counts per unit.");
+        return error_set(
+            error, STATUS_USAGE,
+            "The request does not say which factors to set: voltage, current or power, "
+            "in counts per unit.");
     enum status status = service_device_set_calibration(
         device, pending_text(pending, "channel"), &factors, pending_flag(pending, "force", false),
         &valid_from_ms, error);

@@ -30,7 +30,7 @@ static enum status start(struct handlers *handlers, struct pending *pending, int
     if (handlers->search != NULL)
         return error_set(error, STATUS_FAILED, "A search for modules is running already.");
     const struct search_options options = {
-        .config = handlers->options.config,
+        .config = *handlers->options.config,
         .duration_ms = duration_ms,
         .clear_client = clear_client,
         .modules_max = SEARCH_ANSWER_MODULES,

@@ -4,27 +4,55 @@
 #define BRIDGE_SERVICE_HANDLERS_SHARED_H
 
 #include "bridge/service/handlers.h"
+#include "bridge/service/module_id.h"
 #include "bridge/service/recalibration.h"
 #include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
 
 struct handlers {
     struct handlers_options options;
-    struct adoption *adoption;
-    struct updates *updates;             /* NULL: no folder of firmware is configured */
-    struct search *search;               /* NULL: none is running */
-    struct pending *search_pending;      /* who asked for it */
-    json_t *found;                       /* the modules of the last search; NULL: none yet */
-    struct recalibration *recalibration; /* NULL: none is under way */
+    char *history_path;
+    struct settings *settings;
+    struct updates *updates;              /* NULL: no folder of firmware is configured */
+    struct search *search;                /* NULL: none is running */
+    struct pending *search_pending;       /* who asked for it */
+    json_t *found;                        /* the modules of the last search; NULL: none yet */
+    struct recalibration *recalibration;  /* NULL: none is under way */
+    struct errand *errands;               /* commands that run, handlers_commands.c */
+    struct config_backup *config_backups; /* handlers_backup.c */
+    struct question *questions;           /* to the history, handlers_history.c */
+    struct module_ids *ids;               /* that were made for devices without one */
 };
 
 /** The device that the request names by "id"; NULL, with *error filled, if there is none. */
 struct service_device *handlers_device(struct handlers *handlers, struct pending *pending,
                                        struct error *error);
 
-/* handlers_device.c */
+/* handlers_life.c */
+enum status handle_options(void *context, struct pending *pending, struct error *error);
+enum status handle_device_add(void *context, struct pending *pending, struct error *error);
 enum status handle_device_adopt(void *context, struct pending *pending, struct error *error);
 enum status handle_device_remove(void *context, struct pending *pending, struct error *error);
+enum status handle_device_rename(void *context, struct pending *pending, struct error *error);
+enum status handle_device_enable(void *context, struct pending *pending, struct error *error);
+enum status handle_device_disable(void *context, struct pending *pending, struct error *error);
+enum status handle_device_options(void *context, struct pending *pending, struct error *error);
+
+/* handlers_backup.c */
+enum status handle_backup(void *context, struct pending *pending, struct error *error);
+void handlers_end_backups(struct handlers *handlers);
+
+/* handlers_commands.c */
+enum status handle_ports(void *context, struct pending *pending, struct error *error);
+enum status handle_scan(void *context, struct pending *pending, struct error *error);
+enum status handle_device_calibrate(void *context, struct pending *pending, struct error *error);
+void handlers_end_commands(struct handlers *handlers);
+
+/* handlers_history.c */
+enum status handle_history(void *context, struct pending *pending, struct error *error);
+void handlers_end_questions(struct handlers *handlers);
+
+/* handlers_device.c */
 enum status handle_device_update(void *context, struct pending *pending, struct error *error);
 enum status handle_device_energy_set(void *context, struct pending *pending, struct error *error);
 enum status handle_device_calibration_set(void *context, struct pending *pending,

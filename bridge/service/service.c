@@ -19,25 +19,25 @@
 
 /* ---- what comes from the drivers ---- */
 
-static void on_reading(void *context, size_t device, size_t channel, const struct reading *reading)
+static void on_reading(void *context, void *owner, size_t channel, const struct reading *reading)
 {
     struct service *service = context;
     notices_clock(service->notices);
-    service_device_reading(service->devices[device], channel, reading);
+    service_device_reading(owner, channel, reading);
 }
 
-static void on_availability(void *context, size_t device, size_t channel, bool online,
+static void on_availability(void *context, void *owner, size_t channel, bool online,
                             const char *reason)
 {
-    struct service *service = context;
-    service_device_availability(service->devices[device], channel, online, reason);
+    (void)context;
+    service_device_availability(owner, channel, online, reason);
 }
 
-static void on_driver_event(void *context, size_t device, size_t channel, enum driver_event event,
+static void on_driver_event(void *context, void *owner, size_t channel, enum driver_event event,
                             const char *message)
 {
-    struct service *service = context;
-    service_device_driver_event(service->devices[device], channel, event, message);
+    (void)context;
+    service_device_driver_event(owner, channel, event, message);
 }
 
 const struct sources_sink service_sink = {
@@ -46,12 +46,12 @@ const struct sources_sink service_sink = {
     .event = on_driver_event,
 };
 
-bool service_statistics(void *context, const struct config_device *device, size_t channel,
+bool service_statistics(void *context, size_t source, size_t channel,
                         struct driver_statistics *statistics)
 {
     const struct service *service = context;
     return service->sources != NULL &&
-           sources_statistics(service->sources, device, channel, statistics);
+           sources_statistics(service->sources, source, channel, statistics);
 }
 
 /* ---- the end ---- */
@@ -83,7 +83,7 @@ enum status service_reload(void *context, struct error *error)
     return STATUS_OK;
 }
 
-/* ---- devices that join and leave while the service runs ---- */
+/* ---- firmware ---- */
 
 static void publish_event(struct service *service, const char *kind, const char *device,
                           const char *message)
@@ -93,65 +93,10 @@ static void publish_event(struct service *service, const char *kind, const char 
     hub_event(service->hub, &event);
 }
 
-enum status service_add_device(struct service *service, const struct config_device *config,
-                               struct error *error)
+void service_update_changed(void *context, void *owner, const struct device_update *update)
 {
-    struct service_device *device = NULL;
-    enum status status = service_device_create(config, &service->outputs, &device, error);
-    if (status == STATUS_OK)
-        service->devices[service->device_count++] = device;
-    return status;
-}
-
-enum status service_adopted(void *context, struct config *alone, struct error *error)
-{
-    struct service *service = context;
-    const struct config_device *config = config_take_device(service->config, alone);
-    if (config == NULL) {
-        config_free(alone);
-        return error_set(error, STATUS_FAILED, "One bridge cannot have more devices.");
-    }
-    enum status status = service_add_device(service, config, error);
-    if (status != STATUS_OK) {
-        config_drop_last_device(service->config);
-        return status;
-    }
-    const struct service_device *device = service->devices[service->device_count - 1];
-    log_info(service->log, "The module %s was adopted as the device %s.", config->topic,
-             config->id);
-    publish_event(service, "device_joined", config->id, "The device was adopted by request.");
-    announcer_add(service->announcer, hub_device_description(service_device_in_hub(device)));
-    sources_add_module(service->sources);
-    if (service->updates != NULL)
-        updates_add(service->updates, service->device_count - 1, config);
-    return STATUS_OK;
-}
-
-/* The new beginning takes the device's retained messages and announcements back. */
-enum status service_removed(void *context, const char *id, struct error *error)
-{
-    enum status status = service_reload(context, error);
-    if (status != STATUS_OK)
-        return error_prefix(error, status,
-                            "The file of \"%s\" is deleted, so the device leaves at the next "
-                            "start, but now the configuration cannot be loaded. ",
-                            id);
-    publish_event(context, "device_left", id, "The device was removed by request.");
-    return STATUS_OK;
-}
-
-void service_received_chips(void *context, const char *client, bool chips[2])
-{
-    const struct service *service = context;
-    handlers_chips_received(service->handlers, client, chips);
-}
-
-/* ---- firmware ---- */
-
-void service_update_changed(void *context, size_t device, const struct device_update *update)
-{
-    struct service *service = context;
-    service_device_set_update(service->devices[device], update);
+    (void)context;
+    service_device_set_update(owner, update);
 }
 
 void service_update_event(void *context, const char *kind, const char *device, const char *message)
@@ -279,14 +224,32 @@ static void on_stop_signal(uv_signal_t *signal, int number)
     stop(service, SERVICE_STOPPED);
 }
 
+static void on_reloaded(void *context, enum status status, const struct settings_result *result,
+                        const struct error *error)
+{
+    const struct service *service = context;
+    watchdog_ready("Running.");
+    if (status != STATUS_OK) {
+        log_error(service->log, "The configuration was not loaded: %s", error->text);
+        return;
+    }
+    size_t count = json_array_size(result->changed);
+    log_info(service->log, "The configuration was loaded; %zu keys or devices changed.%s", count,
+             result->restart_required ? " Some of it holds only after a restart." : "");
+}
+
 static void on_reload_signal(uv_signal_t *signal, int number)
 {
     (void)number;
     struct service *service = signal->data;
     struct error error = {""};
     log_info(service->log, "Loading the configuration again on SIGHUP.");
-    if (service_reload(service, &error) != STATUS_OK)
-        log_error(service->log, "The configuration was not loaded: %s", error.text);
+    watchdog_reloading();
+    const struct settings_change change = {
+        .kind = SETTINGS_RELOAD, .done = on_reloaded, .context = service};
+    enum status status = settings_submit(service->settings, &change, &error);
+    if (status != STATUS_OK)
+        on_reloaded(service, status, NULL, &error);
 }
 
 static void do_nothing(uv_work_t *work)

@@ -22,8 +22,9 @@ struct service_outputs {
     struct event_gate *events; /**< bounds how many events input can cause */
     const char *boot_id;
     bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
-    /** Counters of a channel (by its number in the device), for frame_errors and health. */
-    bool (*statistics)(void *context, const struct config_device *device, size_t channel,
+    /** Counters of a channel (by its index in the device), for frame_errors and health; source is that of
+     *  service_device_set_source. */
+    bool (*statistics)(void *context, size_t source, size_t channel,
                        struct driver_statistics *statistics);
     void *context;
 };
@@ -38,6 +39,20 @@ enum status service_device_create(const struct config_device *config,
                                   struct service_device **device, struct error *error);
 /** Removes it from the hub as well. NULL is allowed. */
 void service_device_free(struct service_device *device);
+
+/** The same device with an equal configuration at another place: what is at work stays untouched. */
+void service_device_rebind(struct service_device *device, const struct config_device *config);
+/** ... with another name, or other settings that are taken over while everything goes on. */
+void service_device_changed(struct service_device *device, const struct config_device *config);
+/** ... with other channels, calibrations or limits: meters begin anew from what the history knows, totals and
+ *  availability stay. After an error the device is as it was. config is borrowed as in create. */
+enum status service_device_reconfigure(struct service_device *device,
+                                       const struct config_device *config, struct error *error);
+
+#define DEVICE_NO_SOURCE SIZE_MAX
+/** The number that the sources know it by; DEVICE_NO_SOURCE: it is not read. */
+size_t service_device_source(const struct service_device *device);
+void service_device_set_source(struct service_device *device, size_t source);
 
 const struct config_device *service_device_config(const struct service_device *device);
 struct hub_device *service_device_in_hub(const struct service_device *device);

@@ -8,7 +8,6 @@
 #include "bridge/mqtt/own_topics.h"
 #include "bridge/mqtt/request_door.h"
 #include "bridge/mqtt/state_output.h"
-#include "bridge/service/adoption.h"
 #include "bridge/service/backups.h"
 #include "bridge/service/documents.h"
 #include "bridge/service/event_gate.h"
@@ -17,22 +16,26 @@
 #include "bridge/service/notices.h"
 #include "bridge/service/service.h"
 #include "bridge/service/service_device.h"
+#include "bridge/service/settings.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/updates.h"
 #include "bridge/service/watchdog.h"
 #include "bridge/service/web_output.h"
 #include "bridge/sinks/sinks.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <uv.h>
 
 struct service {
-    struct config *config;
+    struct config *config;       /* in force */
+    struct config *first_config; /* at the start; what only a restart changes is borrowed from it */
     const char *config_path;
     struct log *log;
     enum service_end end;
     int64_t started_wall_ms, started_boot_ms;
     char boot_id[40];
+    char topics_path[PATH_MAX]; /* of the roster */
 
     uv_loop_t loop;
     uv_async_t wake;
@@ -66,7 +69,7 @@ struct service {
     struct requests *requests;
     struct handlers *handlers;
     struct web_output *web; /* NULL: off, or its address is in use */
-    struct adoption *adoption;
+    struct settings *settings;
     struct updates *updates; /* NULL: no folder of firmware is configured */
 
     struct sources *sources;
@@ -77,13 +80,10 @@ struct service {
 
 /* service.c: what the parts call back. context is the service. */
 extern const struct sources_sink service_sink; /* without its context */
-bool service_statistics(void *context, const struct config_device *device, size_t channel,
+bool service_statistics(void *context, size_t source, size_t channel,
                         struct driver_statistics *statistics);
 enum status service_reload(void *context, struct error *error);
-enum status service_adopted(void *context, struct config *alone, struct error *error);
-enum status service_removed(void *context, const char *id, struct error *error);
-void service_received_chips(void *context, const char *client, bool chips[2]);
-void service_update_changed(void *context, size_t device, const struct device_update *update);
+void service_update_changed(void *context, void *owner, const struct device_update *update);
 void service_update_event(void *context, const char *kind, const char *device, const char *message);
 bool service_set(void *context, const char *device, const char *key, const char *payload,
                  size_t length);
@@ -95,8 +95,6 @@ void service_flush_soon(void *context);
 void service_hold_signals(sigset_t *set);
 enum status service_start_loop(struct service *service, struct error *error);
 void service_start_timers(struct service *service);
-enum status service_add_device(struct service *service, const struct config_device *config,
-                               struct error *error);
 
 /* service_start.c */
 enum status service_start(struct service *service, struct error *error);

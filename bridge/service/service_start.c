@@ -2,6 +2,8 @@
 /* From a checked configuration to the running service, and its clean stop. */
 #include "bridge/service/service_parts.h"
 
+#include "bridge/config/adopted.h"
+#include "bridge/service/apply.h"
 #include "bridge/service/broker.h"
 #include "bridge/service/roster.h"
 #include "drivers/base/clock.h"
@@ -159,31 +161,45 @@ static enum status create_devices(struct service *service, struct error *error)
         .statistics = service_statistics,
         .context = service,
     };
-    service->devices = memory_new(CONFIG_DEVICES_MAX, sizeof(struct service_device *));
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < config->device_count && status == STATUS_OK; i++)
-        status = service_add_device(service, &config->devices[i], error);
-    return status;
+    return service_add_devices(service, error);
 }
 
-static enum status create_adoption(struct service *service, struct error *error)
+static void adopted_file(void *context, const char *device, char *path, size_t size)
 {
-    char path[PATH_MAX];
-    enum status status = in_data_dir(service, "topics.json", path, error);
-    if (status != STATUS_OK)
-        return status;
-    const struct adoption_options options = {
-        .config = service->config,
-        .roster_path = path,
-        .log = service->log,
-        .received = service_received_chips,
-        .adopted = service_adopted,
-        .removed = service_removed,
+    const struct service *service = context;
+    const struct config *config = service->config;
+    path[0] = '\0';
+    for (size_t i = 0; i < config->device_count; i++)
+        if (config->devices[i].adopted && strcmp(config->devices[i].id, device) == 0)
+            (void)snprintf(path, size, "%s/" ADOPTED_FOLDER "/%s.yaml", config->bridge.data_dir,
+                           device);
+}
+
+static void on_joining(void *context, const char *device)
+{
+    const struct service *service = context;
+    roster_add(service->topics_path, service->first_config->mqtt.base_topic, device, service->log);
+}
+
+static enum status apply(void *context, struct config *after, struct settings_result *result,
+                         struct error *error)
+{
+    return service_apply(context, after, result, error);
+}
+
+static void create_settings(struct service *service)
+{
+    const struct settings_options options = {
+        .path = service->config_path,
+        .rules = service->first_config,
+        .apply = apply,
+        .adopted_file = adopted_file,
+        .joining = on_joining,
         .context = service,
+        .log = service->log,
     };
-    service->adoption = adoption_create(&service->loop, &options);
-    handlers_set_adoption(service->handlers, service->adoption);
-    return STATUS_OK;
+    service->settings = settings_create(&service->loop, &options);
+    handlers_set_settings(service->handlers, service->settings);
 }
 
 /* The base of the HTTP API, for answers that are too long for MQTT; "" if it is off. */
@@ -193,17 +209,36 @@ static void http_address(const struct config *config, char *address, size_t size
     (void)snprintf(address, size, on ? "http://%s/api/v1" : "", config->web.listen);
 }
 
-static void create_requests(struct service *service)
+static void refresh(void *context)
 {
-    char address[300];
+    const struct service *service = context;
+    announcer_refresh(service->announcer);
+}
+
+static size_t purge(void *context)
+{
+    const struct service *service = context;
+    return announcer_purge(service->announcer);
+}
+
+static enum status create_requests(struct service *service, struct error *error)
+{
+    char address[300], path[PATH_MAX];
+    enum status status = in_data_dir(service, service->config->history.path, path, error);
+    if (status != STATUS_OK)
+        return status;
     http_address(service->config, address, sizeof address);
     const struct handlers_options handlers = {
         .loop = &service->loop,
-        .config = service->config,
+        .config = (const struct config *const *)&service->config,
+        .config_path = service->config_path,
+        .history_path = path,
         .history = service->history,
         .hub = service->hub,
         .backups = service->backups,
         .log = service->log,
+        .refresh = refresh,
+        .purge = purge,
         .reload = service_reload,
         .context = service,
     };
@@ -215,6 +250,7 @@ static void create_requests(struct service *service)
         .log = service->log,
     };
     service->requests = requests_create(&requests);
+    return STATUS_OK;
 }
 
 static void create_hub(struct service *service)
@@ -386,10 +422,9 @@ static void clear_topics(void *context, const char *topic)
 
 static enum status forget_removed_devices(struct service *service, struct error *error)
 {
-    char path[PATH_MAX];
-    enum status status = in_data_dir(service, "topics.json", path, error);
+    enum status status = in_data_dir(service, "topics.json", service->topics_path, error);
     if (status == STATUS_OK)
-        roster_update(path, service->config, clear_topics, service, service->log);
+        roster_update(service->topics_path, service->config, clear_topics, service, service->log);
     return status;
 }
 
@@ -420,8 +455,6 @@ static void create_updates(struct service *service)
         .context = service,
     };
     service->updates = updates_create(&service->loop, &options);
-    for (size_t i = 0; i < service->device_count; i++)
-        updates_add(service->updates, i, &config->devices[i]);
     handlers_set_updates(service->handlers, service->updates);
 }
 
@@ -430,7 +463,9 @@ static void create_sources(struct service *service)
     struct sources_sink sink = service_sink;
     sink.context = service;
     service->sources =
-        sources_create(&service->loop, service->config, &sink, service->publisher, service->log);
+        sources_create(&service->loop, service->config->homeassistant.discovery_prefix, &sink,
+                       service->publisher, service->log);
+    service_read_devices(service);
 }
 
 /* What stands on the disk, the loop and the connection, before the first device. */
@@ -449,8 +484,7 @@ static enum status start_ground(struct service *service, struct error *error)
         return status;
     service->relay = log_relay_create(service->log, service_wake, service);
     create_documents(service);
-    create_requests(service);
-    return STATUS_OK;
+    return create_requests(service, error);
 }
 
 enum status service_start(struct service *service, struct error *error)
@@ -466,18 +500,17 @@ enum status service_start(struct service *service, struct error *error)
         return status;
     create_own_topics(service);
     status = forget_removed_devices(service, error);
-    if (status == STATUS_OK)
-        status = create_adoption(service, error);
     if (status != STATUS_OK)
         return status;
+    create_settings(service);
     create_outputs(service);
     status = create_web(service, error);
     if (status == STATUS_OK)
         status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
         return status;
-    create_sources(service);
     create_updates(service);
+    create_sources(service);
     hub_flush(service->hub);
     /* What was built for these messages is several times what stays; with thousands of devices it is
      * worth giving back. */
@@ -496,10 +529,10 @@ static void close_handle(uv_handle_t *handle, void *unused)
 /* Whoever waits for an answer gets it, and the outputs leave before the devices do: on the broker they stay. */
 static void finish_outputs(struct service *service)
 {
-    handlers_close(service->handlers);
-    adoption_close(service->adoption);
+    settings_close(service->settings);
     updates_close(service->updates);
     backups_close(service->backups);
+    handlers_close(service->handlers);
     requests_free(service->requests);
     handlers_free(service->handlers);
     web_output_close(service->web);
@@ -544,6 +577,8 @@ void service_finish(struct service *service)
     notices_free(service->notices);
     hub_free(service->hub);
     preferences_close(service->preferences);
+    if (service->config != service->first_config)
+        config_free(service->config);
     if (service->loop_ready) {
         uv_walk(&service->loop, close_handle, NULL);
         (void)uv_run(&service->loop, UV_RUN_DEFAULT);
@@ -555,7 +590,7 @@ enum status service_run(struct config *config, const char *config_path, struct l
                         enum service_end *end, struct error *error)
 {
     struct service *service = memory_new(1, sizeof *service);
-    service->config = config;
+    service->config = service->first_config = config;
     service->config_path = config_path;
     service->log = log;
     service->started_wall_ms = clock_wall_ms();

@@ -12,162 +12,154 @@
 
 #define MODULES_TICK_MS 250
 
-/* A channel's number towards the drivers is its index in `places`. */
-struct place {
-    size_t device, channel;
-    struct bl0942_line *line;
+/* A serial line with all chips on it. */
+struct line {
+    char *port;
+    struct bl0942_line *driver; /* NULL: not open */
+    bool changed;               /* to be opened anew */
+};
+
+/* One channel that is read. Its number towards the drivers is its index in sources->slots. */
+struct slot {
+    void *owner; /* NULL: free */
+    const struct config_device *device;
+    size_t channel;
+    struct line *line;
     struct simulator_driver *simulator;
     struct message_source *source;
+    struct driver_statistics before; /* of lines that were closed since */
 };
 
 struct sources {
     uv_loop_t *loop;
-    const struct config *config;
     struct sources_sink sink;
     struct driver_sink driver_sink;
-    struct place *places;
-    size_t place_count, place_room;
-    size_t *first_place; /* per device: number of its first channel */
-    size_t device_count, device_room;
-    struct bl0942_line **lines;
-    size_t line_count;
-    struct simulator_driver **simulators;
-    size_t simulator_count;
-    struct openbeken_source *modules; /* NULL: none are configured */
-    struct message_router *router;    /* all other devices on MQTT */
     struct publisher *publisher;
-    uv_timer_t *modules_tick;
+    struct log *log;
+    char *discovery_prefix;
+    struct slot *slots;
+    size_t slot_count, slot_room;
+    size_t taken; /* so many of the first slots are taken */
+    struct line **lines;
+    size_t line_count, line_room;
+    struct openbeken_source *modules; /* NULL: there were none yet */
+    size_t *new_modules;              /* the first slots of those that wait for sources_apply */
+    size_t new_module_count, new_module_room;
+    struct message_router *router; /* all other devices on MQTT */
+    uv_timer_t *tick;
     bool connected; /* to the broker */
 };
 
 static void on_reading(void *context, unsigned number, const struct reading *reading)
 {
     const struct sources *sources = context;
-    const struct place *place = &sources->places[number];
-    sources->sink.reading(sources->sink.context, place->device, place->channel, reading);
+    const struct slot *slot = &sources->slots[number];
+    sources->sink.reading(sources->sink.context, slot->owner, slot->channel, reading);
 }
 
 static void on_availability(void *context, unsigned number, bool online, const char *reason)
 {
     const struct sources *sources = context;
-    const struct place *place = &sources->places[number];
-    sources->sink.availability(sources->sink.context, place->device, place->channel, online,
-                               reason);
+    const struct slot *slot = &sources->slots[number];
+    sources->sink.availability(sources->sink.context, slot->owner, slot->channel, online, reason);
 }
 
 static void on_event(void *context, unsigned number, enum driver_event event, const char *message)
 {
     const struct sources *sources = context;
-    const struct place *place = &sources->places[number];
-    sources->sink.event(sources->sink.context, place->device, place->channel, event, message);
+    const struct slot *slot = &sources->slots[number];
+    sources->sink.event(sources->sink.context, slot->owner, slot->channel, event, message);
 }
 
-static void number_places(struct sources *sources, size_t device)
+static const struct config_channel *channel_of(const struct slot *slot)
 {
-    sources->first_place = memory_grow(sources->first_place, sources->device_count,
-                                       &sources->device_room, sizeof *sources->first_place);
-    sources->first_place[sources->device_count++] = sources->place_count;
-    for (size_t c = 0; c < sources->config->devices[device].channel_count; c++) {
-        sources->places = memory_grow(sources->places, sources->place_count, &sources->place_room,
-                                      sizeof *sources->places);
-        sources->places[sources->place_count++] = (struct place){.device = device, .channel = c};
+    return &slot->device->channels[slot->channel];
+}
+
+/* ---- BL0942 on serial lines ---- */
+
+static struct line *line_of(struct sources *sources, const char *port)
+{
+    for (size_t i = 0; i < sources->line_count; i++)
+        if (strcmp(sources->lines[i]->port, port) == 0)
+            return sources->lines[i];
+    struct line *line = memory_new(1, sizeof *line);
+    line->port = memory_copy_text(port);
+    sources->lines = memory_grow(sources->lines, sources->line_count, &sources->line_room,
+                                 sizeof(struct line *));
+    sources->lines[sources->line_count++] = line;
+    return line;
+}
+
+static void add_statistics(struct driver_statistics *sum, const struct driver_statistics *more)
+{
+    sum->readings += more->readings;
+    sum->frame_errors += more->frame_errors;
+    sum->timeouts += more->timeouts;
+    sum->junk_bytes += more->junk_bytes;
+    sum->chip_resets += more->chip_resets;
+    sum->reconnects += more->reconnects;
+}
+
+static void close_line(struct sources *sources, struct line *line)
+{
+    struct driver_statistics statistics;
+    for (size_t i = 0; line->driver != NULL && i < sources->slot_count; i++) {
+        struct slot *slot = &sources->slots[i];
+        if (slot->owner != NULL && slot->line == line &&
+            bl0942_line_statistics(line->driver, (unsigned)i, &statistics))
+            add_statistics(&slot->before, &statistics);
     }
+    bl0942_line_close(line->driver);
+    line->driver = NULL;
 }
 
-static const struct config_channel *channel_of(const struct sources *sources, size_t number)
+static void open_line(struct sources *sources, struct line *line)
 {
-    const struct place *place = &sources->places[number];
-    return &sources->config->devices[place->device].channels[place->channel];
-}
-
-static const struct config_device *device_of(const struct sources *sources, size_t number)
-{
-    return &sources->config->devices[sources->places[number].device];
-}
-
-struct by_port {
-    const char *port;
-    size_t number;
-};
-
-static int compare_ports(const void *a, const void *b)
-{
-    const struct by_port *x = a, *y = b;
-    int order = strcmp(x->port, y->port);
-    return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
-}
-
-static void open_line(struct sources *sources, uv_loop_t *loop, const struct by_port *group,
-                      size_t count, struct log *log)
-{
-    struct bl0942_line_options options = {
-        .port = group[0].port,
-        .baud = (uint32_t)channel_of(sources, group[0].number)->baud,
-    };
-    for (size_t i = 0; i < count && i < BL0942_CHIPS_PER_LINE; i++) {
-        const struct config_channel *channel = channel_of(sources, group[i].number);
-        const struct config_device *device = device_of(sources, group[i].number);
+    struct bl0942_line_options options = {.port = line->port};
+    for (size_t i = 0; i < sources->slot_count; i++) {
+        const struct slot *slot = &sources->slots[i];
+        if (slot->owner == NULL || slot->line != line ||
+            options.chip_count == BL0942_CHIPS_PER_LINE)
+            continue;
+        const struct config_channel *channel = channel_of(slot);
+        if (options.chip_count == 0)
+            options.baud = (uint32_t)channel->baud;
         options.chips[options.chip_count++] = (struct bl0942_chip_options){
-            .channel = (unsigned)group[i].number,
+            .channel = (unsigned)i,
             .address = (unsigned)channel->address,
-            .interval_ms = device->interval_ms,
-            .mains_hz = (unsigned)device->mains_frequency_hz,
+            .interval_ms = slot->device->interval_ms,
+            .mains_hz = (unsigned)slot->device->mains_frequency_hz,
             .creep = (int)channel->creep,
         };
     }
-    struct bl0942_line *line = bl0942_line_create(loop, &options, &sources->driver_sink, log);
-    sources->lines[sources->line_count++] = line;
-    for (size_t i = 0; i < count; i++)
-        sources->places[group[i].number].line = line;
+    if (options.chip_count > 0)
+        line->driver =
+            bl0942_line_create(sources->loop, &options, &sources->driver_sink, sources->log);
 }
 
-/* Chips that share a port share a line, whichever devices they belong to. */
-static void open_lines(struct sources *sources, uv_loop_t *loop, struct log *log)
-{
-    struct by_port *order memory_auto = memory_new(sources->place_count, sizeof *order);
-    size_t count = 0;
-    for (size_t i = 0; i < sources->place_count; i++)
-        if (device_of(sources, i)->driver == DRIVER_BL0942)
-            order[count++] = (struct by_port){channel_of(sources, i)->port, i};
-    qsort(order, count, sizeof *order, compare_ports);
-    sources->lines = memory_new(count, sizeof(struct bl0942_line *));
-    for (size_t first = 0, next; first < count; first = next) {
-        next = first + 1;
-        while (next < count && strcmp(order[next].port, order[first].port) == 0)
-            next++;
-        open_line(sources, loop, order + first, next - first, log);
-    }
-}
+/* ---- simulated channels ---- */
 
-static void open_simulators(struct sources *sources, uv_loop_t *loop, struct log *log)
+static void open_simulator(struct sources *sources, size_t number)
 {
-    sources->simulators = memory_new(sources->place_count, sizeof(struct simulator_driver *));
-    for (size_t i = 0; i < sources->place_count; i++) {
-        const struct config_device *device = device_of(sources, i);
-        if (device->driver != DRIVER_SIMULATOR)
-            continue;
-        const struct config_channel *channel = channel_of(sources, i);
-        const struct simulator_options options = {
-            .channel = (unsigned)i,
-            .interval_ms = device->interval_ms,
-            .mains_hz = (unsigned)device->mains_frequency_hz,
-            .mains_voltage_v = device->mains_voltage_v,
-            .counts_per_volt = channel->calibration.voltage,
-            .counts_per_ampere = channel->calibration.current,
-            .counts_per_watt = channel->calibration.power,
-            .load = channel->load,
-            .seed = i + 1,
-        };
-        struct error error = {""};
-        struct simulator_driver *simulator =
-            simulator_driver_create(loop, &options, &sources->driver_sink, log, &error);
-        if (simulator == NULL) {
-            log_error(log, "Device %s cannot be simulated: %s", device->id, error.text);
-            continue;
-        }
-        sources->simulators[sources->simulator_count++] = simulator;
-        sources->places[i].simulator = simulator;
-    }
+    struct slot *slot = &sources->slots[number];
+    const struct config_channel *channel = channel_of(slot);
+    const struct simulator_options options = {
+        .channel = (unsigned)number,
+        .interval_ms = slot->device->interval_ms,
+        .mains_hz = (unsigned)slot->device->mains_frequency_hz,
+        .mains_voltage_v = slot->device->mains_voltage_v,
+        .counts_per_volt = channel->calibration.voltage,
+        .counts_per_ampere = channel->calibration.current,
+        .counts_per_watt = channel->calibration.power,
+        .load = channel->load,
+        .seed = number + 1,
+    };
+    struct error error = {""};
+    slot->simulator = simulator_driver_create(sources->loop, &options, &sources->driver_sink,
+                                              sources->log, &error);
+    if (slot->simulator == NULL)
+        log_error(sources->log, "Device %s cannot be simulated: %s", slot->device->id, error.text);
 }
 
 /* ---- OpenBeken modules ---- */
@@ -184,38 +176,30 @@ static void subscribe_to(void *context, const char *filter)
     publisher_subscribe(sources->publisher, filter, 0);
 }
 
-static void on_modules_tick(uv_timer_t *timer)
-{
-    const struct sources *sources = timer->data;
-    if (sources->modules != NULL)
-        openbeken_source_tick(sources->modules, clock_boot_ms());
-    message_router_tick(sources->router, clock_boot_ms());
-}
-
-static struct openbeken_module module_of(const struct sources *sources, size_t number)
+static struct openbeken_module module_of(const struct config_device *device, size_t first)
 {
     static const enum openbeken_unit units[] = {
         [ENERGY_UNIT_AUTO] = OPENBEKEN_UNIT_UNKNOWN,
         [ENERGY_UNIT_WH] = OPENBEKEN_WH,
         [ENERGY_UNIT_KWH] = OPENBEKEN_KWH,
     };
-    const struct config_device *device = &sources->config->devices[number];
     struct openbeken_module module = {.client = device->topic, .unit = units[device->energy_unit]};
     for (size_t c = 0; c < device->channel_count; c++) {
         unsigned chip = strcmp(device->channels[c].name, "b") == 0 ? 1 : 0;
         module.used[chip] = true;
-        module.channels[chip] = (unsigned)(sources->first_place[number] + c);
+        module.channels[chip] = (unsigned)(first + c);
     }
     return module;
 }
 
+/* Many modules that come at once share subscriptions. */
 static void create_modules(struct sources *sources, const struct openbeken_module *modules,
                            size_t count)
 {
     const struct openbeken_source_options options = {
         .modules = modules,
         .module_count = count,
-        .discovery_prefix = sources->config->homeassistant.discovery_prefix,
+        .discovery_prefix = sources->discovery_prefix,
         .publish = ask_module,
         .publish_context = sources,
     };
@@ -226,66 +210,178 @@ static void create_modules(struct sources *sources, const struct openbeken_modul
 
 static void open_modules(struct sources *sources)
 {
-    const struct config *config = sources->config;
-    struct openbeken_module *modules memory_auto =
-        memory_new(config->device_count, sizeof *modules);
     size_t count = 0;
-    for (size_t d = 0; d < config->device_count; d++)
-        if (config->devices[d].driver == DRIVER_OPENBEKEN)
-            modules[count++] = module_of(sources, d);
-    if (count > 0)
+    struct openbeken_module *modules memory_auto =
+        memory_new(sources->new_module_count, sizeof *modules);
+    for (size_t i = 0; i < sources->new_module_count; i++) {
+        size_t first = sources->new_modules[i];
+        const struct slot *slot = &sources->slots[first];
+        if (slot->owner != NULL)
+            modules[count++] = module_of(slot->device, first);
+    }
+    sources->new_module_count = 0;
+    if (count > 0 && sources->modules == NULL) {
         create_modules(sources, modules, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        openbeken_source_add(sources->modules, &modules[i], clock_boot_ms(), subscribe_to, sources);
 }
 
-void sources_add_module(struct sources *sources)
+static void open_module_soon(struct sources *sources, size_t first)
 {
-    size_t device = sources->device_count;
-    number_places(sources, device);
-    const struct openbeken_module module = module_of(sources, device);
-    if (sources->modules == NULL)
-        create_modules(sources, &module, 1);
-    else
-        openbeken_source_add(sources->modules, &module, clock_boot_ms(), subscribe_to, sources);
+    sources->new_modules = memory_grow(sources->new_modules, sources->new_module_count,
+                                       &sources->new_module_room, sizeof *sources->new_modules);
+    sources->new_modules[sources->new_module_count++] = first;
 }
 
-/* ---- Other devices on MQTT ---- */
+/* ---- other devices on MQTT ---- */
 
-static struct message_source *esphome_of(const struct sources *sources, size_t number)
+static void open_esphome(struct sources *sources, const struct config_device *device, size_t first)
 {
-    const struct config_device *device = &sources->config->devices[number];
     struct esphome_options options = {.prefix = device->topic};
     for (size_t c = 0; c < device->channel_count && c < ESPHOME_CHANNELS_MAX; c++) {
         const struct config_channel *channel = &device->channels[c];
         options.channels[options.channel_count++] = (struct esphome_channel_options){
             .name = channel->name,
-            .channel = (unsigned)(sources->first_place[number] + c),
+            .channel = (unsigned)(first + c),
             .factors = {channel->calibration.voltage, channel->calibration.current,
                         channel->calibration.power},
         };
     }
-    return esphome_source_create(&options, &sources->driver_sink, clock_boot_ms());
+    struct message_source *source =
+        esphome_source_create(&options, &sources->driver_sink, clock_boot_ms());
+    for (size_t c = 0; c < device->channel_count; c++)
+        sources->slots[first + c].source = source;
+    message_router_add(sources->router, source, clock_boot_ms());
+    source->kind->filters(source, subscribe_to, sources);
 }
 
-static void open_message_sources(struct sources *sources)
+/* ---- devices ---- */
+
+/* The lowest free numbers in a row, so that the list does not grow as devices come and go. */
+static size_t take_slots(struct sources *sources, size_t wanted)
 {
-    sources->router = message_router_create();
-    for (size_t d = 0; d < sources->config->device_count; d++) {
-        if (sources->config->devices[d].driver != DRIVER_ESPHOME)
+    size_t first = sources->taken, free_slots = 0;
+    while (free_slots < wanted && first + free_slots < sources->slot_count) {
+        if (sources->slots[first + free_slots].owner == NULL) {
+            free_slots++;
+        } else {
+            first += free_slots + 1;
+            free_slots = 0;
+        }
+    }
+    while (sources->slot_count < first + wanted) {
+        sources->slots = memory_grow(sources->slots, sources->slot_count, &sources->slot_room,
+                                     sizeof *sources->slots);
+        sources->slots[sources->slot_count++] = (struct slot){.owner = NULL};
+    }
+    if (first == sources->taken)
+        sources->taken = first + wanted;
+    return first;
+}
+
+size_t sources_add(struct sources *sources, void *owner, const struct config_device *config)
+{
+    size_t first = take_slots(sources, config->channel_count);
+    for (size_t c = 0; c < config->channel_count; c++) {
+        struct slot *slot = &sources->slots[first + c];
+        *slot = (struct slot){.owner = owner, .device = config, .channel = c};
+        if (config->driver == DRIVER_SIMULATOR)
+            open_simulator(sources, first + c);
+        if (config->driver != DRIVER_BL0942)
             continue;
-        struct message_source *source = esphome_of(sources, d);
-        for (size_t c = 0; c < sources->config->devices[d].channel_count; c++)
-            sources->places[sources->first_place[d] + c].source = source;
-        message_router_add(sources->router, source, clock_boot_ms());
-        source->kind->filters(source, subscribe_to, sources);
+        slot->line = line_of(sources, config->channels[c].port);
+        slot->line->changed = true;
+    }
+    if (config->driver == DRIVER_OPENBEKEN)
+        open_module_soon(sources, first);
+    if (config->driver == DRIVER_ESPHOME)
+        open_esphome(sources, config, first);
+    return first;
+}
+
+/* What all channels of a device share is released with the first of them. */
+static void release(struct sources *sources, struct slot *slot)
+{
+    if (slot->line != NULL) {
+        slot->line->changed = true;
+        close_line(sources, slot->line);
+    }
+    if (slot->simulator != NULL)
+        simulator_driver_close(slot->simulator);
+    if (slot->source != NULL && slot->channel == 0)
+        message_router_remove(sources->router, slot->source);
+    if (slot->device->driver == DRIVER_OPENBEKEN && slot->channel == 0 && sources->modules != NULL)
+        openbeken_source_remove(sources->modules, slot->device->topic);
+    *slot = (struct slot){.owner = NULL};
+}
+
+void sources_remove(struct sources *sources, size_t first)
+{
+    size_t count = sources->slots[first].device->channel_count;
+    for (size_t i = first; i < first + count; i++)
+        release(sources, &sources->slots[i]);
+    if (first < sources->taken)
+        sources->taken = first;
+}
+
+void sources_rebind(struct sources *sources, size_t first, const struct config_device *config)
+{
+    for (size_t c = 0; c < config->channel_count; c++)
+        sources->slots[first + c].device = config;
+}
+
+void sources_apply(struct sources *sources)
+{
+    open_modules(sources);
+    for (size_t i = 0; i < sources->line_count; i++) {
+        struct line *line = sources->lines[i];
+        if (!line->changed)
+            continue;
+        line->changed = false;
+        close_line(sources, line);
+        open_line(sources, line);
+        if (line->driver != NULL)
+            continue;
+        free(line->port); /* no chip is left on it */
+        free(line);
+        sources->lines[i--] = sources->lines[--sources->line_count];
     }
 }
 
-static void start_tick(struct sources *sources)
+/* ---- life ---- */
+
+static void on_tick(uv_timer_t *timer)
 {
-    sources->modules_tick = memory_new(1, sizeof *sources->modules_tick);
-    (void)uv_timer_init(sources->loop, sources->modules_tick);
-    sources->modules_tick->data = sources;
-    (void)uv_timer_start(sources->modules_tick, on_modules_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+    const struct sources *sources = timer->data;
+    if (sources->modules != NULL)
+        openbeken_source_tick(sources->modules, clock_boot_ms());
+    message_router_tick(sources->router, clock_boot_ms());
+}
+
+struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
+                               const struct sources_sink *sink, struct publisher *publisher,
+                               struct log *log)
+{
+    struct sources *sources = memory_new(1, sizeof *sources);
+    sources->loop = loop;
+    sources->discovery_prefix = memory_copy_text(discovery_prefix);
+    sources->publisher = publisher;
+    sources->log = log;
+    sources->sink = *sink;
+    sources->driver_sink = (struct driver_sink){
+        .context = sources,
+        .reading = on_reading,
+        .availability = on_availability,
+        .event = on_event,
+    };
+    sources->router = message_router_create();
+    sources->tick = memory_new(1, sizeof *sources->tick);
+    (void)uv_timer_init(loop, sources->tick);
+    sources->tick->data = sources;
+    (void)uv_timer_start(sources->tick, on_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+    return sources;
 }
 
 static void free_timer(uv_handle_t *handle)
@@ -293,12 +389,26 @@ static void free_timer(uv_handle_t *handle)
     free(handle);
 }
 
-static void close_modules(struct sources *sources)
+void sources_close(struct sources *sources)
 {
-    uv_close((uv_handle_t *)sources->modules_tick, free_timer);
-    if (sources->modules != NULL)
-        openbeken_source_free(sources->modules);
+    if (sources == NULL)
+        return;
+    for (size_t i = 0; i < sources->slot_count; i++)
+        if (sources->slots[i].simulator != NULL)
+            simulator_driver_close(sources->slots[i].simulator);
+    for (size_t i = 0; i < sources->line_count; i++) {
+        bl0942_line_close(sources->lines[i]->driver);
+        free(sources->lines[i]->port);
+        free(sources->lines[i]);
+    }
+    uv_close((uv_handle_t *)sources->tick, free_timer);
+    openbeken_source_free(sources->modules);
     message_router_free(sources->router);
+    free(sources->lines);
+    free(sources->slots);
+    free(sources->new_modules);
+    free(sources->discovery_prefix);
+    free(sources);
 }
 
 bool sources_incoming(struct sources *sources, const struct publisher_incoming *incoming)
@@ -326,62 +436,27 @@ bool sources_incoming(struct sources *sources, const struct publisher_incoming *
            taken;
 }
 
-struct sources *sources_create(uv_loop_t *loop, const struct config *config,
-                               const struct sources_sink *sink, struct publisher *publisher,
-                               struct log *log)
+static bool present_statistics(const struct sources *sources, size_t number,
+                               struct driver_statistics *statistics)
 {
-    struct sources *sources = memory_new(1, sizeof *sources);
-    sources->loop = loop;
-    sources->config = config;
-    sources->publisher = publisher;
-    sources->sink = *sink;
-    sources->driver_sink = (struct driver_sink){
-        .context = sources,
-        .reading = on_reading,
-        .availability = on_availability,
-        .event = on_event,
-    };
-    for (size_t d = 0; d < config->device_count; d++)
-        number_places(sources, d);
-    open_lines(sources, loop, log);
-    open_simulators(sources, loop, log);
-    open_modules(sources);
-    open_message_sources(sources);
-    start_tick(sources);
-    return sources;
+    const struct slot *slot = &sources->slots[number];
+    if (slot->line != NULL)
+        return slot->line->driver != NULL &&
+               bl0942_line_statistics(slot->line->driver, (unsigned)number, statistics);
+    if (slot->simulator != NULL)
+        return simulator_driver_statistics(slot->simulator, statistics);
+    if (slot->source != NULL)
+        return slot->source->kind->statistics(slot->source, (unsigned)number, statistics);
+    return slot->device->driver == DRIVER_OPENBEKEN && sources->modules != NULL &&
+           openbeken_source_statistics(sources->modules, (unsigned)number, statistics);
 }
 
-void sources_close(struct sources *sources)
+bool sources_statistics(const struct sources *sources, size_t first, size_t channel,
+                        struct driver_statistics *statistics)
 {
-    if (sources == NULL)
-        return;
-    for (size_t i = 0; i < sources->line_count; i++)
-        bl0942_line_close(sources->lines[i]);
-    for (size_t i = 0; i < sources->simulator_count; i++)
-        simulator_driver_close(sources->simulators[i]);
-    close_modules(sources);
-    free(sources->lines);
-    free(sources->simulators);
-    free(sources->places);
-    free(sources->first_place);
-    free(sources);
-}
-
-bool sources_statistics(const struct sources *sources, const struct config_device *device,
-                        size_t channel, struct driver_statistics *statistics)
-{
-    size_t index = (size_t)(device - sources->config->devices);
-    if (index >= sources->device_count) /* is just joining */
-        return false;
-    size_t number = sources->first_place[index] + channel;
-    const struct place *place = &sources->places[number];
-    if (place->line != NULL)
-        return bl0942_line_statistics(place->line, (unsigned)number, statistics);
-    if (place->simulator != NULL)
-        return simulator_driver_statistics(place->simulator, statistics);
-    if (place->source != NULL)
-        return place->source->kind->statistics(place->source, (unsigned)number, statistics);
-    if (sources->modules != NULL)
-        return openbeken_source_statistics(sources->modules, (unsigned)number, statistics);
-    return false;
+    struct driver_statistics now = {0};
+    bool known = present_statistics(sources, first + channel, &now);
+    add_statistics(&now, &sources->slots[first + channel].before);
+    *statistics = now;
+    return known;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The drivers at work: groups the configured channels by serial line, starts one driver per line and
- * one for all OpenBeken modules, and hands what they deliver to the devices. Loop thread only.
+ * The drivers at work: one for each serial line, simulated channel and device on MQTT, and one for all
+ * OpenBeken modules. Devices come and go one by one; chips that share a port share a line, so only the lines
+ * of the device that comes or goes are opened anew. Loop thread only.
  */
 #ifndef BRIDGE_SERVICE_SOURCES_H
 #define BRIDGE_SERVICE_SOURCES_H
@@ -12,33 +13,44 @@
 
 #include <uv.h>
 
-/** Called with the device's and the channel's index in the configuration. */
+/** Called with the owner that sources_add was given, and the channel's index in the device. */
 struct sources_sink {
     void *context;
-    void (*reading)(void *context, size_t device, size_t channel, const struct reading *reading);
-    void (*availability)(void *context, size_t device, size_t channel, bool online,
+    void (*reading)(void *context, void *owner, size_t channel, const struct reading *reading);
+    void (*availability)(void *context, void *owner, size_t channel, bool online,
                          const char *reason);
-    void (*event)(void *context, size_t device, size_t channel, enum driver_event event,
+    void (*event)(void *context, void *owner, size_t channel, enum driver_event event,
                   const char *message);
 };
 
 struct sources;
 
-/** config, sink, publisher and log are borrowed and must outlive the sources. With OpenBeken modules,
- *  the publisher is told to subscribe to their topics. */
-struct sources *sources_create(uv_loop_t *loop, const struct config *config,
+/** sink is copied; its context, publisher and log are borrowed. discovery_prefix is copied. */
+struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
                                const struct sources_sink *sink, struct publisher *publisher,
                                struct log *log);
-/** One more OpenBeken module: the last of the configuration's devices. */
-void sources_add_module(struct sources *sources);
 
-/** The loop must run once more for libuv to let go of the handles. */
+/** Begins to read a device, with the next sources_apply, and returns the number by which it is known here.
+ *  config is borrowed until sources_remove, or until sources_rebind replaces it. The publisher is told to
+ *  subscribe to what it needs. */
+size_t sources_add(struct sources *sources, void *owner, const struct config_device *config);
+/** Stops reading it at once; with the next sources_apply the lines that it shared go on without it. Not
+ *  inside a callback of the sink. */
+void sources_remove(struct sources *sources, size_t number);
+/** Another configuration of the same device, with the same channels in the same order, takes the place of the
+ *  previous one; reading goes on. */
+void sources_rebind(struct sources *sources, size_t number, const struct config_device *config);
+/** Opens the serial lines that changed, and what was added. */
+void sources_apply(struct sources *sources);
+
+/** The loop must run once more for libuv to let go of the handles. NULL is allowed. */
 void sources_close(struct sources *sources);
 
-/** True if it was a message of a configured OpenBeken module. Connection edges are taken note of. */
+/** True if it was a message of a device. Connection edges are taken note of. */
 bool sources_incoming(struct sources *sources, const struct publisher_incoming *incoming);
 
-bool sources_statistics(const struct sources *sources, const struct config_device *device,
-                        size_t channel, struct driver_statistics *statistics);
+/** Counters of a channel since the device was added; they only grow. False: it is not read. */
+bool sources_statistics(const struct sources *sources, size_t number, size_t channel,
+                        struct driver_statistics *statistics);
 
 #endif

@@ -45,8 +45,8 @@ struct scan {
 };
 
 struct module_entry {
-    size_t device;
-    const struct config_device *config;
+    void *owner; /* NULL: the device left */
+    char *id, *topic, *host;
     bool twin; /* a channel is on the second chip */
     bool asked;
     bool
@@ -76,6 +76,7 @@ struct updates {
     struct updates_options options;
     struct module_entry *entries;
     size_t count, room;
+    bool some_left;        /* there may be entries without an owner */
     json_t *by_client;     /* client id -> index of its entry */
     struct images *images; /* NULL: not looked yet */
     struct scan scan;
@@ -85,11 +86,20 @@ struct updates {
     char complaint[ERROR_TEXT_SIZE];           /* the last one that was logged */
 };
 
+static void free_texts(struct module_entry *entry)
+{
+    free(entry->id);
+    free(entry->topic);
+    free(entry->host);
+}
+
 static void free_if_done(struct updates *updates)
 {
     if (!updates->closing || updates->scanning || updates->job != NULL)
         return;
     free(updates->images);
+    for (size_t i = 0; i < updates->count; i++)
+        free_texts(&updates->entries[i]);
     free(updates->entries);
     json_decref(updates->by_client);
     free(updates);
@@ -237,8 +247,8 @@ static void tell(struct updates *updates, struct module_entry *entry,
 {
     bool same = is_same(&entry->told, update);
     entry->told = *update;
-    if (!same && !updates->closing)
-        updates->options.changed(updates->options.context, entry->device, update);
+    if (!same && !updates->closing && entry->owner != NULL)
+        updates->options.changed(updates->options.context, entry->owner, update);
 }
 
 /* The version goes into JSON as it is: what a package says must be plain, too. */
@@ -312,21 +322,52 @@ static void subscribe(const struct updates *updates, const char *client, const c
         publisher_subscribe(updates->options.publisher, filter, 1);
 }
 
-void updates_add(struct updates *updates, size_t device, const struct config_device *config)
+/* One that left makes room, unless its update is still under way. */
+static struct module_entry *take_entry(struct updates *updates)
+{
+    for (size_t i = 0; updates->some_left && i < updates->count; i++) {
+        bool busy = updates->job != NULL && updates->job->entry == i;
+        if (updates->entries[i].owner != NULL || busy)
+            continue;
+        free_texts(&updates->entries[i]);
+        return &updates->entries[i];
+    }
+    updates->some_left = false;
+    updates->entries =
+        memory_grow(updates->entries, updates->count, &updates->room, sizeof *updates->entries);
+    return &updates->entries[updates->count++];
+}
+
+void updates_add(struct updates *updates, void *owner, const struct config_device *config)
 {
     if (config->driver != DRIVER_OPENBEKEN)
         return;
-    updates->entries =
-        memory_grow(updates->entries, updates->count, &updates->room, sizeof *updates->entries);
-    struct module_entry *entry = &updates->entries[updates->count++];
-    *entry = (struct module_entry){.device = device, .config = config};
+    struct module_entry *entry = take_entry(updates);
+    *entry = (struct module_entry){
+        .owner = owner,
+        .id = memory_copy_text(config->id),
+        .topic = memory_copy_text(config->topic),
+        .host = memory_copy_text(config->host),
+    };
     (void)json_object_set_new(updates->by_client, config->topic,
-                              json_integer((json_int_t)updates->count - 1));
+                              json_integer(entry - updates->entries));
     entry->told.percentage = -1;
     for (size_t i = 0; i < config->channel_count; i++)
         entry->twin = entry->twin || strcmp(config->channels[i].name, "b") == 0;
     subscribe(updates, config->topic, "build");
     subscribe(updates, config->topic, "ip");
+}
+
+void updates_remove(struct updates *updates, const void *owner)
+{
+    for (size_t i = 0; i < updates->count; i++) {
+        struct module_entry *entry = &updates->entries[i];
+        if (entry->owner != owner)
+            continue;
+        (void)json_object_del(updates->by_client, entry->topic);
+        entry->owner = NULL;
+        updates->some_left = true;
+    }
 }
 
 static struct module_entry *find_client(const struct updates *updates, const char *topic,
@@ -421,12 +462,13 @@ static void ask_some(struct updates *updates)
     size_t asked = 0;
     for (size_t i = 0; i < updates->count && asked < ASK_PER_TICK; i++) {
         struct module_entry *entry = &updates->entries[i];
-        if (entry->asked || entry->speaks_tele || entry->told.installed[0] != '\0')
+        if (entry->owner == NULL || entry->asked || entry->speaks_tele ||
+            entry->told.installed[0] != '\0')
             continue;
         char topic[128];
         struct text text;
         text_init(&text, topic, sizeof topic);
-        text_append(&text, "cmnd/%s/publishAll", entry->config->topic);
+        text_append(&text, "cmnd/%s/publishAll", entry->topic);
         entry->asked = true;
         asked++;
         if (!text.cut)
@@ -471,7 +513,7 @@ static void install(uv_work_t *work)
 static void report(struct updates *updates, const struct job *job)
 {
     struct module_entry *entry = &updates->entries[job->entry];
-    const char *id = entry->config->id;
+    const char *id = entry->id;
     char message[sizeof job->error.text + 100];
     if (job->status == STATUS_OK)
         (void)snprintf(message, sizeof message, "The firmware was updated from %s to %s.",
@@ -518,7 +560,7 @@ static enum status find_device(const struct updates *updates, const char *id, si
                                struct error *error)
 {
     for (*entry = 0; *entry < updates->count; (*entry)++)
-        if (strcmp(updates->entries[*entry].config->id, id) == 0)
+        if (updates->entries[*entry].owner != NULL && strcmp(updates->entries[*entry].id, id) == 0)
             return STATUS_OK;
     return error_set(error, STATUS_USAGE, "There is no OpenBeken module \"%s\".", id);
 }
@@ -526,11 +568,11 @@ static enum status find_device(const struct updates *updates, const char *id, si
 static enum status check_install(const struct updates *updates, const struct module_entry *entry,
                                  const struct image **image, struct error *error)
 {
-    const char *host = entry->config->host[0] != '\0' ? entry->config->host : entry->ip;
+    const char *host = entry->host[0] != '\0' ? entry->host : entry->ip;
     if (updates->job != NULL)
         return error_set(error, STATUS_FAILED,
                          "An update is under way already, of %s; there is one at a time.",
-                         updates->entries[updates->job->entry].config->id);
+                         updates->entries[updates->job->entry].id);
     if (entry->told.installed[0] == '\0')
         return error_set(error, STATUS_FAILED,
                          "The module has not told which firmware it has; is it online?");
@@ -541,7 +583,7 @@ static enum status check_install(const struct updates *updates, const struct mod
             "There is no package in openbeken.images that is newer than %s and for this "
             "module's chip%s.",
             entry->told.installed, entry->twin ? " and two channels" : "");
-    if (entry->config->host[0] == '\0' && updates->options.web_password[0] != '\0')
+    if (entry->host[0] == '\0' && updates->options.web_password[0] != '\0')
         return error_set(error, STATUS_REFUSED,
                          "The web password is not sent to an address that came over MQTT, because "
                          "anybody may publish one; name the module's address as `host` of the "
@@ -570,11 +612,11 @@ enum status updates_install(struct updates *updates, struct pending *pending, st
     job->updates = updates;
     job->work.data = job;
     job->entry = number;
-    job->web_password = entry->config->host[0] != '\0' ? updates->options.web_password : "";
-    (void)snprintf(job->client_id, sizeof job->client_id, "%s", entry->config->topic);
+    job->web_password = entry->host[0] != '\0' ? updates->options.web_password : "";
+    (void)snprintf(job->client_id, sizeof job->client_id, "%s", entry->topic);
     (void)snprintf(job->path, sizeof job->path, "%s", image->path);
     (void)snprintf(job->host, sizeof job->host, "%s",
-                   entry->config->host[0] != '\0' ? entry->config->host : entry->ip);
+                   entry->host[0] != '\0' ? entry->host : entry->ip);
     if (uv_queue_work(updates->loop, &job->work, install, after_install) != 0) {
         free(job);
         return error_set(error, STATUS_FAILED, "The update could not be started.");

@@ -25,8 +25,8 @@ struct updates_options {
     const char *web_password; /**< borrowed; "" none. Only sent to a host that bridge.yaml names */
     struct publisher *publisher;
     struct log *log;
-    /** device: the number that updates_add got. */
-    void (*changed)(void *context, size_t device, const struct device_update *update);
+    /** owner: as in updates_add. */
+    void (*changed)(void *context, void *owner, const struct device_update *update);
     void (*event)(void *context, const char *kind, const char *device, const char *message);
     void *context;
 };
@@ -38,8 +38,10 @@ struct updates *updates_create(uv_loop_t *loop, const struct updates_options *op
  *  thread has ended. NULL is allowed. */
 void updates_close(struct updates *updates);
 
-/** Does nothing for a device that is no OpenBeken module. config is borrowed. */
-void updates_add(struct updates *updates, size_t device, const struct config_device *config);
+/** Does nothing for a device that is no OpenBeken module. What is needed of config is copied. */
+void updates_add(struct updates *updates, void *owner, const struct config_device *config);
+/** The device leaves. An update that is under way goes on. */
+void updates_remove(struct updates *updates, const void *owner);
 
 /** True if it was about a module's firmware or address. */
 bool updates_incoming(struct updates *updates, const struct publisher_incoming *incoming);

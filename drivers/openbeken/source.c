@@ -195,6 +195,15 @@ static struct module *add_module(struct openbeken_source *source,
     return module;
 }
 
+static void take_from_table(struct openbeken_source *source, const struct module *module)
+{
+    struct module **slot =
+        &source->table[hash_of(module->client, module->client_length) & source->table_mask];
+    while (*slot != module)
+        slot = &(*slot)->next;
+    *slot = module->next;
+}
+
 struct openbeken_source *openbeken_source_create(const struct openbeken_source_options *options,
                                                  const struct driver_sink *sink, int64_t boot_ms)
 {
@@ -1025,4 +1034,25 @@ void openbeken_source_add(struct openbeken_source *source, const struct openbeke
     subscribe_to_discovery(source, subscribe, context);
     if (source->connected)
         ask_at(module, boot_ms);
+}
+
+void openbeken_source_remove(struct openbeken_source *source, const char *client)
+{
+    struct module *module = find(source, client, strlen(client));
+    if (module == NULL)
+        return;
+    for (size_t i = 0; i < OPENBEKEN_CHIPS; i++) {
+        struct chip *chip = &module->chips[i];
+        if (chip->fresh != 0)
+            dequeue(source, chip);
+        if (chip->used)
+            source->by_channel[chip->channel] = NULL;
+    }
+    take_from_table(source, module);
+    size_t index = 0;
+    while (source->modules[index] != module)
+        index++;
+    source->modules[index] = source->modules[--source->module_count];
+    source->ask_next = 0;
+    free(module);
 }

@@ -68,6 +68,9 @@ void openbeken_source_add(struct openbeken_source *source, const struct openbeke
                           int64_t boot_ms, void (*subscribe)(void *context, const char *filter),
                           void *context);
 
+/** Takes a module out; its channels are not reported any more. Not inside a callback of the source. */
+void openbeken_source_remove(struct openbeken_source *source, const char *client);
+
 /** The broker is there, or not any more. */
 void openbeken_source_connection(struct openbeken_source *source, bool connected, int64_t boot_ms);
 

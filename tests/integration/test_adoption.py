@@ -74,9 +74,9 @@ def test_a_module_joins_works_and_is_kept(folder, broker, module, service, spawn
     answer = ask(broker, watch, "device/adopt", request, "t1")
     assert answer["status"] == "ok", answer
     jsonschema.validate(answer["data"], schema("response_device_adopt"))
-    file = folder / "data/devices.d/workshop.yaml"
     assert answer["data"] == {"id": "workshop", "topic": "utilities/sensor9", "name": request["name"],
-                              "channels": ["a", "b"], "new": True, "file": str(file)}
+                              "channels": ["a", "b"], "new": True}
+    assert "id: workshop" in config.read_text() and not (folder / "data/devices.d").exists()
     # At once: its values were asked for, it is published, announced and on all lists.
     state = watch.wait("bl2mqtt/workshop", lambda s: s.get("power_a") is not None)
     assert time.monotonic() - asked < 4 * PATIENCE
@@ -90,8 +90,8 @@ def test_a_module_joins_works_and_is_kept(folder, broker, module, service, spawn
                                    "WHERE c.device = 'workshop'")[0][0] > 1, what="its history")
     # Asked again, nothing happens.
     again = ask(broker, watch, "device/adopt", {"topic": "utilities/sensor9"}, 2)
-    assert again["data"] == {**{k: v for k, v in answer["data"].items() if k != "file"}, "new": False}
-    # It is there after a restart, and a command sees it too. bridge.yaml is as it was.
+    assert again["data"] == {**answer["data"], "new": False}
+    # It is there after a restart, and a command sees it too. A start writes nothing.
     before = config.read_text()
     watch.wait("bl2mqtt/workshop", lambda s: (s.get("energy_a") or 0) > 0, timeout=20)
     assert process.stop() == 0
@@ -110,12 +110,10 @@ def test_a_module_leaves_and_nothing_of_it_stays_on_the_broker(folder, broker, m
     assert ask(broker, watch, "device/adopt", {"topic": "utilities/sensor9"}, 1)["data"]["id"] == "sensor9"
     watch.wait("homeassistant/device/bl2mqtt_test_sensor9/config")
     watch.wait("bl2mqtt/sensor9", lambda s: s.get("power") is not None)
-    refused = ask(broker, watch, "device/remove", {"id": "own"}, 2)
-    assert refused["status"] == "error" and "bridge.yaml" in refused["error"]
     assert "no device" in ask(broker, watch, "device/remove", {"id": "../own"}, 3)["error"]
     assert ask(broker, watch, "device/remove", {"id": "sensor9"}, 4) == {
         "status": "ok", "data": {"id": "sensor9"}, "transaction": 4}
-    assert not (folder / "data/devices.d/sensor9.yaml").exists()
+    assert "sensor9" not in config.read_text()
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "device_left")
     watch.wait("homeassistant/device/bl2mqtt_test_sensor9/config", lambda c: c == "")
     watch.wait("bl2mqtt/sensor9/availability", lambda a: a == "")
@@ -160,14 +158,10 @@ def test_what_is_refused(folder, broker, service):
         answer = ask(broker, watch, "device/adopt", body, number)
         assert "devices." not in answer["error"]  # keys are called as in the request
         assert answer["status"] == "error" and words in answer["error"], (body, answer)
-    assert list((folder / "data").glob("devices.d/*")) == []
-    # A file that stands there already is nobody's to overwrite.
+    assert "topic: x" not in config.read_text()
     (folder / "data/devices.d").mkdir()
     (folder / "data/devices.d/mine.yaml").write_text("# mine\n")
-    answer = ask(broker, watch, "device/adopt", {"topic": "x/mine"}, "m")
-    assert answer["status"] == "error" and "there already" in answer["error"]
-    assert (folder / "data/devices.d/mine.yaml").read_text() == "# mine\n"
-    # ... and what is wrong with it is said with its place, by check as well as at the next start.
+    # What is wrong with a file of former versions is said with its place, by check as well as at the next start.
     result = run("--config", config, "check")
     assert result.returncode == 2 and f"{folder}/data/devices.d/mine.yaml:1:1: This file must hold" in result.stderr
     (folder / "data/devices.d/mine.yaml").write_text("id: mine\ndriver: openbeken\ntopic: plugs/known\nchannels: {a: }\n")
@@ -243,12 +237,26 @@ def test_leaving_while_the_configuration_is_broken(folder, broker, module, servi
     config.write_text(text + "\n---\n{}\n")
     answer = ask(broker, watch, "device/remove", {"id": "plug"}, 2)
     assert answer["status"] == "error"
-    assert "leaves at the next start" in answer["error"] and "there can be only one" in answer["error"]
     assert not [e for e in watch.payloads("bl2mqtt/bridge/event") if "device_left" in e]  # it is still there
     config.write_text(text)
-    assert ask(broker, watch, "restart", {}, 3)["status"] == "ok"
+    assert ask(broker, watch, "device/remove", {"id": "plug"}, 3)["status"] == "ok"
     watch.wait("bl2mqtt/bridge/devices", lambda d: d == [])
     assert process.running()
+
+
+def test_a_file_of_former_versions_is_read_and_moves_into_the_configuration(folder, broker, service):
+    (folder / "data/devices.d").mkdir(parents=True)
+    for name in "one", "two":
+        (folder / f"data/devices.d/{name}.yaml").write_text(
+            f"# Adopted by request.\nid: {name}\nname: \"{name}\"\ndriver: openbeken\ntopic: \"plugs/{name}\"\nchannels: {{a: {{}}}}\n")
+    process, watch, config = service({"id": "own", "driver": "simulator", "channels": {"a": {}}})
+    watch.wait("bl2mqtt/bridge/devices", lambda d: [x["id"] for x in d] == ["own", "one", "two"])
+    assert ask(broker, watch, "device/rename", {"from": "one", "to": "First"}, 1)["status"] == "ok"
+    assert ask(broker, watch, "device/remove", {"id": "two"}, 2)["status"] == "ok"
+    watch.wait("bl2mqtt/bridge/devices", lambda d: [x["friendly_name"] for x in d] == ["own", "First"])
+    assert list((folder / "data/devices.d").iterdir()) == []
+    assert "name: First" in config.read_text() and "two" not in config.read_text()
+    assert "2 devices" in run("--config", config, "check").stdout and process.running()
 
 
 def test_find_options(folder):

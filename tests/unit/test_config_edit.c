@@ -184,6 +184,12 @@ static void test_adding_devices(void **state)
         {"devices:\n- id: a # first\n\n# end\n",
          "devices:\n- id: a # first\n- id: new\n  driver: bl0942\n  channels:\n"
          "    a: {port: /dev/x, baud: 4800}\n\n# end\n"},
+        {"{\"web\": {}, \"devices\": []}\n",
+         "{\"web\": {}, \"devices\": [{driver: bl0942, id: new, channels: {a: {port: /dev/x, baud: "
+         "4800}}}]}\n"},
+        {"{\"web\": {}}\n",
+         "{\"web\": {}, devices: [{driver: bl0942, id: new, channels: {a: {port: "
+         "/dev/x, baud: 4800}}}]}\n"},
         {"devices: [{id: a}] # all\n", "devices: [{id: a}, {driver: bl0942, id: new, channels: {a: "
                                        "{port: /dev/x, baud: 4800}}}] # all\n"},
     };

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* How a device at work comes into being, changes and ends. */
+#include "bridge/service/service_device_parts.h"
+
+#include "drivers/base/clock.h"
+#include "drivers/base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum reading_kind service_device_kind(const struct config_device *config)
+{
+    return config->driver == DRIVER_OPENBEKEN ? READING_OPENBEKEN : READING_BL0942;
+}
+
+static void describe(struct service_device *device)
+{
+    static const struct {
+        const char *driver, *manufacturer, *model;
+    } makes[] = {
+        [DRIVER_BL0942] = {"bl0942", "Shanghai Belling", "BL0942 energy meter"},
+        [DRIVER_OPENBEKEN] = {"openbeken", "OpenBeken", "BL0942 energy meter"},
+        [DRIVER_ESPHOME] = {"esphome", "ESPHome", "BL0942 energy meter"},
+        [DRIVER_SIMULATOR] = {"simulator", "bl2mqtt", "Simulated BL0942 energy meter"},
+        [DRIVER_VIRTUAL] = {"virtual", "bl2mqtt", "Sum of energy meters"},
+    };
+    const struct config_device *config = device->config;
+    if (config->channel_count > 1)
+        (void)snprintf(device->model, sizeof device->model, "%s, %zu channels",
+                       makes[config->driver].model, config->channel_count);
+    else
+        (void)snprintf(device->model, sizeof device->model, "%s", makes[config->driver].model);
+    device->description = (struct device_description){
+        .id = config->id,
+        .name = config->name,
+        .driver = makes[config->driver].driver,
+        .manufacturer = makes[config->driver].manufacturer,
+        .model = device->model,
+        .channel_count = config->channel_count,
+        .channel_names = device->channel_names,
+        .retain = config->retain,
+        .homeassistant = config->homeassistant,
+        .interval_ms = config->interval_ms,
+        .updatable = device->outputs->updates && config->driver == DRIVER_OPENBEKEN,
+    };
+}
+
+/* The configured factors, or those measured since the configuration last changed. */
+static struct calibration calibration_in_use(const struct service_device *device,
+                                             const struct service_channel *channel)
+{
+    struct calibration in_use;
+    bool measured;
+    int64_t since_ms;
+    history_calibration_in_use(device->outputs->history, channel->history_number, &in_use,
+                               &measured, &since_ms);
+    if (measured) {
+        char since[64];
+        struct text text;
+        text_init(&text, since, sizeof since);
+        text_append_time(&text, since_ms, false);
+        log_info(device->outputs->log,
+                 "%s %s uses the calibration that was measured on %s (voltage: %.7g, current: "
+                 "%.7g, power: %.7g), as that of the configuration has not changed since.",
+                 device->config->id, channel->config->name, since, in_use.voltage, in_use.current,
+                 in_use.power);
+    }
+    return in_use;
+}
+
+/* The factors may have changed since the totals were stored: fold what was counted under the old
+ * ones before counting with the new, so that the total does not jump. */
+static enum status open_channel(struct service_device *device, size_t number, struct error *error)
+{
+    const struct service_outputs *outputs = device->outputs;
+    const struct config_device *config = device->config;
+    struct service_channel *channel = &device->channels[number];
+    channel->config = &config->channels[number];
+
+    struct energy_state state;
+    enum status status =
+        history_channel(outputs->history, config->id, channel->config->name,
+                        service_device_kind(config), &channel->history_number, &state, error);
+    if (status != STATUS_OK)
+        return status;
+    struct calibration previous;
+    bool changed = false;
+    status = history_calibration(outputs->history, channel->history_number,
+                                 &channel->config->calibration, channel->config->invert,
+                                 clock_wall_ms(), &previous, &changed, error);
+    if (status != STATUS_OK)
+        return status;
+
+    struct calibration in_use = calibration_in_use(device, channel);
+    struct meter_options options = {
+        .kind = service_device_kind(config),
+        .calibration = changed ? previous : in_use,
+        .invert = channel->config->invert,
+        .mains_frequency_hz = (int)config->mains_frequency_hz,
+        .mains_voltage_v = config->mains_voltage_v,
+        .max_current_a = config->max_current_a,
+        .noise_floor_mw = channel->config->noise_floor_mw,
+        .whole = config->driver != DRIVER_BL0942 && config->driver != DRIVER_SIMULATOR,
+        .boot_id = outputs->boot_id,
+    };
+    channel->meter = meter_create(&options, &state);
+    if (changed) {
+        meter_set_calibration(channel->meter, &in_use);
+        history_put_state(outputs->history, channel->history_number, meter_state(channel->meter));
+        log_info(outputs->log,
+                 "The calibration of %s %s changed; its totals go on from where they are.",
+                 config->id, channel->config->name);
+    }
+    meter_values(channel->meter, true, &device->values[number]);
+    struct history_health health;
+    history_health(outputs->history, &health);
+    totals_begin(&channel->totals, health.may_lag && state.known, state.counter_boot_ms);
+    return STATUS_OK;
+}
+
+/* What belongs to one configuration of the device. */
+struct equipment {
+    const struct config_device *config;
+    const char **channel_names;
+    struct service_channel *channels;
+    struct channel_values *values, *shown;
+};
+
+static struct equipment equipment_of(const struct service_device *device)
+{
+    return (struct equipment){device->config, device->channel_names, device->channels,
+                              device->values, device->shown};
+}
+
+static void put_equipment(struct service_device *device, const struct equipment *equipment)
+{
+    device->config = equipment->config;
+    device->channel_names = equipment->channel_names;
+    device->channels = equipment->channels;
+    device->values = equipment->values;
+    device->shown = equipment->shown;
+}
+
+static void free_equipment(const struct equipment *equipment)
+{
+    for (size_t i = 0; i < equipment->config->channel_count; i++)
+        meter_free(equipment->channels[i].meter);
+    free(equipment->channels);
+    free(equipment->values);
+    free(equipment->shown);
+    free(equipment->channel_names);
+}
+
+static void name_channels(struct service_device *device)
+{
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        device->channels[i].config = &device->config->channels[i];
+        device->channel_names[i] = device->config->channels[i].name;
+    }
+}
+
+static enum status equip(struct service_device *device, const struct config_device *config,
+                         struct error *error)
+{
+    size_t count = config->channel_count;
+    const struct equipment equipment = {
+        .config = config,
+        .channel_names = memory_new(count, sizeof *equipment.channel_names),
+        .channels = memory_new(count, sizeof *equipment.channels),
+        .values = memory_new(count, sizeof *equipment.values),
+        .shown = memory_new(count, sizeof *equipment.shown),
+    };
+    put_equipment(device, &equipment);
+    name_channels(device);
+    for (size_t i = 0; i < count; i++) {
+        enum status status = open_channel(device, i, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status service_device_create(const struct config_device *config,
+                                  const struct service_outputs *outputs,
+                                  struct service_device **created, struct error *error)
+{
+    struct service_device *device = memory_new(1, sizeof *device);
+    device->outputs = outputs;
+    device->source = DEVICE_NO_SOURCE;
+    device->report_interval_ms = preferences_report_interval_ms(outputs->preferences, config->id,
+                                                                config->report_interval_ms);
+    enum status status = equip(device, config, error);
+    if (status != STATUS_OK) {
+        service_device_free(device);
+        return status;
+    }
+    describe(device);
+    device->in_hub = hub_add(outputs->hub, &device->description, device);
+    hub_set_disabled(outputs->hub, device->in_hub, config->disabled);
+    service_device_put_state(device, HUB_READING_PART);
+    *created = device;
+    return STATUS_OK;
+}
+
+void service_device_free(struct service_device *device)
+{
+    if (device == NULL)
+        return;
+    if (device->in_hub != NULL)
+        hub_remove(device->outputs->hub, device->in_hub);
+    const struct equipment equipment = equipment_of(device);
+    free_equipment(&equipment);
+    free(device);
+}
+
+/* What a channel was before, under its name, it still is: its totals as published, and whether it answers. */
+static void take_over(struct service_device *device, const struct equipment *before)
+{
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        for (size_t j = 0; j < before->config->channel_count; j++) {
+            struct service_channel *channel = &device->channels[i];
+            const struct service_channel *old = &before->channels[j];
+            if (channel->history_number != old->history_number)
+                continue;
+            channel->totals = old->totals;
+            channel->online = old->online;
+            channel->reported = old->reported;
+            channel->noisy_until_ms = old->noisy_until_ms;
+        }
+}
+
+/* The configured report interval was changed: it replaces what a user set by <device>/set. */
+static void follow_report_interval(struct service_device *device,
+                                   const struct config_device *before)
+{
+    int64_t interval_ms = device->config->report_interval_ms;
+    if (interval_ms == before->report_interval_ms)
+        return;
+    struct error error = {""};
+    device->report_interval_ms = interval_ms;
+    if (preferences_set_report_interval_ms(device->outputs->preferences, device->config->id,
+                                           interval_ms, &error) != STATUS_OK)
+        log_warning(device->outputs->log, "%s", error.text);
+}
+
+static void describe_anew(struct service_device *device)
+{
+    struct hub *hub = device->outputs->hub;
+    describe(device);
+    hub_described(hub, device->in_hub);
+    hub_set_disabled(hub, device->in_hub, device->config->disabled);
+}
+
+void service_device_rebind(struct service_device *device, const struct config_device *config)
+{
+    device->config = config;
+    name_channels(device);
+    describe(device);
+}
+
+void service_device_changed(struct service_device *device, const struct config_device *config)
+{
+    const struct config_device *before = device->config;
+    service_device_rebind(device, config);
+    follow_report_interval(device, before);
+    describe_anew(device);
+    service_device_put_state(device, HUB_URGENT);
+}
+
+/* What is disabled is not asked any more, and so offline. */
+static void end_channels(struct service_device *device)
+{
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        if (device->config->disabled) {
+            device->channels[i].online = device->channels[i].reported = false;
+            meter_values(device->channels[i].meter, true, &device->values[i]);
+        }
+    device->online = false;
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        device->online = device->online || device->channels[i].online;
+    hub_availability(device->outputs->hub, device->in_hub, device->online);
+}
+
+enum status service_device_reconfigure(struct service_device *device,
+                                       const struct config_device *config, struct error *error)
+{
+    const struct equipment before = equipment_of(device);
+    enum status status = equip(device, config, error);
+    if (status != STATUS_OK) {
+        const struct equipment failed = equipment_of(device);
+        put_equipment(device, &before);
+        free_equipment(&failed);
+        return status;
+    }
+    take_over(device, &before);
+    follow_report_interval(device, before.config);
+    describe_anew(device);
+    end_channels(device);
+    service_device_put_state(device, HUB_URGENT);
+    free_equipment(&before);
+    return STATUS_OK;
+}
+
+size_t service_device_source(const struct service_device *device)
+{
+    return device->source;
+}
+
+void service_device_set_source(struct service_device *device, size_t source)
+{
+    device->source = source;
+}
+
+const struct config_device *service_device_config(const struct service_device *device)
+{
+    return device->config;
+}
+
+struct hub_device *service_device_in_hub(const struct service_device *device)
+{
+    return device->in_hub;
+}

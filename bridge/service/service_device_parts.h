@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/** A device at work from the inside, for the files that make it up: service_device.c (readings and state),
+ *  service_device_life.c (making, changing, ending), service_device_set.c (what users set). */
+#ifndef BRIDGE_SERVICE_SERVICE_DEVICE_PARTS_H
+#define BRIDGE_SERVICE_SERVICE_DEVICE_PARTS_H
+
+#include "bridge/service/service_device.h"
+#include "bridge/service/totals.h"
+
+struct service_channel {
+    const struct config_channel *config;
+    struct meter *meter;
+    unsigned history_number;
+    bool online;
+    bool reported;          /* the driver has reported whether it is online */
+    bool fresh;             /* has a reading in this round */
+    int64_t noisy_until_ms; /* boot clock */
+    unsigned problems;      /* the meter's, as of the last reading */
+    struct totals totals;
+    int64_t flush_after_ms; /* boot clock: not before, the disk is asked to flush again */
+};
+
+struct service_device {
+    const struct config_device *config;
+    const struct service_outputs *outputs;
+    struct hub_device *in_hub;
+    struct device_description description;
+    char model[64];
+    const char **channel_names;
+    struct service_channel *channels;
+    struct channel_values *values; /* as measured now: the meter's own totals */
+    struct channel_values *shown;  /* ... with the totals that may be published */
+    int64_t report_interval_ms;
+    int64_t last_seen_wall_ms;
+    bool online;
+    size_t source; /* its number towards the sources; DEVICE_NO_SOURCE: it is not read */
+    struct device_update update;
+};
+
+enum reading_kind service_device_kind(const struct config_device *config);
+
+/** Writes the state into the hub. A problem that begins or ends is urgent, and a total that was committed is
+ *  to be published soon. */
+void service_device_put_state(struct service_device *device, enum hub_reason reason);
+/** An event about a channel: on record and in the hub. */
+void service_device_report(const struct service_device *device,
+                           const struct service_channel *channel, const char *kind,
+                           const char *words);
+/** A line about a channel. A source can repeat what it is about as often as it likes. */
+void service_device_log(const struct service_device *device, const struct service_channel *channel,
+                        enum log_level level, const char *kind, const char *message);
+
+#endif
