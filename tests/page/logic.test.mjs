@@ -21,7 +21,7 @@ const {deviceFor, idFrom} = await load("views/setup/device_for.js");
 const {kindOf, wordsOf} = await load("parts/schema_form.js");
 const {parseRoute, formatRoute} = await load("parts/route.js");
 const {chooseLanguage} = await load("parts/language.js");
-const {mergeSeries} = await load("parts/chart.js");
+const {mergeSeries, thin} = await load("parts/chart.js");
 const {pathsOf} = await load("views/overview/sparkline.js");
 const {isEstimated, rangeOf, totalOf} = await load("views/history/load.js");
 const {filtered} = await load("views/logs/logs.js");
@@ -170,6 +170,18 @@ test("series of several channels in one table", () => {
   const rows = mergeSeries([{points: [[1000, 5], [2000, 6]]}, {points: [[2000, 7], [3000, 8]]}]);
   assert.deepEqual(rows.map(([time, ...values]) => [Number(time), ...values]), [[1000, 5, null], [2000, 6, 7], [3000, null, 8]]);
   assert.deepEqual(mergeSeries([{points: [[1000, 1, 2, 3]]}])[0][1], [1, 2, 3]);
+});
+
+test("thinning keeps peaks and gaps", () => {
+  const points = Array.from({length: 86400}, (unused, second) => [second * 1000, 90, 100, 110]);
+  points[40000] = [40000000, 1, 100, 9999];
+  for (let second = 50000; second < 52000; second += 1) points[second] = [second * 1000, null, null, null];
+  const thinned = thin(points, 900);
+  assert.equal(thinned.length, 900);
+  assert.equal(Math.max(...thinned.map(([, , , max]) => max ?? 0)), 9999);
+  assert.equal(Math.min(...thinned.map(([, min]) => min ?? Infinity)), 1);
+  assert.ok(thinned.filter(([, , mean]) => mean === null).length >= 19);
+  assert.equal(thin(points.slice(0, 10), 900).length, 10);
 });
 
 test("the small line leaves gaps open", () => {

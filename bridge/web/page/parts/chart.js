@@ -41,6 +41,37 @@ export function mergeSeries(series) {
   return [...rows.values()].sort((a, b) => a[0] - b[0]);
 }
 
+/**
+ * At most `columns` points of [time, min, mean, max], one for each column of the picture: minima and maxima survive,
+ * means are the mean of the means. A column without any value is a gap.
+ */
+export function thin(points, columns) {
+  if (points.length <= columns) return points;
+  const begin = points[0][0];
+  const length = (points.at(-1)[0] - begin) / columns || 1;
+  const made = [];
+  let column = -1;
+  let sum = 0;
+  let count = 0;
+  for (const [time, min, mean, max] of points) {
+    const at = Math.min(columns - 1, Math.floor((time - begin) / length));
+    if (at !== column) {
+      made.push([time, null, null, null]);
+      column = at;
+      sum = 0;
+      count = 0;
+    }
+    if (!Number.isFinite(mean)) continue;
+    const last = made.at(-1);
+    sum += mean;
+    count += 1;
+    last[1] = count === 1 ? min : Math.min(last[1], min);
+    last[2] = sum / count;
+    last[3] = count === 1 ? max : Math.max(last[3], max);
+  }
+  return made;
+}
+
 /** Bars from the axis, side by side; all of them with the first series, whose plotter is called first. */
 function plotBars({seriesIndex, drawingContext: context, dygraph}, bars) {
   if (seriesIndex !== 0) return;
@@ -109,13 +140,14 @@ function tickLabel(date, granularity, options, dygraph) {
  * <bl-chart>. draw({series, bars, gaps, from, to, format, onselect, onzoom}):
  * series: [{name, color, points: [[time, value] or [time, min, mean, max]], band, dashed}], colors by token;
  * bars: [{name, color, column, columns, points: [{start, end, value, estimated}]}] instead of series;
- * format(value): for the axis; onselect(time or null, row index); onzoom(from, to): somebody chose another span.
+ * format(value): for the axis; onselect(time or null, the point [time, min, mean, max] of each series); onzoom(from, to): somebody chose another span.
  */
 export class Chart extends View {
   #dygraph = null;
   #canvas = el("div", {class: "chart-canvas"});
   #drawn = null;
   #settled = null;
+  #points = []; // of each series, by time: what is drawn
 
   render() {
     fill(this, this.#canvas);
@@ -151,7 +183,7 @@ export class Chart extends View {
         y: {axisLabelFormatter: (value) => options.format(value), axisLabelWidth: 66, pixelsPerLabel: 36},
       },
       underlayCallback: (context, area, dygraph) => drawGaps(context, area, dygraph, options.gaps ?? []),
-      highlightCallback: (event, time, points, row) => options.onselect?.(time, row),
+      highlightCallback: (event, time) => options.onselect?.(time, this.#points.map((known) => known.get(time))),
       unhighlightCallback: () => options.onselect?.(null),
       drawCallback: (dygraph, first) => first || this.#moved(dygraph, range, options),
     });
@@ -160,9 +192,11 @@ export class Chart extends View {
 
   #lines({series}) {
     const width = series.some((one) => one.band) ? 3 : 1;
-    const normal = width === 1 ? series : series.map((one) => ({...one, points: one.points.map(([time, ...values]) =>
-      values.length === 3 ? [time, ...values] : [time, values[0], values[0], values[0]])}));
-    const data = mergeSeries(normal);
+    const columns = this.#canvas.clientWidth || 1000;
+    const thinned = series.map(({points}) => ({points: thin(points.map(([time, ...values]) =>
+      (values.length === 3 ? [time, ...values] : [time, values[0], values[0], values[0]])), columns)}));
+    this.#points = thinned.map(({points}) => new Map(points.map((point) => [point[0], point])));
+    const data = mergeSeries(width === 3 ? thinned : thinned.map(({points}) => ({points: points.map(([time, , mean]) => [time, mean])})));
     const labels = ["time", ...series.map((one, index) => `${index}`)];
     const styles = Object.fromEntries(series.map((one, index) => [`${index}`, {
       color: color(one.color), strokePattern: one.dashed ? [5, 4] : null}]));

@@ -156,14 +156,14 @@ class History extends View {
     other.forEach((list, index) => series.push({name: `${channels[index].name} (${t(`compare.${settings.compare}`)})`,
       color: SERIES_COLORS[index], points: list.map(([time, , mean]) => [time, mean]), dashed: true}));
     this.#showGaps(gaps);
-    const legend = (time) => this.#showLegend(series.map((one) => {
+    const legend = (time, selected) => this.#showLegend(series.map((one, index) => {
       if (time === null) {
         const range = rangeOf(one.points.map((point) => (point.length === 2 ? [point[0], point[1], point[1], point[1]] : point)));
         return [one, range ? t("history.powerRange", {mean: power(range.mean), min: power(range.min), max: power(range.max)}) : "–"];
       }
-      const point = one.points.find(([at]) => at === time);
-      if (!point) return [one, "–"];
-      return [one, point.length === 2 ? power(point[1]) : t("history.powerRange", {mean: power(point[2]), min: power(point[1]), max: power(point[3])})];
+      const point = selected[index];
+      if (!point || point[2] === null) return [one, "–"];
+      return [one, point[1] === point[3] ? power(point[2]) : t("history.powerRange", {mean: power(point[2]), min: power(point[1]), max: power(point[3])})];
     }), time);
     await this.#chart.draw({series, gaps, from: +span[0], to: +span[1], format: axisPower, onselect: legend, onzoom: (from, to) => this.#zoom(from, to)});
     legend(null);
