@@ -1,5 +1,5 @@
 // The shell: language, login, navigation and the view that the address names (#/history?...).
-import {connect, connection, loginNeeded, session} from "./parts/api.js";
+import {connect, connection, loadPresent, loginNeeded} from "./parts/api.js";
 import {loadLanguage, t} from "./parts/language.js";
 import {parseRoute, route} from "./parts/route.js";
 import {applyTheme} from "./parts/theme.js";
@@ -26,12 +26,11 @@ class App extends View {
   #shown = "";
 
   async render() {
-    await loadLanguage();
     applyTheme();
-    const {allowed} = await session().catch(() => ({allowed: true}));
+    // If a login is needed, this is what finds it out; a bridge that is not there yet is waited for.
+    await Promise.all([loadLanguage(), loadPresent().catch(() => {})]);
     this.watch(loginNeeded, (needed) => needed && this.#showLogin());
-    if (allowed) this.#start();
-    else loginNeeded.set(true);
+    if (!loginNeeded.get()) this.#start();
   }
 
   async #showLogin() {

@@ -99,6 +99,13 @@ function on(name, work) {
   source.addEventListener(name, (event) => work(JSON.parse(event.data)));
 }
 
+/** Devices and states as they are now, for the first picture: the stream begins a moment later. */
+export async function loadPresent() {
+  const [list, present] = await Promise.all([get("devices"), get("state")]);
+  states.set(present);
+  devices.set(list);
+}
+
 /** Opens the stream and keeps it open until the page goes. */
 export function connect() {
   clearTimeout(retry);
@@ -106,8 +113,9 @@ export function connect() {
   log.set([]);
   source = new EventSource(address("stream"));
   source.onopen = () => {
+    const again = connection.get() === "lost";
     connection.set("open");
-    loadDevices();
+    if (again || devices.get().length === 0) loadDevices();
   };
   source.onerror = () => {
     connection.set("lost");
