@@ -17,7 +17,28 @@
 
 #include <stdint.h>
 
-enum reading_kind { READING_BL0942 = 1, READING_OPENBEKEN = 2 };
+/** METERED: any other meter on MQTT, in the units of OPENBEKEN but for energy: two counters in one
+ *  number, see reading_counters(). */
+enum reading_kind { READING_BL0942 = 1, READING_OPENBEKEN = 2, READING_METERED = 3 };
+
+/** Counters of a READING_METERED count hundredths of a watt hour modulo this: 21 MWh. */
+#define READING_COUNTER_RANGE (INT64_C(1) << 31)
+
+/** What was drawn and what was fed back, >= 0, as one number that fits where others have a counter. */
+static inline int64_t reading_counters(int64_t drawn, int64_t fed_back)
+{
+    return (fed_back & (READING_COUNTER_RANGE - 1)) << 31 | (drawn & (READING_COUNTER_RANGE - 1));
+}
+
+static inline int64_t reading_drawn(int64_t counters)
+{
+    return counters & (READING_COUNTER_RANGE - 1);
+}
+
+static inline int64_t reading_fed_back(int64_t counters)
+{
+    return counters >> 31 & (READING_COUNTER_RANGE - 1);
+}
 
 /** Bits of reading.present: which fields were measured. A BL0942 packet always has all five. */
 enum reading_field {

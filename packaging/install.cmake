@@ -4,6 +4,7 @@ file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.1)
 install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_SOURCE_DIR}/docs/man/bridge.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES ${PROJECT_SOURCE_DIR}/schema/bridge.schema.json ${PROJECT_SOURCE_DIR}/schema/profile.schema.json
+  ${PROJECT_SOURCE_DIR}/schema/mapping.schema.json
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bl2mqtt)
 install(FILES ${PROJECT_SOURCE_DIR}/packaging/bl2mqtt.modules-load.conf
   DESTINATION lib/modules-load.d RENAME bl2mqtt.conf)

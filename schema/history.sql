@@ -19,7 +19,7 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 
 -- A measured circuit. The number stands for it in every key and is never given to another. One that
--- is later read by another kind of source (kind: 1 BL0942, 2 OpenBeken) becomes a second row,
+-- is later read by another kind of source (kind: 1 BL0942, 2 OpenBeken, 3 other meters) becomes a second row,
 -- because its raw units change; questions about the channel put the rows together.
 CREATE TABLE channel (
     number INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 32767),

@@ -16,7 +16,7 @@
 
 enum reading_kind calibrate_kind(const struct calibrate_work *work)
 {
-    return work->device->driver == DRIVER_OPENBEKEN ? READING_OPENBEKEN : READING_BL0942;
+    return config_reading_kind(work->device->driver);
 }
 
 static bool enough(const struct calibrate_work *work)
@@ -149,7 +149,7 @@ static enum status listen_to_chip(struct listening *listening, struct error *err
 
 enum status calibrate_from_chip(struct calibrate_work *work, struct error *error)
 {
-    if (work->device->driver == DRIVER_OPENBEKEN)
+    if (work->device->driver != DRIVER_BL0942 && work->device->driver != DRIVER_SIMULATOR)
         return error_set(error, STATUS_FAILED,
                          "Device %s is read through the broker, which needs the service. Start it, "
                          "then calibrate.",

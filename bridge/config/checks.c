@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/config/checks.h"
 
+#include "bridge/config/mapping_file.h"
 #include "bridge/meter/tariff.h"
 #include "drivers/base/address.h"
 #include "drivers/base/memory.h"
@@ -169,6 +170,40 @@ static void check_module_channels(const struct checker *checker)
     }
 }
 
+static bool mapping_has_channel(const struct mapping *mapping, const char *name)
+{
+    for (size_t i = 0; i < mapping->channel_count; i++)
+        if (strcmp(mapping->channels[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void check_mapping(const struct checker *checker, size_t number)
+{
+    const struct config_device *device = &checker->config->devices[number];
+    struct mapping *mapping = NULL;
+    struct error error = {""};
+    if (mapping_load(device->mapping, &mapping, &error) != STATUS_OK) {
+        problems_add(checker->problems, CONFIG_ERROR,
+                     place_of(&checker->devices[number].own, "mapping"), "%s", error.text);
+        return;
+    }
+    for (size_t i = 0; i < device->channel_count; i++)
+        if (!mapping_has_channel(mapping, device->channels[i].name))
+            problems_add(checker->problems, CONFIG_ERROR,
+                         checker->devices[number].channels[i].node->place,
+                         "The mapping %s has no such channel; its first is %s.", mapping->name,
+                         mapping->channels[0]);
+    mapping_free(mapping);
+}
+
+static void check_mappings(const struct checker *checker)
+{
+    for (size_t i = 0; i < checker->config->device_count; i++)
+        if (is_driven_by(checker, i, DRIVER_MQTT) && checker->config->devices[i].mapping[0] != '\0')
+            check_mapping(checker, i);
+}
+
 /* ---- serial lines ---- */
 
 struct chip {
@@ -298,7 +333,7 @@ static void check_calibration(const struct checker *checker, const struct config
                               const struct config_channel *channel, const struct notes *notes)
 {
     if (!notes_has(notes->given, SCOPE_CHANNEL, "calibration.power") ||
-        device->driver == DRIVER_OPENBEKEN ||
+        config_reading_kind(device->driver) != READING_BL0942 ||
         notes_has(notes->failed, SCOPE_CHANNEL, "calibration.voltage") ||
         notes_has(notes->failed, SCOPE_CHANNEL, "calibration.current") ||
         notes_has(notes->failed, SCOPE_CHANNEL, "calibration.power"))
@@ -549,6 +584,7 @@ void checks_run(const struct config *config, const struct notes *file,
     check_ids(&checker);
     check_module_topics(&checker);
     check_module_channels(&checker);
+    check_mappings(&checker);
     check_lines(&checker);
     check_calibrations(&checker);
     check_mqtt(&checker);

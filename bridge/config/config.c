@@ -156,6 +156,13 @@ void config_drop_last_device(struct config *config)
     release_device(&config->devices[--config->device_count]);
 }
 
+enum reading_kind config_reading_kind(enum config_driver driver)
+{
+    if (driver == DRIVER_OPENBEKEN)
+        return READING_OPENBEKEN;
+    return driver == DRIVER_MQTT ? READING_METERED : READING_BL0942;
+}
+
 void config_free(struct config *config)
 {
     if (config == NULL)

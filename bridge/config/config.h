@@ -17,6 +17,7 @@
 #include "bridge/meter/calibration.h"
 #include "drivers/base/log.h"
 #include "drivers/base/status.h"
+#include "drivers/reading.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -127,6 +128,7 @@ enum config_driver {
     DRIVER_SIMULATOR,
     DRIVER_VIRTUAL,
     DRIVER_ESPHOME,
+    DRIVER_MQTT,
 };
 
 /** In what an OpenBeken module's energy topics count. */
@@ -167,6 +169,8 @@ struct config_device {
     bool homeassistant;                  /**< announce this device */
     char *topic;                         /**< openbeken: client id; esphome: topic_prefix */
     enum config_energy_unit energy_unit; /**< openbeken */
+    char *mapping;                       /**< mqtt: a built-in mapping's name, or a file */
+    bool begin_at_source;                /**< mqtt: totals begin at the meter's own counters */
     char *host;                          /**< openbeken: for HTTP; "": as it tells */
     int64_t mains_frequency_hz;
     double mains_voltage_v;
@@ -274,6 +278,9 @@ enum status config_save(const char *path, const char *text, struct error *error)
 struct config_device *config_take_device(struct config *config, struct config *from);
 /** Undoes that, while nobody uses the device. */
 void config_drop_last_device(struct config *config);
+
+/** Which kind of readings a driver makes. */
+enum reading_kind config_reading_kind(enum config_driver driver);
 
 /** NULL is allowed. */
 void config_free(struct config *config);

@@ -58,8 +58,8 @@ struct example {
 };
 
 static const struct example examples[] = {
-    {DRIVER_BL0942, "house"},   {DRIVER_OPENBEKEN, "workshop"}, {DRIVER_ESPHOME, "attic"},
-    {DRIVER_SIMULATOR, "demo"}, {DRIVER_VIRTUAL, "balance"},
+    {DRIVER_BL0942, "house"}, {DRIVER_OPENBEKEN, "workshop"}, {DRIVER_ESPHOME, "attic"},
+    {DRIVER_MQTT, "pool"},    {DRIVER_SIMULATOR, "demo"},     {DRIVER_VIRTUAL, "balance"},
 };
 
 static bool is_shown(const struct field *field, const struct example *example)

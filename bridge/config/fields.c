@@ -59,10 +59,16 @@ static const struct field_choice web_auths[] = {
 static const struct field_choice discoveries[] = {
     {"device", true}, {"component", false}, {NULL, 0}};
 static const struct field_choice drivers[] = {
-    {"bl0942", DRIVER_BL0942},       {"openbeken", DRIVER_OPENBEKEN}, {"esphome", DRIVER_ESPHOME},
-    {"simulator", DRIVER_SIMULATOR}, {"virtual", DRIVER_VIRTUAL},     {NULL, 0},
+    {"bl0942", DRIVER_BL0942},
+    {"openbeken", DRIVER_OPENBEKEN},
+    {"esphome", DRIVER_ESPHOME},
+    {"mqtt", DRIVER_MQTT},
+    {"simulator", DRIVER_SIMULATOR},
+    {"virtual", DRIVER_VIRTUAL},
+    {NULL, 0},
 };
 static const struct field_choice mains_frequencies[] = {{"50", 50}, {"60", 60}, {NULL, 0}};
+static const struct field_choice energy_starts[] = {{"zero", false}, {"meter", true}, {NULL, 0}};
 static const struct field_choice energy_units[] = {
     {"auto", ENERGY_UNIT_AUTO}, {"Wh", ENERGY_UNIT_WH}, {"kWh", ENERGY_UNIT_KWH}, {NULL, 0}};
 static const struct field_choice bauds[] = {
@@ -281,13 +287,27 @@ const struct field fields[] = {
      .meaning =
          "How its readings are obtained. bl0942: chips on serial ports of this machine. "
          "openbeken: a module with OpenBeken firmware on the same broker. esphome: a module with "
-         "ESPHome on the same broker. simulator: made up, to try things out."},
+         "ESPHome on the same broker. mqtt: any other meter there, by a mapping. simulator: made "
+         "up, to try things out."},
     {IN_DEVICE(topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 100,
-     .reach = CONFIG_REACH_SOURCE, .path = "topic", .drivers = FOR_OPENBEKEN | FOR_ESPHOME,
-     .required = FOR_OPENBEKEN | FOR_ESPHOME, .example = "utilities/sensor9",
-     .meaning = "openbeken: the module's MQTT client id, as set on its page, at most 63 "
-                "characters. esphome: its topic_prefix, which is its name unless set. Slashes are "
-                "allowed."},
+     .reach = CONFIG_REACH_SOURCE, .path = "topic",
+     .drivers = FOR_OPENBEKEN | FOR_ESPHOME | FOR_MQTT,
+     .required = FOR_OPENBEKEN | FOR_ESPHOME | FOR_MQTT, .example = "utilities/sensor9",
+     .meaning =
+         "openbeken: the module's MQTT client id, as set on its page, at most 63 "
+         "characters. esphome: its topic_prefix, which is its name unless set. mqtt: what the "
+         "mapping calls {base}. Slashes are allowed."},
+    {IN_DEVICE(mapping), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .reach = CONFIG_REACH_SOURCE, .path = "mapping", .drivers = FOR_MQTT, .required = FOR_MQTT,
+     .example = "zigbee2mqtt-pj1203a",
+     .meaning = "How the meter's messages are read: the name of a built-in mapping (`bl2mqtt "
+                "mapping list` "
+                "lists them), or a file of your own, which ends with .yaml."},
+    {IN_DEVICE(begin_at_source), .type = FIELD_CHOICE, .choices = energy_starts,
+     .reach = CONFIG_REACH_SOURCE, .path = "energy_start", .drivers = FOR_MQTT, .initial = "zero",
+     .meaning =
+         "Where the totals of a channel begin when it is first seen: zero, or meter: at what "
+         "the meter itself has counted so far."},
     {IN_DEVICE(energy_unit), .type = FIELD_CHOICE, .choices = energy_units,
      .reach = CONFIG_REACH_SOURCE, .path = "energy_unit", .drivers = FOR_OPENBEKEN,
      .initial = "auto",

@@ -69,8 +69,9 @@ extern const char *const channel_names_reserved[];
 #define FOR_SIMULATOR (1u << DRIVER_SIMULATOR)
 #define FOR_VIRTUAL (1u << DRIVER_VIRTUAL)
 #define FOR_ESPHOME (1u << DRIVER_ESPHOME)
+#define FOR_MQTT (1u << DRIVER_MQTT)
 /** All that read something. */
-#define FOR_READ (FOR_BL0942 | FOR_OPENBEKEN | FOR_SIMULATOR | FOR_ESPHOME)
+#define FOR_READ (FOR_BL0942 | FOR_OPENBEKEN | FOR_SIMULATOR | FOR_ESPHOME | FOR_MQTT)
 #define FOR_ALL (FOR_READ | FOR_VIRTUAL)
 
 struct field {

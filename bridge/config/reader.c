@@ -245,7 +245,7 @@ static void complete_calibration(const struct target *channel, enum config_drive
     bool voltage = notes_has(given, SCOPE_CHANNEL, "calibration.voltage");
     bool current = notes_has(given, SCOPE_CHANNEL, "calibration.current");
     bool power = notes_has(given, SCOPE_CHANNEL, "calibration.power");
-    enum reading_kind kind = driver == DRIVER_OPENBEKEN ? READING_OPENBEKEN : READING_BL0942;
+    enum reading_kind kind = config_reading_kind(driver);
     struct calibration standard = calibration_default(kind);
     struct calibration *calibration = &memory->calibration;
 

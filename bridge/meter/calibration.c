@@ -14,7 +14,7 @@ static const double factor_maximum = 1e8;
 
 struct calibration calibration_default(enum reading_kind kind)
 {
-    if (kind == READING_OPENBEKEN)
+    if (kind != READING_BL0942)
         return (struct calibration){.voltage = 1000.0, .current = 1000.0, .power = 1000.0};
     struct calibration calibration = {.voltage = 15883.34, .current = 128118.87};
     calibration.power = calibration_power_from(calibration.voltage, calibration.current);
@@ -56,7 +56,7 @@ enum status calibration_consistent(const struct calibration *calibration, enum r
                                    struct error *error)
 {
     double consistency = calibration_consistency(calibration);
-    if (kind == READING_OPENBEKEN || fabs(consistency - 1) <= CALIBRATION_TOLERANCE)
+    if (kind != READING_BL0942 || fabs(consistency - 1) <= CALIBRATION_TOLERANCE)
         return STATUS_OK;
     return error_set(
         error, STATUS_REFUSED,
@@ -70,6 +70,8 @@ enum status calibration_consistent(const struct calibration *calibration, enum r
 
 static double watt_hours_per_count(const struct calibration *calibration, enum reading_kind kind)
 {
+    if (kind == READING_METERED)
+        return 1e-2 * 1000.0 / calibration->power;
     if (kind == READING_OPENBEKEN)
         return 1e-3 * 1000.0 / calibration->power;
     return raw_watt_seconds_per_count / 3600.0 / calibration->power;

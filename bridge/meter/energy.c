@@ -3,6 +3,7 @@
 
 #include "bridge/meter/budget.h"
 #include "bridge/meter/direction.h"
+#include "bridge/meter/metered.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
@@ -44,6 +45,8 @@ struct point {
 struct energy_counter {
     enum reading_kind kind;
     bool whole; /* readings arrive undamaged */
+    bool begin_at_source;
+    struct metered metered; /* of a READING_METERED only */
     double counts_per_second;
     char boot_id[40];
     struct energy_state state; /**< the baseline is in here */
@@ -133,6 +136,8 @@ void energy_adjust(struct energy_state *state, const struct energy_adjustment *a
 
 static bool counter_possible(enum reading_kind kind, int64_t counter)
 {
+    if (kind == READING_METERED)
+        return counter >= 0 && counter < READING_COUNTER_RANGE << 31;
     return counter >= 0 && counter < (kind == READING_BL0942 ? bl0942_size : openbeken_size);
 }
 
@@ -177,6 +182,11 @@ void energy_counter_set_rate(struct energy_counter *counter, double counts_per_s
 void energy_counter_set_whole(struct energy_counter *counter, bool whole)
 {
     counter->whole = whole || counter->kind != READING_BL0942;
+}
+
+void energy_counter_begin_at_source(struct energy_counter *counter, bool at_source)
+{
+    counter->begin_at_source = at_source;
 }
 
 struct energy_state *energy_counter_state(struct energy_counter *counter)
@@ -643,6 +653,34 @@ static void credit_unconfirmed(struct energy_counter *counter, const struct poin
     }
 }
 
+/** A source that keeps counters itself (metered.h). */
+static void accept_metered(struct energy_counter *counter, const struct energy_sample *sample,
+                           struct energy_outcome *outcome)
+{
+    struct energy_state *state = &counter->state;
+    const struct point now = {.wall_ms = sample->wall_ms, .boot_ms = sample->boot_ms};
+    bool first = !state->known;
+    if (!first && !counter->metered.counters[0].known)
+        metered_resume(&counter->metered, state->counter, gap_to(counter, &now, &now).ms,
+                       sample->boot_ms);
+    double rate = fmax(headroom * counter->counts_per_second, measured_rate(counter));
+    bool moved = metered_accept(&counter->metered, sample, rate, outcome);
+    if (first && counter->begin_at_source) {
+        outcome->imported = reading_drawn(sample->counter);
+        outcome->exported = reading_fed_back(sample->counter);
+    }
+    state->imported = add_saturating(state->imported, outcome->imported);
+    state->exported = add_saturating(state->exported, outcome->exported);
+    if (!moved)
+        return;
+    state->known = true;
+    state->counter = metered_counter(&counter->metered);
+    state->counter_boot_ms = metered_moved_boot_ms(&counter->metered);
+    state->counter_wall_ms = sample->wall_ms - (sample->boot_ms - state->counter_boot_ms);
+    memcpy(state->boot_id, counter->boot_id, sizeof state->boot_id);
+    counter->baseline_in_this_boot = true;
+}
+
 static void accept_counter(struct energy_counter *counter, const struct energy_sample *sample,
                            struct energy_outcome *outcome)
 {
@@ -705,6 +743,10 @@ void energy_counter_accept(struct energy_counter *counter, const struct energy_s
     follow_load(counter, sample);
     if (!sample->counter_known || !counter_possible(counter->kind, sample->counter))
         return;
+    if (counter->kind == READING_METERED) {
+        accept_metered(counter, sample, outcome);
+        return;
+    }
     bool known_before = restart_known(counter);
     int64_t baseline_before_ms = counter->state.counter_boot_ms;
     counter->restart_said = false;

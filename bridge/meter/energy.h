@@ -72,6 +72,8 @@
  *   by a factor of 1000 either way: it counts in the     nothing         moves
  *     other one of Wh and kWh now (its flag 40)
  *
+ * Other meters on MQTT (READING_METERED) keep two counters and have rules of their own: metered.h.
+ *
  * A drop that is hidden because the counter is past the baseline again when it is next received is not
  * seen: too little by at most 10 Wh.
  */
@@ -183,6 +185,10 @@ void energy_counter_free(struct energy_counter *counter);
 /** Whether readings arrive undamaged, as messages do: then the last step before a restart is credited
  *  although no other reading confirms it. Always true of other kinds than READING_BL0942. */
 void energy_counter_set_whole(struct energy_counter *counter, bool whole);
+
+/** READING_METERED: a channel that was never seen begins with what the source has counted so far, and
+ *  not with 0. */
+void energy_counter_begin_at_source(struct energy_counter *counter, bool at_source);
 
 void energy_counter_set_rate(struct energy_counter *counter, double counts_per_second);
 

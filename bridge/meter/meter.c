@@ -46,6 +46,7 @@ struct meter *meter_create(const struct meter_options *options, const struct ene
     meter->energy =
         energy_counter_create(options->kind, maximum_rate(options), meter->boot_id, state);
     energy_counter_set_whole(meter->energy, options->whole);
+    energy_counter_begin_at_source(meter->energy, options->begin_at_source);
     return meter;
 }
 
@@ -303,6 +304,12 @@ static void count_energy(struct meter *meter, const struct reading *reading, boo
     follow_sample_power(meter, reading, believable, &sample);
     if (meter->options.kind == READING_OPENBEKEN)
         sample.reverse = values_power_hidden(reading) != inverted;
+    if (meter->options.kind == READING_METERED) {
+        sample.reverse = (reading->flags & READING_REVERSE) != 0;
+        if (inverted)
+            sample.counter =
+                reading_counters(reading_fed_back(sample.counter), reading_drawn(sample.counter));
+    }
     struct energy_outcome outcome;
     energy_counter_accept(meter->energy, &sample, &outcome);
     result->imported_counts = outcome.imported;

@@ -22,6 +22,7 @@ struct meter_options {
     double mains_voltage_v; /**< nominal */
     double max_current_a;   /**< maximum possible; bounds energy per second and plausible power */
     int64_t noise_floor_mw; /**< |power| below it is shown as 0 (energy is not touched) */
+    bool begin_at_source;   /**< READING_METERED: totals begin at the source's own counters */
     bool whole;             /**< readings come as messages, undamaged (energy_counter_set_whole) */
     const char *boot_id;    /**< this boot's id, for energy_state; copied */
 };

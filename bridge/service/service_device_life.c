@@ -10,7 +10,7 @@
 
 enum reading_kind service_device_kind(const struct config_device *config)
 {
-    return config->driver == DRIVER_OPENBEKEN ? READING_OPENBEKEN : READING_BL0942;
+    return config_reading_kind(config->driver);
 }
 
 static void describe(struct service_device *device)
@@ -20,6 +20,7 @@ static void describe(struct service_device *device)
     } makes[] = {
         [DRIVER_BL0942] = {"bl0942", "Shanghai Belling", "BL0942 energy meter"},
         [DRIVER_OPENBEKEN] = {"openbeken", "OpenBeken", "BL0942 energy meter"},
+        [DRIVER_MQTT] = {"mqtt", "MQTT", "Energy meter"},
         [DRIVER_ESPHOME] = {"esphome", "ESPHome", "BL0942 energy meter"},
         [DRIVER_SIMULATOR] = {"simulator", "bl2mqtt", "Simulated BL0942 energy meter"},
         [DRIVER_VIRTUAL] = {"virtual", "bl2mqtt", "Sum of energy meters"},
@@ -100,6 +101,7 @@ static enum status open_channel(struct service_device *device, size_t number, st
         .mains_voltage_v = config->mains_voltage_v,
         .max_current_a = config->max_current_a,
         .noise_floor_mw = channel->config->noise_floor_mw,
+        .begin_at_source = config->begin_at_source,
         .whole = config->driver != DRIVER_BL0942 && config->driver != DRIVER_SIMULATOR,
         .boot_id = outputs->boot_id,
     };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/sources.h"
+
+#include "bridge/config/mapping_file.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/bl0942/line.h"
 #include "drivers/esphome/source.h"
+#include "drivers/mapping/source.h"
 #include "drivers/messages/router.h"
 #include "drivers/openbeken/source.h"
 #include "drivers/simulator/driver.h"
@@ -46,6 +49,8 @@ struct sources {
     size_t *new_modules;              /* the first slots of those that wait for sources_apply */
     size_t new_module_count, new_module_room;
     struct message_router *router; /* all other devices on MQTT */
+    struct mapping **mappings;     /* each that a device uses or used, once */
+    size_t mapping_count, mapping_room;
     uv_timer_t *tick;
     bool connected; /* to the broker */
 };
@@ -237,6 +242,15 @@ static void open_module_soon(struct sources *sources, size_t first)
 
 /* ---- other devices on MQTT ---- */
 
+static void open_message_source(struct sources *sources, const struct config_device *device,
+                                size_t first, struct message_source *source)
+{
+    for (size_t c = 0; c < device->channel_count; c++)
+        sources->slots[first + c].source = source;
+    message_router_add(sources->router, source, clock_boot_ms());
+    source->kind->filters(source, subscribe_to, sources);
+}
+
 static void open_esphome(struct sources *sources, const struct config_device *device, size_t first)
 {
     struct esphome_options options = {.prefix = device->topic};
@@ -251,10 +265,43 @@ static void open_esphome(struct sources *sources, const struct config_device *de
     }
     struct message_source *source =
         esphome_source_create(&options, &sources->driver_sink, clock_boot_ms());
-    for (size_t c = 0; c < device->channel_count; c++)
-        sources->slots[first + c].source = source;
-    message_router_add(sources->router, source, clock_boot_ms());
-    source->kind->filters(source, subscribe_to, sources);
+    open_message_source(sources, device, first, source);
+}
+
+/* Checked with the configuration; NULL if the file has changed or gone since. A file that was edited is
+ * read again for devices that are added from then on. */
+static const struct mapping *mapping_of(struct sources *sources, const char *name)
+{
+    struct error error = {""};
+    struct mapping *mapping = NULL;
+    if (mapping_load(name, &mapping, &error) != STATUS_OK) {
+        log_error(sources->log, "%s", error.text);
+        return NULL;
+    }
+    for (size_t i = 0; i < sources->mapping_count; i++)
+        if (mapping_equal(sources->mappings[i], mapping)) {
+            mapping_free(mapping);
+            return sources->mappings[i];
+        }
+    sources->mappings = memory_grow(sources->mappings, sources->mapping_count,
+                                    &sources->mapping_room, sizeof(struct mapping *));
+    sources->mappings[sources->mapping_count++] = mapping;
+    return mapping;
+}
+
+static void open_mapped(struct sources *sources, const struct config_device *device, size_t first)
+{
+    struct mapping_source_options options = {.mapping = mapping_of(sources, device->mapping),
+                                             .base = device->topic};
+    if (options.mapping == NULL)
+        return;
+    for (size_t c = 0; c < device->channel_count && c < MAPPING_CHANNELS_MAX; c++) {
+        options.channels[c].name = device->channels[c].name;
+        options.channels[c].channel = (unsigned)(first + c);
+        options.channel_count++;
+    }
+    open_message_source(sources, device, first,
+                        mapping_source_create(&options, &sources->driver_sink, clock_boot_ms()));
 }
 
 /* ---- devices ---- */
@@ -298,6 +345,8 @@ size_t sources_add(struct sources *sources, void *owner, const struct config_dev
         open_module_soon(sources, first);
     if (config->driver == DRIVER_ESPHOME)
         open_esphome(sources, config, first);
+    if (config->driver == DRIVER_MQTT)
+        open_mapped(sources, config, first);
     return first;
 }
 
@@ -404,6 +453,9 @@ void sources_close(struct sources *sources)
     uv_close((uv_handle_t *)sources->tick, free_timer);
     openbeken_source_free(sources->modules);
     message_router_free(sources->router);
+    for (size_t i = 0; i < sources->mapping_count; i++)
+        mapping_free(sources->mappings[i]);
+    free(sources->mappings);
     free(sources->lines);
     free(sources->slots);
     free(sources->new_modules);

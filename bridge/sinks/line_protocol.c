@@ -56,7 +56,7 @@ static void append_quantity(struct fields *fields, const char *name, bool known,
 static double frequency_hz(const struct history_reading *row)
 {
     double raw = (double)row->reading.frequency;
-    return row->kind == READING_OPENBEKEN ? raw / 1000 : 1e6 / raw;
+    return row->kind != READING_BL0942 ? raw / 1000 : 1e6 / raw;
 }
 
 static void begin(struct text *out, const char *measurement, const char *bridge,

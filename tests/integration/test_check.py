@@ -77,7 +77,7 @@ def test_print_defaults(folder):
     assert result.returncode == 0 and result.stderr == ""
     (folder / "bridge.yaml").write_text(result.stdout)
     again = check(folder)
-    assert again.stdout == "bridge.yaml is fine: 5 devices, 5 channels.\n", again.stderr
+    assert again.stdout == "bridge.yaml is fine: 6 devices, 6 channels.\n", again.stderr
     # with every comment that is a key taken as one
     uncommented = re.sub(r"^( *)#(\w+: )", r"\1\2", result.stdout, flags=re.M)
     (folder / "bridge.yaml").write_text(uncommented)
@@ -412,7 +412,7 @@ def test_example_uncommented(folder):
     shutil.copy(SECRETS, folder)
     (folder / "secrets.yaml").chmod(0o600)
     result = check(folder)
-    assert result.stdout.startswith("bridge.yaml is fine: 4 devices, 7 channels"), result.stderr
+    assert result.stdout.startswith("bridge.yaml is fine: 7 devices, 13 channels"), result.stderr
 
 
 def test_manual_names_every_command():

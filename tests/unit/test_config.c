@@ -609,7 +609,8 @@ static void test_driver_keys(void **unused)
                 NULL, NULL, 1, 48, "bl0942 and simulator");
     /* an unknown driver is one problem, not one for each key that it might have had */
     must_refuse("devices: [{id: d, driver: x, topic: t, channels: {a: {port: /dev/ttyUSB0}}}]\n",
-                NULL, NULL, 1, 27, "must be bl0942, openbeken, esphome, simulator or virtual");
+                NULL, NULL, 1, 27,
+                "must be bl0942, openbeken, esphome, mqtt, simulator or virtual");
     must_refuse("devices: [{id: d, channels: {a: {port: /dev/x}}}]\n", NULL, NULL, 1, 11,
                 "devices.d.driver is missing");
 }
@@ -1023,7 +1024,7 @@ static void test_printed_defaults(void **unused)
     assert_int_equal(fclose(out), 0);
     struct config *config = must_parse(text, NULL, NULL);
     assert_int_equal(problems.count, 0);
-    assert_int_equal(config->device_count, 5);
+    assert_int_equal(config->device_count, 6);
     config_free(config);
     for (size_t i = 0; i < field_count; i++) {
         char key[64];

@@ -185,7 +185,7 @@ static void add_frequency(struct blend *blend, const struct rollup_quantity *qua
     if (quantity->count <= 0 || quantity->min <= 0)
         return; /* there was no mains to tell it of at least once */
     double weight = (double)quantity->count;
-    if (kind == READING_OPENBEKEN)
+    if (kind != READING_BL0942)
         add_quantity(blend, quantity, 1000);
     else
         blend_add(blend, weight, 1e6 * weight / (double)quantity->sum, 1e6 / (double)quantity->max,

@@ -121,7 +121,7 @@ static bool channel_of(const json_t *object, struct known_channel *channel, cons
     int64_t number;
     int64_t kind;
     if (!integer_of(object, "number", 1, &number) || number > CHANNEL_NUMBER_MAX ||
-        !integer_of(object, "kind", 1, &kind) || kind > READING_OPENBEKEN ||
+        !integer_of(object, "kind", 1, &kind) || kind > READING_METERED ||
         !text_of(object, "device", CHANNEL_TEXT_MAX, device) ||
         !text_of(object, "channel", CHANNEL_TEXT_MAX, name) ||
         !text_of(object, "boot_id", sizeof state->boot_id, &boot_id) ||

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/meter/metered.h"
+
+#include "drivers/reading.h"
+
+#define AGREEING 3
+/* Two steps of 10 Wh, the coarsest that meters have, and ten seconds in which a message may be late. */
+#define SLACK_COUNTS 2000.0
+#define SLACK_SECONDS 10.0
+#define HALF (READING_COUNTER_RANGE / 2)
+
+static int64_t forward(int64_t from, int64_t to)
+{
+    return (to - from) & (READING_COUNTER_RANGE - 1);
+}
+
+static bool possible(int64_t from, int64_t from_ms, int64_t to, int64_t to_ms, double rate)
+{
+    double seconds = (double)(to_ms - from_ms) / 1000.0;
+    return (double)forward(from, to) <= rate * (seconds + SLACK_SECONDS) + SLACK_COUNTS;
+}
+
+static void move_base(struct metered_counter *counter, int64_t value, int64_t boot_ms)
+{
+    counter->known = true;
+    counter->base = value;
+    counter->base_boot_ms = boot_ms;
+    counter->suspects = 0;
+}
+
+/* Whether the value leads back to where the counter fell from, as if it had never fallen. */
+static bool is_back(const struct metered_counter *counter, int64_t value, int64_t boot_ms,
+                    double rate)
+{
+    return counter->fell && counter->base < counter->fell_from && value >= counter->fell_from &&
+           possible(counter->fell_from, counter->fell_boot_ms, value, boot_ms, rate);
+}
+
+/* Believed at last: from the first of the agreeing readings on, what was counted counts. */
+static int64_t believe(struct metered_counter *counter, int64_t value, int64_t boot_ms,
+                       enum energy_verdict *verdict)
+{
+    bool fell = counter->suspect_first < counter->base;
+    *verdict = fell ? ENERGY_RESTARTED : ENERGY_REJECTED;
+    counter->fell = fell;
+    counter->fell_from = counter->base;
+    counter->fell_boot_ms = counter->base_boot_ms;
+    int64_t step = forward(counter->suspect_first, value);
+    counter->fell = counter->fell && step == 0;
+    move_base(counter, value, boot_ms);
+    return step;
+}
+
+static int64_t doubt(struct metered_counter *counter, int64_t value, int64_t boot_ms, double rate,
+                     enum energy_verdict *verdict)
+{
+    bool agrees = counter->suspects > 0 &&
+                  possible(counter->suspect, counter->suspect_boot_ms, value, boot_ms, rate);
+    if (!agrees) {
+        counter->suspects = 0;
+        counter->suspect_first = value;
+    }
+    counter->suspects++;
+    counter->suspect = value;
+    counter->suspect_boot_ms = boot_ms;
+    return counter->suspects >= AGREEING ? believe(counter, value, boot_ms, verdict) : 0;
+}
+
+static int64_t take(struct metered_counter *counter, int64_t value,
+                    const struct energy_sample *sample, double rate, enum energy_verdict *verdict)
+{
+    int64_t boot_ms = sample->boot_ms;
+    if (!counter->known) {
+        move_base(counter, value, boot_ms);
+        return 0;
+    }
+    if (sample->restarted && value < counter->base) {
+        move_base(counter, value, boot_ms);
+        counter->fell = false;
+        *verdict = ENERGY_RESTARTED;
+        return 0;
+    }
+    bool back = is_back(counter, value, boot_ms, rate);
+    if (value != counter->base && !back &&
+        !possible(counter->base, counter->base_boot_ms, value, boot_ms, rate))
+        return doubt(counter, value, boot_ms, rate, verdict);
+    if (counter->suspects > 0)
+        *verdict = ENERGY_GLITCH;
+    counter->suspects = 0;
+    if (value == counter->base)
+        return 0;
+    int64_t step = forward(back ? counter->fell_from : counter->base, value);
+    counter->fell = false;
+    move_base(counter, value, boot_ms);
+    return step;
+}
+
+void metered_resume(struct metered *metered, int64_t counter, int64_t gap_ms, int64_t boot_ms)
+{
+    const int64_t values[2] = {reading_drawn(counter), reading_fed_back(counter)};
+    for (int i = 0; i < 2; i++)
+        move_base(&metered->counters[i], values[i], boot_ms - gap_ms);
+}
+
+bool metered_accept(struct metered *metered, const struct energy_sample *sample, double rate,
+                    struct energy_outcome *outcome)
+{
+    int64_t before = metered_counter(metered);
+    bool known = metered->counters[0].known;
+    int64_t drawn = take(&metered->counters[0], reading_drawn(sample->counter), sample, rate,
+                         &outcome->verdict);
+    int64_t fed_back = take(&metered->counters[1], reading_fed_back(sample->counter), sample, rate,
+                            &outcome->verdict);
+    outcome->old_counter = known ? before : sample->counter;
+    outcome->new_counter = sample->counter;
+    /* A meter that does not count the two apart counts both as drawn. */
+    outcome->imported = sample->reverse ? 0 : drawn;
+    outcome->exported = sample->reverse ? fed_back + drawn : fed_back;
+    return !known || metered_counter(metered) != before;
+}
+
+int64_t metered_counter(const struct metered *metered)
+{
+    return reading_counters(metered->counters[0].base, metered->counters[1].base);
+}
+
+int64_t metered_moved_boot_ms(const struct metered *metered)
+{
+    int64_t drawn_ms = metered->counters[0].base_boot_ms;
+    int64_t fed_back_ms = metered->counters[1].base_boot_ms;
+    return drawn_ms < fed_back_ms ? drawn_ms : fed_back_ms;
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mappings: every built-in file runs its own messages; files that are wrong; values out of messages;
+ * the energy of such meters by a table; and an hour of random play of each kind of counter, with its
+ * real steps, repetitions and resets, after which the totals are within one step of the truth.
+ */
+#include "bridge/config/mapping_file.h"
+#include "bridge/meter/meter.h"
+#include "drivers/mapping/extract.h"
+#include "drivers/mapping/trial.h"
+#include "tests/unit/random_helper.h"
+
+#include <math.h>
+
+static void test_built_in(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    for (; mapping_builtin(count) != NULL; count++) {
+        struct error error = {""};
+        struct mapping *mapping = NULL;
+        if (mapping_load(mapping_builtin(count), &mapping, &error) != STATUS_OK)
+            fail_msg("%s", error.text);
+        assert_string_equal(mapping->name, mapping_builtin(count));
+        assert_true(mapping->test_count > 0);
+        assert_true(strlen(mapping->cannot) > 20);
+        if (mapping_self_test(mapping, &error) != STATUS_OK)
+            fail_msg("%s", error.text);
+        mapping_free(mapping);
+    }
+    assert_true(count >= 11);
+}
+
+#define HEAD "name: x\ntitle: x\nchannels: [a]\n"
+#define VALUE "{topic: \"{base}\", is: power, unit: W}"
+
+static void test_files_that_are_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *words;
+    } table[] = {
+        {"", "1:1"},
+        {HEAD "values: []\n", "values"},
+        {HEAD "values: [" VALUE "]\nnonsense: 1\n", "no such key"},
+        {HEAD "values: [{topic: t, is: torque, unit: W}]\n", "is: voltage"},
+        {HEAD "values: [{topic: t, is: power, unit: kWh}]\n", "unit"},
+        {HEAD "values: [{topic: \"a/+/b\", is: power, unit: W}]\n", "wildcards"},
+        {HEAD "values: [{topic: t, is: power, unit: W, channel: z}]\n", "no such channel"},
+        {HEAD "values: [{topic: t, is: power, unit: W, at: power}]\n", "JSON pointer"},
+        {HEAD "stale: soon\nvalues: [" VALUE "]\n", "stale"},
+        {"name: x\ntitle: x\nvalues: [" VALUE "]\n", "channels"},
+        {HEAD "values: [" VALUE "]\ntests: [{topic: t, payload: \"1\", expect: {a: {x: 1}}}]\n",
+         "quantity"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct mapping *mapping = NULL;
+        struct error error = {""};
+        assert_int_equal(
+            mapping_parse("x.yaml", table[i].file, strlen(table[i].file), &mapping, &error),
+            STATUS_USAGE);
+        if (strstr(error.text, table[i].words) == NULL || strstr(error.text, "x.yaml:") == NULL)
+            fail_msg("\"%s\" does not say %s", error.text, table[i].words);
+    }
+    struct mapping *mapping = NULL;
+    struct error error = {""};
+    assert_int_equal(mapping_load("nothing", &mapping, &error), STATUS_USAGE);
+    assert_non_null(strstr(error.text, "zigbee2mqtt-pj1203a"));
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *at;
+        int element;
+        bool shared;
+        const char *payload;
+        enum mapping_verdict verdict;
+        double number;
+    } table[] = {
+        {NULL, -1, false, "12.5", MAPPING_GOOD, 12.5},
+        {NULL, -1, false, "nan", MAPPING_ABSENT, 0},
+        {NULL, -1, false, "", MAPPING_ABSENT, 0},
+        {NULL, -1, false, "12,5", MAPPING_BAD, 0},
+        {NULL, -1, false, "1e9", MAPPING_BAD, 0},
+        {"/a/b", -1, false, "{\"a\":{\"b\":-3}}", MAPPING_GOOD, -3},
+        {"/a~1b", -1, false, "{\"a/b\":\"7\"}", MAPPING_GOOD, 7},
+        {"/a", -1, false, "{\"a\":null}", MAPPING_ABSENT, 0},
+        {"/a", -1, false, "{\"b\":1}", MAPPING_ABSENT, 0},
+        {"/a", -1, false, "{\"a\":true}", MAPPING_BAD, 0},
+        {"/a", -1, false, "{\"a\":[1,2]}", MAPPING_BAD, 0},
+        {"/a", 1, false, "{\"a\":[1,2]}", MAPPING_GOOD, 2},
+        {"/a", 5, false, "{\"a\":[1,2]}", MAPPING_ABSENT, 0},
+        {"/a", 0, false, "{\"a\":3}", MAPPING_REFUSED, 0},
+        {"/a", 0, true, "{\"a\":3}", MAPPING_GOOD, 3},
+        {"/a/1", -1, false, "{\"a\":[1,2]}", MAPPING_GOOD, 2},
+        {"/a", -1, false, "no json", MAPPING_ABSENT, 0},
+        {"/a", -1, false, "{\"a\":1", MAPPING_ABSENT, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        double number = 0;
+        const struct mapping_value value = {.at = (char *)table[i].at,
+                                            .element = table[i].element,
+                                            .shared = table[i].shared,
+                                            .quantity = MAPPING_POWER,
+                                            .scale = 1};
+        struct mapping_payload *payload =
+            mapping_payload_read(table[i].payload, strlen(table[i].payload));
+        assert_int_equal(mapping_value_extract(&value, payload, &number), table[i].verdict);
+        if (table[i].verdict == MAPPING_GOOD)
+            assert_true(number == table[i].number);
+        mapping_payload_free(payload);
+    }
+    assert_true(mapping_is_newer("2026-05-19T08:20:31.232Z", "2026-05-19T08:20:31.588Z"));
+    assert_false(mapping_is_newer("2026-05-19T08:20:31.232Z", "2026-05-19T08:20:31.232Z"));
+    assert_true(mapping_is_newer("9", "10"));
+}
+
+/* ------------------------------------------------------------------ energy */
+
+struct bench {
+    struct mapping *mapping;
+    struct mapping_trial *trial;
+    struct meter *meters[2];
+    int64_t drawn_uwh[2], fed_back_uwh[2];
+    unsigned readings, events;
+};
+
+static struct meter *new_meter(bool begin_at_source)
+{
+    const struct meter_options options = {
+        .kind = READING_METERED,
+        .calibration = calibration_default(READING_METERED),
+        .mains_frequency_hz = 50,
+        .mains_voltage_v = 230,
+        .max_current_a = 80,
+        .whole = true,
+        .begin_at_source = begin_at_source,
+        .boot_id = "boot",
+    };
+    return meter_create(&options, NULL);
+}
+
+static void on_reading(void *context, const char *channel, const struct reading *reading)
+{
+    struct bench *bench = context;
+    struct meter_result result;
+    struct meter *meter = bench->meters[channel[0] - 'a'];
+    bench->readings++;
+    meter_accept(meter, reading, &result);
+    bench->events += (unsigned)result.event_count;
+    bench->drawn_uwh[channel[0] - 'a'] = result.values.energy_uwh.value;
+    bench->fed_back_uwh[channel[0] - 'a'] = result.values.energy_produced_uwh.value;
+}
+
+static void on_remark(void *context, const char *channel, const char *text)
+{
+    (void)context, (void)channel, (void)text;
+}
+
+static void begin(struct bench *bench, const char *name)
+{
+    const struct mapping_trial_sink sink = {bench, on_reading, on_remark};
+    *bench = (struct bench){.meters = {new_meter(false), new_meter(false)}};
+    assert_int_equal(mapping_load(name, &bench->mapping, NULL), STATUS_OK);
+    bench->trial = mapping_trial_create(bench->mapping, "m", &sink);
+}
+
+static void end(struct bench *bench)
+{
+    mapping_trial_free(bench->trial);
+    mapping_free(bench->mapping);
+    meter_free(bench->meters[0]);
+    meter_free(bench->meters[1]);
+}
+
+static void say(struct bench *bench, const char *topic, const char *payload)
+{
+    assert_true(mapping_trial_message(bench->trial, topic, payload, strlen(payload), false));
+}
+
+/* One counter of a Tasmota meter, by steps: what it shows, after how many seconds, and the total. */
+static void test_counters(void **state)
+{
+    (void)state;
+    static const struct {
+        double shows;
+        int seconds;
+        double total; /* kWh, and so exact that a step of the meter shows */
+    } table[] = {
+        {100.000, 0, 0},                             /* first seen: the total begins at 0 */
+        {100.010, 60, 0.010},                        /* at once */
+        {100.010, 60, 0.010},   {0.000, 60, 0.010},  /* a glitch ... */
+        {100.020, 60, 0.020},                        /* ... is none */
+        {40.000, 60, 0.020},                         /* a fall */
+        {40.010, 60, 0.020},    {40.020, 60, 0.040}, /* believed: from the first that agrees */
+        {40.030, 60, 0.050},    {90.000, 60, 0.050}, /* a jump that no load can make */
+        {90.010, 60, 0.050},    {90.020, 60, 0.070},
+        {90.020, 36000, 0.070}, /* repeated after ten hours */
+        {110.000, 60, 20.050},  /* and then the truth of these hours */
+        {0.000, 60, 20.050},    /* shows 0 for a while after a power cut ... */
+        {0.000, 60, 20.050},    {0.000, 60, 20.050},
+        {110.010, 60, 20.060}, /* ... and comes back: not 110 kWh more */
+        {110.020, 60, 20.070},
+    };
+    struct bench bench;
+    begin(&bench, "tasmota");
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char payload[100];
+        mapping_trial_wait(bench.trial, table[i].seconds * 1000);
+        (void)snprintf(payload, sizeof payload, "{\"ENERGY\":{\"Power\":600,\"Total\":%.3f}}",
+                       table[i].shows);
+        say(&bench, "tele/m/SENSOR", payload);
+        if (llabs(bench.drawn_uwh[0] - llround(table[i].total * 1e9)) > 10000)
+            fail_msg("step %zu: %g kWh, expected %g", i, (double)bench.drawn_uwh[0] / 1e9,
+                     table[i].total);
+    }
+    end(&bench);
+}
+
+static void test_announced_reset(void **state)
+{
+    (void)state;
+    struct bench bench;
+    begin(&bench, "tasmota");
+    say(&bench, "tele/m/SENSOR", "{\"ENERGY\":{\"TotalStartTime\":\"1\",\"Total\":10.0}}");
+    mapping_trial_wait(bench.trial, 60000);
+    say(&bench, "tele/m/SENSOR", "{\"ENERGY\":{\"TotalStartTime\":\"1\",\"Total\":10.1}}");
+    mapping_trial_wait(bench.trial, 60000);
+    say(&bench, "tele/m/SENSOR", "{\"ENERGY\":{\"TotalStartTime\":\"2\",\"Total\":0.0}}");
+    mapping_trial_wait(bench.trial, 60000);
+    say(&bench, "tele/m/SENSOR", "{\"ENERGY\":{\"TotalStartTime\":\"2\",\"Total\":0.1}}");
+    assert_int_equal(bench.drawn_uwh[0], 200000000);
+    end(&bench);
+}
+
+static void test_totals_begin_at_the_meter(void **state)
+{
+    (void)state;
+    struct meter *meter = new_meter(true);
+    struct meter_result result;
+    const struct reading reading = {
+        .present = READING_ENERGY, .boot_ms = 1000, .energy = reading_counters(12345678, 2000)};
+    meter_accept(meter, &reading, &result);
+    assert_int_equal(result.values.energy_uwh.value, INT64_C(123456780000));
+    assert_int_equal(result.values.energy_produced_uwh.value, 20000000);
+    meter_free(meter);
+}
+
+/* The state is stored, the service starts again: nothing is counted twice or lost. */
+static void test_restart(void **state)
+{
+    (void)state;
+    struct meter *meter = new_meter(false);
+    struct meter_result result;
+    struct reading reading = {.present = READING_ENERGY, .boot_ms = 1000, .wall_ms = 1790000000000};
+    for (int i = 0; i < 5; i++) {
+        reading.energy = reading_counters(100000 + i * 100, 500 + i * 10);
+        reading.boot_ms += 10000;
+        reading.wall_ms += 10000;
+        meter_accept(meter, &reading, &result);
+    }
+    const struct energy_state stored = *meter_state(meter);
+    meter_free(meter);
+    const struct meter_options options = {
+        .kind = READING_METERED,
+        .calibration = calibration_default(READING_METERED),
+        .mains_frequency_hz = 50,
+        .mains_voltage_v = 230,
+        .max_current_a = 80,
+        .whole = true,
+        .boot_id = "another boot",
+    };
+    meter = meter_create(&options, &stored);
+    reading.boot_ms = 5000;
+    reading.wall_ms += 3600000;
+    reading.energy = reading_counters(100400 + 500000, 540 + 1000); /* 5 kWh and 10 Wh in an hour */
+    meter_accept(meter, &reading, &result);
+    assert_int_equal(result.values.energy_uwh.value, (400 + 500000) * INT64_C(10000));
+    assert_int_equal(result.values.energy_produced_uwh.value, (40 + 1000) * INT64_C(10000));
+    meter_free(meter);
+}
+
+struct truth {
+    double watts, drawn, fed_back; /* kWh */
+    double shown_drawn, shown_fed_back;
+    double offset; /* what the meter had counted, less since its last reset */
+    double lost;   /* a reset took it along before it was shown */
+};
+
+static void flow(struct truth *truth, uint64_t *dice, double seconds)
+{
+    if (below(dice, 20) == 0)
+        truth->watts = (fraction(dice) - 0.4) * 8000;
+    double kwh = fabs(truth->watts) * seconds / 3.6e6;
+    if (truth->watts >= 0)
+        truth->drawn += kwh;
+    else
+        truth->fed_back += kwh;
+}
+
+static double floor_to(double value, double step)
+{
+    return floor(value / step + 1e-6) * step;
+}
+
+/* PJ-1203A: 10 Wh steps every few minutes, directions one message late, the other channel repeated. */
+static void test_an_hour_of_a_zigbee_meter(void **state)
+{
+    (void)state;
+    uint64_t dice = test_seed();
+    struct bench bench;
+    begin(&bench, "zigbee2mqtt-pj1203a");
+    struct truth truth[2] = {{.offset = 149.62}, {.offset = 2.31}};
+    const char *flows[2] = {"consuming", "consuming"};
+    int stamp[2] = {0, 0};
+    for (int message = 0; message < 6 * 600; message++) {
+        int channel = message % 2;
+        char payload[600];
+        for (int i = 0; i < 2; i++)
+            flow(&truth[i], &dice, 1);
+        stamp[channel]++;
+        if (message % 60 < 2 || message >= 6 * 600 - 2) {
+            truth[channel].shown_drawn =
+                floor_to(truth[channel].offset + truth[channel].drawn, 0.01);
+            truth[channel].shown_fed_back = floor_to(truth[channel].fed_back, 0.01);
+        }
+        bool glitch = message > 100 && below(&dice, 400) == 0;
+        (void)snprintf(payload, sizeof payload,
+                       "{\"power_a\":%.1f,\"power_b\":%.1f,\"energy_flow_a\":\"%s\","
+                       "\"energy_flow_b\":\"%s\",\"energy_a\":%.2f,\"energy_b\":%.2f,"
+                       "\"energy_produced_a\":%.2f,\"energy_produced_b\":%.2f,"
+                       "\"timestamp_a\":%d,\"timestamp_b\":%d}",
+                       fabs(truth[0].watts), fabs(truth[1].watts), flows[0], flows[1],
+                       glitch ? 0 : truth[0].shown_drawn, truth[1].shown_drawn,
+                       truth[0].shown_fed_back, truth[1].shown_fed_back, stamp[0], stamp[1]);
+        say(&bench, "m", payload);
+        flows[channel] = truth[channel].watts < 0 ? "producing" : "consuming";
+        mapping_trial_wait(bench.trial, 1000);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs((double)bench.drawn_uwh[i] / 1e9 - truth[i].drawn) <= 0.0201);
+        assert_true(fabs((double)bench.fed_back_uwh[i] / 1e9 - truth[i].fed_back) <= 0.0101);
+    }
+    end(&bench);
+}
+
+/* Tasmota: 1 Wh steps, resets that are announced or not, falls after a power cut. */
+static void test_an_hour_of_tasmota(void **state)
+{
+    (void)state;
+    uint64_t dice = test_seed() + 7;
+    struct bench bench;
+    begin(&bench, "tasmota-dual");
+    struct truth truth[2] = {{.offset = 12.5}, {.offset = 0.2}};
+    double at_first[2] = {0, 0};
+    int started = 1, calm = 0;
+    for (int message = 0; message < 360; message++) {
+        char payload[300];
+        for (int i = 0; i < 2; i++) {
+            flow(&truth[i], &dice, 10);
+            truth[i].watts = fabs(truth[i].watts);
+            truth[i].fed_back = 0;
+        }
+        calm--;
+        if (calm < 0 && message < 350 && below(&dice, 60) == 0) { /* EnergyTotal 0 */
+            calm = 6;
+            started += below(&dice, 2) == 0; /* older versions do not announce it */
+            for (int i = 0; i < 2; i++) {
+                truth[i].lost += truth[i].drawn + truth[i].offset - truth[i].shown_drawn;
+                truth[i].offset = -truth[i].drawn;
+            }
+        }
+        for (int i = 0; i < 2; i++)
+            truth[i].shown_drawn = floor_to(truth[i].offset + truth[i].drawn, 0.001);
+        (void)snprintf(payload, sizeof payload,
+                       "{\"ENERGY\":{\"TotalStartTime\":\"%d\",\"Total\":[%.3f,%.3f],"
+                       "\"Power\":[%.0f,%.0f],\"Voltage\":230}}",
+                       started, truth[0].shown_drawn, truth[1].shown_drawn, truth[0].watts,
+                       truth[1].watts);
+        say(&bench, "tele/m/SENSOR", payload);
+        if (message == 0)
+            for (int i = 0; i < 2; i++)
+                at_first[i] = truth[i].drawn;
+        mapping_trial_wait(bench.trial, 10000);
+    }
+    for (int i = 0; i < 2; i++) {
+        double counted = truth[i].drawn - at_first[i] - truth[i].lost;
+        double total = (double)bench.drawn_uwh[i] / 1e9;
+        (void)printf("channel %d: counted %.4f, credited %.4f, taken along %.4f\n", i, counted,
+                     total, truth[i].lost);
+        assert_true(total <= truth[i].drawn + 0.0015);
+        assert_true(total >= counted - 0.0025);
+    }
+    end(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_built_in),
+        cmocka_unit_test(test_files_that_are_wrong),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_announced_reset),
+        cmocka_unit_test(test_totals_begin_at_the_meter),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_an_hour_of_a_zigbee_meter),
+        cmocka_unit_test(test_an_hour_of_tasmota),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
