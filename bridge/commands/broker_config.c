@@ -93,6 +93,8 @@ struct config *broker_config(const struct command_context *context,
         return NULL;
     config = config_of_options(given, given->user != NULL ? password : "", problems);
     explicit_bzero(password, sizeof password);
+    if (config != NULL)
+        config->bridge.id[0] = '\0'; /* is not known */
     const struct config_problem *first = config_problems_first_error(problems);
     if (config == NULL)
         (void)error_set(error, STATUS_USAGE, "%s",

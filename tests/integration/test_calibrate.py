@@ -223,3 +223,36 @@ def test_the_request_refuses_nonsense(folder, broker, spawn):
                    {"id": "house", "channel": "a", "power": 300, "force": True, "transaction": 99})
     answer = watch.wait(response, lambda a: a["transaction"] == 99)
     assert answer["status"] == "ok" and answer["data"]["power"] == 300 and answer["data"]["voltage"] > 10000
+
+
+def test_another_bridge_on_the_same_topics(folder, broker, spawn, chip):
+    """Its retained bridge/info is not ours: nothing is asked. Its refusal is not our service's answer."""
+    config = configure(folder, broker.url)
+    service = spawn("--config", config, "run")
+    service.wait_line("house a is online")
+    info = broker.subscribe("bl2mqtt/bridge/info").wait("bl2mqtt/bridge/info", lambda i: isinstance(i, dict))
+    ask = broker.subscribe("bl2mqtt/bridge/request/#")
+    broker.publish("bl2mqtt/bridge/info", {**info, "bridge_id": "other"}, retain=True)
+    said = calibrate(config, *TRUE, expected=4)
+    assert '"other"' in said and "base_topic" in said
+    assert not [m for m in ask.messages if m["topic"].endswith("calibration/set")]
+    # ours again, and another one that refuses at once whatever it is asked
+    broker.publish("bl2mqtt/bridge/info", info, retain=True)
+    stop = threading.Event()
+
+    def refuse():
+        seen = 0
+        while not stop.wait(0.005):
+            for message in ask.messages[seen:]:
+                seen += 1
+                transaction = json.loads(message["payload"])
+                broker.publish(message["topic"].replace("request", "response"),
+                               {"data": {}, "status": "error", "error": "no such device",
+                                "transaction": transaction["transaction"]})
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    try:
+        assert calibrate(config, *TRUE)["stored"] is True
+    finally:
+        stop.set()
+        thread.join()
