@@ -322,9 +322,11 @@ const struct field fields[] = {
      .reach = CONFIG_REACH_SOURCE, .path = "interval", .drivers = FOR_BL0942 | FOR_SIMULATOR,
      .initial = "1s", .meaning = "How often a chip is read. It has a new value every 0.8 s."},
     {IN_DEVICE(report_interval_ms), .type = FIELD_DURATION, .low = 100, .high = HOUR,
-     .reach = CONFIG_REACH_LIVE, .path = "report_interval", .drivers = FOR_ALL, .initial = "5s",
-     .meaning = "The state is published this often at most. Home Assistant stores every state it "
-                "gets."},
+     .reach = CONFIG_REACH_LIVE, .path = "report_interval", .drivers = FOR_ALL, .example = "10s",
+     .otherwise = "when a value has moved",
+     .meaning =
+         "The state is published at this pace, changed or not. Left out, it is published when "
+         "a value has moved by more than its deadband, and once a minute."},
     {IN_DEVICE(min_interval_ms), .type = FIELD_DURATION, .low = 100, .high = HOUR,
      .reach = CONFIG_REACH_LIVE, .path = "min_interval", .drivers = FOR_ALL, .example = "5s",
      .otherwise = "5s", .meaning = "The least time between two states of changed values."},

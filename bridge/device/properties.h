@@ -39,8 +39,9 @@ struct device_description {
     const struct device_publishing *publishing; /**< NULL: as usual for each property */
     bool retain;
     bool homeassistant;
-    int64_t interval_ms; /**< how often its source is read; 0: unknown */
-    bool updatable;      /**< its firmware can be updated: has the property `update` */
+    int64_t interval_ms;                      /**< how often its source is read; 0: unknown */
+    int64_t min_interval_ms, max_interval_ms; /**< between two states; 0: publish_policy.h's */
+    bool updatable; /**< its firmware can be updated: has the property `update` */
 };
 
 enum alarm_state { ALARM_UNKNOWN, ALARM_OFF, ALARM_ON };

@@ -201,7 +201,10 @@ static void append_property(void *context, const struct property *property, int 
         text_append(text, "%s", state->problems != 0 ? "true" : "false");
         return;
     case SOURCE_REPORT_INTERVAL:
-        text_append_decimal(text, state->report_interval_ms, 3, property->decimals, false);
+        if (state->report_interval_ms > 0)
+            text_append_decimal(text, state->report_interval_ms, 3, property->decimals, false);
+        else
+            text_append(text, "null"); /* there is none: changes decide */
         return;
     case SOURCE_PROBLEM_TEXT:
         append_sentence(text, state->problem_text);

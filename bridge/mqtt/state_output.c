@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/mqtt/state_output.h"
 
+#include "bridge/device/publish_policy.h"
+#include "bridge/device/state.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -9,6 +11,7 @@
 
 #define TOTALS_MS 300 /* after a commit: a reading within this time takes the totals along */
 #define PART_MS 1000  /* so long the first reading of a round waits for the others */
+#define LOOK_MS 1000  /* how often time alone is looked at as a reason */
 #define CLEAR_MS 1000 /* by then the broker has let go of a retained state */
 #define SLICE_MS 5    /* of the loop's time */
 
@@ -16,10 +19,14 @@ struct entry {
     struct hub_device *device; /* NULL: this number is free */
     char *state_topic;
     char *availability_topic;
-    bool retained;           /* a retained state was published */
-    bool refresh;            /* availability has to be published with the next state */
-    int64_t last_publish_ms; /* boot clock; 0: never, or the next reading is to be shown at once */
-    int64_t due_ms;          /* boot clock; 0: nothing is due */
+    struct publish_policy *policy;
+    struct publish_value *values; /* of the present state; value_count of them */
+    size_t value_count;
+    bool retained;  /* a retained state was published */
+    bool refresh;   /* availability has to be published with the next state */
+    bool at_once;   /* the first readings after silence are shown at once */
+    bool forced;    /* when it is due, it is published whatever the policy says */
+    int64_t due_ms; /* boot clock: when the entry is looked at next */
 };
 
 struct state_output {
@@ -61,13 +68,49 @@ static void arm(struct state_output *output, int64_t due_ms, int64_t boot_ms)
                          due_ms > boot_ms ? (uint64_t)(due_ms - boot_ms) : 0, 0);
 }
 
+/* To be looked at, and with force to be published, not later than due_ms. */
 static void make_due(struct state_output *output, struct entry *entry, int64_t due_ms,
-                     int64_t boot_ms)
+                     int64_t boot_ms, bool force)
 {
-    if (entry->due_ms != 0 && entry->due_ms <= due_ms)
+    bool earlier = entry->due_ms == 0 || due_ms < entry->due_ms || (force && !entry->forced);
+    entry->forced = entry->forced || force;
+    if (!earlier)
         return;
     entry->due_ms = due_ms;
     arm(output, due_ms, boot_ms);
+}
+
+/* ---- the policy ---- */
+
+static void make_rules(const struct entry *entry, struct publish_rules *rules)
+{
+    const struct device_description *description = hub_device_description(entry->device);
+    *rules = (struct publish_rules){
+        .report_interval_ms = hub_device_state(entry->device)->report_interval_ms,
+        .min_interval_ms = description->min_interval_ms,
+        .max_interval_ms = description->max_interval_ms,
+        .reading_ms = description->interval_ms,
+    };
+}
+
+/* The number of values changes with the channels only, and then the device is added anew. */
+static void create_policy(struct entry *entry)
+{
+    struct publish_rules rules;
+    make_rules(entry, &rules);
+    entry->value_count = device_state_value_count(hub_device_description(entry->device));
+    entry->values = memory_new(entry->value_count + 1, sizeof *entry->values);
+    entry->policy = publish_policy_create(&rules, entry->value_count);
+}
+
+static void offer(struct entry *entry, int64_t boot_ms, bool urgent)
+{
+    struct publish_rules rules;
+    make_rules(entry, &rules);
+    publish_policy_set_rules(entry->policy, &rules);
+    device_state_values(hub_device_description(entry->device), hub_device_state(entry->device),
+                        entry->values);
+    publish_policy_offer(entry->policy, boot_ms, entry->values, urgent);
 }
 
 /* ---- publishing ---- */
@@ -89,8 +132,11 @@ static void publish_state(struct state_output *output, struct entry *entry, int6
     const struct device_description *description = hub_device_description(entry->device);
     struct text text;
     text_init(&text, output->text, sizeof output->text);
+    offer(entry, boot_ms, false);
+    publish_policy_published(entry->policy, boot_ms);
+    entry->at_once = entry->forced = false;
     entry->due_ms = 0;
-    entry->last_publish_ms = boot_ms;
+    make_due(output, entry, boot_ms + LOOK_MS, boot_ms, false);
     if (!hub_state_json(entry->device, &text)) {
         log_error(output->log, "The state of %s does not fit into %d bytes and was not published.",
                   description->id, HUB_STATE_SIZE);
@@ -100,7 +146,7 @@ static void publish_state(struct state_output *output, struct entry *entry, int6
         !description->retain) { /* a topic has one latest value: the state waits */
         clear(output, entry->state_topic);
         entry->retained = false;
-        make_due(output, entry, boot_ms + CLEAR_MS, boot_ms);
+        make_due(output, entry, boot_ms + CLEAR_MS, boot_ms, true);
         return;
     }
     entry->retained = description->retain;
@@ -108,12 +154,17 @@ static void publish_state(struct state_output *output, struct entry *entry, int6
                       description->retain, 0);
 }
 
-static void publish_due(struct state_output *output, struct entry *entry, int64_t boot_ms)
+/* Its time has come: published, or looked at again later. */
+static void look_at(struct state_output *output, struct entry *entry, int64_t boot_ms)
 {
     if (entry->refresh)
         publish_availability(output, entry);
     entry->refresh = false;
-    publish_state(output, entry, boot_ms);
+    entry->due_ms = 0;
+    if (entry->forced || publish_policy_due(entry->policy, boot_ms))
+        publish_state(output, entry, boot_ms);
+    else
+        make_due(output, entry, boot_ms + LOOK_MS, boot_ms, false);
 }
 
 /* In slices, as there may be thousands of devices. */
@@ -128,8 +179,8 @@ static void on_timer(uv_timer_t *timer)
         if (entry->device == NULL || entry->due_ms == 0)
             continue;
         if (entry->due_ms <= boot_ms && clock_boot_ms() - boot_ms < SLICE_MS)
-            publish_due(output, entry, boot_ms);
-        else if (next_ms == 0 || entry->due_ms < next_ms)
+            look_at(output, entry, boot_ms);
+        if (entry->due_ms != 0 && (next_ms == 0 || entry->due_ms < next_ms))
             next_ms = entry->due_ms;
     }
     if (next_ms != 0)
@@ -138,12 +189,11 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- what the hub reports ---- */
 
-/* Half a reading early rather than late, so that 5 s of 1 s readings stay 5 s. */
-static bool report_due(const struct entry *entry, int64_t boot_ms)
+/* Whether totals that a commit has moved are to be shown now: at a set pace, or offline, nothing else would
+ * show them soon. Otherwise the policy does, as it does with every value. */
+static bool shows_totals(const struct hub_device *device)
 {
-    int64_t wait_ms = hub_device_state(entry->device)->report_interval_ms -
-                      hub_device_description(entry->device)->interval_ms / 2;
-    return entry->last_publish_ms == 0 || boot_ms - entry->last_publish_ms >= wait_ms;
+    return hub_device_state(device)->report_interval_ms > 0 || !hub_device_online(device);
 }
 
 static void on_state(void *context, struct hub_device *device, enum hub_reason reason)
@@ -151,20 +201,14 @@ static void on_state(void *context, struct hub_device *device, enum hub_reason r
     struct state_output *output = context;
     struct entry *entry = entry_of(output, device);
     int64_t boot_ms = clock_boot_ms();
-    bool round = reason == HUB_READING && report_due(entry, boot_ms);
-    if (reason == HUB_URGENT || round) {
+    offer(entry, boot_ms, reason == HUB_URGENT);
+    bool round = reason == HUB_READING || reason == HUB_URGENT;
+    if (round && (entry->at_once || publish_policy_due(entry->policy, boot_ms)))
         publish_state(output, entry, boot_ms);
-        return;
-    }
-    /* A channel that is about to be declared offline must not hold back the others for long, and the chips
-     * of a module report when they please. */
-    int64_t due_ms = entry->last_publish_ms == 0
-                         ? boot_ms + PART_MS
-                         : entry->last_publish_ms + hub_device_state(device)->report_interval_ms +
-                               hub_device_description(device)->interval_ms;
-    if (reason == HUB_TOTALS && due_ms > boot_ms + TOTALS_MS)
-        due_ms = boot_ms + TOTALS_MS;
-    make_due(output, entry, due_ms, boot_ms);
+    else if (reason == HUB_TOTALS && shows_totals(device))
+        make_due(output, entry, boot_ms + TOTALS_MS, boot_ms, true);
+    else if (entry->at_once) /* the other channels of the round are awaited for a moment */
+        make_due(output, entry, boot_ms + PART_MS, boot_ms, true);
 }
 
 static void on_availability(void *context, struct hub_device *device)
@@ -172,8 +216,7 @@ static void on_availability(void *context, struct hub_device *device)
     struct state_output *output = context;
     struct entry *entry = entry_of(output, device);
     publish_availability(output, entry);
-    if (hub_device_online(device))
-        entry->last_publish_ms = 0; /* the first readings after silence are shown at once */
+    entry->at_once = hub_device_online(device);
 }
 
 static void on_added(void *context, struct hub_device *device)
@@ -192,15 +235,19 @@ static void on_added(void *context, struct hub_device *device)
         .state_topic = topic_of(output, id, ""),
         .availability_topic = topic_of(output, id, "/availability"),
         .refresh = true,
+        .at_once = true,
     };
+    create_policy(entry);
     int64_t boot_ms = clock_boot_ms();
-    make_due(output, entry, boot_ms, boot_ms);
+    make_due(output, entry, boot_ms, boot_ms, true);
 }
 
 static void free_entry(struct entry *entry)
 {
     free(entry->state_topic);
     free(entry->availability_topic);
+    publish_policy_free(entry->policy);
+    free(entry->values);
     *entry = (struct entry){.device = NULL};
 }
 
@@ -244,7 +291,7 @@ void state_output_refresh(struct state_output *output)
         if (entry->device == NULL)
             continue;
         entry->refresh = true;
-        make_due(output, entry, boot_ms, boot_ms);
+        make_due(output, entry, boot_ms, boot_ms, true);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Publishes the state and the availability of each device in the hub, and decides when: at the device's
- * report interval, within a second after a commit moved a total, at once when something urgent changed.
+ * Publishes the state and the availability of each device in the hub. When a state is published is decided by
+ * device/publish_policy.h. Where nothing else would show it soon (a report interval is set, or the device is
+ * offline), a total that a commit has moved is published within a second.
  * Loop thread only.
  */
 #ifndef BRIDGE_MQTT_STATE_OUTPUT_H

@@ -42,6 +42,8 @@ static void describe(struct service_device *device)
         .retain = config->retain,
         .homeassistant = config->homeassistant,
         .interval_ms = config->interval_ms,
+        .min_interval_ms = config->min_interval_ms,
+        .max_interval_ms = config->max_interval_ms,
         .updatable = device->outputs->updates && config->driver == DRIVER_OPENBEKEN,
     };
 }
