@@ -29,6 +29,8 @@ struct device_description {
     const char *driver;       /**< "bl0942" */
     const char *manufacturer; /**< NULL or "": unknown */
     const char *model;        /**< likewise */
+    const char *version;      /**< of its firmware; likewise */
+    const char *url;          /**< of its own web page; likewise */
     size_t channel_count;     /**< 1..DEVICE_CHANNELS_MAX */
     const char *const *channel_names;  /**< [a-z0-9]{1,8} each */
     const char *const *channel_labels; /**< for people: "Solar"; NULL or "": the name in capitals */

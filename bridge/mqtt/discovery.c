@@ -344,6 +344,8 @@ void discovery_device(const struct discovery_context *context,
     };
     set_text(a.device_json, "manufacturer", device->manufacturer);
     set_text(a.device_json, "model", device->model);
+    set_text(a.device_json, "sw_version", device->version);
+    set_text(a.device_json, "configuration_url", device->url);
     set_text(a.device_json, "via_device", bridge);
     properties_visit(device, add_component, &a);
     emit_announcement(&a, removed, emit, emit_context);

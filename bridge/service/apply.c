@@ -44,6 +44,7 @@ static void start_reading(struct service *service, struct service_device *device
     if (config->disabled || service->sources == NULL)
         return;
     service_device_set_source(device, sources_add(service->sources, device, config));
+    module_facts_add(service->facts, config);
     if (service->updates != NULL)
         updates_add(service->updates, device, config);
 }

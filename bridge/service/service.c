@@ -110,6 +110,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
 {
     struct service *service = context;
     bridge_output_incoming(service->bridge_output, incoming);
+    module_facts_incoming(service->facts, incoming);
     if (service->updates != NULL && updates_incoming(service->updates, incoming))
         return;
     if (sources_incoming(service->sources, incoming)) /* by far the most: asked first */

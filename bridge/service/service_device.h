@@ -55,6 +55,9 @@ size_t service_device_source(const struct service_device *device);
 void service_device_set_source(struct service_device *device, size_t source);
 
 const struct config_device *service_device_config(const struct service_device *device);
+/** What is known of the module itself; "" unknown. The hub's description has it. */
+void service_device_set_facts(struct service_device *device, const char *version, const char *url);
+
 struct hub_device *service_device_in_hub(const struct service_device *device);
 
 void service_device_reading(struct service_device *device, size_t channel,

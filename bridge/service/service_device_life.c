@@ -37,6 +37,8 @@ static void describe(struct service_device *device)
         .driver = makes[config->driver].driver,
         .manufacturer = makes[config->driver].manufacturer,
         .model = device->model,
+        .version = device->version,
+        .url = device->url,
         .channel_count = config->channel_count,
         .channel_names = device->channel_names,
         .retain = config->retain,
@@ -204,6 +206,12 @@ enum status service_device_create(const struct config_device *config,
     service_device_put_state(device, HUB_READING_PART);
     *created = device;
     return STATUS_OK;
+}
+
+void service_device_set_facts(struct service_device *device, const char *version, const char *url)
+{
+    (void)snprintf(device->version, sizeof device->version, "%s", version);
+    (void)snprintf(device->url, sizeof device->url, "%s", url);
 }
 
 void service_device_free(struct service_device *device)

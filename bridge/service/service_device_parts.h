@@ -35,6 +35,7 @@ struct service_device {
     bool online;
     size_t source; /* its number towards the sources; DEVICE_NO_SOURCE: it is not read */
     struct device_update update;
+    char version[40], url[300]; /* of a module's firmware and page; "" unknown */
 };
 
 enum reading_kind service_device_kind(const struct config_device *config);

@@ -13,6 +13,7 @@
 #include "bridge/service/event_gate.h"
 #include "bridge/service/handlers.h"
 #include "bridge/service/log_relay.h"
+#include "bridge/service/module_facts.h"
 #include "bridge/service/notices.h"
 #include "bridge/service/service.h"
 #include "bridge/service/service_device.h"
@@ -70,6 +71,7 @@ struct service {
     struct handlers *handlers;
     struct web_output *web; /* NULL: off, or its address is in use */
     struct settings *settings;
+    struct module_facts *facts;
     struct updates *updates; /* NULL: no folder of firmware is configured */
 
     struct sources *sources;

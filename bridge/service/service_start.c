@@ -440,6 +440,16 @@ static enum status begin_history(struct service *service, struct error *error)
     return sinks_start(service->sinks, error);
 }
 
+static void on_facts(void *context, const char *device_id, const char *version, const char *url)
+{
+    const struct service *service = context;
+    const struct hub_device *found = hub_find(service->hub, device_id);
+    if (found == NULL)
+        return;
+    service_device_set_facts(hub_device_owner(found), version, url);
+    announcer_changed(service->announcer, hub_device_description(found));
+}
+
 static void create_updates(struct service *service)
 {
     const struct config *config = service->config;
@@ -509,6 +519,7 @@ enum status service_start(struct service *service, struct error *error)
         status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
         return status;
+    service->facts = module_facts_create(service->publisher, on_facts, service);
     create_updates(service);
     create_sources(service);
     hub_flush(service->hub);
@@ -531,6 +542,7 @@ static void finish_outputs(struct service *service)
 {
     settings_close(service->settings);
     updates_close(service->updates);
+    module_facts_free(service->facts);
     backups_close(service->backups);
     handlers_close(service->handlers);
     requests_free(service->requests);

@@ -197,3 +197,25 @@ def test_find_without_a_broker(folder):
     assert run("openbeken", "find", "--minutes", "0").returncode == 2
     assert run("openbeken", "find", "x").returncode == 2
     assert "Usage" in run("openbeken", "find", "--help").stdout
+
+
+def test_home_assistant_gets_firmware_and_address(folder, broker, spawn):
+    known = {"driver": "openbeken", "channels": {"a": {}}}
+    process = start(spawn, folder, broker, {"id": "one", "topic": "m/1", **known},
+                    {"id": "two", "topic": "m/2", "host": "192.0.2.7:8080", **known})
+    process.wait_line("Connected")
+    watch = broker.subscribe("homeassistant/device/#")
+    config = "homeassistant/device/bl2mqtt_test_{}/config"
+    assert watch.wait(config.format("two"))["device"]["configuration_url"] == "http://192.0.2.7:8080/"
+    assert "configuration_url" not in watch.wait(config.format("one"))["device"]
+    broker.publish("m/1/build", "OpenBK7231N 1.18.21 Nov 22 2026 10:00:00")
+    for bad in ("javascript:alert(1)", "192.0.2.1:80", "evil.example", "192.0.2.1/x", ""):
+        broker.publish("m/1/ip", bad)
+    broker.publish("m/1/ip", "192.0.2.8")
+    device = watch.wait(config.format("one"), lambda c: "configuration_url" in c["device"], 20)["device"]
+    assert device["configuration_url"] == "http://192.0.2.8/" and device["sw_version"] == "1.18.21"
+    for _ in range(50):  # a stranger
+        broker.publish("m/1/ip", "192.0.2.9")
+        broker.publish("m/1/ip", "192.0.2.8")
+    assert len(watch.payloads(config.format("one"))) < 6
+    process.stop()
