@@ -46,6 +46,17 @@ const struct property properties[] = {
         .deadband_permille = 50,
     },
     {
+        .name = "power_produced",
+        .label = "Produced power",
+        .description = "Power fed back, positive; 0 while power is drawn",
+        .source = SOURCE_POWER_PRODUCED,
+        .unit = "W",
+        .decimals = 1,
+        .device_class = "power",
+        .state_class = "measurement",
+        .deadband_micro = PROPERTY_NO_REASON, /* power moves with it */
+    },
+    {
         .name = "power_apparent",
         .label = "Apparent power",
         .description = "Voltage times current",

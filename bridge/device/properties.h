@@ -117,8 +117,9 @@ enum property_source {
     SOURCE_DEMAND_MAX_TIME,
     SOURCE_DAY_START,
     SOURCE_MONTH_START,
+    SOURCE_POWER_PRODUCED,
 };
-#define PROPERTY_SOURCE_COUNT (SOURCE_MONTH_START + 1)
+#define PROPERTY_SOURCE_COUNT (SOURCE_POWER_PRODUCED + 1)
 
 #define PROPERTY_NO_REASON INT64_MAX /**< a deadband: its changes are no reason to publish */
 

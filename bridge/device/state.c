@@ -37,6 +37,13 @@ static struct quantity derived_quantity(const struct derived_values *derived,
     }
 }
 
+/* What Home Assistant's energy dashboard wants of a solar source: never negative. */
+static struct amount produced(const struct amount *power_mw)
+{
+    int64_t back = power_mw->value < 0 ? -power_mw->value : 0;
+    return (struct amount){power_mw->known, back};
+}
+
 static struct quantity channel_quantity(const struct channel_values *values,
                                         enum property_source source)
 {
@@ -47,6 +54,8 @@ static struct quantity channel_quantity(const struct channel_values *values,
         return (struct quantity){values->current_ma, 3, false};
     case SOURCE_POWER:
         return (struct quantity){values->power_mw, 3, false};
+    case SOURCE_POWER_PRODUCED:
+        return (struct quantity){produced(&values->power_mw), 3, false};
     case SOURCE_POWER_APPARENT:
         return (struct quantity){values->power_apparent_mva, 3, false};
     case SOURCE_POWER_REACTIVE:

@@ -714,6 +714,16 @@ static void clear_leftover(struct announcer *announcer, const struct publisher_i
         publisher_publish_once(announcer->publisher, incoming->topic, "", 0);
 }
 
+/* In component mode each component has a topic of its own: one that the device no longer has is cleared. */
+static void clear_unwanted(struct announcer *announcer, const struct thing *thing,
+                           const struct publisher_incoming *incoming, const char *key)
+{
+    json_t *desired = desired_components(thing);
+    if (json_object_get(desired, key) == NULL)
+        publisher_publish_once(announcer->publisher, incoming->topic, "", 0);
+    json_decref(desired);
+}
+
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
     struct discovery_context context = announcer->options.context;
@@ -736,7 +746,9 @@ static bool own_topic(struct announcer *announcer, const struct publisher_incomi
         emptied(announcer, thing, incoming->topic, key);
     else if (incoming->retained && context.device_mode)
         learn(announcer, thing, incoming);
-    else if (!incoming->retained && context.device_mode)
+    else if (incoming->retained)
+        clear_unwanted(announcer, thing, incoming, key);
+    else if (context.device_mode)
         overwritten(announcer, thing, incoming);
     return true;
 }

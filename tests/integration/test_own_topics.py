@@ -197,3 +197,14 @@ def test_access_rules(folder, spawn, service, version, denied):
     assert "access rules" in line, line
     assert process.stop() == 0
     broker.stop()
+
+
+def test_component_mode_without_a_memory(broker, service):
+    ghost = "homeassistant/sensor/bl2mqtt_test_house/reactive_energy/config"
+    device_mode = "homeassistant/device/bl2mqtt_test_house/config"
+    for topic in (ghost, device_mode):
+        broker.publish(topic, '{"name":"x"}', retain=True)
+    process = service(homeassistant={"discovery": "component"})
+    wait_for(lambda: not {ghost, device_mode} & retained(broker).keys(), 20, "the leftovers to go")
+    wait_for(lambda: "homeassistant/sensor/bl2mqtt_test_house/power/config" in retained(broker), what="the announcements")
+    assert process.stop() == 0

@@ -68,7 +68,8 @@ static void test_one_channel(void **unused)
     char buffer[2048];
     state_text(&one, &state, buffer, sizeof buffer);
     assert_string_equal(
-        buffer, "{\"voltage\":231.4,\"current\":6.612,\"power\":1523.6,\"power_apparent\":1530.0,"
+        buffer, "{\"voltage\":231.4,\"current\":6.612,\"power\":1523.6,\"power_produced\":0.0,"
+                "\"power_apparent\":1530.0,"
                 "\"power_reactive\":139.8,\"power_factor\":100,\"ac_frequency\":50.01,"
                 "\"energy\":4711.203,\"energy_produced\":0.000,\"energy_flow\":\"consuming\","
                 "\"last_seen\":\"2026-11-24T12:45:12+00:00\",\"frame_errors\":3,"
@@ -178,7 +179,7 @@ static void test_precision_and_deadbands(void **unused)
     assert_int_equal(values[0].value, 231449); /* voltage: 2 V */
     assert_int_equal(values[0].deadband, 2000);
     assert_int_equal(values[2].deadband, 76150); /* power: a twentieth of 1523 W */
-    assert_true(values[7].deadband == 200000000 && values[7].value == 4711203999999); /* 0.2 kWh */
+    assert_true(values[8].deadband == 200000000 && values[8].value == 4711203999999); /* 0.2 kWh */
     device.publishing = &publishing;
     device_state_values(&device, &state, values);
     assert_int_equal(values[2].deadband, 5000);

@@ -129,6 +129,7 @@ export const texts = {
   "property.voltage": "Spannung",
   "property.current": "Strom",
   "property.power": "Leistung",
+  "property.power_produced": "Einspeiseleistung",
   "property.power_apparent": "Scheinleistung",
   "property.power_reactive": "Blindleistung",
   "property.power_factor": "Leistungsfaktor",

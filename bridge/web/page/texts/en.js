@@ -129,6 +129,7 @@ export const texts = {
   "property.voltage": "Voltage",
   "property.current": "Current",
   "property.power": "Power",
+  "property.power_produced": "Power fed back",
   "property.power_apparent": "Apparent power",
   "property.power_reactive": "Reactive power",
   "property.power_factor": "Power factor",
