@@ -35,7 +35,7 @@ def test_adapter_that_dies_at_sector_e(bench, secrets, folder):
 def test_interrupted_and_run_again(bench, secrets, folder):
     """The adapter stays away: the command ends with what to do, and the next one finishes the work."""
     world = bench(saved=True, vanish_at_program=14 * 128 + 50, vanish_s=4)
-    result = run(*[a if a != 15 else 1 for a in arguments(world, image(folder), "--json")], timeout=60)
+    result = run(*[a if a != 60 else 1 for a in arguments(world, image(folder), "--json")], timeout=60)
     assert result.returncode in (1, 3), result.stderr
     answer = json.loads(result.stdout)
     assert steps(answer)["write"] == "failed" and steps(answer)["backup"] == "done"
