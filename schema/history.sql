@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 8;            -- number of the last migration
+PRAGMA user_version = 9;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -153,6 +153,9 @@ CREATE TABLE event (
 -- power_ms: power times milliseconds, summed over the time for which power was known: power_covered_ms,
 -- NULL if that is covered_ms. power_min, power_max: within that time. samples: readings.
 -- X_count: readings with X, NULL if that is samples; X_sum, X_min, X_max: over these, NULL without any.
+-- device_min, device_max: power of this channel when the sum over its device's channels was minimal, and
+-- maximal, in this bucket (bridge/history/store/peaks.h). NULL for devices with one channel, where the sum was
+-- never known, and in rows of before format 9.
 CREATE TABLE rollup_minute (
     key INTEGER PRIMARY KEY,
     imported INTEGER NOT NULL,
@@ -174,7 +177,9 @@ CREATE TABLE rollup_minute (
     frequency_count INTEGER,
     frequency_sum INTEGER,
     frequency_min INTEGER,
-    frequency_max INTEGER
+    frequency_max INTEGER,
+    device_min INTEGER,
+    device_max INTEGER
 ) STRICT;
 
 CREATE TABLE rollup_quarter (
@@ -198,7 +203,9 @@ CREATE TABLE rollup_quarter (
     frequency_count INTEGER,
     frequency_sum INTEGER,
     frequency_min INTEGER,
-    frequency_max INTEGER
+    frequency_max INTEGER,
+    device_min INTEGER,
+    device_max INTEGER
 ) STRICT;
 
 CREATE TABLE rollup_day (
@@ -222,7 +229,9 @@ CREATE TABLE rollup_day (
     frequency_count INTEGER,
     frequency_sum INTEGER,
     frequency_min INTEGER,
-    frequency_max INTEGER
+    frequency_max INTEGER,
+    device_min INTEGER,
+    device_max INTEGER
 ) STRICT;
 
 -- Corrections of past calibrations: from since_ms to before until_ms the factors that are not NULL

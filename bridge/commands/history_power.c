@@ -38,14 +38,16 @@ enum { CELL_START, CELL_END, CELL_MIN, CELL_MEAN, CELL_MAX }; /* answer_power_ce
 static bool take_row(void *context, const struct answer_cell *cells, size_t count)
 {
     struct plot *plot = context;
+    bool range = cells[CELL_MIN].known; /* of sums from before it was kept it is not */
     (void)count;
     plot->rows = memory_grow(plot->rows, plot->count, &plot->capacity, sizeof *plot->rows);
-    plot->rows[plot->count++] = (struct history_power_row){.start_ms = cells[CELL_START].value,
-                                                           .end_ms = cells[CELL_END].value,
-                                                           .known = cells[CELL_MEAN].known,
-                                                           .min_mw = cells[CELL_MIN].value,
-                                                           .mean_mw = cells[CELL_MEAN].value,
-                                                           .max_mw = cells[CELL_MAX].value};
+    plot->rows[plot->count++] =
+        (struct history_power_row){.start_ms = cells[CELL_START].value,
+                                   .end_ms = cells[CELL_END].value,
+                                   .known = cells[CELL_MEAN].known,
+                                   .min_mw = cells[range ? CELL_MIN : CELL_MEAN].value,
+                                   .mean_mw = cells[CELL_MEAN].value,
+                                   .max_mw = cells[range ? CELL_MAX : CELL_MEAN].value};
     return true;
 }
 
@@ -168,8 +170,8 @@ static enum status run(const struct command_context *context, void *own)
 }
 
 static const struct option_row rows[] = {
-    HISTORY_DEVICE_ROW(HISTORY_NEEDS_CHANNEL, "the device's id in bridge.yaml"),
-    HISTORY_CHANNEL_ROW(HISTORY_NEEDS_CHANNEL, "its channel"),
+    HISTORY_DEVICE_ROW(HISTORY_NEEDS_DEVICE, "the device's id in bridge.yaml"),
+    HISTORY_CHANNEL_ROW(NULL, "one channel of it (default: the sum over its channels)"),
     HISTORY_FROM_ROW("beginning (default: a day before the end)"),
     HISTORY_TO_ROW("end, not included (default: now)"),
     {.name = "points",

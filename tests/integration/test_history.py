@@ -97,9 +97,11 @@ def test_hours_add_up_to_days(two_days):
     for key in ("energy_kwh", "energy_produced_kwh"):
         sums = [sum(round(row[key] * 1e9) for row in rows) for rows in (hours, days, months)]
         assert sums[0] == sums[1] == sums[2] > 0
-    # the sum of two channels has a mean, but no least and most
+    # the sum of two channels has its own minimum and maximum
     assert hours[0]["power_mean_w"] == pytest.approx(600, abs=5)
-    assert hours[0]["power_min_w"] is None and hours[0]["power_max_w"] is None
+    for row in hours + days + months:
+        assert row["power_min_w"] == pytest.approx(500 - 200, abs=0.01)
+        assert row["power_max_w"] == pytest.approx(1100 - 200, abs=0.01)
 
 
 def test_another_zone_has_other_days(two_days):
@@ -128,9 +130,9 @@ def test_the_default_is_a_week_of_days(two_days):
 def test_the_table(two_days):
     span = ("history", "energy", "--database", two_days, "--device", "house", "--from", "2026-10-24",
             "--to", "2026-10-26")
-    table = run(*span, env=BERLIN).stdout.splitlines()
+    table = run(*span, env={**BERLIN, "COLUMNS": "110"}).stdout.splitlines()
     assert len(table) == 3
-    assert table[0].split()[:7] == ["from", "kWh", "produced", "mean", "W", "covered", "%"]
+    assert table[0].split()[:7] == ["from", "kWh", "produced", "min", "W", "mean", "W"]
     full_bar = re.search(r"full bar: (\d+\.\d+) kWh$", table[0])
     assert full_bar[1] == max((line.split()[2] for line in table[1:]), key=float)
     assert table[2].startswith("2026-10-25 Sun") and "█" in table[2]

@@ -370,7 +370,9 @@ static void test_the_sum_over_channels(void **state)
     assert_int_equal(seen->list[0].imported_uwh, uwh(&factors_one, 720) + uwh(&factors_one, 720));
     assert_int_equal(seen->list[0].exported_uwh, uwh(&factors_one, 3 * 360));
     assert_true(seen->list[0].power_known);
-    assert_false(seen->list[0].power_range_known);
+    assert_true(seen->list[0].power_range_known); /* of the moments at which both are known */
+    assert_int_equal(seen->list[0].power_min_mw, 100000 + 200000);
+    assert_int_equal(seen->list[0].power_max_mw, 100000 + 200000);
     assert_int_equal(seen->list[0].power_mean_mw, 100000 + 200000);
     assert_in_range(seen->list[0].coverage_permille, 500, 505); /* the less covered channel's */
     /* in the second hour b is history and a is all there is */

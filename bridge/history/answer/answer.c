@@ -45,7 +45,7 @@ static const struct history_option_row energy_options[] = {
 };
 static const struct history_option_row power_options[] = {
     DEVICE_ROW(true),
-    {"channel", true, "Its channel."},
+    {"channel", false, "One channel of it; the sum over its channels if it is left out."},
     FROM_ROW,
     TO_ROW,
     {"points", false, "At most so many buckets, 1 to 99999; 300 if it is left out."},

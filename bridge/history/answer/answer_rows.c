@@ -56,9 +56,9 @@ size_t answer_power_cells(const struct history_power_row *row, struct answer_cel
     size_t n = 0;
     cells[n++] = time_cell("start", row->start_ms);
     cells[n++] = time_cell("end", row->end_ms);
-    cells[n++] = number_cell("power_min_w", row->known, row->min_mw, 3);
+    cells[n++] = number_cell("power_min_w", row->range_known, row->min_mw, 3);
     cells[n++] = number_cell("power_mean_w", row->known, row->mean_mw, 3);
-    cells[n++] = number_cell("power_max_w", row->known, row->max_mw, 3);
+    cells[n++] = number_cell("power_max_w", row->range_known, row->max_mw, 3);
     cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
     return n;
 }

@@ -34,6 +34,11 @@ int conversion_open(sqlite3 *db, struct conversion *conversion)
             "AND undone_ms IS NULL UNION ALL SELECT until_ms FROM recalibration "
             "WHERE channel = ?1 AND undone_ms IS NULL) WHERE time > ?2",
             &conversion->next);
+    if (code == SQLITE_OK)
+        code = sql_prepare(db,
+                           "SELECT min(number), count(DISTINCT channel) FROM channel WHERE device "
+                           "= (SELECT device FROM channel WHERE number = ?1)",
+                           &conversion->device);
     return code;
 }
 
@@ -43,6 +48,7 @@ void conversion_close(struct conversion *conversion)
     (void)sqlite3_finalize(conversion->corrections);
     (void)sqlite3_finalize(conversion->since);
     (void)sqlite3_finalize(conversion->next);
+    (void)sqlite3_finalize(conversion->device);
     *conversion = (struct conversion){0};
 }
 
@@ -141,6 +147,29 @@ int conversion_at(struct conversion *conversion, struct converted *converted, in
     converted->calibration = found;
     converted->calibrated = true;
     return SQLITE_OK;
+}
+
+int conversion_device(struct conversion *conversion, unsigned number, unsigned *device,
+                      unsigned *channels)
+{
+    sqlite3_stmt *statement = conversion->device;
+    (void)sqlite3_bind_int64(statement, 1, number);
+    *device = number;
+    *channels = 1;
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL) {
+        int64_t first = sqlite3_column_int64(statement, 0);
+        *device = first >= 1 && first <= CHANNEL_NUMBER_MAX ? (unsigned)first : number;
+        *channels = (unsigned)sqlite3_column_int(statement, 1);
+    }
+    (void)sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+double conversion_mw_per_raw(const struct known_calibration *calibration)
+{
+    double mw = 1000.0 / calibration->factors.power;
+    return calibration->invert ? -mw : mw;
 }
 
 int conversion_anchor(struct conversion *conversion, const struct converted *converted,

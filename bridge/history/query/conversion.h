@@ -19,6 +19,7 @@ struct conversion {
     sqlite3_stmt *corrections;
     sqlite3_stmt *since;
     sqlite3_stmt *next;
+    sqlite3_stmt *device;
 };
 
 /** SQLite's code. conversion_close is right after a failure, too. */
@@ -40,6 +41,13 @@ struct converted {
 /** Finds the calibration that holds at wall_ms. Before the first one the first one holds, without any
  *  the default. SQLite's code. For running sums times must not decrease. */
 int conversion_at(struct conversion *conversion, struct converted *converted, int64_t wall_ms);
+
+/** The first number of the channel's device, and how many channels the device has. SQLite's code. */
+int conversion_device(struct conversion *conversion, unsigned number, unsigned *device,
+                      unsigned *channels);
+
+/** Milliwatts of a raw power of 1, negative where the clamp sits the other way round. */
+double conversion_mw_per_raw(const struct known_calibration *calibration);
 
 /** Since when the factors that hold at wall_ms have been the same (0: always), whatever row they come
  *  from: from there on conversion_credit counts. */

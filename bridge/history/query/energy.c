@@ -8,6 +8,7 @@
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/store/meta.h"
+#include "bridge/history/store/peaks.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -17,6 +18,7 @@
 
 /* No installation has more; keeps nonsense in a damaged file from overflowing. */
 #define POWER_MAX_MW 1e12
+#define DEVICE 1 /* there is only one in an answer */
 
 struct history_query {
     char *path;
@@ -55,6 +57,7 @@ struct answer {
     int64_t from_ms, to_ms;
     int64_t start_ms, end_ms; /* of the current bucket */
     int64_t imported_uwh, exported_uwh;
+    struct peaks peaks;              /* of the sum over the lanes, in the current bucket */
     struct history_energy_row *rows; /* handed out when nothing is read any more */
     size_t row_count;
     size_t row_capacity;
@@ -167,18 +170,12 @@ static double bounded_mw(double mw)
     return mw > POWER_MAX_MW ? POWER_MAX_MW : mw < -POWER_MAX_MW ? -POWER_MAX_MW : mw;
 }
 
-static double mw_per_raw(const struct known_calibration *calibration)
-{
-    double mw = 1000.0 / calibration->factors.power;
-    return calibration->invert ? -mw : mw;
-}
-
 static void add_power(struct lane *lane, const struct known_calibration *calibration,
                       const struct rollup_row *row)
 {
     if (row->power_covered_ms <= 0)
         return;
-    double factor = mw_per_raw(calibration);
+    double factor = conversion_mw_per_raw(calibration);
     int64_t one = llround(bounded_mw((double)row->power_min * factor));
     int64_t other = llround(bounded_mw((double)row->power_max * factor));
     int64_t min = one < other ? one : other; /* the other way round where the sign is turned */
@@ -214,6 +211,7 @@ static void begin_bucket(struct answer *answer, int64_t start_ms)
         answer->end_ms = answer->to_ms;
     answer->imported_uwh = 0;
     answer->exported_uwh = 0;
+    peaks_begin(&answer->peaks);
     for (size_t i = 0; i < answer->lane_count; i++)
         empty_lane(&answer->lanes[i]);
 }
@@ -224,6 +222,29 @@ static bool is_expected(const struct answer *answer, const struct lane *lane)
     if (lane->any)
         return true;
     return lane->since_ms < answer->end_ms && lane->last_ms >= answer->start_ms;
+}
+
+/* The mean is of all the time, the range of the moments at which all channels were known. */
+static void set_range(struct answer *answer, struct history_energy_row *row)
+{
+    double min_mw;
+    double max_mw;
+    if (answer->lane_count == 1) {
+        row->power_range_known = true;
+        row->power_min_mw = answer->lanes[0].min_mw;
+        row->power_max_mw = answer->lanes[0].max_mw;
+        return;
+    }
+    peaks_end(&answer->peaks);
+    row->power_range_known = peaks_of(&answer->peaks, DEVICE, &min_mw, &max_mw);
+    if (!row->power_range_known)
+        return;
+    row->power_min_mw = llround(bounded_mw(min_mw));
+    row->power_max_mw = llround(bounded_mw(max_mw));
+    if (row->power_min_mw > row->power_mean_mw)
+        row->power_min_mw = row->power_mean_mw;
+    if (row->power_max_mw < row->power_mean_mw)
+        row->power_max_mw = row->power_mean_mw;
 }
 
 static struct history_energy_row sum_up(struct answer *answer)
@@ -255,13 +276,10 @@ static struct history_energy_row sum_up(struct answer *answer)
     }
     row.power_known = row.power_known && any;
     row.coverage_permille = any ? row.coverage_permille : 0;
-    row.power_range_known = row.power_known && answer->lane_count == 1;
     if (!row.power_known)
         row.power_mean_mw = 0;
-    if (row.power_range_known) {
-        row.power_min_mw = answer->lanes[0].min_mw;
-        row.power_max_mw = answer->lanes[0].max_mw;
-    }
+    else
+        set_range(answer, &row);
     return row;
 }
 
@@ -294,6 +312,8 @@ static int take_row(void *context, const struct rollup_row *row)
     lane->any = true;
     conversion_add(&lane->covered_ms, row->covered_ms);
     add_power(lane, &converted->calibration, row);
+    if (answer->lane_count > 1)
+        peaks_add(&answer->peaks, DEVICE, row, conversion_mw_per_raw(&converted->calibration));
     conversion_add(&answer->imported_uwh,
                    conversion_credit(converted, &converted->imported, row->imported));
     conversion_add(&answer->exported_uwh,
@@ -465,6 +485,7 @@ enum status history_query_energy(struct history_query *query, const char *device
     free(answer->rows);
     free(answer->series);
     free(answer->lanes);
+    peaks_free(&answer->peaks);
     free(answer);
     return status;
 }

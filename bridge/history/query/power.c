@@ -6,28 +6,53 @@
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/segments.h"
+#include "bridge/history/store/peaks.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #define POWER_MAX_MW 1e12 /* keeps nonsense in a damaged file from overflowing */
+#define DEVICE 1          /* there is only one in an answer */
+#define STANDS_MS 10000   /* so long a reading stands for its sum */
 
-struct piece {
-    int64_t min_mw, max_mw;
+/* What a channel has of the piece under way. */
+struct part {
     double mw_ms; /* the integral, or the sum over readings */
     int64_t weight;
     int64_t covered_ms;
+    int64_t min_mw, max_mw;
+};
+
+/* A channel of the question, whatever kinds of source have read it. */
+struct lane {
+    const char *name;
+    int64_t since_ms, last_ms; /* known since; the last reading known of */
+    struct part part;
+    bool fresh; /* read since the sum was last looked at; only for readings */
+    bool standing;
+    double mw;
+    int64_t stamp_ms;
 };
 
 struct pieces {
-    struct piece *list;
+    struct history_power_row *list;
     size_t count;
+    size_t at; /* the piece under way */
     int64_t start_ms;
     int64_t length_ms;
+    int64_t to_ms;
     struct conversion conversion;
     struct converted *converted; /* beside channels.list */
     const struct reader_channels *channels;
+    struct lane *lanes;
+    size_t lane_count;
+    size_t *lane_of;    /* beside channels.list */
+    struct peaks peaks; /* of the sum, from rows */
+    bool sum_known;     /* of the sum, from readings */
+    double sum_min_mw, sum_max_mw;
 };
 
 int64_t history_power_length(int64_t span_ms, int64_t pieces)
@@ -41,31 +66,104 @@ int64_t history_power_length(int64_t span_ms, int64_t pieces)
     return days * 86400000;
 }
 
-static int64_t milliwatts(const struct calibration *factors, bool invert, double raw)
+static int64_t rounded(double mw)
 {
-    double mw = raw * 1000.0 / factors->power;
     mw = mw > POWER_MAX_MW ? POWER_MAX_MW : mw < -POWER_MAX_MW ? -POWER_MAX_MW : mw;
-    return llround(invert ? -mw : mw);
+    return llround(mw);
 }
 
-static struct piece *piece_at(struct pieces *pieces, int64_t wall_ms)
+/* ---- a piece ---- */
+
+static int64_t within(int64_t value, int64_t min, int64_t max)
+{
+    return value < min ? min : value > max ? max : value;
+}
+
+/* The sum over the channels: the mean is that of their means, the range that of the sum. */
+static void sum_up(struct pieces *pieces, struct history_power_row *row)
+{
+    double min_mw = pieces->sum_min_mw;
+    double max_mw = pieces->sum_max_mw;
+    peaks_end(&pieces->peaks);
+    if (!pieces->sum_known && !peaks_of(&pieces->peaks, DEVICE, &min_mw, &max_mw))
+        return;
+    row->range_known = true;
+    row->min_mw = rounded(min_mw);
+    row->max_mw = rounded(max_mw);
+    row->min_mw = row->min_mw < row->mean_mw ? row->min_mw : row->mean_mw;
+    row->max_mw = row->max_mw > row->mean_mw ? row->max_mw : row->mean_mw;
+}
+
+/* A channel that did not exist yet, or is no longer read, does not make the sum unknown. */
+static bool is_expected(const struct lane *lane, const struct history_power_row *row)
+{
+    return lane->part.weight > 0 ||
+           (lane->since_ms < row->end_ms && lane->last_ms >= row->start_ms);
+}
+
+static void end_piece(struct pieces *pieces)
+{
+    struct history_power_row *row = &pieces->list[pieces->at];
+    int64_t length_ms = row->end_ms - row->start_ms;
+    double mean_mw = 0;
+    size_t expected = 0;
+    row->known = true;
+    row->coverage_permille = 1000;
+    for (size_t i = 0; i < pieces->lane_count; i++) {
+        const struct part *part = &pieces->lanes[i].part;
+        if (!is_expected(&pieces->lanes[i], row))
+            continue;
+        expected++;
+        int64_t covered_ms = part->covered_ms < length_ms ? part->covered_ms : length_ms;
+        int permille = (int)(covered_ms * 1000 / length_ms);
+        row->coverage_permille =
+            permille < row->coverage_permille ? permille : row->coverage_permille;
+        row->known = row->known && part->weight > 0;
+        if (part->weight > 0)
+            mean_mw += part->mw_ms / (double)part->weight;
+    }
+    row->known = row->known && expected > 0;
+    row->coverage_permille = expected > 0 ? row->coverage_permille : 0;
+    if (row->known)
+        row->mean_mw = rounded(mean_mw);
+    if (row->known && pieces->lane_count == 1) {
+        const struct part *part = &pieces->lanes[0].part;
+        row->range_known = true;
+        row->min_mw = part->min_mw;
+        row->max_mw = part->max_mw;
+        row->mean_mw = within(row->mean_mw, row->min_mw, row->max_mw);
+    } else if (row->known) {
+        sum_up(pieces, row);
+    }
+    for (size_t i = 0; i < pieces->lane_count; i++)
+        pieces->lanes[i].part = (struct part){0};
+    peaks_begin(&pieces->peaks);
+    pieces->sum_known = false;
+}
+
+/* Ends the pieces before the one that holds wall_ms; false if none does. */
+static bool advance(struct pieces *pieces, int64_t wall_ms)
 {
     int64_t index = (wall_ms - pieces->start_ms) / pieces->length_ms;
     if (wall_ms < pieces->start_ms || index >= (int64_t)pieces->count)
-        return NULL;
-    return &pieces->list[index];
+        return false;
+    while ((int64_t)pieces->at < index) {
+        end_piece(pieces);
+        pieces->at++;
+    }
+    return true;
 }
 
 /* Power between min and max, whose mean has that weight. */
-static void add(struct piece *piece, int64_t min_mw, int64_t max_mw, double mw_ms, int64_t weight,
+static void add(struct part *part, int64_t min_mw, int64_t max_mw, double mw_ms, int64_t weight,
                 int64_t covered_ms)
 {
-    bool first = piece->weight == 0;
-    piece->min_mw = first || min_mw < piece->min_mw ? min_mw : piece->min_mw;
-    piece->max_mw = first || max_mw > piece->max_mw ? max_mw : piece->max_mw;
-    piece->mw_ms += mw_ms;
-    piece->weight += weight;
-    piece->covered_ms += covered_ms;
+    bool first = part->weight == 0;
+    part->min_mw = first || min_mw < part->min_mw ? min_mw : part->min_mw;
+    part->max_mw = first || max_mw > part->max_mw ? max_mw : part->max_mw;
+    part->mw_ms += mw_ms;
+    part->weight += weight;
+    part->covered_ms += covered_ms;
 }
 
 /* ---- from rows ---- */
@@ -74,21 +172,21 @@ static int take_row(void *context, const struct rollup_row *row)
 {
     struct pieces *pieces = context;
     size_t index = pieces->channels->by_number[row->number];
-    struct piece *piece = piece_at(pieces, row->start_ms);
-    if (index == 0 || piece == NULL || row->power_covered_ms <= 0)
+    if (index == 0 || row->power_covered_ms <= 0 || !advance(pieces, row->start_ms))
         return SQLITE_OK;
     struct converted *converted = &pieces->converted[index - 1];
     int code = conversion_at(&pieces->conversion, converted, row->start_ms);
     if (code != SQLITE_OK)
         return code;
-    const struct calibration *factors = &converted->calibration.factors;
-    bool invert = converted->calibration.invert;
-    int64_t one = milliwatts(factors, invert, (double)row->power_min);
-    int64_t other = milliwatts(factors, invert, (double)row->power_max);
+    double factor = conversion_mw_per_raw(&converted->calibration);
+    int64_t one = rounded((double)row->power_min * factor);
+    int64_t other = rounded((double)row->power_max * factor);
     double mean = (double)row->power_ms / (double)row->power_covered_ms;
-    add(piece, one < other ? one : other, one < other ? other : one,
-        (double)milliwatts(factors, invert, mean) * (double)row->power_covered_ms,
+    add(&pieces->lanes[pieces->lane_of[index - 1]].part, one < other ? one : other,
+        one < other ? other : one, (double)rounded(mean * factor) * (double)row->power_covered_ms,
         row->power_covered_ms, row->power_covered_ms);
+    if (pieces->lane_count > 1)
+        peaks_add(&pieces->peaks, DEVICE, row, factor);
     return SQLITE_OK;
 }
 
@@ -125,41 +223,64 @@ static enum status read_rows(struct pieces *pieces, const char *path, sqlite3 *d
 
 /* ---- from readings ---- */
 
+/* As in store/minutes.c: when a channel is read again, the round before is complete. */
+static void look_at_sum(struct pieces *pieces, int64_t wall_ms)
+{
+    double sum_mw = 0;
+    for (size_t i = 0; i < pieces->lane_count; i++) {
+        struct lane *lane = &pieces->lanes[i];
+        lane->fresh = false;
+        if (wall_ms - lane->last_ms > STANDS_MS || wall_ms < lane->since_ms)
+            continue;
+        if (!lane->standing || wall_ms - lane->stamp_ms > STANDS_MS)
+            return;
+        sum_mw += lane->mw;
+    }
+    bool first = !pieces->sum_known;
+    pieces->sum_known = true;
+    pieces->sum_min_mw = first || sum_mw < pieces->sum_min_mw ? sum_mw : pieces->sum_min_mw;
+    pieces->sum_max_mw = first || sum_mw > pieces->sum_max_mw ? sum_mw : pieces->sum_max_mw;
+}
+
+static bool is_round_complete(const struct pieces *pieces)
+{
+    for (size_t i = 0; i < pieces->lane_count; i++)
+        if (!pieces->lanes[i].fresh && is_expected(&pieces->lanes[i], &pieces->list[pieces->at]))
+            return false;
+    return true;
+}
+
+static struct lane *lane_named(struct pieces *pieces, const char *name)
+{
+    for (size_t i = 0; i < pieces->lane_count; i++)
+        if (strcmp(pieces->lanes[i].name, name) == 0)
+            return &pieces->lanes[i];
+    return NULL;
+}
+
 static bool take_reading(void *context, const struct history_reading *row)
 {
     struct pieces *pieces = context;
-    struct piece *piece = piece_at(pieces, row->reading.wall_ms);
-    if (piece == NULL || (row->reading.present & READING_POWER) == 0)
+    struct lane *lane = lane_named(pieces, row->channel);
+    int64_t wall_ms = row->reading.wall_ms;
+    if (lane == NULL || (row->reading.present & READING_POWER) == 0)
         return true;
-    int64_t mw = milliwatts(&row->factors, row->invert, (double)row->reading.power);
-    add(piece, mw, mw, (double)mw, 1, pieces->length_ms);
+    if (lane->fresh)
+        look_at_sum(pieces, wall_ms);
+    if (!advance(pieces, wall_ms))
+        return true;
+    double mw = (double)row->reading.power * 1000.0 / row->factors.power;
+    lane->mw = row->invert ? -mw : mw;
+    lane->standing = lane->fresh = true;
+    lane->stamp_ms = wall_ms;
+    int64_t whole_mw = rounded(lane->mw);
+    add(&lane->part, whole_mw, whole_mw, (double)whole_mw, 1, pieces->length_ms);
+    if (is_round_complete(pieces)) /* it belongs to this piece */
+        look_at_sum(pieces, wall_ms);
     return true;
 }
 
 /* ---- the answer ---- */
-
-static bool hand_out(const struct pieces *pieces, size_t index, int64_t to_ms,
-                     history_power_callback callback, void *context)
-{
-    const struct piece *piece = &pieces->list[index];
-    int64_t start_ms = pieces->start_ms + (int64_t)index * pieces->length_ms;
-    int64_t end_ms = start_ms + pieces->length_ms;
-    struct history_power_row row = {.start_ms = start_ms,
-                                    .end_ms = end_ms < to_ms ? end_ms : to_ms};
-    int64_t length_ms = row.end_ms - row.start_ms;
-    if (piece->weight > 0) {
-        int64_t mean_mw = llround(piece->mw_ms / (double)piece->weight);
-        int64_t covered_ms = piece->covered_ms < length_ms ? piece->covered_ms : length_ms;
-        row.known = true;
-        row.min_mw = piece->min_mw;
-        row.max_mw = piece->max_mw;
-        row.mean_mw = mean_mw < row.min_mw   ? row.min_mw
-                      : mean_mw > row.max_mw ? row.max_mw
-                                             : mean_mw;
-        row.coverage_permille = (int)(covered_ms * 1000 / length_ms);
-    }
-    return callback(context, &row);
-}
 
 /* Pieces begin where rows do, if they can. */
 static int64_t grid_of(int64_t piece_ms)
@@ -189,8 +310,44 @@ static enum status make_pieces(struct pieces *pieces, int64_t from_ms, int64_t t
                          "That would be more than %d rows. Ask for less time or longer pieces.",
                          HISTORY_POWER_PIECES_MAX);
     pieces->count = (size_t)count;
+    pieces->to_ms = to_ms;
     pieces->list = memory_new(pieces->count, sizeof *pieces->list);
+    for (size_t i = 0; i < pieces->count; i++) {
+        int64_t start_ms = pieces->start_ms + (int64_t)i * piece_ms;
+        int64_t end_ms = start_ms + piece_ms;
+        pieces->list[i] = (struct history_power_row){.start_ms = start_ms,
+                                                     .end_ms = end_ms < to_ms ? end_ms : to_ms};
+    }
     return STATUS_OK;
+}
+
+static int find_last(sqlite3 *db, unsigned number, int64_t *last_ms)
+{
+    char sql[80];
+    (void)snprintf(sql, sizeof sql, "SELECT counter_wall_ms FROM total WHERE channel = %u", number);
+    return sql_integer(db, sql, last_ms);
+}
+
+static int make_lanes(struct pieces *pieces, sqlite3 *db)
+{
+    int code = SQLITE_OK;
+    const struct reader_channels *channels = pieces->channels;
+    pieces->lanes = memory_new(channels->count, sizeof *pieces->lanes);
+    pieces->lane_of = memory_new(channels->count, sizeof *pieces->lane_of);
+    for (size_t i = 0; i < channels->count && code == SQLITE_OK; i++) {
+        const struct reader_channel *channel = &channels->list[i];
+        struct lane *lane = lane_named(pieces, channel->name);
+        int64_t last_ms;
+        if (lane == NULL) {
+            lane = &pieces->lanes[pieces->lane_count++];
+            *lane = (struct lane){.name = channel->name, .since_ms = channel->since_ms};
+        }
+        code = find_last(db, channel->number, &last_ms);
+        lane->since_ms = channel->since_ms < lane->since_ms ? channel->since_ms : lane->since_ms;
+        lane->last_ms = last_ms > lane->last_ms ? last_ms : lane->last_ms;
+        pieces->lane_of[i] = (size_t)(lane - pieces->lanes);
+    }
+    return code;
 }
 
 enum status history_power(const char *path, const char *device, const char *channel,
@@ -206,16 +363,24 @@ enum status history_power(const char *path, const char *device, const char *chan
         status = reader_open(path, &db, error);
     if (status == STATUS_OK)
         status = reader_channels(db, path, device, channel, channels, error);
+    int code = status == STATUS_OK ? make_lanes(&pieces, db) : SQLITE_OK;
+    if (code != SQLITE_OK)
+        status = sql_explain(code, db, path, error);
     if (status == STATUS_OK && piece_ms % ROLLUP_MINUTE_MS == 0)
         status = read_rows(&pieces, path, db, to_ms, error);
     else if (status == STATUS_OK)
         status = history_readings(path, device, channel, pieces.start_ms, to_ms, take_reading,
                                   &pieces, error);
     bool wanted = status == STATUS_OK;
+    for (; wanted && pieces.at < pieces.count; pieces.at++)
+        end_piece(&pieces);
     for (size_t i = 0; wanted && i < pieces.count; i++)
-        wanted = hand_out(&pieces, i, to_ms, callback, context);
+        wanted = callback(context, &pieces.list[i]);
     free(channels->list);
     free(channels);
+    peaks_free(&pieces.peaks);
+    free(pieces.lanes);
+    free(pieces.lane_of);
     free(pieces.list);
     (void)sqlite3_close(db);
     return status;

@@ -9,6 +9,7 @@
 
 /* How far before the time readings are looked at, for intervals and for what reaches into it. */
 #define LOOK_BACK_MS (15LL * 60 * 1000)
+#define GONE_MS (24LL * 60 * 60 * 1000)
 
 enum column { KEY, IMPORTED, EXPORTED, POWER, VOLTAGE, CURRENT, FREQUENCY };
 
@@ -22,7 +23,18 @@ struct lane {
     bool has_power;
     int64_t power;
     int64_t settled_ms; /* how far the time it stands for is in the row */
+    bool fresh;         /* read since the device's sum was last looked at */
+    size_t group;       /* of its device: index plus 1; 0: the device has no other channel */
+    size_t next;        /* lane of the same group: index plus 1 */
     struct rollup_row row;
+};
+
+/* A device with several channels, and the bounds of its sum in the minute under way. */
+struct group {
+    unsigned device;
+    size_t first; /* lane: index plus 1 */
+    bool known;
+    double min_mw, max_mw;
 };
 
 struct minutes {
@@ -32,7 +44,10 @@ struct minutes {
     size_t count;
     size_t capacity;
     uint16_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into lanes plus 1 */
-    bool positioned;                            /* the lanes stand at at_ms */
+    struct group *groups;
+    size_t group_count;
+    size_t group_capacity;
+    bool positioned; /* the lanes stand at at_ms */
     int64_t at_ms;
     int64_t emitted; /* rows of this run */
     minutes_emit emit;
@@ -59,6 +74,7 @@ void minutes_close(struct minutes *minutes)
     (void)sqlite3_finalize(minutes->readings);
     conversion_close(&minutes->conversion);
     free(minutes->lanes);
+    free(minutes->groups);
     free(minutes);
 }
 
@@ -67,6 +83,7 @@ void minutes_forget(struct minutes *minutes)
     for (size_t i = 0; i < minutes->count; i++)
         minutes->by_number[minutes->lanes[i].converted.number] = 0;
     minutes->count = 0;
+    minutes->group_count = 0;
     minutes->positioned = false;
 }
 
@@ -111,6 +128,90 @@ static int emit_row(struct minutes *minutes, struct lane *lane)
     return minutes->emit(minutes->context, row);
 }
 
+/* ---- the sum of a device ---- */
+
+/* While a channel does not answer, the sum is not known; after a day it is taken for a removed one. */
+static bool is_gone(const struct lane *lane, int64_t at_ms)
+{
+    return at_ms - lane->reach_ms > GONE_MS;
+}
+
+/* Channels are read one after the other, so their sum is only looked at when a round is complete: when one
+ * of them is about to be read again. Before, a load that moves from one to the other would count twice. */
+static void look_at_sum(struct minutes *minutes, struct group *group, int64_t at_ms)
+{
+    double sum_mw = 0;
+    for (size_t i = group->first; i != 0; i = minutes->lanes[i - 1].next) {
+        struct lane *lane = &minutes->lanes[i - 1];
+        lane->fresh = false;
+        if (is_gone(lane, at_ms))
+            continue;
+        if (at_ms > lane->reach_ms || !lane->has_power)
+            return;
+        sum_mw += (double)lane->power * conversion_mw_per_raw(&lane->converted.calibration);
+    }
+    bool min = !group->known || sum_mw < group->min_mw;
+    bool max = !group->known || sum_mw > group->max_mw;
+    for (size_t i = group->first; i != 0; i = minutes->lanes[i - 1].next) {
+        struct lane *lane = &minutes->lanes[i - 1];
+        if (is_gone(lane, at_ms))
+            continue;
+        lane->row.device_known = true;
+        lane->row.device_min = min ? lane->power : lane->row.device_min;
+        lane->row.device_max = max ? lane->power : lane->row.device_max;
+    }
+    group->known = true;
+    group->min_mw = min ? sum_mw : group->min_mw;
+    group->max_mw = max ? sum_mw : group->max_mw;
+}
+
+static struct group *group_of(struct minutes *minutes, unsigned device)
+{
+    for (size_t i = 0; i < minutes->group_count; i++)
+        if (minutes->groups[i].device == device)
+            return &minutes->groups[i];
+    minutes->groups = memory_grow(minutes->groups, minutes->group_count, &minutes->group_capacity,
+                                  sizeof *minutes->groups);
+    minutes->groups[minutes->group_count] = (struct group){.device = device};
+    return &minutes->groups[minutes->group_count++];
+}
+
+/* Of a device that got its second channel just now, the first may have a lane already. */
+static int join_group(struct minutes *minutes, struct lane *lane)
+{
+    unsigned device;
+    unsigned channels;
+    int code = conversion_device(&minutes->conversion, lane->converted.number, &device, &channels);
+    if (code != SQLITE_OK || channels < 2)
+        return code;
+    struct group *group = group_of(minutes, device);
+    lane->group = (size_t)(group - minutes->groups) + 1;
+    lane->next = group->first;
+    group->first = (size_t)(lane - minutes->lanes) + 1;
+    size_t other = minutes->by_number[device];
+    if (other != 0 && minutes->lanes[other - 1].group == 0) {
+        minutes->lanes[other - 1].group = lane->group;
+        minutes->lanes[other - 1].next = group->first;
+        group->first = other;
+    }
+    return SQLITE_OK;
+}
+
+/* At the end of a minute: a round that is complete belongs to it. Then the next one begins. */
+static void end_groups(struct minutes *minutes, int64_t until_ms)
+{
+    for (size_t i = 0; i < minutes->group_count; i++) {
+        struct group *group = &minutes->groups[i];
+        bool complete = true;
+        for (size_t j = group->first; j != 0; j = minutes->lanes[j - 1].next) {
+            const struct lane *lane = &minutes->lanes[j - 1];
+            complete = complete && (lane->fresh || is_gone(lane, until_ms));
+        }
+        if (complete)
+            look_at_sum(minutes, group, until_ms - 1);
+    }
+}
+
 /* Brings the row to one that begins at or after the last change of factors before or at until_ms;
  * what came before is handed out. */
 static int cut(struct minutes *minutes, struct lane *lane, int64_t until_ms)
@@ -133,6 +234,9 @@ static int cut(struct minutes *minutes, struct lane *lane, int64_t until_ms)
 static int close_rows(struct minutes *minutes, int64_t until_ms)
 {
     int code = SQLITE_OK;
+    end_groups(minutes, until_ms);
+    for (size_t i = 0; i < minutes->group_count; i++)
+        minutes->groups[i].known = false;
     for (size_t i = 0; i < minutes->count && code == SQLITE_OK; i++) {
         struct lane *lane = &minutes->lanes[i];
         code = cut(minutes, lane, until_ms - 1);
@@ -158,6 +262,9 @@ static int find_lane(struct minutes *minutes, unsigned number, int64_t start_ms,
     *lane = (struct lane){.converted = {.number = number, .kind = READING_BL0942}};
     begin_row(lane, start_ms);
     *found = lane;
+    int code = join_group(minutes, lane);
+    if (code != SQLITE_OK)
+        return code;
     return conversion_at(&minutes->conversion, &lane->converted, start_ms);
 }
 
@@ -197,6 +304,9 @@ static int feed(struct minutes *minutes, int64_t start_ms)
     if (code != SQLITE_OK)
         return code;
     settle(lane, stamp_ms);
+    if (lane->group != 0 && lane->fresh)
+        look_at_sum(minutes, &minutes->groups[lane->group - 1], stamp_ms - 1);
+    lane->fresh = true;
     struct rollup_row *row = &lane->row;
     row->samples++;
     conversion_add(&row->imported, sqlite3_column_int64(reading, IMPORTED));

@@ -16,6 +16,8 @@ enum column {
     POWER_MS,
     POWER_MIN,
     POWER_MAX,
+    DEVICE_MIN,
+    DEVICE_MAX,
     SAMPLES,
     VOLTAGE,
     CURRENT = VOLTAGE + 4,
@@ -57,6 +59,9 @@ void rollup_read(sqlite3_stmt *statement, bool whole, struct rollup_row *row)
     row->power_ms = sqlite3_column_int64(statement, POWER_MS);
     row->power_min = sqlite3_column_int64(statement, POWER_MIN);
     row->power_max = sqlite3_column_int64(statement, POWER_MAX);
+    row->device_known = sqlite3_column_type(statement, DEVICE_MIN) != SQLITE_NULL;
+    row->device_min = sqlite3_column_int64(statement, DEVICE_MIN);
+    row->device_max = sqlite3_column_int64(statement, DEVICE_MAX);
     if (!whole)
         return;
     row->samples = sqlite3_column_int64(statement, SAMPLES);
@@ -103,7 +108,7 @@ int rollup_prepare_put(sqlite3 *db, enum rollup_level level, sqlite3_stmt **stat
     (void)snprintf(sql, sizeof sql,
                    "INSERT OR REPLACE INTO %s (" ROLLUP_COLUMNS
                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-                   "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                   "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
                    rollup_table(level));
     return sql_prepare(db, sql, statement);
 }
@@ -138,6 +143,8 @@ int rollup_put(sqlite3_stmt *statement, const struct rollup_row *row)
     bind(statement, POWER_MS, power, row->power_ms);
     bind(statement, POWER_MIN, power, row->power_min);
     bind(statement, POWER_MAX, power, row->power_max);
+    bind(statement, DEVICE_MIN, row->device_known, row->device_min);
+    bind(statement, DEVICE_MAX, row->device_known, row->device_max);
     bind(statement, SAMPLES, true, row->samples);
     bind_quantity(statement, VOLTAGE, row->samples, &row->voltage);
     bind_quantity(statement, CURRENT, row->samples, &row->current);

@@ -58,6 +58,10 @@ struct rollup_row {
     int64_t power_covered_ms; /**< for how long power was known; 0: never */
     int64_t power_ms;         /**< raw power times milliseconds over that time */
     int64_t power_min, power_max;
+    /** Raw power of this channel when the sum over its device's channels was minimal, and maximal
+     *  (peaks.h). Not of devices with one channel. */
+    bool device_known;
+    int64_t device_min, device_max;
     int64_t samples; /**< readings stamped within it */
     struct rollup_quantity voltage, current, frequency;
 };
@@ -66,10 +70,12 @@ struct rollup_row {
  *  ROLLUP_ENERGY_COLUMNS of them are all but samples and the quantities. */
 #define ROLLUP_COLUMNS                                                                             \
     "key, imported, exported, covered_ms, power_covered_ms, power_ms, power_min, power_max, "      \
-    "samples, voltage_count, voltage_sum, voltage_min, voltage_max, current_count, current_sum, "  \
+    "device_min, device_max, samples, voltage_count, voltage_sum, voltage_min, voltage_max, "      \
+    "current_count, current_sum, "                                                                 \
     "current_min, current_max, frequency_count, frequency_sum, frequency_min, frequency_max"
 #define ROLLUP_ENERGY_COLUMNS                                                                      \
-    "key, imported, exported, covered_ms, power_covered_ms, power_ms, power_min, power_max"
+    "key, imported, exported, covered_ms, power_covered_ms, power_ms, power_min, power_max, "      \
+    "device_min, device_max"
 
 /** "rollup_minute" ... */
 const char *rollup_table(enum rollup_level level);
@@ -77,7 +83,7 @@ const char *rollup_table(enum rollup_level level);
 /** The current row of a statement that selects ROLLUP_COLUMNS (whole) or ROLLUP_ENERGY_COLUMNS. */
 void rollup_read(sqlite3_stmt *statement, bool whole, struct rollup_row *row);
 
-/** Adds what `more` stands for; start_ms and number stay. */
+/** Adds what `more` stands for; start_ms, number and what is known of the device stay. */
 void rollup_merge(struct rollup_row *row, const struct rollup_row *more);
 
 /** Prepares what puts a row into a level's table, in place of the one of the same key, if any.

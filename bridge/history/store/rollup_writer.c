@@ -6,6 +6,7 @@
 #include "bridge/history/store/key.h"
 #include "bridge/history/store/meta.h"
 #include "bridge/history/store/minutes.h"
+#include "bridge/history/store/peaks.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
@@ -23,6 +24,8 @@ struct pile {
     bool begun;
     struct rollup_row row;
     int64_t late_ms;
+    unsigned device;   /* the first number of its device */
+    unsigned channels; /* of that device; 0: not known yet */
 };
 
 struct rollup_writer {
@@ -33,6 +36,7 @@ struct rollup_writer {
     sqlite3_stmt *drop[ROLLUP_LEVELS];   /* the rows of channel ?3 in that range */
     struct minutes *minutes;
     struct conversion conversion;
+    struct peaks peaks;
     struct pile *piles;
     size_t count;
     size_t capacity;
@@ -97,6 +101,7 @@ void rollup_writer_close(struct rollup_writer *rollups)
     }
     minutes_close(rollups->minutes);
     conversion_close(&rollups->conversion);
+    peaks_free(&rollups->peaks);
     free(rollups->piles);
     free(rollups);
 }
@@ -335,6 +340,23 @@ static int pile_up(struct rollup_writer *rollups, enum rollup_level level, int64
     return code;
 }
 
+static int add_peak(struct rollup_writer *rollups, const struct rollup_row *part)
+{
+    if (!part->device_known) /* it has no other channel, or its sum was not known then */
+        return SQLITE_OK;
+    struct pile *pile = pile_of(rollups, part->number);
+    int code = SQLITE_OK;
+    if (pile->channels == 0)
+        code =
+            conversion_device(&rollups->conversion, part->number, &pile->device, &pile->channels);
+    if (code == SQLITE_OK)
+        code = conversion_at(&rollups->conversion, &pile->converted, part->start_ms);
+    if (code == SQLITE_OK)
+        peaks_add(&rollups->peaks, pile->device, part,
+                  conversion_mw_per_raw(&pile->converted.calibration));
+    return code;
+}
+
 /* Makes one bucket's rows, of one channel or (0) of all. */
 static int make_bucket(struct rollup_writer *rollups, enum rollup_level level, int64_t start_ms,
                        int64_t end_ms, unsigned number, int64_t *rows)
@@ -343,18 +365,23 @@ static int make_bucket(struct rollup_writer *rollups, enum rollup_level level, i
     bind_range(parts, start_ms, end_ms);
     int code = SQLITE_OK;
     int step = SQLITE_DONE;
+    peaks_begin(&rollups->peaks);
     while (code == SQLITE_OK && (step = sqlite3_step(parts)) == SQLITE_ROW) {
         struct rollup_row part;
         rollup_read(parts, true, &part);
         (*rows)++;
-        if (number == 0 || part.number == number)
+        code = add_peak(rollups, &part);
+        if (code == SQLITE_OK && (number == 0 || part.number == number))
             code = pile_up(rollups, level, start_ms, &part);
     }
+    peaks_end(&rollups->peaks);
     (void)sqlite3_reset(parts);
     if (code == SQLITE_OK && step != SQLITE_DONE)
         code = step;
-    for (size_t i = 0; i < rollups->count && code == SQLITE_OK; i++)
+    for (size_t i = 0; i < rollups->count && code == SQLITE_OK; i++) {
+        peaks_give(&rollups->peaks, &rollups->piles[i].row);
         code = put_pile(rollups, level, &rollups->piles[i]);
+    }
     return code;
 }
 

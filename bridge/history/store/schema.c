@@ -13,6 +13,7 @@ extern const unsigned char migration_0005_sinks[];
 extern const unsigned char migration_0006_compact_readings[];
 extern const unsigned char migration_0007_sink_levels[];
 extern const unsigned char migration_0008_estimates[];
+extern const unsigned char migration_0009_device_power[];
 
 const struct migration *schema_migrations(size_t *count)
 {
@@ -25,6 +26,7 @@ const struct migration *schema_migrations(size_t *count)
         {6, "0006_compact_readings", (const char *)migration_0006_compact_readings},
         {7, "0007_sink_levels", (const char *)migration_0007_sink_levels},
         {8, "0008_estimates", (const char *)migration_0008_estimates},
+        {9, "0009_device_power", (const char *)migration_0009_device_power},
     };
     *count = sizeof list / sizeof list[0];
     return list;
