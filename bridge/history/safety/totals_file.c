@@ -70,7 +70,7 @@ enum status totals_file_write(const char *path, const struct channels *channels,
     char *text memory_auto = totals_to_text(channels);
     if (text == NULL)
         return error_set(error, STATUS_FAILED,
-                         "The copy of the totals %s could not be made: a channel's name is not "
+                         "The totals file %s could not be made: a channel's name is not "
                          "UTF-8 or memory is out.",
                          path);
     return file_replace(path, text, strlen(text), 0640, error);
@@ -161,6 +161,21 @@ static bool merge_one(struct channels *channels, const json_t *object, unsigned 
     return true;
 }
 
+enum status totals_text_merge(const char *text, size_t length, struct channels *channels,
+                              unsigned *taken)
+{
+    *taken = 0;
+    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    int64_t format = 0;
+    json_t *list = json_object_get(document, "channels");
+    bool good =
+        integer_of(document, "format", 1, &format) && format == FORMAT && json_is_array(list);
+    for (size_t i = 0; good && i < json_array_size(list); i++)
+        good = merge_one(channels, json_array_get(list, i), taken);
+    json_decref(document);
+    return good ? STATUS_OK : STATUS_FAILED;
+}
+
 enum status totals_file_merge(const char *path, struct channels *channels, unsigned *taken,
                               struct error *error)
 {
@@ -172,18 +187,10 @@ enum status totals_file_merge(const char *path, struct channels *channels, unsig
         return STATUS_OK;
     if (status != STATUS_OK)
         return STATUS_FAILED;
-    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    int64_t format = 0;
-    json_t *list = json_object_get(document, "channels");
-    bool good =
-        integer_of(document, "format", 1, &format) && format == FORMAT && json_is_array(list);
-    for (size_t i = 0; good && i < json_array_size(list); i++)
-        good = merge_one(channels, json_array_get(list, i), taken);
-    json_decref(document);
-    if (good)
+    if (totals_text_merge(text, length, channels, taken) == STATUS_OK)
         return STATUS_OK;
     return error_set(error, STATUS_FAILED,
-                     "The copy of the totals %s is not one that this program wrote; %u totals "
-                     "were taken from it.",
+                     "The totals file %s is not one that this program wrote; %u totals were taken "
+                     "from it.",
                      path, *taken);
 }

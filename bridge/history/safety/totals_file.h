@@ -27,4 +27,8 @@ enum status totals_file_write(const char *path, const struct channels *channels,
 enum status totals_file_merge(const char *path, struct channels *channels, unsigned *taken,
                               struct error *error);
 
+/** The same with the file's text; STATUS_FAILED if it is not what totals_file_write writes. */
+enum status totals_text_merge(const char *text, size_t length, struct channels *channels,
+                              unsigned *taken);
+
 #endif
