@@ -157,6 +157,31 @@ enum status history_channel(struct history *history, const char *device, const c
     return STATUS_OK;
 }
 
+bool history_has_device(struct history *history, const char *device)
+{
+    (void)pthread_mutex_lock(&history->mutex);
+    bool has = channels_have_device(&history->channels, device);
+    unlock(history);
+    return has;
+}
+
+enum status history_rename_device(struct history *history, const char *from, const char *to,
+                                  struct error *error)
+{
+    if (strlen(to) >= CHANNEL_TEXT_MAX)
+        return error_set(error, STATUS_USAGE, "The id %s is too long for the history.", to);
+    (void)pthread_mutex_lock(&history->mutex);
+    bool taken = channels_have_device(&history->channels, to);
+    if (!taken)
+        channels_rename_device(&history->channels, from, to);
+    if (!taken)
+        flush(history);
+    unlock(history);
+    return taken ? error_set(error, STATUS_USAGE,
+                             "The history has a device \"%s\" already; choose another id.", to)
+                 : STATUS_OK;
+}
+
 enum status history_calibration(struct history *history, unsigned number,
                                 const struct calibration *calibration, bool invert, int64_t wall_ms,
                                 struct calibration *previous, bool *changed, struct error *error)

@@ -76,6 +76,13 @@ enum status history_channel(struct history *history, const char *device, const c
                             enum reading_kind kind, unsigned *number, struct energy_state *state,
                             struct error *error);
 
+/** Whether the history has a channel of a device with that id, also one that is no longer read. */
+bool history_has_device(struct history *history, const char *device);
+/** All that is known of a device is known under another id from now on; stored at once. No channel of it may
+ *  be read meanwhile. STATUS_USAGE: the history has a device with that id. */
+enum status history_rename_device(struct history *history, const char *from, const char *to,
+                                  struct error *error);
+
 /** Says what is configured for a channel, and decides what it is run with: that, or what was
  *  measured (history_measured) since the configuration last changed. Records it, valid from
  *  wall_ms, if it differs from the last one recorded. After history_channel, before the first reading.

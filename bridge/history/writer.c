@@ -409,7 +409,9 @@ static void settle(struct history *history, enum database_result result, const s
         settle_kept(history, error);
 
     bool writing = history->health.writing;
-    report->wake = report->wake || was_writing != writing;
+    /* Totals that were stored are published now. */
+    report->wake =
+        report->wake || was_writing != writing || (writing && history->batch.total_count > 0);
     if (was_writing && !writing)
         note(history, report, LOG_LEVEL_ERROR, "history_problem", error->text, false);
     if (writing && !was_writing)

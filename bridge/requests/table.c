@@ -161,7 +161,9 @@ static const struct request_argument device_rename_rows[] = {
      .help = "its new name, or its new id"},
     {.key = "id",
      .type = REQUEST_FLAG,
-     .help = "true: `to` is the new id; history and Home Assistant follow; default: false"},
+     .help = "true: `to` is the new id; its history follows, and Home Assistant gets it anew under "
+             "that "
+             "id; default: false"},
     {.key = "homeassistant_rename", .type = REQUEST_FLAG, .help = "Zigbee2MQTT's; has no effect"},
     END,
 };

@@ -198,8 +198,22 @@ static void take_order(struct service *service, enum config_device_change order,
     }
 }
 
+/* Between leaving under the one id and joining under the other. */
+static void rename_history(struct service *service, const struct settings_rename *rename,
+                           enum status *status, struct error *error)
+{
+    int64_t interval_ms = preferences_report_interval_ms(service->preferences, rename->from, 0);
+    enum status result = history_rename_device(service->history, rename->from, rename->to, error);
+    if (interval_ms > 0)
+        (void)preferences_set_report_interval_ms(service->preferences, rename->to, interval_ms,
+                                                 NULL);
+    if (result != STATUS_OK)
+        *status = result;
+}
+
 enum status service_apply(struct service *service, struct config *after,
-                          struct settings_result *result, struct error *error)
+                          const struct settings_rename *rename, struct settings_result *result,
+                          struct error *error)
 {
     static const enum config_device_change orders[] = {CONFIG_DEVICE_REMOVED, CONFIG_DEVICE_CHANGED,
                                                        CONFIG_DEVICE_ADDED};
@@ -209,8 +223,11 @@ enum status service_apply(struct service *service, struct config *after,
     config_diff(before, after, &diff);
     config_diff(service->first_config, after, &since_start);
     service->config = after;
-    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         take_order(service, orders[i], &diff, &status, error);
+        if (rename != NULL && orders[i] == CONFIG_DEVICE_REMOVED)
+            rename_history(service, rename, &status, error);
+    }
     sources_apply(service->sources);
     rebind_all(service, after);
     if (before->bridge.log_level != after->bridge.log_level)

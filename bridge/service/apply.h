@@ -13,8 +13,10 @@
 enum status service_add_devices(struct service *service, struct error *error);
 void service_read_devices(struct service *service);
 
-/** Takes after over in any case. An error says what of it could not be made to hold; the rest does. */
+/** Takes after over in any case. An error says what of it could not be made to hold; the rest does. rename:
+ *  NULL, or a device whose history goes on under another id. */
 enum status service_apply(struct service *service, struct config *after,
-                          struct settings_result *result, struct error *error);
+                          const struct settings_rename *rename, struct settings_result *result,
+                          struct error *error);
 
 #endif

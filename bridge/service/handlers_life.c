@@ -104,6 +104,21 @@ static struct hub_device *find_by_name(struct hub *hub, const char *name)
     return NULL;
 }
 
+static bool id_taken(void *context, const char *id);
+
+/* Its history follows. Home Assistant gets it under its new id, as ids are what it knows devices by. */
+static enum status rename_id(struct handlers *handlers, struct pending *pending, const char *from,
+                             const char *to, struct error *error)
+{
+    if (id_taken(handlers, to) || history_has_device(handlers->options.history, to))
+        return error_set(error, STATUS_USAGE,
+                         "There is or was a device \"%s\", whose history stays its own; choose "
+                         "another id.",
+                         to);
+    return submit(handlers, pending, SETTINGS_RENAME, from, json_pack("{s:s}", "id", to),
+                  json_pack("{s:s, s:s}", "from", from, "to", to), error);
+}
+
 enum status handle_device_rename(void *context, struct pending *pending, struct error *error)
 {
     struct handlers *handlers = context;
@@ -117,9 +132,7 @@ enum status handle_device_rename(void *context, struct pending *pending, struct 
         return error_set(error, STATUS_USAGE, "There is no device \"%s\".", from);
     }
     if (pending_flag(pending, "id", false))
-        return error_set(error, STATUS_FAILED,
-                         "The id of a running device cannot be changed yet; its history and its "
-                         "entities hang on it. Its name can.");
+        return rename_id(handlers, pending, hub_device_description(device)->id, to, error);
     const struct hub_device *other = find_by_name(hub, to);
     if (other != NULL && other != device)
         return error_set(error, STATUS_USAGE, "The device \"%s\" has the name \"%s\" already.",

@@ -181,10 +181,10 @@ static void on_joining(void *context, const char *device)
     roster_add(service->topics_path, service->first_config->mqtt.base_topic, device, service->log);
 }
 
-static enum status apply(void *context, struct config *after, struct settings_result *result,
-                         struct error *error)
+static enum status apply(void *context, struct config *after, const struct settings_rename *rename,
+                         struct settings_result *result, struct error *error)
 {
-    return service_apply(context, after, result, error);
+    return service_apply(context, after, rename, result, error);
 }
 
 static void create_settings(struct service *service)

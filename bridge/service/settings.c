@@ -144,6 +144,7 @@ static enum status edit(const struct settings *settings, struct change *change, 
     case SETTINGS_RELOAD:
         return STATUS_OK;
     case SETTINGS_OPTIONS:
+    case SETTINGS_RENAME:
         if (adopted)
             status = move_adopted(change, text, error);
         if (status == STATUS_OK)
@@ -200,6 +201,11 @@ static enum status settle(struct settings *settings, const struct change *change
     return status;
 }
 
+static const char *new_id(const struct change *change)
+{
+    return json_string_value(json_object_get(change->asked.value, "id"));
+}
+
 static void carry_out_one(struct settings *settings, struct change *change, const char *before)
 {
     char *text memory_auto = memory_copy_text(before);
@@ -209,6 +215,8 @@ static void carry_out_one(struct settings *settings, struct change *change, cons
     bool write = change->asked.kind != SETTINGS_RELOAD && strcmp(text, before) != 0;
     if (change->asked.kind == SETTINGS_ADD)
         settings->options.joining(settings->options.context, change->device);
+    if (change->asked.kind == SETTINGS_RENAME)
+        settings->options.joining(settings->options.context, new_id(change));
     change->status = settle(settings, change, text, write, &change->error);
 }
 
@@ -289,9 +297,13 @@ static void apply(struct settings *settings)
     struct settings_result result = {.changed = NULL};
     struct error error = {""};
     enum status status = STATUS_OK;
+    const struct change *first = settings->batch;
+    struct settings_rename rename = {.from = NULL};
+    if (first->asked.kind == SETTINGS_RENAME)
+        rename = (struct settings_rename){first->device, new_id(first)};
     if (settings->after != NULL)
-        status =
-            settings->options.apply(settings->options.context, settings->after, &result, &error);
+        status = settings->options.apply(settings->options.context, settings->after,
+                                         rename.from != NULL ? &rename : NULL, &result, &error);
     settings->after = NULL;
     for (struct change *change = settings->batch, *next; change != NULL; change = next) {
         next = change->next;

@@ -20,6 +20,12 @@ enum settings_kind {
     SETTINGS_OPTIONS, /**< merge value into the file, or into one device of it */
     SETTINGS_ADD,     /**< value is a device as in bridge.yaml, with its id */
     SETTINGS_REMOVE,  /**< take a device out */
+    SETTINGS_RENAME,  /**< value is {"id": "..."}: the device gets another id */
+};
+
+/** A device that has another id in the new configuration. */
+struct settings_rename {
+    const char *from, *to;
 };
 
 /** What came of it. Borrowed for the call. */
@@ -42,9 +48,10 @@ struct settings_options {
     const char *path; /**< bridge.yaml; borrowed */
     const struct config
         *rules; /**< whose base_topic and discovery_prefix a device must respect; borrowed */
-    /** Takes the new configuration over, in any case, and makes it hold. */
-    enum status (*apply)(void *context, struct config *after, struct settings_result *result,
-                         struct error *error);
+    /** Takes the new configuration over, in any case, and makes it hold. rename: NULL, or what became of a
+     *  device that seems to be gone. */
+    enum status (*apply)(void *context, struct config *after, const struct settings_rename *rename,
+                         struct settings_result *result, struct error *error);
     /** A device that stands in a file of its own from former versions: that file; "" none. */
     void (*adopted_file)(void *context, const char *device, char *path, size_t size);
     /** On a worker thread: the topic of this device may get retained messages from now on. */

@@ -219,7 +219,7 @@ def test_a_removed_device_leaves_nothing_on_the_broker(folder, broker, bridge):
     bridge.devices(lambda d: [x["id"] for x in d] == ["house"])
     # Home Assistant lets go of it before its topics are emptied.
     gone = bridge.watch.wait("homeassistant/device/bl2mqtt_test_garage/config", lambda c: c == "") == ""
-    bridge.watch.wait("bl2mqtt/garage/availability", lambda a: a == "")
+    bridge.watch.wait("bl2mqtt/garage/availability", lambda a: a == "", timeout=20)
     order = [m["topic"] for m in bridge.watch.messages if m["payload"] == ""]
     assert gone and order.index("homeassistant/device/bl2mqtt_test_garage/config") < order.index("bl2mqtt/garage/availability")
     late = broker.subscribe("#")
@@ -230,6 +230,27 @@ def test_a_removed_device_leaves_nothing_on_the_broker(folder, broker, bridge):
     assert bridge.good("device/add", GARAGE) == {"id": "garage"}
     state = bridge.watch.wait("bl2mqtt/garage", lambda s: s and s["power"] is not None and s["energy"] is not None)
     assert state["energy"] >= energy
+
+
+def test_an_id_changes_and_the_history_follows(folder, bridge):
+    bridge.watch.wait("bl2mqtt/garage", lambda s: s["power"] is not None)
+    bridge.good("device/energy/set", {"id": "garage", "channel": "a", "energy": 777})
+    bridge.watch.wait("bl2mqtt/garage", lambda s: (s["energy"] or 0) >= 777)
+    wait_for(lambda: len(polls(folder, "garage")) > 5, what="its history")
+    before = polls(folder, "garage")
+    bridge.bad("device/rename", {"from": "garage", "to": "house", "id": True}, "house")
+    bridge.bad("device/rename", {"from": "garage", "to": "Not an id", "id": True}, "id")
+    assert bridge.good("device/rename", {"from": "Garage", "to": "shed", "id": True}) == {"from": "garage", "to": "shed"}
+    bridge.devices(lambda d: [(x["id"], x["friendly_name"]) for x in d] == [("house", "House"), ("shed", "Garage")])
+    state = bridge.watch.wait("bl2mqtt/shed", lambda s: s and s["power"] is not None and s["energy"] is not None)
+    assert state["energy"] >= 777
+    wait_for(lambda: polls(folder, "shed")[:len(before)] == before, what="the history under its new id")
+    bridge.watch.wait("homeassistant/device/bl2mqtt_test_shed/config", lambda c: c)
+    bridge.watch.wait("homeassistant/device/bl2mqtt_test_garage/config", lambda c: c == "")
+    bridge.watch.wait("bl2mqtt/garage/availability", lambda a: a == "", timeout=20)
+    answer = run("--config", bridge.config, "history", "energy", "--device", "shed", "--json")
+    assert answer.returncode == 0 and bridge.process.stop() == 0
+    assert "garage" not in bridge.config.read_text()
 
 
 def polls(folder, device):

@@ -11,8 +11,33 @@ void channels_free(struct channels *channels)
         free(channels->list[i].device);
         free(channels->list[i].channel);
     }
+    for (size_t i = 0; i < channels->retired_count; i++)
+        free(channels->retired[i]);
+    free(channels->retired);
     free(channels->list);
     *channels = (struct channels){0};
+}
+
+bool channels_have_device(const struct channels *channels, const char *device)
+{
+    for (size_t i = 0; i < channels->count; i++)
+        if (strcmp(channels->list[i].device, device) == 0)
+            return true;
+    return false;
+}
+
+void channels_rename_device(struct channels *channels, const char *from, const char *to)
+{
+    for (size_t i = 0; i < channels->count; i++) {
+        struct known_channel *known = &channels->list[i];
+        if (strcmp(known->device, from) != 0)
+            continue;
+        channels->retired = memory_grow(channels->retired, channels->retired_count,
+                                        &channels->retired_capacity, sizeof(char *));
+        channels->retired[channels->retired_count++] = known->device;
+        known->device = memory_copy_text(to);
+        known->stored = false;
+    }
 }
 
 /* Index of the first channel whose number is not below number. */

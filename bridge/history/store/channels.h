@@ -61,6 +61,8 @@ struct channels {
     size_t count;
     size_t capacity;
     int64_t last_calibration_id; /**< maximum id in use */
+    char **retired;              /**< names of renamed devices, which a snapshot may still use */
+    size_t retired_count, retired_capacity;
 };
 
 void channels_free(struct channels *channels);
@@ -74,6 +76,11 @@ struct known_channel *channels_find_name(struct channels *channels, const char *
  *  are in use. The texts are copied. */
 struct known_channel *channels_add(struct channels *channels, unsigned number, const char *device,
                                    const char *channel, enum reading_kind kind);
+
+/** Whether some channel is of that device. */
+bool channels_have_device(const struct channels *channels, const char *device);
+/** All channels of a device become those of another id, and are to be stored anew. */
+void channels_rename_device(struct channels *channels, const char *from, const char *to);
 
 /** Another source now reads the circuit: when a channel of the same name and another kind has more
  *  energy, that becomes the base of this one's state, which then begins anew. */

@@ -25,6 +25,7 @@ enum statement {
     COMMIT,
     ROLLBACK,
     PUT_CHANNEL,
+    RENAME_SERIES,
     PUT_CALIBRATION,
     PUT_SAMPLE,
     PUT_COUNTER,
@@ -41,7 +42,9 @@ static const char *const texts[STATEMENTS] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [PUT_CHANNEL] = "INSERT INTO channel (number, device, channel, kind) VALUES (?1, ?2, ?3, ?4) "
-                    "ON CONFLICT (number) DO NOTHING",
+                    "ON CONFLICT (number) DO UPDATE SET device = excluded.device",
+    [RENAME_SERIES] = "UPDATE OR IGNORE foreign_series SET device = ?2 WHERE channel = ?3 AND "
+                      "device = (SELECT device FROM channel WHERE number = ?1 AND device <> ?2)",
     [PUT_CALIBRATION] = "INSERT INTO calibration (id, channel, valid_from_ms, voltage, current, "
                         "power, invert, origin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                         "ON CONFLICT (id) DO NOTHING",
@@ -290,7 +293,14 @@ static int put_event(struct rows *rows, const struct queued_event *event)
 
 static int put_channel(struct rows *rows, const struct known_channel *channel)
 {
-    sqlite3_stmt *statement = rows->statements[PUT_CHANNEL];
+    sqlite3_stmt *statement = rows->statements[RENAME_SERIES];
+    bind_integer(statement, 1, true, channel->number);
+    bind_text(statement, 2, channel->device);
+    bind_text(statement, 3, channel->channel);
+    int code = run(rows, RENAME_SERIES);
+    if (code != SQLITE_OK)
+        return code;
+    statement = rows->statements[PUT_CHANNEL];
     bind_integer(statement, 1, true, channel->number);
     bind_text(statement, 2, channel->device);
     bind_text(statement, 3, channel->channel);
