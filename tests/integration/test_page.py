@@ -7,12 +7,12 @@ import shutil
 import house
 import pytest
 import web
+import yaml
 from harness import free_port, wait_for, write_config
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-pytest.importorskip("selenium")
 if not shutil.which("chromedriver"):
     pytest.skip("chromedriver is not installed", allow_module_level=True)
 from page import Browser  # noqa: E402
@@ -112,14 +112,7 @@ def test_history_zoom_and_compare(service, browser):
     browser.wait(lambda: len(browser.all(".data-table tbody tr")) == 24, "the table of hours")
 
 
-def offered(service, name, body):
-    """Whether this bridge has that request; body changes nothing."""
-    return "does not offer" not in json.dumps(service.request(name, body)[1])
-
-
 def test_settings_are_written_to_bridge_yaml(folder, service, browser):
-    if not offered(service, "options", {"options": {"bridge": {"log_level": "debug"}}}):
-        pytest.skip("the request options is not offered yet")
     browser.open(url(service, "settings"))
     browser.find('[data-group="bridge"] summary').click()
     level = Select(browser.find('[data-group="bridge"] select[name="log_level"]'))
@@ -127,12 +120,10 @@ def test_settings_are_written_to_bridge_yaml(folder, service, browser):
     browser.find('[data-group="bridge"] button.primary').click()
     browser.wait(lambda: browser.all('[data-group="bridge"] .notice'), "an answer")
     assert "Saved" in browser.text('[data-group="bridge"] .notice')
-    wait_for(lambda: json.loads((folder / "bridge.yaml").read_text())["bridge"]["log_level"] == "warning", 5, "the file")
+    wait_for(lambda: yaml.safe_load((folder / "bridge.yaml").read_text())["bridge"]["log_level"] == "warning", 5, "the file")
 
 
 def test_device_page_renames(service, browser):
-    if not offered(service, "device/rename", {"from": "house", "to": "House meter"}):
-        pytest.skip("the request device/rename is not offered yet")
     browser.open(url(service, "device/house"))
     browser.wait(lambda: "Voltage" in browser.text(".values"), "the values")
     browser.script("document.querySelector('bl-device details').open = true")
@@ -142,6 +133,47 @@ def test_device_page_renames(service, browser):
     browser.find("bl-device button.primary").click()
     browser.wait(lambda: service.json("/api/v1/devices")[0]["friendly_name"] == "Cellar", "the new name")
     browser.wait(lambda: "Cellar" in browser.text("h1"), "the new name on the page")
+
+
+def field(browser, label):
+    return browser.wait(lambda: next((f for f in browser.all(".field") if f.text.startswith(label)), None), label).find_element(
+        By.CSS_SELECTOR, "input, select")
+
+
+def button(browser, text):
+    return browser.wait(lambda: next((b for b in browser.all("button") if b.text == text and b.is_enabled()), None), text)
+
+
+def test_calibration_from_reading_to_undo(service, browser):
+    browser.open(url(service, "calibration/house"))
+    browser.wait(lambda: "W" in browser.text(".live") and "load is steady" in browser.text("bl-calibration"), "a steady load", 30)
+    field(browser, "Voltage (V)").send_keys("233")
+    seconds = field(browser, "Measure for")
+    seconds.clear()
+    seconds.send_keys("3")
+    button(browser, "Measure and compare").click()
+    button(browser, "Use the new factors from now on")
+    assert abs(service.json("/api/v1/state/house")["voltage_a"] - 230) < 0.5, "nothing has changed yet"
+    button(browser, "Use the new factors from now on").click()
+    wait_for(lambda: abs(service.json("/api/v1/state/house")["voltage_a"] - 233) < 0.5, 10, "the new factors")
+    button(browser, "Undo").click()
+    wait_for(lambda: abs(service.json("/api/v1/state/house")["voltage_a"] - 230) < 0.5, 10, "the old factors")
+
+
+def test_set_up_adds_a_device(folder, spawn, broker, browser, chips):
+    """The first start: no device yet; one over the network is added, and stands in bridge.yaml."""
+    client, _ = web.start(folder, spawn, broker.url, devices=[])
+    browser.open(url(client))
+    browser.find("bl-overview .empty a").click()
+    Select(field(browser, "Connection")).select_by_value("esphome")
+    field(browser, "Topic prefix").send_keys("em-attic")
+    field(browser, "Name").send_keys("Attic meter")
+    button(browser, "Add").click()
+    browser.wait(lambda: "Added." in browser.text("bl-setup form .notice"), "the answer")
+    assert [device["id"] for device in client.json("/api/v1/devices")] == ["attic_meter"]
+    assert yaml.safe_load((folder / "bridge.yaml").read_text())["devices"][0]["topic"] == "em-attic"
+    browser.go("overview")
+    browser.wait(lambda: len(browser.all("bl-channel")) == 2, "its channels")
 
 
 def test_login(folder, spawn, broker, chips, browser):

@@ -179,7 +179,7 @@ export class Chart extends View {
       highlightCircleSize: own.plotter ? 0 : 3, strokeWidth: 1.6, fillAlpha: 0.18, connectSeparatedPoints: false,
       rightGap: 8, xRangePad: 0, includeZero: true,
       axes: {
-        x: {drawGrid: false, axisLabelFormatter: tickLabel, pixelsPerLabel: 80},
+        x: {drawGrid: false, axisLabelFormatter: tickLabel, pixelsPerLabel: 56},
         y: {axisLabelFormatter: (value) => options.format(value), axisLabelWidth: 66, pixelsPerLabel: 36},
       },
       underlayCallback: (context, area, dygraph) => drawGaps(context, area, dygraph, options.gaps ?? []),

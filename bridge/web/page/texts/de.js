@@ -167,6 +167,8 @@ export const texts = {
   "calibration.apply": "Neue Faktoren ab jetzt verwenden",
   "calibration.applied": "Die neuen Faktoren gelten ab jetzt.",
   "calibration.undone": "Es wurde zurückgenommen.",
+  "calibration.inconsistent": "Die drei Faktoren passen nicht zusammen: Prüfen Sie das Vergleichsgerät, oder geben Sie alle drei Werte an.",
+  "calibration.reversed": "Die Leistung ist negativ: Die Klemme zeigt in die andere Richtung.",
   "calibration.past": "Vergangenes korrigieren",
   "calibration.pastHint": "Gespeichert ist, was gemessen wurde; so lässt sich die Energie von früher mit anderen Faktoren neu berechnen. Geändert wird erst, wenn Sie gesehen haben, was sich ändert.",
   "calibration.since": "Seit",

@@ -167,6 +167,8 @@ export const texts = {
   "calibration.apply": "Use the new factors from now on",
   "calibration.applied": "The new factors hold from now on.",
   "calibration.undone": "It was taken back.",
+  "calibration.inconsistent": "The three factors do not agree with each other: check the reference, or give all three values.",
+  "calibration.reversed": "The power is negative: the clamp points the other way.",
   "calibration.past": "Correct the past",
   "calibration.pastHint": "What was measured is stored as it was, so energy of the past can be calculated anew with other factors. Nothing is changed before you have seen what would.",
   "calibration.since": "Since",

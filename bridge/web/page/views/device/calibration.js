@@ -1,7 +1,7 @@
 // Calibration of a channel against a reference, and correction of what was measured before.
 import {devices, request, states} from "../../parts/api.js";
 import {channelsOf} from "../../parts/channels.js";
-import {energy, number, power} from "../../parts/format.js";
+import {energy, moment, number, power} from "../../parts/format.js";
 import {t} from "../../parts/language.js";
 import {formatRoute, route} from "../../parts/route.js";
 import {busy, el, field, fill, notice, select, View, write} from "../../parts/ui.js";
@@ -89,8 +89,8 @@ class Calibration extends View {
   }
 
   #showResult(place, answer) {
-    const before = answer.old ?? answer.before ?? {};
-    const after = answer.new ?? answer.after ?? answer.calibration ?? {};
+    const {old: before, new: after} = answer;
+    const warnings = [answer.consistent === false && t("calibration.inconsistent"), answer.reversed && t("calibration.reversed")];
     const rows = FACTORS.map((name) => el("tr", null, el("th", {scope: "row"}, t(`property.${name}`)),
       el("td", {class: "number"}, number(before[name], 2)), el("td", {class: "number"}, number(after[name], 2)),
       el("td", {class: "number"}, before[name] ? `${number((after[name] / before[name] - 1) * 100, 2)} %` : "–")));
@@ -105,9 +105,9 @@ class Calibration extends View {
       fill(done, notice("good", t("calibration.applied"), " ", undo));
       apply.hidden = true;
     });
-    fill(place, [answer.warnings ?? []].flat().map((text) => notice("warning", text)),
+    fill(place, warnings.filter(Boolean).map((text) => notice("warning", text)),
       el("div", {class: "scroll"}, el("table", null,
-        el("thead", null, el("tr", null, ["", t("calibration.old"), t("calibration.new"), t("calibration.change")].map((text) => el("th", {scope: "col"}, text)))),
+        el("thead", null, el("tr", null, el("td"), [t("calibration.old"), t("calibration.new"), t("calibration.change")].map((text) => el("th", {scope: "col", class: "number"}, text)))),
         el("tbody", null, rows))), el("p", {class: "row"}, apply), done);
   }
 
@@ -143,11 +143,12 @@ class Calibration extends View {
       await request("history/recalibrate", given);
       fill(place, notice("good", t("calibration.corrected")));
     });
-    const kwh = (value) => (typeof value === "number" ? energy(value) : JSON.stringify(value));
-    const facts = Object.entries(answer ?? {}).filter(([, value]) => value !== null && typeof value !== "object");
-    const energies = Object.entries(answer?.energy ?? {});
-    fill(place, el("dl", {class: "facts"}, [...facts, ...energies].map(([name, value]) => [el("dt", null, name.replaceAll("_", " ")),
-      el("dd", null, /kwh/.test(name) ? kwh(value) : String(value))])), el("p", {class: "row"}, apply));
+    const rows = ["energy", "energy_produced"].map((name) => el("tr", null, el("th", {scope: "row"}, t(`property.${name}`)),
+      el("td", {class: "number"}, energy(answer[name]?.before_kwh)), el("td", {class: "number"}, energy(answer[name]?.after_kwh))));
+    fill(place, el("p", null, `${moment(answer.since)} – ${moment(answer.until)}`),
+      el("div", {class: "scroll"}, el("table", null,
+        el("thead", null, el("tr", null, el("td"), [t("calibration.old"), t("calibration.new")].map((text) => el("th", {scope: "col", class: "number"}, text)))),
+        el("tbody", null, rows))), el("p", {class: "row"}, apply));
   }
 }
 

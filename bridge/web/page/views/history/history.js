@@ -154,7 +154,7 @@ class History extends View {
     const [own, other, gaps] = await Promise.all([Promise.all(loads), Promise.all(others), this.#loadGaps(span, channels, signal)]);
     const series = channels.map((channel, index) => ({name: channel.name, color: SERIES_COLORS[index], points: own[index], band: true}));
     other.forEach((list, index) => series.push({name: `${channels[index].name} (${t(`compare.${settings.compare}`)})`,
-      color: SERIES_COLORS[index], points: list.map(([time, , mean]) => [time, mean]), dashed: true}));
+      color: channels.length === 1 ? "muted" : SERIES_COLORS[index], points: list.map(([time, , mean]) => [time, mean]), dashed: true}));
     this.#showGaps(gaps);
     const legend = (time, selected) => this.#showLegend(series.map((one, index) => {
       if (time === null) {

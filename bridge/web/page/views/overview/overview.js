@@ -10,7 +10,7 @@ class Overview extends View {
   #cards = el("div", {class: "cards"});
   #problems = el("div", {class: "problems"});
   #flow = el("div");
-  #ids = "";
+  #ids = null;
 
   render() {
     fill(this, el("h1", null, t("nav.overview")), this.#problems, this.#flow, this.#cards);
@@ -28,7 +28,7 @@ class Overview extends View {
   #showDevices(list) {
     const channels = channelsOf(list);
     const ids = channels.map((channel) => `${channel.device.id}/${channel.channel}/${channel.name}`).join();
-    if (ids === this.#ids && ids !== "") return;
+    if (ids === this.#ids) return;
     this.#ids = ids;
     const flow = document.createElement("bl-flow");
     flow.channels = channels;
