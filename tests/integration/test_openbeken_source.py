@@ -133,7 +133,12 @@ def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, mod
     single.raw("obk2B7F00AA/build", "OpenBK7231N_1.18 Nov 22 2026")
     Module(broker.port, "nobody").raw("nobody/state", "1")  # says connected, as many do
     watch.wait("utilities/sensor9/voltage/get")  # the broker has it, so it will be a retained one
-    watch.wait("obk2B7F00AA/build")
+
+    def said():  # again and again: the subscriber may not have been there the first time
+        single.raw("obk2B7F00AA/build", "OpenBK7231N_1.18 Nov 22 2026")
+        return watch.payloads("obk2B7F00AA/build")
+
+    wait_for(said, 20, "the module's version", every=0.3)
     process = spawn("--config", config, "openbeken", "find", "--minutes", "0.05", "--json")
     process.wait_line("Listening")
     watch.wait("bl2mqtt/bridge/find", lambda payload: payload == "")  # its birth
