@@ -142,20 +142,18 @@ static void print_value(const json_t *value, size_t column)
     (void)printf(" %*s", columns[column].width, text);
 }
 
-/* Channels are the suffixes of the power; a device with one channel has none. */
-static bool channel_of(const char *key, char *channel, size_t size)
+/* Channels are the suffixes of the voltage, which no other property's name begins with. A device with
+ * one channel has none; with several, the power without a suffix is that of their sum. */
+static bool channel_of(const json_t *state, const char *key, char *channel, size_t size)
 {
-    if (strcmp(key, "power") == 0) {
-        channel[0] = '\0';
-        return true;
-    }
-    static const char *const others[] = {"power_apparent", "power_reactive", "power_factor"};
-    if (strncmp(key, "power_", 6) != 0)
+    static const char measured[] = "voltage";
+    const size_t length = sizeof measured - 1;
+    channel[0] = '\0';
+    if (strcmp(key, "power") == 0)
+        return json_object_get(state, measured) == NULL;
+    if (strncmp(key, measured, length) != 0 || (key[length] != '\0' && key[length] != '_'))
         return false;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strncmp(key, others[i], strlen(others[i])) == 0)
-            return false;
-    (void)snprintf(channel, size, "%.20s", key + 6);
+    (void)snprintf(channel, size, "%.20s", key[length] == '_' ? key + length + 1 : "");
     return true;
 }
 
@@ -202,7 +200,7 @@ static void print_device(const struct device *device, int room, bool in_place, i
     }
     json_object_foreach(device->state, key, value)
     {
-        if (channel_of(key, channel, sizeof channel))
+        if (channel_of(device->state, key, channel, sizeof channel))
             print_channel(device, channel, room, in_place, now_ms);
     }
     const char *problem = json_string_value(json_object_get(device->state, "problem_text"));
