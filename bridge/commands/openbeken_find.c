@@ -76,8 +76,8 @@ static enum status judge(const json_t *result, const struct options *options, st
     }
     if (json_array_size(json_object_get(result, "modules")) == 0)
         return error_set(error, STATUS_NO_ANSWER,
-                         "No module was received: does its MQTT page name this broker, and is "
-                         "flag 10 on?");
+                         "No module or meter was received: does it name this broker? OpenBeken "
+                         "modules need flag 10.");
     return STATUS_OK;
 }
 
@@ -97,8 +97,11 @@ static json_t *adopt_request(const json_t *module)
 static enum status adopt_one(const struct config *config, json_t *module, struct error *error)
 {
     json_t *data = NULL;
+    json_t *device = json_object_get(module, "device"); /* of meters that are no OpenBeken module */
     enum status status =
-        ask_service(config, "device/adopt", adopt_request(module), ADOPT_MS, &data, error);
+        device != NULL
+            ? ask_service(config, "device/add", json_incref(device), ADOPT_MS, &data, error)
+            : ask_service(config, "device/adopt", adopt_request(module), ADOPT_MS, &data, error);
     if (status == STATUS_OK) {
         (void)fprintf(stderr, "%s is the device %s now.\n", found_text(module, "topic"),
                       found_text(data, "id"));
@@ -120,7 +123,8 @@ static enum status adopt(const struct config *config, const json_t *result,
     json_t *module;
     json_array_foreach(json_object_get(result, "modules"), index, module)
     {
-        if (!all && strcmp(found_text(module, "topic"), options->adopt) != 0)
+        bool gone = json_is_false(json_object_get(module, "live")); /* it may be long gone */
+        if (all ? gone : strcmp(found_text(module, "topic"), options->adopt) != 0)
             continue;
         found = true;
         struct error problem = {""};
@@ -201,8 +205,11 @@ static const struct option_row rows[] = {
 };
 /* clang-format on */
 
-#define SUMMARY "list modules on the broker, with their lines for bridge.yaml"
-#define PURPOSE "Finds modules on the configured broker and prints the lines for bridge.yaml."
+#define SUMMARY "list modules and meters on the broker, with their lines for bridge.yaml"
+#define PURPOSE                                                                                    \
+    "Finds modules (OpenBeken, ESPHome, Tasmota, Zigbee2MQTT, Shelly) on the configured broker "   \
+    "and prints "                                                                                  \
+    "the lines for bridge.yaml."
 
 static enum status run_short(const struct command_context *context, void *options)
 {

@@ -406,7 +406,7 @@ const struct field fields[] = {
          "The serial port, best by its name in /dev/serial/by-id, which stays when adapters "
          "change places. Up to four chips can share one. Over the network: tcp://host:port "
          "(raw bytes), rfc2217://host:port, or tcp-listen://:port?allow=address for a module "
-         "that dials."},
+         "that dials. On an SPI bus: spi:/dev/spidev0.0."},
     {IN_CHANNEL(baud), .type = FIELD_CHOICE, .choices = bauds, .reach = CONFIG_REACH_SOURCE,
      .path = "baud", .drivers = FOR_BL0942, .initial = "4800",
      .meaning = "Tried first; if the chip answers at another rate, that one is used."},

@@ -32,7 +32,7 @@ static const struct {
                   "^https?://[^\\s@?#/][^\\s@?#]*$"},
     [TEXT_ZONE] = {"a time zone such as Europe/Berlin, or system", "^[A-Za-z][A-Za-z0-9_+/-]*$"},
     [TEXT_DEVICE] = {"a serial port's path, or tcp://host:port and the like",
-                     "^(/.|(tcp|rfc2217)://.+:[0-9]+$|tcp-listen://.*:[0-9]+)"},
+                     "^(/.|spi:/.|(tcp|rfc2217)://.+:[0-9]+$|tcp-listen://.*:[0-9]+)"},
     [TEXT_CLOCK_OR_OFF] = {"a time of day from 00:00 to 23:59, or off",
                            "^(off|([01][0-9]|2[0-3]):[0-5][0-9])$"},
     [TEXT_DATE] = {"a date, year-month-day", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
@@ -321,7 +321,8 @@ static bool check_base_path(const char *text, struct text *reason)
 
 static bool check_device(const char *text, struct text *reason)
 {
-    if (text[0] == '/' && text[1] != '\0')
+    const char *path = strncmp(text, "spi:", 4) == 0 ? text + 4 : text;
+    if (path[0] == '/' && path[1] != '\0')
         return true;
     struct serial_address address;
     struct error error = {""};

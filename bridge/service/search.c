@@ -8,6 +8,7 @@
 #include "bridge/mqtt/publisher.h"
 #include "bridge/service/broker.h"
 #include "bridge/service/found.h"
+#include "bridge/service/found_meters.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -37,6 +38,8 @@ struct search {
     struct publisher *publisher;
     struct openbeken_finder *finder;
     struct found_known *known;
+    struct meter_finder *meters;
+    json_t *meters_known;
     char *clear_client;
     int64_t duration_ms; /* from when it is connected */
     size_t modules_max;
@@ -54,9 +57,12 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
         search->connected = true;
         search->deadline_ms = clock_boot_ms() + search->duration_ms;
     }
-    if (incoming->kind == PUBLISHER_MESSAGE)
-        openbeken_finder_message(search->finder, incoming->topic, incoming->payload,
-                                 incoming->payload_length, incoming->retained);
+    if (incoming->kind != PUBLISHER_MESSAGE)
+        return;
+    openbeken_finder_message(search->finder, incoming->topic, incoming->payload,
+                             incoming->payload_length, incoming->retained);
+    meter_finder_message(search->meters, incoming->topic, incoming->payload,
+                         incoming->payload_length, incoming->retained);
 }
 
 /* Waits for messages; false when the time is over. */
@@ -98,6 +104,9 @@ static json_t *make_result(struct search *search)
 {
     size_t left_out = 0, cleared = 0;
     json_t *modules = found_modules(search->known, search->finder, search->modules_max, &left_out);
+    size_t room = search->modules_max == 0 ? SIZE_MAX : search->modules_max;
+    size_t listed = json_array_size(modules);
+    found_meters(search->meters_known, search->meters, room > listed ? room - listed : 0, modules);
     if (search->clear_client != NULL)
         cleared = clear_announcements(search);
     json_t *result = json_pack("{s:b, s:o, s:I}", "connected", search->connected, "modules",
@@ -117,6 +126,8 @@ static void *look(void *context)
     publisher_close(search->publisher, CLOSE_MS);
     openbeken_finder_free(search->finder);
     found_known_free(search->known);
+    meter_finder_free(search->meters);
+    search->meters = NULL;
     search->publisher = NULL;
     search->finder = NULL;
     search->known = NULL;
@@ -213,6 +224,8 @@ enum status search_start(uv_loop_t *loop, const struct search_options *options,
         options->clear_client == NULL ? NULL : memory_copy_text(options->clear_client);
     search->finder = openbeken_finder_create(options->config->homeassistant.discovery_prefix);
     search->known = found_known_create(options->config);
+    search->meters = meter_finder_create();
+    search->meters_known = found_meters_known(options->config);
     (void)pthread_mutex_init(&search->lock, NULL);
     init_condition(&search->changed);
     (void)uv_async_init(loop, &search->ended, on_ended);
@@ -220,6 +233,7 @@ enum status search_start(uv_loop_t *loop, const struct search_options *options,
     enum status status = create_publisher(search, options, error);
     if (status == STATUS_OK) {
         openbeken_finder_filters(search->finder, subscribe, search);
+        meter_finder_filters(subscribe, search);
         status = publisher_start(search->publisher, error);
     }
     if (status == STATUS_OK)
@@ -244,6 +258,8 @@ static void handle_closed(uv_handle_t *handle)
         publisher_close(search->publisher, CLOSE_MS);
     openbeken_finder_free(search->finder);
     found_known_free(search->known);
+    meter_finder_free(search->meters);
+    json_decref(search->meters_known);
     json_decref(search->result);
     (void)pthread_mutex_destroy(&search->lock);
     (void)pthread_cond_destroy(&search->changed);

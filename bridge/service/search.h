@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Looks for OpenBeken modules on the configured broker, over a connection of its own that leaves no
+ * Looks for OpenBeken modules and other meters on the configured broker, over a connection of its own that leaves no
  * trace there, on a thread of its own. All functions are for the loop thread, and none of them waits while
  * the search has ended by itself.
  */

@@ -3,6 +3,7 @@
 
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
+#include "drivers/bl0942/spi_line.h"
 #include "drivers/serial/address.h"
 #include "drivers/serial/dialer.h"
 #include "drivers/serial/port.h"
@@ -24,6 +25,8 @@
 #define READS_PER_TURN 8
 
 struct bl0942_line {
+    struct bl0942_spi_line *spi; /* NULL: a serial line; else nothing below is used */
+    unsigned spi_channel;
     uv_loop_t *loop;
     struct log *log;
     char *name;
@@ -245,6 +248,11 @@ struct bl0942_line *bl0942_line_create(uv_loop_t *loop, const struct bl0942_line
                                        const struct driver_sink *sink, struct log *log)
 {
     struct bl0942_line *line = memory_new(1, sizeof *line);
+    if (bl0942_is_spi(options->port)) {
+        line->spi = bl0942_spi_line_create(loop, options->port, &options->chips[0], sink, log);
+        line->spi_channel = options->chips[0].channel;
+        return line;
+    }
     line->loop = loop;
     line->log = log;
     line->name = memory_copy_text(options->port);
@@ -287,6 +295,11 @@ void bl0942_line_close(struct bl0942_line *line)
 {
     if (line == NULL)
         return;
+    if (line->spi != NULL) {
+        bl0942_spi_line_close(line->spi);
+        free(line);
+        return;
+    }
     let_go(line);
     serial_dialer_close(line->dialer);
     uv_close((uv_handle_t *)&line->timer, on_timer_closed);
@@ -295,5 +308,10 @@ void bl0942_line_close(struct bl0942_line *line)
 bool bl0942_line_statistics(const struct bl0942_line *line, unsigned channel,
                             struct driver_statistics *statistics)
 {
-    return bl0942_session_statistics(line->session, channel, statistics);
+    if (line->spi == NULL)
+        return bl0942_session_statistics(line->session, channel, statistics);
+    if (channel != line->spi_channel)
+        return false;
+    bl0942_spi_line_statistics(line->spi, statistics);
+    return true;
 }

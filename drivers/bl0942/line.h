@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A serial line with one to four BL0942 chips on it: the port half of the driver. It opens the port
+ * A serial line with one to four BL0942 chips on it (or one chip on an SPI bus, spi_line.h): the port half of the driver. It opens the port
  * by its stable name, runs the protocol session (session.h) on the event loop, and reports to the
  * sink. Chips on one line are asked one after another, never overlapping; lines run side by side.
  *
