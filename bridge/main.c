@@ -179,6 +179,9 @@ static const char *nearest(int count, char **words)
         const char *name = commands[i]->line.name;
         const char *space = strrchr(name, ' ');
         const char *best = last.best;
+        if (first.best == NULL && strlen(words[0]) >= 2 &&
+            strncmp(name, words[0], strlen(words[0])) == 0)
+            of_last = of_last != NULL ? of_last : name;
         suggestion_offer(&whole, name);
         suggestion_offer(&first, name);
         if (space != NULL)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt check: says whether bridge.yaml can be used, and if not, all that is wrong with it. */
+#include "bridge/commands/check_broker.h"
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
 #include "bridge/config/defaults.h"
@@ -13,7 +14,7 @@
 #define NAME "check"
 
 struct options {
-    bool json, print_defaults, print_schema;
+    bool json, online, print_defaults, print_schema;
 };
 
 static json_t *problem_json(const struct config_problem *problem)
@@ -84,15 +85,40 @@ static void answer_text(const char *path, const struct config *config,
     remark_missing_ports(config);
 }
 
-static enum status check(const struct command_context *context, bool json)
+/* What is wrong beyond the file's text, added to the problems. */
+static void add_problem(const struct command_context *context, struct config_problems *problems,
+                        const struct error *error)
 {
+    problems->errors++;
+    if (problems->count == CONFIG_PROBLEMS_MAX) {
+        problems->more++;
+        return;
+    }
+    struct config_problem *problem = &problems->list[problems->count++];
+    *problem = (struct config_problem){.severity = CONFIG_ERROR};
+    (void)snprintf(problem->file, sizeof problem->file, "%.255s", context->config_path);
+    (void)snprintf(problem->message, sizeof problem->message, "%.399s", error->text);
+}
+
+static enum status check(const struct command_context *context, const struct options *options)
+{
+    struct error error = {""};
     struct config_problems *problems memory_auto = memory_new(1, sizeof *problems);
     struct config *config = config_load(context->config_path, environ, problems);
     enum status status = config != NULL ? STATUS_OK : STATUS_USAGE;
-    if (!json)
-        answer_text(context->config_path, config, problems);
-    else if (answer_json(config, problems) != STATUS_OK)
+    if (config != NULL)
+        status = check_tls_files(&config->mqtt, &error);
+    if (config != NULL && status == STATUS_OK && options->online)
+        status = check_broker(config, &error);
+    if (error.text[0] != '\0')
+        add_problem(context, problems, &error);
+    struct config *good = status == STATUS_OK ? config : NULL;
+    if (options->json && answer_json(good, problems) != STATUS_OK)
         status = STATUS_FAILED;
+    if (!options->json)
+        answer_text(context->config_path, good, problems);
+    if (!options->json && options->online && good != NULL)
+        (void)puts("The broker answers.");
     config_free(config);
     return status;
 }
@@ -106,7 +132,7 @@ static enum status run(const struct command_context *context, void *own)
     }
     if (options->print_schema)
         return command_print_json(NAME, config_schema(), JSON_INDENT(2));
-    return check(context, options->json);
+    return check(context, options);
 }
 
 static const struct option_row rows[] = {
@@ -114,6 +140,12 @@ static const struct option_row rows[] = {
      .kind = OPTION_FLAG,
      .at = offsetof(struct options, json),
      .help = "one JSON document: {\"valid\", \"problems\": [...]}"},
+    {.name = "online",
+     .kind = OPTION_FLAG,
+     .at = offsetof(struct options, online),
+     .help =
+         "also ask the broker: does it let this configuration in, and has another bridge the same "
+         "base_topic?"},
     {.name = "print-defaults",
      .kind = OPTION_FLAG,
      .at = offsetof(struct options, print_defaults),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt run: loads the configuration, runs the service, and again after a reload. */
+#include "bridge/commands/check_broker.h"
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
 #include "bridge/history/query/buckets.h"
@@ -65,6 +66,11 @@ static enum status run(const struct command_context *context, void *unused)
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE,
                             &(struct error){"The configuration has errors; nothing was started."});
+    struct error error = {""};
+    if (check_tls_files(&config->mqtt, &error) != STATUS_OK) {
+        config_free(config);
+        return command_fail(NAME, STATUS_USAGE, &error);
+    }
     struct log *log = log_create(config->bridge.log_level);
     const char *zone = getenv("TZ");
     char *own_zone memory_auto = zone == NULL ? NULL : memory_copy_text(zone);

@@ -3,6 +3,8 @@
 
 #include "bridge/config/fields.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COMMENT_WIDTH 96
@@ -198,6 +200,23 @@ static void print_sinks(FILE *out)
     }
 }
 
+/* As comments: nobody has these devices. */
+static void print_examples(FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory == NULL)
+        return;
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++)
+        print_example(memory, &examples[i]);
+    if (fclose(memory) == 0)
+        for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
+            if (rest != NULL) /* behind the last line there is nothing */
+                (void)fprintf(out, "%s%s\n", *line == '\0' ? "" : "#", line);
+    free(text);
+}
+
 void config_print_defaults(FILE *out)
 {
     print_comment(
@@ -208,8 +227,10 @@ void config_print_defaults(FILE *out)
     print_sinks(out);
     (void)fprintf(out, "\n");
     print_comment(out, 0, field_by_path(SCOPE_FILE, "devices")->meaning);
-    print_comment(out, 0, "One example for each driver follows; delete what you do not have.");
-    (void)fprintf(out, "devices:\n");
-    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++)
-        print_example(out, &examples[i]);
+    print_comment(
+        out, 0,
+        "There is none by default. One example for each driver follows: put `devices:` in "
+        "place of the next line, and take the # away from what you have.");
+    (void)fprintf(out, "devices: []\n");
+    print_examples(out);
 }

@@ -77,6 +77,10 @@ def test_print_defaults(folder):
     assert result.returncode == 0 and result.stderr == ""
     (folder / "bridge.yaml").write_text(result.stdout)
     again = check(folder)
+    assert again.stdout == "bridge.yaml is fine: 0 devices, 0 channels, 1 warning.\n", again.stderr  # none are made up
+    head, examples = result.stdout.split("devices: []\n")
+    (folder / "bridge.yaml").write_text(head + "devices:\n" + re.sub(r"^#", "", examples, flags=re.M))
+    again = check(folder)
     assert again.stdout == "bridge.yaml is fine: 6 devices, 6 channels.\n", again.stderr
     # with every comment that is a key taken as one
     uncommented = re.sub(r"^( *)#(\w+: )", r"\1\2", result.stdout, flags=re.M)
@@ -426,3 +430,42 @@ def test_manual_names_every_command():
     assert "check" in listed
     for command in listed:
         assert re.search(rf"Cm {command}\b", page), f"bl2mqtt.1 does not name `{command}`"
+
+
+# ---- files and the broker ----
+
+@pytest.mark.parametrize("key", ["ca", "cert"])
+def test_tls_files(folder, key):
+    """What `run` would stop at is named by `check`: a file that is missing, and one that is no PEM file."""
+    for content, words in ((None, "No such file"), ("hello\n", "is no PEM file")):
+        path = folder / "some.pem"
+        if content is not None:
+            path.write_text(content)
+        (folder / "bridge.yaml").write_text(
+            "mqtt:\n  server: mqtts://127.0.0.1:1\n" +
+            (f"  {key}: {path}\n" if key == "ca" else f"  cert: {path}\n  key: {path}\n") + MINIMAL)
+        result = check(folder)
+        assert result.returncode == 2 and result.stdout == ""
+        assert f"mqtt.{key}" in result.stderr and str(path) in result.stderr and words in result.stderr
+        (problem,) = problems_of(check(folder, "--json"))
+        assert words in problem["message"] and problem["severity"] == "error"
+        result = run("run", cwd=folder)
+        assert result.returncode == 2 and str(path) in result.stderr
+
+
+def test_online(folder, broker):
+    """--online also asks the broker: whether it is there, and whether another bridge has its topics."""
+    (folder / "bridge.yaml").write_text(f"bridge: {{id: mine}}\nmqtt: {{server: {broker.url}}}\n" + MINIMAL)
+    result = check(folder, "--online")
+    assert result.returncode == 0 and "The broker answers." in result.stdout, result.stderr
+    broker.publish("bl2mqtt/bridge/info", {"bridge_id": "mine"}, retain=True)
+    assert check(folder, "--online").returncode == 0
+    broker.publish("bl2mqtt/bridge/info", {"bridge_id": "other"}, retain=True)
+    result = check(folder, "--online")
+    assert result.returncode == 2 and '"other"' in result.stderr and "base_topic" in result.stderr
+    answer = check(folder, "--online", "--json")
+    assert answer.returncode == 2 and json.loads(answer.stdout)["valid"] is False
+    assert check(folder).returncode == 0
+    (folder / "bridge.yaml").write_text("mqtt: {server: 'mqtt://127.0.0.1:1'}\n" + MINIMAL)
+    result = check(folder, "--online")
+    assert result.returncode == 3 and "127.0.0.1:1" in result.stderr

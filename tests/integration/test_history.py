@@ -144,6 +144,19 @@ def test_the_table(two_days):
     assert all(len(line) < 120 for line in table + hours)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 132])
+def test_tables_fit_into_the_terminal(two_days, columns):
+    for bucket in ("15m", "hour", "day", "month"):
+        for channel in ([], ["--channel", "a"]):
+            text = run("history", "energy", "--database", two_days, "--device", "house", *channel, "--from", "2026-10-24",
+                       "--to", "2026-10-26", "--bucket", bucket, env={**BERLIN, "COLUMNS": str(columns)}).stdout
+            assert len(text.splitlines()) > 1 and (columns < 80 or max(map(len, text.splitlines())) <= columns)
+    for command in ("gaps", "events"):
+        text = run("history", command, "--database", two_days, "--from", "2026-10-20", "--to", "2026-10-27",
+                   env={**BERLIN, "COLUMNS": str(columns)}).stdout
+        assert columns < 80 or max(map(len, text.splitlines())) <= columns
+
+
 def test_csv_and_years(two_days):
     span = ("history", "energy", "--database", two_days, "--device", "house", "--from", "2025-12-31",
             "--to", "2027-01-01", "--bucket", "year")

@@ -1023,8 +1023,9 @@ static void test_printed_defaults(void **unused)
     config_print_defaults(out);
     assert_int_equal(fclose(out), 0);
     struct config *config = must_parse(text, NULL, NULL);
-    assert_int_equal(problems.count, 0);
-    assert_int_equal(config->device_count, 6);
+    assert_int_equal(problems.errors, 0);
+    assert_int_equal(config->device_count,
+                     0); /* the examples are comments: nobody has these devices */
     config_free(config);
     for (size_t i = 0; i < field_count; i++) {
         char key[64];
