@@ -72,6 +72,11 @@ static enum status answer(const char *path, const struct history_ask *ask, struc
     enum status status = check_times(ask->asked, error);
     if (status == STATUS_OK)
         status = check_file(path, error);
+    if (status == STATUS_OK && history_clock_awaited(path))
+        (void)fputs(
+            "The clock of this machine is not set yet: readings since the start wait in memory "
+            "for their stamps and are not in this answer. Totals are counted.\n",
+            stderr);
     if (status == STATUS_OK)
         status = history_answer(&question, write_out, ask->context, error);
     /* A device that there is not is a wrong option here. */

@@ -120,6 +120,11 @@ def test_readings_wait_for_the_clock(folder, broker, spawn, chips, clock):
     clock(-3600)  # somebody's guess
     time.sleep(3 * COMMIT_S)
     assert stored.query("SELECT count(*) FROM reading") == [(0,)]
+    # Totals do not wait, and a question about the device says why there are no readings of it yet.
+    watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) > 0, 20)
+    asked = run("history", "energy", "--database", stored.path, "--device", "house", "--json", env=clock.environment)
+    assert asked.returncode == 0 and "wait in memory" in asked.stderr, asked.stderr
+    assert {row["energy_kwh"] for row in json.loads(asked.stdout)} == {None}
     clock(0)
     clock.synchronised(True)
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "clock_set", 10)

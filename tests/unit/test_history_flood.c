@@ -4,6 +4,7 @@
 #include "history_helper.h"
 
 #include "bridge/history/database.h"
+#include "bridge/history/query/energy.h"
 #include "bridge/history/queue.h"
 
 #include <stdatomic.h>
@@ -269,12 +270,14 @@ static void test_totals_do_not_wait_for_the_clock(void **state)
     wait_until(health_of(history).clock_awaited);
     assert_int_equal(ask_number(path, "SELECT count(*) FROM reading"), 1);
     assert_string_equal(ask(path, "SELECT value FROM meta WHERE name = 'clock_awaited'"), "1");
+    assert_true(history_clock_awaited(path));
 
     /* as a kill would leave it */
     char sql[200];
     (void)snprintf(sql, sizeof sql, "VACUUM INTO '%s'", killed);
     change(path, sql);
     history_close(history, 5000); /* a stop ends the wait */
+    assert_false(history_clock_awaited(path));
     assert_int_equal(ask_number(path, "SELECT count(*) FROM reading"), 21);
     assert_int_equal(ask_number(path, "SELECT sum(imported) FROM reading"), 5 + 10 + 20);
     assert_int_equal(ask_number(path, "SELECT count(*) FROM meta WHERE name = 'clock_awaited'"), 0);

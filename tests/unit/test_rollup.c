@@ -2,142 +2,19 @@
 /* bridge/history/rollup: minutes, quarters and days agree with the readings, whatever happens. */
 #include "history_helper.h"
 #include "random_helper.h"
+#include "station_helper.h"
 
-#include <math.h>
-
-#include "bridge/history/database.h"
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/energy.h"
 #include "bridge/history/query/points.h"
-#include "bridge/history/query/power.h"
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/query/time_text.h"
-#include "bridge/history/retention.h"
 #include "bridge/history/store/rollup.h"
 #include "bridge/history/store/rows.h"
 #include "drivers/base/memory.h"
 
-#define CHANNELS 2
 #define MINUTE (60 * SECOND)
-
-/* What the writer's thread does, without its waiting. */
-struct station {
-    const char *path;
-    struct database *database;
-    struct channels channels;
-    struct queue queue;
-    struct batch batch;
-    struct total_row totals[CHANNELS];
-};
-
-static void station_open(struct station *station, const char *path)
-{
-    struct error error = {""};
-    *station = (struct station){.path = path};
-    queue_init(&station->queue, 65536);
-    if (database_open(path, NULL, &station->channels, NULL, &station->database, &error) !=
-        STATUS_OK)
-        fail_msg("%s", error.text);
-    for (unsigned i = 0; i < CHANNELS; i++) {
-        const char *name = i == 0 ? "a" : "b";
-        struct known_channel *channel =
-            channels_find_name(&station->channels, "house", name, READING_BL0942);
-        if (channel == NULL)
-            channel = channels_add(&station->channels, i + 1, "house", name, READING_BL0942);
-        if (channel->recorded.id == 0)
-            (void)channels_record(&station->channels, channel, &factors_one, false,
-                                  CALIBRATION_CONFIGURED, BEGIN_MS - 1000 * DAY);
-        station->totals[i].number = channel->number;
-        station->totals[i].state = channel->state;
-    }
-}
-
-static void station_close(struct station *station)
-{
-    database_close(station->database, true);
-    channels_free(&station->channels);
-    queue_free(&station->queue);
-    free(station->batch.readings.items);
-    free(station->batch.events.items);
-    free(station->batch.calibrations);
-}
-
-static void station_commit(struct station *station)
-{
-    struct error error = {""};
-    struct batch *batch = &station->batch;
-    queue_take(&station->queue, SIZE_MAX, &batch->readings, &batch->events);
-    batch_take_calibrations(batch, &station->channels);
-    batch->totals = station->totals;
-    batch->total_count = CHANNELS;
-    for (unsigned i = 0; i < CHANNELS; i++)
-        station->totals[i].counted = station->channels.list[i].recorded;
-    if (database_write(station->database, &station->channels, batch, &error) != DATABASE_DONE)
-        fail_msg("%s", error.text);
-    batch_calibrations_stored(batch, &station->channels);
-    ring_clear(&batch->readings);
-}
-
-/* As the meter does: what was counted until now becomes energy with the factors it was counted with. */
-static void station_calibrate(struct station *station, unsigned index,
-                              const struct calibration *factors, bool invert, int64_t wall_ms)
-{
-    struct known_channel *channel = &station->channels.list[index];
-    station_commit(station);
-    if (calibration_equal(factors, &channel->recorded.factors))
-        return; /* then nothing is folded */
-    energy_fold(&station->totals[index].state, &channel->recorded.factors, READING_BL0942);
-    (void)channels_record(&station->channels, channel, factors, invert, CALIBRATION_CONFIGURED,
-                          wall_ms);
-    station_commit(station);
-}
-
-struct limits {
-    int64_t before_ms[RETENTION_LEVELS];
-};
-
-/* A step of maintenance, with these limits if there are any. */
-static bool maintain(struct station *station, const struct limits *limits, bool *more)
-{
-    struct retention retention = {.active = limits != NULL};
-    if (limits != NULL)
-        memcpy(retention.before_ms, limits->before_ms, sizeof retention.before_ms);
-    return retention_step(&retention, database_rows(station->database), 0, more) == SQLITE_OK;
-}
-
-static bool may_delete(struct station *station, int64_t now_ms, int64_t keep_ms)
-{
-    struct retention retention;
-    const int64_t keep[] = {HOUR, 0, keep_ms};
-    retention_init(&retention, keep, -HOUR);
-    retention_begin(&retention, database_rows(station->database), now_ms, 0, CLOCK_SYNCHRONISED);
-    return retention.active;
-}
-
-static void station_put(struct station *station, unsigned index, int64_t wall_ms, int64_t power,
-                        int64_t imported, int64_t exported)
-{
-    const struct queued_reading item = {
-        .reading = {.wall_ms = wall_ms,
-                    .present = power % 7 == 0 ? READING_ALL & ~READING_POWER : READING_ALL,
-                    .voltage = 3653159 + power % 1000,
-                    .current = power * 3,
-                    .power = power,
-                    .energy = 5,
-                    .frequency = 20000 + power % 5},
-        .imported = imported,
-        .exported = exported,
-        .number = station->totals[index].number,
-        .kind = READING_BL0942,
-    };
-    queue_put_reading(&station->queue, &item);
-    struct energy_state *state = &station->totals[index].state;
-    state->known = true;
-    state->imported += imported;
-    state->exported += exported;
-    state->counter_wall_ms = wall_ms;
-}
 
 /* Some together, so that none stands for long: a row for every minute of years is not the point. */
 static void put_some(struct station *station, int64_t wall_ms, uint64_t *seed)
@@ -147,13 +24,6 @@ static void put_some(struct station *station, int64_t wall_ms, uint64_t *seed)
         station_put(station, 1, wall_ms + i * SECOND + 20, below(seed, 100000), below(seed, 1000),
                     0);
     }
-}
-
-static void catch_up(struct station *station)
-{
-    bool more = true;
-    while (more)
-        assert_true(maintain(station, NULL, &more));
 }
 
 static int64_t total_uwh(const struct station *station, unsigned index)
@@ -1018,124 +888,6 @@ static void test_sinks_follow_whatever_happens(void **state)
     free(follower.engine.values);
 }
 
-/* ---- the sum of a device ---- */
-
-#define ROUND_MS (10 * SECOND)
-#define ROUNDS (26 * 360)
-
-struct rounds {
-    int64_t mw[ROUNDS]; /* of the sum */
-    int64_t begin_ms;
-    int checked;
-};
-
-static void expect_range(struct rounds *rounds, int64_t start_ms, int64_t end_ms, int64_t min_mw,
-                         int64_t max_mw)
-{
-    int64_t min = INT64_MAX;
-    int64_t max = INT64_MIN;
-    for (int64_t i = (start_ms - rounds->begin_ms) / ROUND_MS;
-         i < (end_ms - rounds->begin_ms) / ROUND_MS && i < ROUNDS; i++) {
-        min = rounds->mw[i] < min ? rounds->mw[i] : min;
-        max = rounds->mw[i] > max ? rounds->mw[i] : max;
-    }
-    assert_in_range(min_mw - min + 3, 0, 6); /* two channels, rounded to milliwatts */
-    assert_in_range(max_mw - max + 3, 0, 6);
-    rounds->checked++;
-}
-
-static bool check_energy_range(void *context, const struct history_energy_row *row)
-{
-    assert_true(row->power_range_known);
-    expect_range(context, row->start_ms, row->end_ms, row->power_min_mw, row->power_max_mw);
-    return true;
-}
-
-static bool check_power_range(void *context, const struct history_power_row *row)
-{
-    assert_true(row->known && row->range_known);
-    expect_range(context, row->start_ms, row->end_ms, row->min_mw, row->max_mw);
-    return true;
-}
-
-/* Not the sum of the channels' peaks, nor what a load that moves between them looks like in between. */
-static void test_the_sum_has_its_own_peaks(void **state)
-{
-    const struct folder *folder = *state;
-    const char *path = folder->database;
-    uint64_t seed = test_seed();
-    struct error error = {""};
-    struct history_query *query = NULL;
-    struct rounds *rounds = calloc(1, sizeof *rounds);
-    use_zone("UTC");
-    struct station station;
-    station_open(&station, path);
-    rounds->begin_ms = BEGIN_MS;
-    for (int i = 0; i < ROUNDS; i++) {
-        int64_t at_ms = BEGIN_MS + i * ROUND_MS;
-        int64_t big = 7 * (100000 + below(&seed, 50000)) + 1; /* moves from one to the other */
-        int64_t small = 7 * below(&seed, 2000) + 1;
-        if (below(&seed, 3000) == 0)
-            small += 7 * 300000; /* a peak of its own, now and then */
-        station_put(&station, 0, at_ms, i % 2 == 0 ? big : small, 1, 0);
-        station_put(&station, 1, at_ms + 20, i % 2 == 0 ? small : big, 1, 0);
-        rounds->mw[i] = llround((double)(big + small) * 1000 / factors_one.power);
-        if (i % 500 == 0)
-            station_commit(&station);
-    }
-    station_put(&station, 0, BEGIN_MS + ROUNDS * ROUND_MS + 5 * MINUTE, 31790, 1, 0);
-    station_commit(&station);
-    catch_up(&station);
-
-    int64_t end_ms = BEGIN_MS + ROUNDS * ROUND_MS;
-    static const enum history_bucket buckets[] = {BUCKET_QUARTER, BUCKET_HOUR, BUCKET_DAY,
-                                                  BUCKET_MONTH};
-    assert_int_equal(history_query_open(path, &query, &error), STATUS_OK);
-    for (size_t i = 0; i < 4; i++)
-        assert_int_equal(history_query_energy(query, "house", NULL, BEGIN_MS, end_ms, buckets[i],
-                                              check_energy_range, rounds, &error),
-                         STATUS_OK);
-    assert_int_equal(rounds->checked, 26 * 4 + 26 + 2 + 1);
-    history_query_close(query);
-    static const int64_t pieces_ms[] = {ROUND_MS, MINUTE, 5 * MINUTE, 900 * SECOND, 3 * HOUR};
-    for (size_t i = 0; i < 5; i++)
-        if (history_power(path, "house", NULL, BEGIN_MS, BEGIN_MS + 24 * HOUR, pieces_ms[i],
-                          check_power_range, rounds, &error) != STATUS_OK)
-            fail_msg("%s", error.text);
-    station_close(&station);
-    free(rounds);
-}
-
-static bool expect_no_range(void *context, const struct history_energy_row *row)
-{
-    (void)context;
-    assert_false(row->power_range_known);
-    return true;
-}
-
-/* While one of them is not known, nor is the sum. */
-static void test_half_a_sum_is_none(void **state)
-{
-    const struct folder *folder = *state;
-    struct error error = {""};
-    struct history_query *query = NULL;
-    use_zone("UTC");
-    struct station station;
-    station_open(&station, folder->database);
-    station_put(&station, 1, BEGIN_MS - 30 * SECOND, 31790, 1, 0);
-    for (int i = 0; i < 60; i++)
-        station_put(&station, 0, BEGIN_MS + i * ROUND_MS, 31790, 1, 0);
-    station_put(&station, 1, BEGIN_MS + 40 * MINUTE, 31790, 1, 0);
-    station_commit(&station);
-    catch_up(&station);
-    assert_int_equal(history_query_open(folder->database, &query, &error), STATUS_OK);
-    assert_int_equal(history_query_energy(query, "house", NULL, BEGIN_MS, BEGIN_MS + 10 * MINUTE,
-                                          BUCKET_HOUR, expect_no_range, NULL, &error),
-                     STATUS_OK);
-    history_query_close(query);
-    station_close(&station);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -1150,8 +902,6 @@ int main(void)
         TEST(test_random_recalibrations),
         TEST(test_what_cannot_be_recalibrated),
         TEST(test_sinks_follow_whatever_happens),
-        TEST(test_the_sum_has_its_own_peaks),
-        TEST(test_half_a_sum_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

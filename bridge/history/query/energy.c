@@ -7,6 +7,7 @@
 #include "bridge/history/query/estimates.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
+#include "bridge/history/store/lock.h"
 #include "bridge/history/store/meta.h"
 #include "bridge/history/store/peaks.h"
 #include "bridge/history/store/sql.h"
@@ -497,4 +498,14 @@ bool history_file_zone(const char *path, char *name, size_t size)
                  meta_get(db, "time_zone", name, size, NULL) == SQLITE_OK && name[0] != '\0';
     (void)sqlite3_close(db);
     return found;
+}
+
+bool history_clock_awaited(const char *path)
+{
+    sqlite3 *db = NULL;
+    bool awaited = false;
+    bool found = lock_is_held(path) && reader_open(path, &db, NULL) == STATUS_OK &&
+                 meta_is_clock_awaited(db, &awaited) == SQLITE_OK;
+    (void)sqlite3_close(db);
+    return found && awaited;
 }

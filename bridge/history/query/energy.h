@@ -76,4 +76,8 @@ enum status history_query_energy(struct history_query *query, const char *device
  *  such file, or no service has written to it. */
 bool history_file_zone(const char *path, char *name, size_t size);
 
+/** Whether a service holds readings in memory until the clock of the machine is set: they are in no answer
+ *  yet. */
+bool history_clock_awaited(const char *path);
+
 #endif

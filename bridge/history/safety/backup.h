@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Copies of the history, made while the service writes it: a reader of its own holds the state of
- * one moment and copies it page by page, so the writer never waits. (Its log grows by what it writes
- * meanwhile.) Why not on the writer's connection: docs/history.md, with figures.
+ * Backups of the history, made while the service writes it: a reader of its own holds the state of one
+ * moment and copies it page by page, so the writer never waits. Its log grows by what it writes meanwhile.
+ * docs/history-design.md says, with figures, why the writer's connection is not used.
  */
 #ifndef BRIDGE_HISTORY_SAFETY_BACKUP_H
 #define BRIDGE_HISTORY_SAFETY_BACKUP_H
@@ -19,24 +19,24 @@ struct history_backup_options {
     const char *output;      /**< replaced if it exists */
     int64_t pause_ms;        /**< after every 4 MiB, so that a slow disk has time for others */
     const atomic_bool *stop; /**< set by another thread: give up soon. NULL: nobody does */
-    bool older;              /**< one of an older version is copied, too */
-    bool needed;             /**< to be gone on from: only 2 MB of the disk need to be left over */
+    bool older;              /**< one of an older version will do, too */
+    bool needed; /**< the service will use it: only 2 MB of the disk must be left over */
     /** Called now and then while it goes on; may be NULL. */
     void (*alive)(void *context);
     void *alive_context;
 };
 
 /**
- * Copies the history: written beside its place (output.new), checked (quick_check), synced, renamed.
- * The copy is one file that needs no others. *bytes (may be NULL): its size. STATUS_USAGE: path is
- * not a history that can be read; STATUS_REFUSED: output is the history itself; STATUS_MISMATCH: the
- * copy is damaged, as the history then is; STATUS_FAILED: the disk, too little room, or stopped.
- * Nothing is left behind unless it is STATUS_OK. May run on any thread.
+ * Makes a backup: written beside its place (output.new, created anew), checked (quick_check), synced,
+ * renamed. It is one file that needs no others. *bytes (may be NULL): its size. STATUS_USAGE: path is not a
+ * history that can be read; STATUS_REFUSED: output is the history itself; STATUS_MISMATCH: the backup is
+ * damaged, as the history then is; STATUS_FAILED: the disk, too little room, or stopped. Nothing is left
+ * behind unless it is STATUS_OK. May run on any thread.
  */
 enum status history_backup(const struct history_backup_options *options, int64_t *bytes,
                            struct error *error);
 
-/** What the copies of a history are named after: its own path, or its file name in another folder
+/** What the backups of a history are named after: its own path, or its file name in another folder
  *  (NULL or "": none). To be freed. */
 char *history_backup_base(const char *path, const char *folder);
 
@@ -71,8 +71,7 @@ struct history_backups {
 enum status history_backups(const char *base, struct history_backups *backups, struct error *error);
 void history_backups_free(struct history_backups *backups);
 
-/** Deletes what killed processes have left of copies that they had only begun; one that is being made
- *  stays. */
+/** Deletes what killed processes have left of unfinished backups; one that is being made stays. */
 void history_backup_clean(const char *base);
 
 /** Deletes the oldest backups of that kind, so that `keep` are left; *deleted counts them.
