@@ -158,7 +158,7 @@ void config_drop_last_device(struct config *config)
 
 enum reading_kind config_reading_kind(enum config_driver driver)
 {
-    if (driver == DRIVER_OPENBEKEN)
+    if (driver == DRIVER_OPENBEKEN || driver == DRIVER_VIRTUAL) /* milliwatt hours, whole */
         return READING_OPENBEKEN;
     return driver == DRIVER_MQTT ? READING_METERED : READING_BL0942;
 }

@@ -28,8 +28,8 @@ const struct property properties[] = {
         .device_class = "current",
         .state_class = "measurement",
         .enabled = true,
-        .deadband_micro = 100000,
-        .deadband_permille = 50,
+        .deadband_micro = 200000,
+        .deadband_permille = 100,
     },
     {
         .name = "power",
@@ -42,8 +42,8 @@ const struct property properties[] = {
         .device_class = "power",
         .state_class = "measurement",
         .enabled = true,
-        .deadband_micro = 20000000,
-        .deadband_permille = 50,
+        .deadband_micro = 30000000,
+        .deadband_permille = 100,
     },
     {
         .name = "power_produced",
@@ -328,7 +328,7 @@ const struct property properties[] = {
     {
         .name = "report_interval",
         .label = "Report interval",
-        .description = "How often the state is published at most",
+        .description = "The state is published at this pace; null: when values move",
         .source = SOURCE_REPORT_INTERVAL,
         .scope = PROPERTY_DEVICE,
         .platform = PLATFORM_NUMBER,

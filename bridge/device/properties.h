@@ -69,7 +69,7 @@ struct device_state {
     struct amount energy_uwh, energy_produced_uwh;
     struct derived_values derived;                  /**< of the sum; with one channel its own */
     int64_t day_start_wall_ms, month_start_wall_ms; /**< of the running ones; 0: unknown */
-    int64_t report_interval_ms;
+    int64_t report_interval_ms; /**< 0: none, states are published when values move */
     struct device_update update;
 };
 

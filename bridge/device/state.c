@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/device/state.h"
 
+#include "drivers/base/wide.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -252,13 +254,6 @@ void device_state_json(const struct device_description *device, const struct dev
 
 /* ---- Values ---- */
 
-struct value_list {
-    const struct device_description *device;
-    const struct device_state *state; /* NULL: only counts */
-    struct publish_value *values;
-    size_t count;
-};
-
 static int64_t power_of_ten(unsigned exponent)
 {
     int64_t power = 1;
@@ -266,6 +261,46 @@ static int64_t power_of_ten(unsigned exponent)
         power *= 10;
     return power;
 }
+
+struct number_search {
+    const struct device_description *device;
+    const struct device_state *state;
+    const char *key;
+    bool exists, known;
+    int64_t micro;
+};
+
+static void find_number(void *context, const struct property *property, int channel,
+                        const char *key)
+{
+    struct number_search *search = context;
+    if (search->exists || property->unit == NULL || property->settable ||
+        strcmp(key, search->key) != 0)
+        return;
+    struct quantity quantity = quantity_of(search->device, search->state, property, channel);
+    search->exists = true;
+    search->known = quantity.amount.known;
+    search->micro = quantity.scale >= 6
+                        ? quantity.amount.value / power_of_ten(quantity.scale - 6)
+                        : wide_scale(quantity.amount.value, power_of_ten(6 - quantity.scale), 1);
+}
+
+bool device_state_number(const struct device_description *device, const struct device_state *state,
+                         const char *key, bool *exists, int64_t *micro)
+{
+    struct number_search search = {.device = device, .state = state, .key = key};
+    properties_visit(device, find_number, &search);
+    *exists = search.exists;
+    *micro = search.micro;
+    return search.known;
+}
+
+struct value_list {
+    const struct device_description *device;
+    const struct device_state *state; /* NULL: only counts */
+    struct publish_value *values;
+    size_t count;
+};
 
 /* The configured deadband, or the table's, in the quantity's own unit. */
 static int64_t deadband_of(const struct device_description *device, const struct property *property,

@@ -17,6 +17,13 @@
 void device_state_json(const struct device_description *device, const struct device_state *state,
                        struct text *text);
 
+/**
+ * The number that stands under a key, in millionths of its unit. False if there is no such key, it is no
+ * number, or it is unknown; *exists tells whether the device has such a number at all.
+ */
+bool device_state_number(const struct device_description *device, const struct device_state *state,
+                         const char *key, bool *exists, int64_t *micro);
+
 /** How many numbers device_state_values fills in. */
 size_t device_state_value_count(const struct device_description *device);
 

@@ -33,9 +33,11 @@ static enum status create(struct service *service, const struct config_device *c
                           struct service_device **device, struct error *error)
 {
     enum status status = service_device_create(config, &service->outputs, device, error);
-    if (status == STATUS_OK)
-        service->devices[service->device_count++] = *device;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    service->devices[service->device_count++] = *device;
+    virtuals_add(service->virtuals, *device);
+    return STATUS_OK;
 }
 
 static void start_reading(struct service *service, struct service_device *device)
@@ -89,6 +91,7 @@ static void leave(struct service *service, struct service_device *device)
     size_t index = 0;
     (void)snprintf(id, sizeof id, "%s", service_device_config(device)->id);
     stop_reading(service, device);
+    virtuals_remove(service->virtuals, device);
     announcer_remove(service->announcer, id);
     while (service->devices[index] != device)
         index++;
@@ -118,8 +121,11 @@ static enum status change(struct service *service, const struct config_device_di
     } else if (restarts_source(diff)) {
         stop_reading(service, device);
         status = service_device_reconfigure(device, diff->after, error);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
+            virtuals_remove(service->virtuals, device);
+            virtuals_add(service->virtuals, device);
             start_reading(service, device);
+        }
     } else {
         status = service_device_reconfigure(device, diff->after, error);
         if (status == STATUS_OK)

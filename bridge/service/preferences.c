@@ -178,17 +178,30 @@ int64_t preferences_report_interval_ms(const struct preferences *preferences, co
     return json_is_integer(value) && interval > 0 ? (int64_t)interval : otherwise;
 }
 
-enum status preferences_set_report_interval_ms(struct preferences *preferences, const char *device,
-                                               int64_t interval_ms, struct error *error)
+const json_t *preferences_get(const struct preferences *preferences, const char *device,
+                              const char *key)
+{
+    return json_object_get(json_object_get(preferences->root, device), key);
+}
+
+enum status preferences_put(struct preferences *preferences, const char *device, const char *key,
+                            json_t *value, struct error *error)
 {
     json_t *entry = json_object_get(preferences->root, device);
     if (!json_is_object(entry)) {
         entry = json_object();
         (void)json_object_set_new(preferences->root, device, entry);
     }
-    (void)json_object_set_new(entry, REPORT_INTERVAL_KEY, json_integer((json_int_t)interval_ms));
+    (void)json_object_set_new(entry, key, value);
     char *text = json_dumps(preferences->root, JSON_INDENT(2) | JSON_SORT_KEYS);
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "The preferences could not be turned into text.");
     return saver_put(preferences->saver, text, error);
+}
+
+enum status preferences_set_report_interval_ms(struct preferences *preferences, const char *device,
+                                               int64_t interval_ms, struct error *error)
+{
+    return preferences_put(preferences, device, REPORT_INTERVAL_KEY,
+                           json_integer((json_int_t)interval_ms), error);
 }

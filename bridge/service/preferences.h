@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What users set through MQTT and expect to find again after a restart (so far: a device's report
- * interval), as a small JSON file in the data directory. Written at once, atomically, on a thread of
+ * What is to be found again after a restart but is no measurement (a device's report interval, alarms that
+ * are on, which channels a device had), as a small JSON file in the data directory. Written at once, atomically, on a thread of
  * its own, so that the caller never waits for the disk. A file that is damaged or cannot be written is
  * reported and done without: these are comforts, never measurements.
  */
@@ -11,6 +11,7 @@
 #include "drivers/base/log.h"
 #include "drivers/base/status.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,5 +27,12 @@ int64_t preferences_report_interval_ms(const struct preferences *preferences, co
 /** Holds at once; a failure to write it comes later, in the log. */
 enum status preferences_set_report_interval_ms(struct preferences *preferences, const char *device,
                                                int64_t interval_ms, struct error *error);
+
+/** What was stored of a device under that key. Borrowed until the next put; NULL: nothing. */
+const json_t *preferences_get(const struct preferences *preferences, const char *device,
+                              const char *key);
+/** Takes the reference to value. As preferences_set_report_interval_ms. */
+enum status preferences_put(struct preferences *preferences, const char *device, const char *key,
+                            json_t *value, struct error *error);
 
 #endif

@@ -24,13 +24,15 @@ static void on_reading(void *context, void *owner, size_t channel, const struct 
     struct service *service = context;
     notices_clock(service->notices);
     service_device_reading(owner, channel, reading);
+    virtuals_reading(service->virtuals, owner, channel, reading);
 }
 
 static void on_availability(void *context, void *owner, size_t channel, bool online,
                             const char *reason)
 {
-    (void)context;
+    struct service *service = context;
     service_device_availability(owner, channel, online, reason);
+    virtuals_availability(service->virtuals, owner, channel, online);
 }
 
 static void on_driver_event(void *context, void *owner, size_t channel, enum driver_event event,
@@ -52,6 +54,13 @@ bool service_statistics(void *context, size_t source, size_t channel,
     const struct service *service = context;
     return service->sources != NULL &&
            sources_statistics(service->sources, source, channel, statistics);
+}
+
+void service_totals_shifted(void *context, const struct service_device *device, size_t channel,
+                            int64_t imported_uwh, int64_t exported_uwh)
+{
+    struct service *service = context;
+    virtuals_shifted(service->virtuals, device, channel, imported_uwh, exported_uwh);
 }
 
 /* ---- the end ---- */
@@ -195,6 +204,7 @@ static void on_tick(uv_timer_t *timer)
     notices_history(service->notices);
     look_for_commit(service);
     backups_tick(service->backups, boot_ms);
+    price_topic_tick(service->price_topic, clock_wall_ms());
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i]);
     if (service->updates != NULL)

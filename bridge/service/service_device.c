@@ -39,17 +39,21 @@ void service_device_log(const struct service_device *device, const struct servic
     log_repeating(device->outputs->log, level, cause, "%s %s: %s", id, name, message);
 }
 
+static unsigned problems_at(const struct service_channel *channel, int64_t boot_ms)
+{
+    unsigned problems = channel->problems;
+    if (channel->reported && !channel->online)
+        problems |= PROBLEM_SILENT;
+    if (channel->noisy_until_ms > boot_ms)
+        problems |= PROBLEM_NOISY;
+    return problems;
+}
+
 static unsigned problems_of(const struct service_device *device, int64_t boot_ms)
 {
     unsigned problems = 0;
-    for (size_t i = 0; i < device->config->channel_count; i++) {
-        const struct service_channel *channel = &device->channels[i];
-        problems |= channel->problems;
-        if (channel->reported && !channel->online)
-            problems |= PROBLEM_SILENT;
-        if (channel->noisy_until_ms > boot_ms)
-            problems |= PROBLEM_NOISY;
-    }
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        problems |= problems_at(&device->channels[i], boot_ms);
     return problems;
 }
 
@@ -99,21 +103,69 @@ static bool any_total_moved(const struct service_device *device)
     return false;
 }
 
+/* The sentence of the first problem there is; with several channels, of which one. */
+static void describe_problem(const struct service_device *device, unsigned problems, char *buffer,
+                             size_t size)
+{
+    struct text text;
+    text_init(&text, buffer, size);
+    for (unsigned bit = 1; problems != 0 && bit <= problems && text.length == 0; bit <<= 1) {
+        if ((problems & bit) == 0)
+            continue;
+        size_t i = 0;
+        while (i < device->config->channel_count &&
+               (problems_at(&device->channels[i], clock_boot_ms()) & bit) == 0)
+            i++;
+        const char *sentence = i == device->config->channel_count
+                                   ? meter_problem_text(bit)
+                                   : meter_problem_sentence(device->channels[i].meter, bit);
+        if (i < device->config->channel_count && device->config->channel_count > 1)
+            text_append(&text, "%s: ", device->channel_names[i]);
+        text_append(&text, "%s", sentence);
+    }
+}
+
+static void on_alarm(void *context, const char *alarm, bool began, const char *message)
+{
+    struct service_device *device = context;
+    const struct service_outputs *outputs = device->outputs;
+    json_t *data = json_pack("{s:s, s:b}", "name", alarm, "on", began);
+    const struct message_event event = {
+        .type = began ? "alarm_began" : "alarm_ended",
+        .wall_ms = clock_wall_ms(),
+        .device = device->config->id,
+        .channel = NULL,
+        .message = message,
+        .data = data,
+    };
+    log_warning(outputs->log, "%s: %s", device->config->id, message);
+    history_put_event(outputs->history, device->channels[0].history_number, event.wall_ms,
+                      event.type, message);
+    hub_event(outputs->hub, &event);
+    json_decref(data);
+}
+
 void service_device_put_state(struct service_device *device, enum hub_reason reason)
 {
     bool from_disk = false;
     show_totals(device, &from_disk);
-    const struct device_state state = {
+    int64_t boot_ms = clock_boot_ms();
+    struct device_state state = {
         .channels = device->shown,
         .last_seen_wall_ms = device->last_seen_wall_ms,
         .frame_errors = frame_errors_of(device),
-        .problems = problems_of(device, clock_boot_ms()),
+        .problems = problems_of(device, boot_ms),
         .report_interval_ms = device->report_interval_ms,
         .update = device->update,
     };
+    describe_problem(device, state.problems, state.problem_text, sizeof state.problem_text);
+    device_totals_fill(&device->own_totals, &device->description, &state);
+    device_periods_fill(device->periods, device->shown, &state);
+    bool alarmed = device_alarms_update(device->alarms, &device->description, &state, boot_ms,
+                                        on_alarm, device);
     if (reason < HUB_TOTALS && from_disk && any_total_moved(device))
         reason = HUB_TOTALS;
-    if (state.problems != hub_device_state(device->in_hub)->problems)
+    if (alarmed || state.problems != hub_device_state(device->in_hub)->problems)
         reason = HUB_URGENT;
     hub_state(device->outputs->hub, device->in_hub, &state, reason);
 }
@@ -206,6 +258,17 @@ static void store_restart(const struct service_device *device, struct service_ch
     history_put_state(device->outputs->history, channel->history_number, state);
 }
 
+static void put_round(struct service_device *device, struct service_channel *channel,
+                      int64_t wall_ms)
+{
+    channel->fresh = true;
+    device->last_seen_wall_ms = wall_ms;
+    bool complete = round_complete(device);
+    if (complete)
+        end_round(device);
+    service_device_put_state(device, complete ? HUB_READING : HUB_READING_PART);
+}
+
 void service_device_reading(struct service_device *device, size_t number,
                             const struct reading *reading)
 {
@@ -218,9 +281,8 @@ void service_device_reading(struct service_device *device, size_t number,
                         meter_state(channel->meter));
     device->values[number] = result.values;
     totals_follow(&channel->totals, meter_state(channel->meter)->counter_boot_ms, &result.values);
+    device_periods_reading(device->periods, number, reading->wall_ms, &result.values);
     channel->problems = result.problems;
-    channel->fresh = true;
-    device->last_seen_wall_ms = reading->wall_ms;
     bool restarted = result.restart_noted;
     for (size_t i = 0; i < result.event_count; i++) {
         report_meter_event(device, channel, &result.events[i]);
@@ -228,10 +290,63 @@ void service_device_reading(struct service_device *device, size_t number,
     }
     if (restarted)
         store_restart(device, channel);
-    bool complete = round_complete(device);
-    if (complete)
-        end_round(device);
-    service_device_put_state(device, complete ? HUB_READING : HUB_READING_PART);
+    put_round(device, channel, reading->wall_ms);
+}
+
+const struct channel_values *service_device_values(const struct service_device *device,
+                                                   size_t channel)
+{
+    return &device->values[channel];
+}
+
+void service_device_member(struct service_device *device, size_t number, size_t member,
+                           const struct reading *from, const struct channel_values *values)
+{
+    struct service_channel *channel = &device->channels[number];
+    if (!values->energy_uwh.known || device->config->disabled)
+        return;
+    virtual_member(channel->sum, member, from->boot_ms, values->power_mw.known,
+                   values->power_mw.value, values->energy_uwh.value,
+                   values->energy_produced_uwh.value);
+    struct virtual_interval interval;
+    if (!virtual_advance(channel->sum, from->boot_ms, &interval))
+        return;
+    service_device_availability(device, number, true, "");
+    const struct reading reading = {
+        .wall_ms = from->wall_ms,
+        .boot_ms = from->boot_ms,
+        .present = interval.power_known ? READING_POWER : 0u,
+        .power = interval.power_mw,
+    };
+    history_put_reading(device->outputs->history, channel->history_number, &reading,
+                        interval.imported_counts, interval.exported_counts,
+                        service_device_state(channel));
+    struct channel_values *own = &device->values[number];
+    service_device_read_values(channel, false, own);
+    own->power_mw = (struct amount){.known = interval.power_known, .value = interval.power_mw};
+    if (interval.power_known)
+        own->flow = interval.power_mw < 0 ? FLOW_PRODUCING : FLOW_CONSUMING;
+    device_periods_reading(device->periods, number, reading.wall_ms, own);
+    put_round(device, channel, reading.wall_ms);
+}
+
+void service_device_member_lost(struct service_device *device, size_t number, size_t member,
+                                const char *waits_for)
+{
+    char reason[160];
+    virtual_member_lost(device->channels[number].sum, member);
+    (void)snprintf(reason, sizeof reason, "It is a sum, and waits for %s, which does not answer.",
+                   waits_for);
+    service_device_availability(device, number, false, reason);
+}
+
+void service_device_member_shifted(struct service_device *device, size_t number, size_t member,
+                                   int64_t imported_uwh, int64_t exported_uwh)
+{
+    struct service_channel *channel = &device->channels[number];
+    virtual_member_shifted(channel->sum, member, imported_uwh, exported_uwh);
+    history_put_state(device->outputs->history, channel->history_number,
+                      service_device_state(channel));
 }
 
 void service_device_availability(struct service_device *device, size_t number, bool online,
@@ -248,7 +363,7 @@ void service_device_availability(struct service_device *device, size_t number, b
     char cause[256];
     (void)snprintf(cause, sizeof cause, "%s %s %s", kind, id, name);
     if (!online)
-        meter_values(channel->meter, true, &device->values[number]);
+        service_device_read_values(channel, true, &device->values[number]);
     if (online)
         log_repeating(device->outputs->log, LOG_LEVEL_INFO, cause, "%s %s is online.", id, name);
     else
@@ -294,6 +409,8 @@ void service_device_tick(struct service_device *device)
     unsigned shown = hub_device_state(device->in_hub)->problems;
     if ((shown & PROBLEM_NOISY) != 0 && (problems_of(device, boot_ms) & PROBLEM_NOISY) == 0)
         service_device_put_state(device, HUB_URGENT);
+    else if (device_alarms_due(device->alarms, boot_ms))
+        service_device_put_state(device, HUB_READING_PART);
 }
 
 void service_device_health(const struct service_device *device,

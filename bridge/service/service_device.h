@@ -10,8 +10,11 @@
 #include "bridge/device/properties.h"
 #include "bridge/history/history.h"
 #include "bridge/hub/hub.h"
+#include "bridge/meter/tariff.h"
 #include "bridge/service/preferences.h"
 #include "drivers/driver.h"
+
+struct service_device;
 
 /** What all devices share; borrowed. */
 struct service_outputs {
@@ -21,15 +24,20 @@ struct service_outputs {
     struct log *log;
     struct event_gate *events; /**< bounds how many events input can cause */
     const char *boot_id;
+    const char *history_path;
+    const struct tariff *tariffs;
+    size_t tariff_count;
     bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
     /** Counters of a channel (by its index in the device), for frame_errors and health; source is that of
      *  service_device_set_source. */
     bool (*statistics)(void *context, size_t source, size_t channel,
                        struct driver_statistics *statistics);
+    /** A channel's totals were set or recalibrated by so much. */
+    void (*shifted)(void *context, const struct service_device *device, size_t channel,
+                    int64_t imported_uwh, int64_t exported_uwh);
     void *context;
 };
 
-struct service_device;
 struct event_gate;
 
 /** Registers the channels with the history, loads their totals, and adds the device to the hub.
@@ -66,6 +74,22 @@ void service_device_availability(struct service_device *device, size_t channel, 
                                  const char *reason);
 void service_device_driver_event(struct service_device *device, size_t channel,
                                  enum driver_event event, const char *message);
+
+/** The latest values of a channel, with the totals as counted. Borrowed. */
+const struct channel_values *service_device_values(const struct service_device *device,
+                                                   size_t channel);
+
+/* ---- of a virtual device: its channels are sums of others, their members ---- */
+
+/** A member of a channel has this reading and these values, with its totals as counted. */
+void service_device_member(struct service_device *device, size_t channel, size_t member,
+                           const struct reading *reading, const struct channel_values *values);
+/** A member does not answer, so the channel waits; waits_for names it. */
+void service_device_member_lost(struct service_device *device, size_t channel, size_t member,
+                                const char *waits_for);
+/** A member's totals were set or recalibrated by so much. */
+void service_device_member_shifted(struct service_device *device, size_t channel, size_t member,
+                                   int64_t imported_uwh, int64_t exported_uwh);
 
 /** About once a second: lets short-lived problems fade. */
 void service_device_tick(struct service_device *device);

@@ -8,9 +8,58 @@
 #include <stdio.h>
 #include <string.h>
 
+#define VIRTUAL_MEMBERS_MAX 32
+#define SUM_HOLD_MS 125000 /* a module may repeat its values after 61 s only */
+
 enum reading_kind service_device_kind(const struct config_device *config)
 {
     return config_reading_kind(config->driver);
+}
+
+const struct energy_state *service_device_state(const struct service_channel *channel)
+{
+    return channel->sum != NULL ? virtual_state(channel->sum) : meter_state(channel->meter);
+}
+
+void service_device_read_values(const struct service_channel *channel, bool stale,
+                                struct channel_values *values)
+{
+    meter_values(channel->meter, stale, values);
+    if (channel->sum == NULL)
+        return;
+    *values = (struct channel_values){.energy_uwh.known = true, .energy_produced_uwh.known = true};
+    energy_totals_uwh(virtual_state(channel->sum), meter_calibration(channel->meter),
+                      READING_OPENBEKEN, &values->energy_uwh.value,
+                      &values->energy_produced_uwh.value);
+}
+
+/* What the configuration says otherwise about deadbands and decimals. */
+static void set_publishing(struct service_device *device)
+{
+    const struct config_publishing *from = &device->config->publishing;
+    struct device_publishing *to = &device->publishing;
+    for (size_t i = 0; i < PROPERTY_SOURCE_COUNT; i++) {
+        to->deadband_micro[i] = -1;
+        to->decimals[i] = -1;
+    }
+    const struct {
+        int64_t deadband_micro, decimals;
+        enum property_source sources[2];
+    } rows[] = {
+        {from->voltage_micro, from->voltage, {SOURCE_VOLTAGE, SOURCE_VOLTAGE}},
+        {from->current_micro, from->current, {SOURCE_CURRENT, SOURCE_CURRENT}},
+        {from->power_micro, from->power, {SOURCE_POWER, SOURCE_POWER}},
+        {from->power_micro, from->power, {SOURCE_POWER_APPARENT, SOURCE_POWER_REACTIVE}},
+        {from->power_factor_micro, from->power_factor, {SOURCE_POWER_FACTOR, SOURCE_POWER_FACTOR}},
+        {from->frequency_micro, from->frequency, {SOURCE_FREQUENCY, SOURCE_FREQUENCY}},
+        {from->energy_micro, from->energy, {SOURCE_ENERGY, SOURCE_ENERGY_PRODUCED}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (size_t j = 0; j < 2; j++) {
+            to->deadband_micro[rows[i].sources[j]] =
+                rows[i].deadband_micro < 0 ? -1 : rows[i].deadband_micro;
+            to->decimals[rows[i].sources[j]] = rows[i].decimals < 0 ? -1 : (int)rows[i].decimals;
+        }
 }
 
 static void describe(struct service_device *device)
@@ -41,6 +90,10 @@ static void describe(struct service_device *device)
         .url = device->url,
         .channel_count = config->channel_count,
         .channel_names = device->channel_names,
+        .channel_labels = device->channel_labels,
+        .keeps_suffixes = device->own_totals.keeps_suffixes,
+        .currency = device->currency,
+        .publishing = &device->publishing,
         .retain = config->retain,
         .homeassistant = config->homeassistant,
         .interval_ms = config->interval_ms,
@@ -48,6 +101,36 @@ static void describe(struct service_device *device)
         .max_interval_ms = config->max_interval_ms,
         .updatable = device->outputs->updates && config->driver == DRIVER_OPENBEKEN,
     };
+    device->description.alarm_names =
+        device_alarms_names(device->alarms, &device->description.alarm_count);
+}
+
+static const struct calibration *configured_calibration(const struct config_device *config,
+                                                        const struct service_channel *channel)
+{
+    static const struct calibration identity = {1000.0, 1000.0, 1000.0};
+    return config->driver == DRIVER_VIRTUAL ? &identity : &channel->config->calibration;
+}
+
+/* sum: "house/a,-solar/a", checked by the configuration. */
+static struct virtual_sum *create_sum(const struct config_channel *channel,
+                                      const struct energy_state *state)
+{
+    int signs[VIRTUAL_MEMBERS_MAX];
+    size_t count = 0;
+    for (const char *at = channel->sum; *at != '\0' && count < VIRTUAL_MEMBERS_MAX; count++) {
+        at += *at == ',' ? 1 : 0;
+        signs[count] = *at == '-' ? -1 : 1;
+        at += strcspn(at, ",");
+    }
+    const struct virtual_options options = {
+        .member_count = count,
+        .signs = signs,
+        .balance = channel->balance,
+        .definition = channel->sum,
+        .longest_hold_ms = SUM_HOLD_MS,
+    };
+    return virtual_create(&options, state);
 }
 
 /* The configured factors, or those measured since the configuration last changed. */
@@ -91,7 +174,7 @@ static enum status open_channel(struct service_device *device, size_t number, st
     struct calibration previous;
     bool changed = false;
     status = history_calibration(outputs->history, channel->history_number,
-                                 &channel->config->calibration, channel->config->invert,
+                                 configured_calibration(config, channel), channel->config->invert,
                                  clock_wall_ms(), &previous, &changed, error);
     if (status != STATUS_OK)
         return status;
@@ -110,14 +193,18 @@ static enum status open_channel(struct service_device *device, size_t number, st
         .boot_id = outputs->boot_id,
     };
     channel->meter = meter_create(&options, &state);
+    if (config->driver == DRIVER_VIRTUAL)
+        channel->sum = create_sum(channel->config, &state);
     if (changed) {
         meter_set_calibration(channel->meter, &in_use);
-        history_put_state(outputs->history, channel->history_number, meter_state(channel->meter));
+        history_put_state(outputs->history, channel->history_number, service_device_state(channel));
         log_info(outputs->log,
                  "The calibration of %s %s changed; its totals go on from where they are.",
                  config->id, channel->config->name);
     }
-    meter_values(channel->meter, true, &device->values[number]);
+    service_device_read_values(channel, true, &device->values[number]);
+    device_periods_seed(device->periods, number, device->values[number].energy_uwh.value,
+                        device->values[number].energy_produced_uwh.value);
     struct history_health health;
     history_health(outputs->history, &health);
     totals_begin(&channel->totals, health.may_lag && state.known, state.counter_boot_ms);
@@ -127,21 +214,34 @@ static enum status open_channel(struct service_device *device, size_t number, st
 /* What belongs to one configuration of the device. */
 struct equipment {
     const struct config_device *config;
-    const char **channel_names;
+    const char **channel_names, **channel_labels;
+    struct device_alarms *alarms;
+    struct device_periods *periods;
     struct service_channel *channels;
     struct channel_values *values, *shown;
 };
 
 static struct equipment equipment_of(const struct service_device *device)
 {
-    return (struct equipment){device->config, device->channel_names, device->channels,
-                              device->values, device->shown};
+    return (struct equipment){
+        .config = device->config,
+        .channel_names = device->channel_names,
+        .channel_labels = device->channel_labels,
+        .alarms = device->alarms,
+        .periods = device->periods,
+        .channels = device->channels,
+        .values = device->values,
+        .shown = device->shown,
+    };
 }
 
 static void put_equipment(struct service_device *device, const struct equipment *equipment)
 {
     device->config = equipment->config;
     device->channel_names = equipment->channel_names;
+    device->channel_labels = equipment->channel_labels;
+    device->alarms = equipment->alarms;
+    device->periods = equipment->periods;
     device->channels = equipment->channels;
     device->values = equipment->values;
     device->shown = equipment->shown;
@@ -149,8 +249,13 @@ static void put_equipment(struct service_device *device, const struct equipment 
 
 static void free_equipment(const struct equipment *equipment)
 {
-    for (size_t i = 0; i < equipment->config->channel_count; i++)
+    for (size_t i = 0; i < equipment->config->channel_count; i++) {
         meter_free(equipment->channels[i].meter);
+        virtual_free(equipment->channels[i].sum);
+    }
+    device_alarms_free(equipment->alarms);
+    device_periods_free(equipment->periods);
+    free(equipment->channel_labels);
     free(equipment->channels);
     free(equipment->values);
     free(equipment->shown);
@@ -162,7 +267,30 @@ static void name_channels(struct service_device *device)
     for (size_t i = 0; i < device->config->channel_count; i++) {
         device->channels[i].config = &device->config->channels[i];
         device->channel_names[i] = device->config->channels[i].name;
+        device->channel_labels[i] = device->config->channels[i].label;
     }
+    (void)snprintf(device->currency, sizeof device->currency, "%s",
+                   device_periods_currency(device->periods, clock_wall_ms()));
+    set_publishing(device);
+}
+
+static struct device_periods *create_periods(const struct service_device *device,
+                                             const struct config_device *config)
+{
+    const struct service_outputs *outputs = device->outputs;
+    const struct device_periods_options options = {
+        .config = config,
+        .history_path = outputs->history_path,
+        .tariffs = outputs->tariffs,
+        .tariff_count = outputs->tariff_count,
+    };
+    return device_periods_create(&options);
+}
+
+static struct device_alarms *create_alarms(const struct service_device *device,
+                                           const struct config_device *config)
+{
+    return device_alarms_create(config, device->outputs->preferences, device->outputs->log);
 }
 
 static enum status equip(struct service_device *device, const struct config_device *config,
@@ -172,6 +300,9 @@ static enum status equip(struct service_device *device, const struct config_devi
     const struct equipment equipment = {
         .config = config,
         .channel_names = memory_new(count, sizeof *equipment.channel_names),
+        .channel_labels = memory_new(count, sizeof *equipment.channel_labels),
+        .alarms = create_alarms(device, config),
+        .periods = create_periods(device, config),
         .channels = memory_new(count, sizeof *equipment.channels),
         .values = memory_new(count, sizeof *equipment.values),
         .shown = memory_new(count, sizeof *equipment.shown),
@@ -184,6 +315,26 @@ static enum status equip(struct service_device *device, const struct config_devi
             return status;
     }
     return STATUS_OK;
+}
+
+/* Of a channel that is configured, or once was. */
+static bool stored_total(void *context, const char *name, int64_t *imported_uwh,
+                         int64_t *exported_uwh)
+{
+    const struct service_device *device = context;
+    unsigned number;
+    struct energy_state state;
+    if (history_channel(device->outputs->history, device->config->id, name,
+                        service_device_kind(device->config), &number, &state, NULL) != STATUS_OK)
+        return false;
+    history_stored_totals(device->outputs->history, number, imported_uwh, exported_uwh);
+    return true;
+}
+
+static void begin_own_totals(struct service_device *device)
+{
+    device_totals_begin(&device->own_totals, device->config, device->outputs->preferences,
+                        stored_total, device, device->outputs->log);
 }
 
 enum status service_device_create(const struct config_device *config,
@@ -200,6 +351,7 @@ enum status service_device_create(const struct config_device *config,
         service_device_free(device);
         return status;
     }
+    begin_own_totals(device);
     describe(device);
     device->in_hub = hub_add(outputs->hub, &device->description, device);
     hub_set_disabled(outputs->hub, device->in_hub, config->disabled);
@@ -266,6 +418,9 @@ static void describe_anew(struct service_device *device)
 void service_device_rebind(struct service_device *device, const struct config_device *config)
 {
     device->config = config;
+    device_periods_rebind(device->periods, config);
+    device_alarms_free(device->alarms); /* what is on is in the preferences */
+    device->alarms = create_alarms(device, config);
     name_channels(device);
     describe(device);
 }
@@ -285,7 +440,7 @@ static void end_channels(struct service_device *device)
     for (size_t i = 0; i < device->config->channel_count; i++)
         if (device->config->disabled) {
             device->channels[i].online = device->channels[i].reported = false;
-            meter_values(device->channels[i].meter, true, &device->values[i]);
+            service_device_read_values(&device->channels[i], true, &device->values[i]);
         }
     device->online = false;
     for (size_t i = 0; i < device->config->channel_count; i++)
@@ -305,6 +460,7 @@ enum status service_device_reconfigure(struct service_device *device,
         return status;
     }
     take_over(device, &before);
+    begin_own_totals(device);
     follow_report_interval(device, before.config);
     describe_anew(device);
     end_channels(device);

@@ -4,12 +4,17 @@
 #ifndef BRIDGE_SERVICE_SERVICE_DEVICE_PARTS_H
 #define BRIDGE_SERVICE_SERVICE_DEVICE_PARTS_H
 
+#include "bridge/meter/virtual.h"
+#include "bridge/service/device_alarms.h"
+#include "bridge/service/device_periods.h"
+#include "bridge/service/device_totals.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/totals.h"
 
 struct service_channel {
     const struct config_channel *config;
     struct meter *meter;
+    struct virtual_sum *sum; /* NULL unless the device is virtual: then it counts, not the meter */
     unsigned history_number;
     bool online;
     bool reported;          /* the driver has reported whether it is online */
@@ -26,7 +31,12 @@ struct service_device {
     struct hub_device *in_hub;
     struct device_description description;
     char model[64];
-    const char **channel_names;
+    const char **channel_names, **channel_labels;
+    char currency[TARIFF_CURRENCY_SIZE];
+    struct device_publishing publishing;
+    struct device_alarms *alarms;
+    struct device_periods *periods;
+    struct device_totals own_totals;
     struct service_channel *channels;
     struct channel_values *values; /* as measured now: the meter's own totals */
     struct channel_values *shown;  /* ... with the totals that may be published */
@@ -39,6 +49,12 @@ struct service_device {
 };
 
 enum reading_kind service_device_kind(const struct config_device *config);
+
+/** What counts for a channel, and is to be stored. */
+const struct energy_state *service_device_state(const struct service_channel *channel);
+/** Values as of the last reading; of a sum that waits for a member only the totals. */
+void service_device_read_values(const struct service_channel *channel, bool stale,
+                                struct channel_values *values);
 
 /** Writes the state into the hub. A problem that begins or ends is urgent, and a total that was committed is
  *  to be published soon. */

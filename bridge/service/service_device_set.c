@@ -99,6 +99,17 @@ static void report_totals_set(const struct service_device *device,
     service_device_report(device, channel, "totals_set", buffer);
 }
 
+/* That is no energy of today, nor of a sum that the channel is a member of. */
+static void report_shift(const struct service_device *device, size_t number,
+                         const struct channel_values *before)
+{
+    const struct channel_values *now = &device->values[number];
+    int64_t imported_uwh = now->energy_uwh.value - before->energy_uwh.value;
+    int64_t exported_uwh = now->energy_produced_uwh.value - before->energy_produced_uwh.value;
+    device_periods_shift(device->periods, number, imported_uwh, exported_uwh);
+    device->outputs->shifted(device->outputs->context, device, number, imported_uwh, exported_uwh);
+}
+
 enum status service_device_set_totals(struct service_device *device, const char *name,
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error)
@@ -115,12 +126,17 @@ enum status service_device_set_totals(struct service_device *device, const char 
             error, STATUS_FAILED,
             "The disk does not take the history at the moment, and a restart would bring "
             "the former total back. Try again when the history is written again.");
-    meter_set_totals(channel->meter, imported_uwh, exported_uwh);
+    const struct channel_values before = device->values[number];
+    if (channel->sum != NULL)
+        virtual_set_totals(channel->sum, imported_uwh, exported_uwh);
+    else
+        meter_set_totals(channel->meter, imported_uwh, exported_uwh);
     report_totals_set(device, channel, &device->values[number], imported_uwh, exported_uwh);
     totals_set(&channel->totals, clock_boot_ms());
-    meter_values(channel->meter, !channel->online, &device->values[number]);
+    service_device_read_values(channel, !channel->online, &device->values[number]);
+    report_shift(device, number, &before);
     history_put_state(device->outputs->history, channel->history_number,
-                      meter_state(channel->meter));
+                      service_device_state(channel));
     service_device_put_state(device, HUB_URGENT);
     return STATUS_OK;
 }
@@ -168,8 +184,11 @@ bool service_device_recalibrated(struct service_device *device,
         struct service_channel *channel = &device->channels[i];
         if (channel->history_number != done->number)
             continue;
+        const struct channel_values before = device->values[i];
         meter_adjust_totals(channel->meter, &done->adjustment);
-        meter_values(channel->meter, !channel->online, &device->values[i]);
+        service_device_read_values(channel, !channel->online, &device->values[i]);
+        report_shift(device, i, &before);
+        device_periods_forget(device->periods);
         report_recalibrated(device, channel, done, undone);
         service_device_put_state(device, HUB_URGENT);
         return true;

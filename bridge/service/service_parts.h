@@ -15,11 +15,13 @@
 #include "bridge/service/log_relay.h"
 #include "bridge/service/module_facts.h"
 #include "bridge/service/notices.h"
+#include "bridge/service/price_topic.h"
 #include "bridge/service/service.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/settings.h"
 #include "bridge/service/sources.h"
 #include "bridge/service/updates.h"
+#include "bridge/service/virtuals.h"
 #include "bridge/service/watchdog.h"
 #include "bridge/service/web_output.h"
 #include "bridge/sinks/sinks.h"
@@ -76,12 +78,18 @@ struct service {
 
     struct sources *sources;
     struct service_outputs outputs;
+    struct virtuals *virtuals;
+    struct price_topic *price_topic;
+    struct tariff *tariffs; /* outputs.tariff_count of them */
+    char *history_path;
     struct service_device **devices;
     size_t device_count;
 };
 
 /* service.c: what the parts call back. context is the service. */
 extern const struct sources_sink service_sink; /* without its context */
+void service_totals_shifted(void *context, const struct service_device *device, size_t channel,
+                            int64_t imported_uwh, int64_t exported_uwh);
 bool service_statistics(void *context, size_t source, size_t channel,
                         struct driver_statistics *statistics);
 enum status service_reload(void *context, struct error *error);

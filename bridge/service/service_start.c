@@ -2,6 +2,8 @@
 /* From a checked configuration to the running service, and its clean stop. */
 #include "bridge/service/service_parts.h"
 
+#include "bridge/config/tariffs.h"
+
 #include "bridge/config/adopted.h"
 #include "bridge/service/apply.h"
 #include "bridge/service/broker.h"
@@ -89,6 +91,7 @@ static enum status open_history(struct service *service, struct error *error)
         .wake = service_wake,
         .wake_context = service,
     };
+    service->history_path = memory_copy_text(path);
     status = history_open(&options, &service->history, error);
     if (status != STATUS_OK)
         return status;
@@ -150,15 +153,23 @@ static enum status create_publisher(struct service *service, struct error *error
 static enum status create_devices(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
+    service->tariffs = config_tariffs(service->config);
+    service->virtuals = virtuals_create();
+    service->price_topic = price_topic_create(service->publisher, service->config->mqtt.base_topic,
+                                              service->tariffs, service->config->tariff_count);
     service->outputs = (struct service_outputs){
         .history = service->history,
         .hub = service->hub,
         .preferences = service->preferences,
         .log = service->log,
         .boot_id = service->boot_id,
+        .history_path = service->history_path,
+        .tariffs = service->tariffs,
+        .tariff_count = service->config->tariff_count,
         .events = service->events,
         .updates = config->openbeken.images[0] != '\0',
         .statistics = service_statistics,
+        .shifted = service_totals_shifted,
         .context = service,
     };
     return service_add_devices(service, error);
@@ -585,6 +596,10 @@ void service_finish(struct service *service)
     for (size_t i = 0; i < service->device_count; i++)
         service_device_free(service->devices[i]);
     free(service->devices);
+    virtuals_free(service->virtuals);
+    price_topic_free(service->price_topic);
+    config_tariffs_free(service->tariffs, service->outputs.tariff_count);
+    free(service->history_path);
     documents_free(service->documents);
     notices_free(service->notices);
     hub_free(service->hub);

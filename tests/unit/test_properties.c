@@ -178,7 +178,7 @@ static void test_precision_and_deadbands(void **unused)
     device_state_values(&device, &state, values);
     assert_int_equal(values[0].value, 231449); /* voltage: 2 V */
     assert_int_equal(values[0].deadband, 2000);
-    assert_int_equal(values[2].deadband, 76150); /* power: a twentieth of 1523 W */
+    assert_int_equal(values[2].deadband, 152300); /* power: a tenth of 1523 W */
     assert_true(values[8].deadband == 200000000 && values[8].value == 4711203999999); /* 0.2 kWh */
     device.publishing = &publishing;
     device_state_values(&device, &state, values);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge/device/publish_policy: tables of offered values, and when each is published. */
 #include "bridge/device/publish_policy.h"
+#include "bridge/device/state.h"
+#include "drivers/base/memory.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,11 +169,118 @@ static void test_random_walks(void **unused)
     }
 }
 
+/* ---- What Home Assistant's recorder gets ---- */
+
+/* A household of two circuits for some hours, a reading a second: a base load with a fridge, a kettle, an
+ * oven that switches, a heat pump, and mains that wander. Values as a chip shows them, with its noise. */
+struct household {
+    uint64_t dice;
+    double voltage, base_w, energy_uwh[2];
+};
+
+static double noise(struct household *house)
+{
+    house->dice ^= house->dice << 13, house->dice ^= house->dice >> 7,
+        house->dice ^= house->dice << 17;
+    return (double)(house->dice % 2001) / 1000 - 1;
+}
+
+static void live(struct household *house, int64_t second, struct channel_values values[2])
+{
+    int64_t minute = second / 60 % 60;
+    house->voltage += noise(house) * 0.05 + (231 - house->voltage) * 0.001;
+    house->base_w += noise(house) * 2 + (180 - house->base_w) * 0.001;
+    double a = house->base_w + (minute % 30 < 9 ? 95 : 0);            /* fridge */
+    a += minute == 12 || minute == 13 ? 2050 : 0;                     /* kettle */
+    a += minute >= 40 && minute < 55 && second % 90 < 35 ? 2300 : 0;  /* oven */
+    double b = second / 600 % 2 == 0 ? 1400 + 60 * noise(house) : 12; /* heat pump */
+    const double watts[2] = {a + noise(house), b + noise(house)};
+    for (int i = 0; i < 2; i++) {
+        double volts = house->voltage + noise(house) * 0.1, amperes = watts[i] / volts / 0.97;
+        house->energy_uwh[i] += watts[i] / 3.6 * 1e3;
+        values[i] = (struct channel_values){
+            .voltage_mv = {true, (int64_t)(volts * 1e3)},
+            .current_ma = {true, (int64_t)(amperes * 1e3)},
+            .power_mw = {true, (int64_t)(watts[i] * 1e3)},
+            .power_apparent_mva = {true, (int64_t)(volts * amperes * 1e3)},
+            .power_factor_permille = {true, 970 + (int64_t)(noise(house) * 2)},
+            .frequency_mhz = {true, 50000 + (int64_t)(noise(house) * 20)},
+            .energy_uwh = {true, (int64_t)house->energy_uwh[i]},
+            .energy_produced_uwh = {true, 0},
+        };
+    }
+}
+
+/* Rows: how many keys of entities that are enabled have another value than in the message before. */
+struct rows {
+    json_t *before, *now;
+    unsigned count;
+};
+
+static void count_row(void *context, const struct property *property, int channel, const char *key)
+{
+    (void)channel;
+    struct rows *seen = context;
+    if (property->enabled &&
+        !json_equal(json_object_get(seen->before, key), json_object_get(seen->now, key)))
+        seen->count++;
+}
+
+static void test_rows_of_a_household(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"a", "b"};
+    const struct device_description device = {
+        .id = "house", .channel_count = 2, .channel_names = names, .interval_ms = 1000};
+    const struct publish_rules rules = {.reading_ms = 1000};
+    size_t count = device_state_value_count(&device);
+    struct publish_value *values = memory_new(count, sizeof *values);
+    struct publish_policy *policy = publish_policy_create(&rules, count);
+    struct household house = {.dice = 88172645463325252u, .voltage = 231, .base_w = 180};
+    struct rows seen = {.before = json_object()};
+    unsigned published = 0;
+    const int64_t hours = 6;
+    int64_t late_ms = 0, step_ms = -1;
+    for (int64_t second = 0; second < hours * 3600; second++) {
+        struct channel_values channels[2];
+        live(&house, second, channels);
+        const struct device_state state = {.channels = channels};
+        device_state_values(&device, &state, values);
+        publish_policy_offer(policy, second * 1000, values, false);
+        if (second % 3600 == 12 * 60) /* the kettle is switched on */
+            step_ms = second * 1000;
+        if (!publish_policy_due(policy, second * 1000))
+            continue;
+        publish_policy_published(policy, second * 1000);
+        published++;
+        if (step_ms >= 0 && second * 1000 - step_ms > late_ms)
+            late_ms = second * 1000 - step_ms;
+        step_ms = -1;
+        char buffer[4096];
+        struct text text;
+        text_init(&text, buffer, sizeof buffer);
+        device_state_json(&device, &state, &text);
+        seen.now = json_loadb(buffer, text.length, 0, NULL);
+        assert_non_null(seen.now);
+        properties_visit(&device, count_row, &seen);
+        json_decref(seen.before);
+        seen.before = seen.now;
+    }
+    json_decref(seen.before);
+    publish_policy_free(policy);
+    free(values);
+    printf("figure: household: %u states and %u rows an hour; a step is shown within %d ms\n",
+           published / (unsigned)hours, seen.count / (unsigned)hours, (int)late_ms);
+    assert_true(seen.count / (unsigned)hours < 1500);
+    assert_true(late_ms <= 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_random_walks),
+        cmocka_unit_test(test_rows_of_a_household),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What follows from measured values: today, costs, alarms, the device's own totals; over restarts."""
+
+import json
+
+import pytest
+
+from harness import decode, run, wait_for, write_config
+
+CONSTANT = {"load": "constant"}
+TARIFF = [{"currency": "EUR", "price": 0.3, "feed_in": 0.08, "standing_charge": 0.5}]
+
+
+def configure(folder, broker, channels, **more):
+    device = {"id": "house", "driver": "simulator", "interval": "200ms", "report_interval": "1s",
+              "channels": channels, **more}
+    path = write_config(folder, broker.url, [device])
+    document = json.loads(path.read_text())
+    document["tariffs"] = TARIFF
+    path.write_text(json.dumps(document))
+    return path
+
+
+def last_state(watch):
+    """The newest state; the last message of all is empty where a device was removed."""
+    return decode([payload for payload in watch.payloads("bl2mqtt/house") if str(payload)][-1])
+
+
+def ask(config, *args):
+    result = run("--config", config, "history", *args, "--device", "house", "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_today_is_what_the_history_says_over_restarts(folder, broker, spawn):
+    config = configure(folder, broker, {"a": CONSTANT, "b": CONSTANT})
+    watch = broker.subscribe("bl2mqtt/house")
+    for least in (0.002, 0.004):
+        service = spawn("--config", config, "run")
+        watch.clear()
+        state = watch.wait("bl2mqtt/house", lambda s: (s.get("energy_today") or 0) >= least, timeout=30)
+        assert state["energy_today"] == pytest.approx(state["energy_today_a"] + state["energy_today_b"], abs=0.0021)
+        assert state["energy_month"] >= state["energy_today"]
+        assert state["day_start"] < state["last_seen"] and state["month_start"] <= state["day_start"]
+        assert state["demand_a"] > 0 and state["demand"] > state["demand_a"]
+        assert state["problem_text"] is None
+        service.stop()
+    last = last_state(watch)
+    today = ask(config, "energy", "--from", last["day_start"], "--bucket", "day")
+    rows = today if isinstance(today, list) else today["rows"]
+    kwh = sum(row["energy_kwh"] for row in rows)
+    assert last["energy_today"] <= kwh <= last["energy_today"] + 0.003
+    money = ask(config, "cost", "--from", last["day_start"], "--bucket", "day")
+    assert last["cost_today"] == pytest.approx(sum(row["cost"] for row in money["rows"]), abs=0.0011)
+    assert last["cost_today"] >= 0.5
+
+
+def test_alarms_survive_a_restart(folder, broker, spawn):
+    alarms = [{"name": "load", "when": "power > 1", "for": "1s", "until": "power < -1"},
+              {"name": "low", "when": "voltage < 100"}]
+    config = configure(folder, broker, {"a": CONSTANT}, alarms=alarms)
+    watch = broker.subscribe("bl2mqtt/#")
+    service = spawn("--config", config, "run")
+    watch.wait("bl2mqtt/house", lambda s: s.get("alarm_load") is True, timeout=20)
+    event = watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "alarm_began")
+    assert event["device"] == "house" and event["data"]["name"] == "load"
+    assert last_state(watch)["alarm_low"] is False
+    wait_for(lambda: "load" in (folder / "data/preferences.json").read_text(), 5, "the stored alarm")
+    service.stop()
+    # within the hysteresis from the first value on, so that only a restored alarm can be on
+    config = configure(folder, broker, {"a": CONSTANT},
+                       alarms=[{"name": "load", "when": "power > 1", "for": "1h", "until": "power < -1"}])
+    again = broker.subscribe("bl2mqtt/#")
+    spawn("--config", config, "run")
+    again.wait("bl2mqtt/house", lambda s: s.get("power") is not None and s.get("alarm_load") is True, timeout=20)
+    assert not [e for e in map(decode, again.payloads("bl2mqtt/bridge/event")) if e["type"].startswith("alarm")]
+
+
+def test_a_removed_channel_moves_no_total(folder, broker, spawn):
+    config = configure(folder, broker, {"a": CONSTANT, "b": CONSTANT})
+    watch = broker.subscribe("bl2mqtt/house")
+    service = spawn("--config", config, "run")
+    watch.wait("bl2mqtt/house", lambda s: (s.get("energy_b") or 0) >= 0.002, timeout=30)
+    service.stop()
+    before = last_state(watch)
+    for channels in ({"a": CONSTANT}, {"a": CONSTANT, "c": CONSTANT}, {"a": CONSTANT, "b": CONSTANT}):
+        config = configure(folder, broker, channels)
+        watch = broker.subscribe("bl2mqtt/house")
+        service = spawn("--config", config, "run")
+        state = watch.wait("bl2mqtt/house", lambda s: s.get("energy") is not None and s.get("power") is not None, timeout=20)
+        assert set(f"energy_{name}" for name in channels) <= set(state), "the suffixes stay"
+        assert before["energy"] <= state["energy"] <= before["energy"] + 0.005, (channels, before, state)
+        service.stop()
+        before = last_state(watch)
