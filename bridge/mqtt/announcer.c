@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Every device, and the bridge before them, is a `thing` that takes steps. A round (at connect and at
- * each birth) sets every idle thing on its first step; a timer takes one due step at a time, gap_ms
- * apart. What a thing must do follows from its record in the memory:
- *
- *   as before            ANNOUNCE
- *   components are gone  ANNOUNCE naming them, WITHOUT, CONFIRM (memory without them)
- *   other mode           MIGRATE (old topics), ANNOUNCE, CLEAR (old topics), CLEARED (old record gone)
- *   no longer there      CLEAR, CLEARED
- *
- * The memory is extended before the first message of a round and shortened only after the broker has
- * acknowledged the last one of a removal, so that a stop at any moment leaves nothing unremembered.
- * A lost connection ends all steps; the next round starts over from the memory.
- */
-#include "bridge/mqtt/announcer.h"
+/* Rounds, what comes in, and which things there are; what a thing does is in announcer_steps.c. */
+#include "bridge/mqtt/announcer_state.h"
 
 #include "bridge/hub/messages.h"
 #include "bridge/mqtt/announced.h"
@@ -24,12 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define POLL_MS 50 /* while waiting for acknowledgements */
-#define REMOVE_AFTER_MS                                                                            \
-    1000 /* a description that changes is a device that leaves and comes at once */
-#define REPAIR_PAUSE_MS                                                                            \
-    5000               /* an announcement that others overwrite is repaired at most this often */
-#define ROUND_MS 60000 /* thousands of devices are announced in this time, not gap_ms apart */
+#define REPAIR_PAUSE_MS 5000 /* between two repairs of an announcement that others overwrite */
+#define ROUND_MS 60000       /* thousands of devices are announced in this time, not gap_ms apart */
 
 const struct announcer_timing announcer_timing_default = {
     .gap_ms = 50,
@@ -41,423 +24,13 @@ const struct announcer_timing announcer_timing_default = {
     .refresh_max_ms = 5000,
 };
 
-enum step {
-    STEP_IDLE,
-    STEP_MIGRATE,
-    STEP_ANNOUNCE,
-    STEP_WITHOUT,
-    STEP_CONFIRM,
-    STEP_CLEAR,
-    STEP_CLEARED,
-};
-
-struct thing {
-    char *device_id;
-    bool wanted;                             /* false: only its old record is left to clear */
-    const struct device_description *device; /* NULL: the bridge, or not wanted */
-    json_t *record;                          /* of what is announced now; in announcer->records */
-    json_t *old;                             /* to be cleared; likewise; NULL none */
-    enum step step;
-    int64_t due_ms;
-    uint64_t last_hash; /* of the last messages sent, 0 none */
-    int64_t last_ms;    /* when they were sent, by us or by the publisher after a reconnect */
-    json_t *last_topics;
-    bool removed_by_user;
-    json_t *removed_keys; /* component mode: key -> true, removed by the user */
-};
-
-struct announcer {
-    uv_loop_t *loop;
-    struct publisher *publisher;
-    struct announcer_options options;
-    struct announcer_timing timing;
-    struct log *log;
-
-    json_t *records;
-    struct thing *things;
-    size_t thing_count, thing_room;
-    json_t *wanted;    /* device id -> index of its thing */
-    json_t *forgotten; /* device id -> true: what the broker still has of it is cleared when seen */
-
-    bool connected;
-    int64_t next_step_ms;
-    uv_timer_t step_timer, birth_timer, refresh_timer;
-    bool birth_waits;
-    int64_t last_birth_ms; /* when the last birth was answered, or far in the past */
-    bool refresh_wanted;   /* once the round is through */
-
-    char *memory_path;
-    uv_work_t save;
-    bool saving, save_again;
-    char *save_text;
-    struct error save_error;
-    enum status save_status;
-
-    bool closing;
-    unsigned open_handles;
-};
-
-/* ---- messages of one step -------------------------------------------------------------------- */
-
-struct message {
-    struct message *next;
-    char *topic;
-    char *payload;
-};
-
-struct messages {
-    struct announcer *announcer;
-    struct thing *thing;
-    struct message *first, *last;
-    uint64_t hash;
-};
-
-static uint64_t hash_more(uint64_t hash, const char *text)
-{
-    do
-        hash = (hash ^ (unsigned char)*text) * 1099511628211U; /* FNV-1a */
-    while (*text++ != '\0');
-    return hash;
-}
-
-/* The hash of a message that came in, as hash_more makes it of one that goes out. */
-static uint64_t hash_message(uint64_t hash, const struct publisher_incoming *incoming)
-{
-    hash = hash_more(hash, incoming->topic);
-    for (size_t i = 0; i < incoming->payload_length; i++)
-        hash = (hash ^ (unsigned char)incoming->payload[i]) * 1099511628211U;
-    return (hash ^ 0U) * 1099511628211U; /* the NUL at the end */
-}
-
-static void collect(void *context, const char *topic, const char *payload)
-{
-    struct messages *messages = context;
-    char key[PROPERTY_KEY_SIZE];
-    struct thing *thing = messages->thing;
-    if (discovery_topic_matches(&messages->announcer->options.context, thing->device_id, topic, key,
-                                sizeof key) &&
-        json_object_get(thing->removed_keys, key) != NULL)
-        return;
-    struct message *message = memory_new(1, sizeof *message);
-    message->topic = memory_copy_text(topic);
-    message->payload = memory_copy_text(payload);
-    if (messages->last != NULL)
-        messages->last->next = message;
-    else
-        messages->first = message;
-    messages->last = message;
-    messages->hash = hash_more(hash_more(messages->hash, topic), payload);
-}
-
-static void free_messages(struct messages *messages)
-{
-    for (struct message *message = messages->first, *next; message != NULL; message = next) {
-        next = message->next;
-        free(message->topic);
-        free(message->payload);
-        free(message);
-    }
-}
-
-static struct messages new_messages(struct announcer *announcer, struct thing *thing)
-{
-    return (struct messages){.announcer = announcer, .thing = thing, .hash = 14695981039346656037U};
-}
-
-/* Publishes and frees them. False, and nothing is sent, if it is too soon after a different message
- * for the same device; the thing's due time is then set. */
-static bool send_messages(struct announcer *announcer, struct thing *thing,
-                          struct messages *messages)
-{
-    int64_t now = clock_boot_ms();
-    int64_t allowed_ms = thing->last_ms + announcer->timing.settle_ms;
-    bool sent = thing->last_hash == 0 || thing->last_hash == messages->hash || now >= allowed_ms;
-    if (sent) {
-        json_decref(thing->last_topics);
-        thing->last_topics = json_array();
-        for (struct message *m = messages->first; m != NULL; m = m->next) {
-            publisher_publish_once(announcer->publisher, m->topic, m->payload, strlen(m->payload));
-            json_array_append_new(thing->last_topics, json_string(m->topic));
-        }
-        thing->last_hash = messages->hash;
-        thing->last_ms = now;
-    } else {
-        thing->due_ms = allowed_ms;
-    }
-    free_messages(messages);
-    return sent;
-}
-
-static bool acknowledged(const struct announcer *announcer, const struct thing *thing)
-{
-    size_t index;
-    json_t *topic;
-    json_array_foreach(thing->last_topics, index, topic)
-    {
-        if (!publisher_settled(announcer->publisher, json_string_value(topic)))
-            return false;
-    }
-    return true;
-}
-
-/* ---- records ---------------------------------------------------------------------------------- */
-
-static json_t *desired_components(const struct thing *thing)
-{
-    return thing->device != NULL ? discovery_announced(thing->device)
-                                 : discovery_bridge_announced();
-}
-
-/* What the record has and the device no longer does. New reference; NULL if there is nothing. */
-static json_t *removed_components(const struct thing *thing)
-{
-    json_t *desired = desired_components(thing);
-    json_t *removed = json_copy(json_object_get(thing->record, "components"));
-    const char *key;
-    json_t *platform;
-    json_object_foreach(desired, key, platform)
-    {
-        (void)platform;
-        json_object_del(removed, key);
-    }
-    json_decref(desired);
-    if (json_object_size(removed) > 0)
-        return removed;
-    json_decref(removed);
-    return NULL;
-}
-
-static void drop_record(struct announcer *announcer, json_t *record)
-{
-    size_t index;
-    json_t *entry;
-    json_array_foreach(announcer->records, index, entry)
-    {
-        if (entry == record) {
-            json_array_remove(announcer->records, index);
-            return;
-        }
-    }
-}
-
-static const char *record_text(const json_t *record, const char *key)
-{
-    return json_string_value(json_object_get(record, key));
-}
-
-/* The context in which a record's topics were made. */
-static struct discovery_context record_context(const struct announcer *announcer,
-                                               const json_t *record)
-{
-    struct discovery_context context = announcer->options.context;
-    context.bridge_id = record_text(record, "bridge");
-    context.prefix = record_text(record, "prefix");
-    context.device_mode = strcmp(record_text(record, "mode"), "device") == 0;
-    return context;
-}
-
-static void start_save(struct announcer *announcer);
-static void arm(struct announcer *announcer);
-
-static void save_work(uv_work_t *work)
-{
-    struct announcer *announcer = work->data;
-    announcer->save_status =
-        announced_write(announcer->memory_path, announcer->save_text, &announcer->save_error);
-}
-
-static void maybe_free(struct announcer *announcer);
-
-static void save_done(uv_work_t *work, int status)
-{
-    (void)status;
-    struct announcer *announcer = work->data;
-    free(announcer->save_text);
-    announcer->save_text = NULL;
-    announcer->saving = false;
-    if (announcer->save_status != STATUS_OK && !announcer->closing)
-        log_warning(announcer->log, "%s", announcer->save_error.text);
-    if (announcer->save_again) {
-        announcer->save_again = false;
-        start_save(announcer);
-    }
-    if (announcer->closing)
-        maybe_free(announcer);
-    else
-        arm(announcer);
-}
-
-/* On a thread of libuv's pool: a disk may take seconds. Steps wait meanwhile. */
-static void start_save(struct announcer *announcer)
-{
-    if (announcer->saving) {
-        announcer->save_again = true;
-        return;
-    }
-    announcer->save_text = announced_format(announcer->records);
-    announcer->save.data = announcer;
-    announcer->saving = uv_queue_work(announcer->loop, &announcer->save, save_work, save_done) == 0;
-    if (!announcer->saving) {
-        free(announcer->save_text);
-        announcer->save_text = NULL;
-    }
-}
-
-/* Adds to the thing's record what it is about to announce; true if that changed it. */
-static bool extend_record(struct announcer *announcer, struct thing *thing)
-{
-    const struct discovery_context *context = &announcer->options.context;
-    json_t *desired = desired_components(thing);
-    bool changed = false;
-    if (thing->record == NULL) {
-        thing->record = announced_record(context->bridge_id, thing->device_id, context->prefix,
-                                         context->device_mode, desired);
-        json_array_append_new(announcer->records, thing->record);
-        changed = true;
-    }
-    json_t *known = json_object_get(thing->record, "components");
-    const char *key;
-    json_t *platform;
-    json_object_foreach(desired, key, platform)
-    {
-        if (json_equal(json_object_get(known, key), platform))
-            continue;
-        json_object_set(known, key, platform);
-        changed = true;
-    }
-    json_decref(desired);
-    return changed;
-}
-
-/* ---- steps ------------------------------------------------------------------------------------ */
-
-static void go(struct thing *thing, enum step step, int64_t delay_ms)
-{
-    thing->step = step;
-    thing->due_ms = clock_boot_ms() + delay_ms;
-}
-
-static bool send_announcement(struct announcer *announcer, struct thing *thing,
-                              const json_t *removed)
-{
-    struct messages messages = new_messages(announcer, thing);
-    const struct discovery_context *context = &announcer->options.context;
-    if (thing->device != NULL)
-        discovery_device(context, thing->device, removed, collect, &messages);
-    else
-        discovery_bridge(context, removed, collect, &messages);
-    return send_messages(announcer, thing, &messages);
-}
-
-static void after_announcement(struct announcer *announcer, struct thing *thing)
-{
-    if (thing->old != NULL)
-        go(thing, STEP_CLEAR, announcer->timing.settle_ms);
-    else
-        thing->step = STEP_IDLE;
-}
-
-static void step_migrate(struct announcer *announcer, struct thing *thing)
-{
-    struct messages messages = new_messages(announcer, thing);
-    struct discovery_context old = record_context(announcer, thing->old);
-    discovery_migrate(&old, thing->device_id, json_object_get(thing->old, "components"), collect,
-                      &messages);
-    if (send_messages(announcer, thing, &messages))
-        go(thing, STEP_ANNOUNCE, announcer->timing.settle_ms);
-}
-
-static void step_announce(struct announcer *announcer, struct thing *thing)
-{
-    json_t *removed = removed_components(thing);
-    bool sent = send_announcement(announcer, thing, removed);
-    bool two_steps = removed != NULL && announcer->options.context.device_mode;
-    bool one_step = removed != NULL && !two_steps;
-    json_decref(removed);
-    if (!sent)
-        return;
-    if (two_steps)
-        go(thing, STEP_WITHOUT, announcer->timing.settle_ms);
-    else if (one_step)
-        go(thing, STEP_CONFIRM, 0);
-    else
-        after_announcement(announcer, thing);
-}
-
-static void step_without(struct announcer *announcer, struct thing *thing)
-{
-    if (!acknowledged(announcer, thing))
-        go(thing, STEP_WITHOUT, POLL_MS);
-    else if (send_announcement(announcer, thing, NULL))
-        go(thing, STEP_CONFIRM, 0);
-}
-
-static void step_confirm(struct announcer *announcer, struct thing *thing)
-{
-    if (!acknowledged(announcer, thing)) {
-        go(thing, STEP_CONFIRM, POLL_MS);
-        return;
-    }
-    json_object_set_new(thing->record, "components", desired_components(thing));
-    start_save(announcer);
-    after_announcement(announcer, thing);
-}
-
-static void step_clear(struct announcer *announcer, struct thing *thing)
-{
-    struct messages messages = new_messages(announcer, thing);
-    struct discovery_context old = record_context(announcer, thing->old);
-    discovery_remove(&old, record_text(thing->old, "device"),
-                     json_object_get(thing->old, "components"), collect, &messages);
-    if (send_messages(announcer, thing, &messages))
-        go(thing, STEP_CLEARED, 0);
-}
-
-static void step_cleared(struct announcer *announcer, struct thing *thing)
-{
-    if (!acknowledged(announcer, thing)) {
-        go(thing, STEP_CLEARED, POLL_MS);
-        return;
-    }
-    drop_record(announcer, thing->old);
-    thing->old = NULL;
-    start_save(announcer);
-    thing->step = STEP_IDLE;
-}
-
-static void take_step(struct announcer *announcer, struct thing *thing)
-{
-    switch (thing->step) {
-    case STEP_IDLE:
-        break;
-    case STEP_MIGRATE:
-        step_migrate(announcer, thing);
-        break;
-    case STEP_ANNOUNCE:
-        step_announce(announcer, thing);
-        break;
-    case STEP_WITHOUT:
-        step_without(announcer, thing);
-        break;
-    case STEP_CONFIRM:
-        step_confirm(announcer, thing);
-        break;
-    case STEP_CLEAR:
-        step_clear(announcer, thing);
-        break;
-    case STEP_CLEARED:
-        step_cleared(announcer, thing);
-        break;
-    }
-}
-
 /* ---- rounds ------------------------------------------------------------------------------------ */
 
 bool announcer_idle(const struct announcer *announcer)
 {
     for (size_t i = 0; i < announcer->thing_count; i++)
         if (announcer->things[i].step != STEP_IDLE ||
-            !acknowledged(announcer, &announcer->things[i]))
+            !announcer_acknowledged(announcer, &announcer->things[i]))
             return false;
     return announcer->connected && !announcer->saving;
 }
@@ -502,15 +75,15 @@ static void on_step(uv_timer_t *timer)
     if (now >= announcer->next_step_ms) {
         struct thing *thing = first_due(announcer, now);
         if (thing != NULL) {
-            take_step(announcer, thing);
+            announcer_take_step(announcer, thing);
             announcer->next_step_ms = now + gap_ms(announcer);
         }
     }
-    arm(announcer);
+    announcer_arm(announcer);
 }
 
 /* Sets the timer for the next due step, or ends the round. */
-static void arm(struct announcer *announcer)
+void announcer_arm(struct announcer *announcer)
 {
     if (!announcer->connected || announcer->saving || announcer->closing)
         return;
@@ -538,11 +111,11 @@ static bool begin(struct announcer *announcer, struct thing *thing)
         return false;
     if (!thing->wanted) {
         if (thing->old != NULL)
-            go(thing, STEP_CLEAR, 0);
+            announcer_go(thing, STEP_CLEAR, 0);
         return false;
     }
-    bool changed = extend_record(announcer, thing);
-    go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
+    bool changed = announcer_extend_record(announcer, thing);
+    announcer_go(thing, thing->old != NULL ? STEP_MIGRATE : STEP_ANNOUNCE, 0);
     return changed;
 }
 
@@ -552,8 +125,8 @@ static void start_round(struct announcer *announcer)
     for (size_t i = 0; i < announcer->thing_count; i++)
         changed = begin(announcer, &announcer->things[i]) || changed;
     if (changed)
-        start_save(announcer);
-    arm(announcer);
+        announcer_start_save(announcer);
+    announcer_arm(announcer);
 }
 
 static void on_birth(uv_timer_t *timer)
@@ -645,7 +218,7 @@ static void emptied(struct announcer *announcer, struct thing *thing, const char
         thing->removed_by_user = true;
         thing->step = STEP_IDLE;
     } else {
-        json_t *desired = desired_components(thing);
+        json_t *desired = announcer_desired_components(thing);
         bool known = json_object_get(desired, key) != NULL;
         json_decref(desired);
         if (!known || json_object_get(thing->removed_keys, key) != NULL)
@@ -656,7 +229,7 @@ static void emptied(struct announcer *announcer, struct thing *thing, const char
     publisher_publish(announcer->publisher, topic, "", 0, true, 1);
     thing->last_hash = 0;
     tell_removed(announcer, thing, key);
-    arm(announcer);
+    announcer_arm(announcer);
 }
 
 /* The broker still has what was announced before the memory was lost, or by a version with other
@@ -675,9 +248,9 @@ static void learn(struct announcer *announcer, struct thing *thing,
     json_decref(announced);
     if (json_object_size(known) == before)
         return;
-    start_save(announcer);
-    go(thing, STEP_ANNOUNCE, 0);
-    arm(announcer);
+    announcer_start_save(announcer);
+    announcer_go(thing, STEP_ANNOUNCE, 0);
+    announcer_arm(announcer);
 }
 
 static struct thing *find_wanted(struct announcer *announcer, const char *device_id)
@@ -690,7 +263,7 @@ static struct thing *find_wanted(struct announcer *announcer, const char *device
 static void overwritten(struct announcer *announcer, struct thing *thing,
                         const struct publisher_incoming *incoming)
 {
-    uint64_t hash = hash_message(14695981039346656037U, incoming);
+    uint64_t hash = announcer_hash_message(14695981039346656037U, incoming);
     if (thing->step != STEP_IDLE || thing->removed_by_user || thing->last_hash == 0 ||
         hash == thing->last_hash || clock_boot_ms() - thing->last_ms < REPAIR_PAUSE_MS)
         return;
@@ -699,8 +272,8 @@ static void overwritten(struct announcer *announcer, struct thing *thing,
                   "announced again.",
                   incoming->topic);
     thing->last_hash = 0;
-    go(thing, STEP_ANNOUNCE, 0);
-    arm(announcer);
+    announcer_go(thing, STEP_ANNOUNCE, 0);
+    announcer_arm(announcer);
 }
 
 /* What the broker kept and nothing stands behind: of a device that is gone, or in the mode that is not used. */
@@ -718,7 +291,7 @@ static void clear_leftover(struct announcer *announcer, const struct publisher_i
 static void clear_unwanted(struct announcer *announcer, const struct thing *thing,
                            const struct publisher_incoming *incoming, const char *key)
 {
-    json_t *desired = desired_components(thing);
+    json_t *desired = announcer_desired_components(thing);
     if (json_object_get(desired, key) == NULL)
         publisher_publish_once(announcer->publisher, incoming->topic, "", 0);
     json_decref(desired);
@@ -843,11 +416,12 @@ static void add_wanted(struct announcer *announcer, const char *device_id,
 static void place_record(struct announcer *announcer, json_t *record)
 {
     const struct discovery_context *context = &announcer->options.context;
-    const char *device_id = record_text(record, "device");
+    const char *device_id = announcer_record_text(record, "device");
     struct thing *thing = find_wanted(announcer, device_id);
-    bool same_place = strcmp(record_text(record, "bridge"), context->bridge_id) == 0 &&
-                      strcmp(record_text(record, "prefix"), context->prefix) == 0;
-    bool same_mode = record_context(announcer, record).device_mode == context->device_mode;
+    bool same_place = strcmp(announcer_record_text(record, "bridge"), context->bridge_id) == 0 &&
+                      strcmp(announcer_record_text(record, "prefix"), context->prefix) == 0;
+    bool same_mode =
+        announcer_record_context(announcer, record).device_mode == context->device_mode;
     if (thing != NULL && same_place && same_mode && thing->record == NULL)
         thing->record = record;
     else if (thing != NULL && same_place && !same_mode && thing->old == NULL)
@@ -893,8 +467,8 @@ void announcer_add(struct announcer *announcer, const struct device_description 
     if (!announcer->connected)
         return;
     if (begin(announcer, find_wanted(announcer, device->id)))
-        start_save(announcer);
-    arm(announcer);
+        announcer_start_save(announcer);
+    announcer_arm(announcer);
 }
 
 /* What was announced is to be cleared. */
@@ -922,7 +496,7 @@ void announcer_remove(struct announcer *announcer, const char *device_id)
     if (thing == NULL)
         return;
     unwant(announcer, thing);
-    arm(announcer);
+    announcer_arm(announcer);
 }
 
 void announcer_changed(struct announcer *announcer, const struct device_description *device)
@@ -937,8 +511,8 @@ void announcer_changed(struct announcer *announcer, const struct device_descript
     if (!announcer->connected)
         return;
     if (begin(announcer, thing))
-        start_save(announcer);
-    arm(announcer);
+        announcer_start_save(announcer);
+    announcer_arm(announcer);
 }
 
 void announcer_refresh(struct announcer *announcer)
@@ -989,7 +563,7 @@ size_t announcer_purge(struct announcer *announcer)
         if (announcer->connected)
             (void)begin(announcer, thing);
     }
-    arm(announcer);
+    announcer_arm(announcer);
     return removed;
 }
 
@@ -1031,7 +605,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
     return announcer;
 }
 
-static void maybe_free(struct announcer *announcer)
+void announcer_maybe_free(struct announcer *announcer)
 {
     if (announcer->open_handles > 0 || announcer->saving)
         return;
@@ -1049,7 +623,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct announcer *announcer = handle->data;
     announcer->open_handles--;
-    maybe_free(announcer);
+    announcer_maybe_free(announcer);
 }
 
 void announcer_close(struct announcer *announcer)
