@@ -12,6 +12,7 @@
 
 #define PREFERENCES_SIZE_MAX ((size_t)1 << 20)
 #define REPORT_INTERVAL_KEY "report_interval_ms"
+#define REPORT_INTERVAL_MAX_MS 3600000
 #define CLOSE_MS 2000
 
 /* What the thread that writes has in common with the owner. It lives as long as there is something to
@@ -175,7 +176,8 @@ int64_t preferences_report_interval_ms(const struct preferences *preferences, co
     json_t *value =
         json_object_get(json_object_get(preferences->root, device), REPORT_INTERVAL_KEY);
     json_int_t interval = json_integer_value(value);
-    return json_is_integer(value) && interval > 0 ? (int64_t)interval : otherwise;
+    bool good = json_is_integer(value) && interval > 0 && interval <= REPORT_INTERVAL_MAX_MS;
+    return good ? (int64_t)interval : otherwise;
 }
 
 const json_t *preferences_get(const struct preferences *preferences, const char *device,
