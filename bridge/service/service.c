@@ -15,7 +15,8 @@
 
 #define TICK_MS 1000
 #define HEALTH_MS 60000
-#define FLUSH_MS 100 /* so long changes of lists are collected */
+#define FLUSH_MS 100   /* so long changes of lists are collected ... */
+#define FLUSH_SHARE 20 /* ... and so many times as long as making them took */
 
 /* ---- what comes from the drivers ---- */
 
@@ -179,17 +180,21 @@ static void on_wake(uv_async_t *async)
     look_for_commit(service);
 }
 
+/* The lists of thousands of devices take their time: they are made ever more rarely. */
 static void on_flush(uv_timer_t *timer)
 {
-    const struct service *service = timer->data;
+    struct service *service = timer->data;
+    int64_t began_ms = clock_boot_ms();
     hub_flush(service->hub);
+    service->flush_ms = FLUSH_MS + FLUSH_SHARE * (clock_boot_ms() - began_ms);
 }
 
 void service_flush_soon(void *context)
 {
     struct service *service = context;
     if (!uv_is_active((const uv_handle_t *)&service->flush))
-        (void)uv_timer_start(&service->flush, on_flush, FLUSH_MS, 0);
+        (void)uv_timer_start(&service->flush, on_flush,
+                             (uint64_t)(service->flush_ms > 0 ? service->flush_ms : FLUSH_MS), 0);
 }
 
 /* ---- timers and signals ---- */
