@@ -216,8 +216,9 @@ static void create_settings(struct service *service)
 /* The base of the HTTP API, for answers that are too long for MQTT; "" if it is off. */
 static void http_address(const struct config *config, char *address, size_t size)
 {
-    bool on = strcmp(config->web.listen, "off") != 0;
-    (void)snprintf(address, size, on ? "http://%s/api/v1" : "", config->web.listen);
+    address[0] = '\0';
+    if (strcmp(config->web.listen, "off") != 0)
+        (void)snprintf(address, size, "http://%s/api/v1", config->web.listen);
 }
 
 static void refresh(void *context)
