@@ -112,7 +112,7 @@ static enum status watch(struct work *work, struct error *error)
     const struct options *options = work->options;
     bool in_place = !options->json && !options->once && isatty(STDOUT_FILENO) != 0;
     if (in_place)
-        (void)fputs("\033[2J", stdout);
+        (void)fputs("\033[H\033[J", stdout); /* of the scroll region, if there is one */
     int64_t start_ms = clock_boot_ms();
     int64_t connected_ms = 0;
     int64_t drawn_ms = 0;
