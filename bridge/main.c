@@ -175,13 +175,14 @@ static const char *nearest(int count, char **words)
     struct suggestion first = {.word = words[0]};
     struct suggestion last = {.word = words[0]};
     const char *of_last = NULL;
+    const char *begins = NULL; /* with what was typed */
     for (size_t i = 0; commands[i] != NULL; i++) {
         const char *name = commands[i]->line.name;
         const char *space = strrchr(name, ' ');
         const char *best = last.best;
-        if (first.best == NULL && strlen(words[0]) >= 2 &&
+        if (begins == NULL && strlen(words[0]) >= 2 &&
             strncmp(name, words[0], strlen(words[0])) == 0)
-            of_last = of_last != NULL ? of_last : name;
+            begins = name;
         suggestion_offer(&whole, name);
         suggestion_offer(&first, name);
         if (space != NULL)
@@ -190,7 +191,7 @@ static const char *nearest(int count, char **words)
     }
     if (whole.best != NULL || first.best != NULL)
         return whole.best != NULL ? whole.best : first.best;
-    return of_last;
+    return begins != NULL ? begins : of_last;
 }
 
 /* "history --help", "history" alone, "history enrgy", "rnu". */

@@ -79,6 +79,7 @@ def test_man_page_is_true(command):
     (["rnu"], "Did you mean `bl2mqtt run`?"),
     (["histroy", "energy"], "Did you mean `bl2mqtt history energy`?"),
     (["history", "enrgy"], "Did you mean `bl2mqtt history energy`?"),
+    (["hist"], "Did you mean `bl2mqtt history "),
     (["enrgy"], "Did you mean `bl2mqtt history energy`?"),
     (["flash", "porbe"], "Did you mean `bl2mqtt flash probe`?"),
     (["scan", "--prot", "x"], "Did you mean --port?"),
