@@ -201,8 +201,8 @@ static enum status run(const struct command_context *context, void *own)
     return command_end(NAME, status, &error);
 }
 
-_Static_assert(REFERENCE_VOLTAGE_MIN == 50.0 && REFERENCE_CURRENT_MIN == 0.05 &&
-                   REFERENCE_POWER_MIN == 20.0,
+/* Only a constant that is cast at once makes a constant expression for every compiler. */
+_Static_assert((int)REFERENCE_VOLTAGE_MIN == 50 && (int)REFERENCE_POWER_MIN == 20,
                "what help says");
 
 /* clang-format off */
