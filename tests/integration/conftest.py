@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import pathlib
 import random
+import signal
 import tempfile
 
 import pytest
@@ -9,6 +10,9 @@ import beken_module
 import house
 from harness import BINARY, Broker, Process, Subscriber
 from obk_module import ObkModule
+
+# A job that a shell started in the background ignores Ctrl-C, and so would every program that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
