@@ -79,12 +79,6 @@ struct config_tariff {
     size_t window_count;
 };
 
-/** Prices that change by the hour: from a retained or repeated message, or from a file. */
-struct config_prices {
-    char *topic; /**< "" none */
-    char *file;  /**< in data_dir unless absolute; "" none */
-};
-
 /** Whether the web page and the API need a login. */
 enum config_web_auth {
     WEB_AUTH_AUTO,   /**< only where others than this machine can connect */
@@ -213,7 +207,6 @@ struct config {
     struct config_history history;
     struct config_tariff *tariffs;
     size_t tariff_count;
-    struct config_prices prices;
     struct config_web web;
     struct config_openbeken openbeken;
     struct config_device *devices; /**< with room for CONFIG_DEVICES_MAX: none ever moves */

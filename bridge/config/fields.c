@@ -214,17 +214,6 @@ const struct field fields[] = {
          "What electricity costs, for `bl2mqtt history cost`. Of several the one counts whose "
          "valid_from is the latest that has come."},
 
-    {GROUP(SCOPE_FILE), .path = "prices",
-     .meaning = "Prices of a kilowatt hour that change by the hour or by 15 minutes. They replace "
-                "the tariff's price for their times."},
-    {IN_FILE(prices.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 250,
-     .path = "prices.topic", .example = "prices/electricity", .otherwise = "none",
-     .meaning = "MQTT topic with a JSON list of `{\"start\": \"2026-12-01T14:00:00+01:00\", "
-                "\"price\": 0.2731}`."},
-    {IN_FILE(prices.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
-     .path = "prices.file", .example = "prices.json", .otherwise = "none",
-     .meaning = "File with such a list, in data_dir unless absolute; read again when it changes."},
-
     {GROUP(SCOPE_FILE), .path = "web", .meaning = "The web page and the HTTP API."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
      .path = "web.listen", .initial = "127.0.0.1:8942",
@@ -351,7 +340,8 @@ const struct field fields[] = {
     {IN_DEVICE(output), .type = FIELD_CHOICE, .choices = outputs, .path = "output",
      .drivers = FOR_ALL, .reach = CONFIG_REACH_LIVE, .initial = "json",
      .meaning = "The state as one JSON object on the device's topic, each value on a topic of its "
-                "own below it, or both."},
+                "own below it, or both. A value's topic is not retained. Home Assistant reads the "
+                "JSON: with attributes the device is not announced."},
     {IN_DEVICE(disabled), .type = FIELD_BOOL, .path = "disabled", .drivers = FOR_ALL,
      .reach = CONFIG_REACH_SOURCE, .initial = "false",
      .meaning = "The device is not read and stands as offline; its history stays."},

@@ -39,7 +39,8 @@ struct device_description {
     size_t alarm_count;                         /**< 0..DEVICE_ALARMS_MAX */
     const char *currency;                       /**< "EUR"; NULL or "": no tariff, so no costs */
     const struct device_publishing *publishing; /**< NULL: as usual for each property */
-    bool retain;
+    bool retain;                                /**< of the state as one JSON object */
+    bool state_as_json, state_by_value;         /**< how the state is published by MQTT */
     bool homeassistant;
     int64_t interval_ms;                      /**< how often its source is read; 0: unknown */
     int64_t min_interval_ms, max_interval_ms; /**< between two states; 0: publish_policy.h's */

@@ -6,6 +6,7 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 #define LOOK_MS 1000  /* how often time alone is looked at as a reason */
 #define CLEAR_MS 1000 /* by then the broker has let go of a retained state */
 #define SLICE_MS 5    /* of the loop's time */
+#define TOPIC_SIZE 512
+#define VALUE_SIZE 1024
 
 struct entry {
     struct hub_device *device; /* NULL: this number is free */
@@ -127,6 +130,36 @@ static void clear(struct state_output *output, const char *topic)
     publisher_publish(output->publisher, topic, "", 0, true, 1);
 }
 
+/* Numbers and words bare, null as "null", objects as JSON. */
+static void publish_value(struct state_output *output, const struct entry *entry, const char *key,
+                          const json_t *value)
+{
+    char topic[TOPIC_SIZE], payload[VALUE_SIZE];
+    size_t length = json_string_length(value);
+    (void)snprintf(topic, sizeof topic, "%s/%s", entry->state_topic, key);
+    if (json_is_string(value) && length < sizeof payload)
+        memcpy(payload, json_string_value(value), length);
+    else
+        length = json_dumpb(value, payload, sizeof payload,
+                            JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+    if (length > 0 && length <= sizeof payload)
+        publisher_publish(output->publisher, topic, payload, length, false, 0);
+}
+
+/* From the JSON, so that both forms say the same. */
+static void publish_by_value(struct state_output *output, const struct entry *entry,
+                             const struct text *text)
+{
+    json_t *state = json_loadb(output->text, text->length, 0, NULL);
+    const char *key;
+    json_t *value;
+    json_object_foreach(state, key, value)
+    {
+        publish_value(output, entry, key, value);
+    }
+    json_decref(state);
+}
+
 static void publish_state(struct state_output *output, struct entry *entry, int64_t boot_ms)
 {
     const struct device_description *description = hub_device_description(entry->device);
@@ -142,6 +175,8 @@ static void publish_state(struct state_output *output, struct entry *entry, int6
                   description->id, HUB_STATE_SIZE);
         return;
     }
+    if (description->state_by_value)
+        publish_by_value(output, entry, &text);
     if (entry->retained &&
         !description->retain) { /* a topic has one latest value: the state waits */
         clear(output, entry->state_topic);
@@ -149,6 +184,8 @@ static void publish_state(struct state_output *output, struct entry *entry, int6
         make_due(output, entry, boot_ms + CLEAR_MS, boot_ms, true);
         return;
     }
+    if (!description->state_as_json)
+        return;
     entry->retained = description->retain;
     publisher_publish(output->publisher, entry->state_topic, output->text, text.length,
                       description->retain, 0);

@@ -3,6 +3,8 @@
  * Publishes the state and the availability of each device in the hub. When a state is published is decided by
  * device/publish_policy.h. Where nothing else would show it soon (a report interval is set, or the device is
  * offline), a total that a commit has moved is published within a second.
+ * A state is one JSON object on <base>/<device>, or each value on <base>/<device>/<key>, or both, as the
+ * device's description says. A value's topic is never retained.
  * Loop thread only.
  */
 #ifndef BRIDGE_MQTT_STATE_OUTPUT_H

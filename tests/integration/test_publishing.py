@@ -59,3 +59,38 @@ def test_a_pace_that_is_set_is_kept_changed_or_not(folder, broker, spawn, chips)
     kept = times(watch, began)
     assert 8 <= len(kept) <= 12, [b - a for a, b in zip(kept, kept[1:])]
     assert process.stop() == 0
+
+
+def same_value(payload, value):
+    text = payload.decode() if isinstance(payload, bytes) else payload
+    return text == value if isinstance(value, str) else json.loads(text) == value
+
+
+def test_each_value_on_a_topic_of_its_own(folder, broker, spawn, chips):
+    made = house.house(folder, interval="500ms", report_interval="2s", output="both")
+    process = spawn("--config", write_config(folder, broker.url, [made]), "run")
+    watch = broker.subscribe("bl2mqtt/house", "bl2mqtt/house/#")
+    watch.wait("bl2mqtt/house", lambda s: s["power_a"] is not None and s["power_b"] is not None, 15)
+    state = json.loads(watch.payloads("bl2mqtt/house")[-1])
+    watch.wait("bl2mqtt/house", lambda s: s["last_seen"] != state["last_seen"], 15)  # all of the state before has come
+    for key, value in state.items():
+        assert any(same_value(payload, value) for payload in watch.payloads(f"bl2mqtt/house/{key}")), key
+    assert process.stop() == 0
+
+
+def test_without_json_nothing_is_announced(folder, broker, spawn, chips):
+    process, watch = start(folder, broker, spawn, report_interval="2s", retain=True)
+    assert process.stop() == 0
+    made = house.house(folder, interval="500ms", report_interval="2s", output="attributes", retain=True)
+    process = spawn("--config", write_config(folder, broker.url, [made]), "run")
+    watch = broker.subscribe("bl2mqtt/house/power_a")
+    wait_for(lambda: len(watch.payloads("bl2mqtt/house/power_a")) >= 3, 15, "three states")
+
+    def kept():
+        fresh = broker.subscribe("bl2mqtt/house/#", "homeassistant/device/#", "bl2mqtt/bridge/state")
+        fresh.wait("bl2mqtt/bridge/state")
+        time.sleep(0.5)
+        return {m["topic"] for m in fresh.messages if m["payload"] and m["retain"] and "house" in m["topic"]}
+
+    wait_for(lambda: kept() == {"bl2mqtt/house/availability"}, 15, "the old state and the announcement to be cleared")
+    assert process.stop() == 0

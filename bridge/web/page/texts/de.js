@@ -233,7 +233,6 @@ export const texts = {
   "group.homeassistant": "Home Assistant",
   "group.history": "Verlauf",
   "group.tariffs": "Tarife: was Strom kostet",
-  "group.prices": "Stündlich wechselnde Preise",
   "group.web": "Webseite und API",
   "group.openbeken": "OpenBeken-Module",
   "group.sinks": "Zeitreihen-Datenbanken",

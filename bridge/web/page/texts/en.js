@@ -233,7 +233,6 @@ export const texts = {
   "group.homeassistant": "Home Assistant",
   "group.history": "History",
   "group.tariffs": "Tariffs: what electricity costs",
-  "group.prices": "Prices that change by the hour",
   "group.web": "Web page and API",
   "group.openbeken": "OpenBeken modules",
   "group.sinks": "Time-series engines",
