@@ -31,7 +31,8 @@ COPIED = 15000
 COUNTED = READINGS * 3
 MIGRATIONS = sorted((ROOT / "migrations").glob("*.sql"))
 # What may stand in the folder after a start that went well; each is documented.
-WHOLE = ("history.db", "history.db-wal", "history.db-shm", "history.db.lock", "history.db.totals.json", "topics.json")
+WHOLE = ("history.db", "history.db-wal", "history.db-shm", "history.db.lock", "history.db.totals.json", "topics.json",
+         "preferences.json")
 KEPT = ("history.db.damaged-", "history.db.replaced-", "history.db.before-", "history.db.backup-", "history.db.moved-")
 
 

@@ -183,7 +183,7 @@ def test_announcements_are_removed_on_request(folder, broker, spawn, module):
     answer = watch.wait("bl2mqtt/bridge/response/openbeken/clear_announcements")
     assert answer["status"] == "ok" and answer["transaction"] == 7 and answer["data"]["cleared"] == 2
 
-    broker.publish("bl2mqtt/bridge/request/permit_join", {"time": 1, "transaction": "x"})
+    broker.publish("bl2mqtt/bridge/request/permit_join", {"time": 3, "transaction": "x"})
     answer = watch.wait("bl2mqtt/bridge/response/permit_join", lambda a: a.get("transaction") == "x")
     modules = {found["topic"]: found for found in answer["data"]["modules"]}
     assert set(modules) == {"obk1"}, (answer, process.output)

@@ -214,7 +214,8 @@ def test_a_device_comes_changes_and_goes(bridge):
 def test_a_removed_device_leaves_nothing_on_the_broker(folder, broker, bridge):
     bridge.watch.wait("homeassistant/device/bl2mqtt_test_garage/config")
     bridge.watch.wait("bl2mqtt/garage", lambda s: s["power"] is not None)
-    energy = wait_for(lambda: json.loads(bridge.watch.payloads("bl2mqtt/garage")[-1])["energy"], what="a total")
+    bridge.good("device/energy/set", {"id": "garage", "channel": "a", "energy": 777})
+    energy = bridge.watch.wait("bl2mqtt/garage", lambda s: (s["energy"] or 0) >= 777)["energy"]
     assert bridge.good("device/remove", {"id": "garage"}) == {"id": "garage"}
     bridge.devices(lambda d: [x["id"] for x in d] == ["house"])
     # Home Assistant lets go of it before its topics are emptied.
