@@ -91,8 +91,15 @@ enum status recalibration_parse(const json_t *body, struct history_recalibration
         status = read_time(body, "since", &correction->since_ms, error);
     if (status == STATUS_OK)
         status = read_time(body, "until", &correction->until_ms, error);
-    if (status != STATUS_OK || correction->undo)
+    if (status != STATUS_OK)
         return status;
+    if (correction->undo) {
+        if (correction->since_ms != -1 || correction->until_ms != INT64_MAX)
+            return error_set(
+                error, STATUS_USAGE,
+                "undo takes back the last correction whole; leave out since and until.");
+        return STATUS_OK;
+    }
     if (correction->since_ms < 0)
         return error_set(error, STATUS_USAGE, "Say from which time on the factors hold: since.");
     return read_factors(body, correction, error);
