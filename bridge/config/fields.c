@@ -209,10 +209,10 @@ const struct field fields[] = {
     {IN_FILE(tariffs), .type = FIELD_LIST, .item_scope = SCOPE_TARIFF,
      .item_size = sizeof(struct config_tariff),
      .count_offset = offsetof(struct config, tariff_count), .item_limit = 200,
-     .reach = CONFIG_REACH_LIVE, .path = "tariffs",
+     .reach = CONFIG_REACH_RESTART, .path = "tariffs",
      .meaning =
-         "What electricity costs, for `bl2mqtt history cost`. Of several the one counts whose "
-         "valid_from is the latest that has come."},
+         "What electricity costs, for `bl2mqtt history cost`, bridge/price and the costs of each "
+         "device. Of several the one counts whose valid_from is the latest that has come."},
 
     {GROUP(SCOPE_FILE), .path = "web", .meaning = "The web page and the HTTP API."},
     {IN_FILE(web.listen), .type = FIELD_TEXT, .rule = TEXT_LISTEN, .high = 270,
