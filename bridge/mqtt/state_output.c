@@ -137,13 +137,16 @@ static void publish_value(struct state_output *output, const struct entry *entry
     char topic[TOPIC_SIZE], payload[VALUE_SIZE];
     size_t length = json_string_length(value);
     (void)snprintf(topic, sizeof topic, "%s/%s", entry->state_topic, key);
-    if (json_is_string(value) && length < sizeof payload)
+    if (json_is_string(value) && length <= sizeof payload)
         memcpy(payload, json_string_value(value), length);
-    else
+    else if (!json_is_string(value))
         length = json_dumpb(value, payload, sizeof payload,
                             JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
-    if (length > 0 && length <= sizeof payload)
+    if (length <= sizeof payload)
         publisher_publish(output->publisher, topic, payload, length, false, 0);
+    else
+        log_error(output->log, "The value %s does not fit into %d bytes and was not published.",
+                  topic, VALUE_SIZE);
 }
 
 /* From the JSON, so that both forms say the same. */
