@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* bl2mqtt [--config FILE] COMMAND [OPTION...]: finds the command, fills its options, runs it. */
 #include "bridge/commands/command.h"
+#include "bridge/commands/versions.h"
 #include "bridge/config/suggest.h"
 #include "bridge/options/layout.h"
 #include "drivers/base/memory.h"
@@ -30,7 +31,7 @@ static const struct option_row own_rows[] = {
     {.name = "version",
      .kind = OPTION_FLAG,
      .at = offsetof(struct own_options, version),
-     .help = "print the version"},
+     .help = "print the version, and those of the libraries in use"},
     {.name = NULL},
 };
 
@@ -307,7 +308,7 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (own.version) {
-        (void)printf("bl2mqtt %s\n", BL2MQTT_VERSION);
+        versions_print(stdout);
         return STATUS_OK;
     }
     if (own.print_options)

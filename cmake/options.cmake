@@ -35,7 +35,11 @@ function(hardening_flag flag)
   endif()
 endfunction()
 
-if(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$" AND NOT BL2MQTT_SANITIZE)
+# Packagers build with None and flags of their own, which may lack some of these; FORTIFY wants optimisation.
+if(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo|MinSizeRel)$" OR CMAKE_C_FLAGS MATCHES "-O[123s]")
+  set(BL2MQTT_OPTIMISED ON)
+endif()
+if(BL2MQTT_OPTIMISED AND NOT BL2MQTT_SANITIZE)
   # glibc warns where it would take level 3 for level 2.
   set(CMAKE_REQUIRED_FLAGS "-O2 -Werror -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
   check_c_source_compiles("#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }" HAVE_FORTIFY_3)

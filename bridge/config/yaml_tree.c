@@ -495,3 +495,8 @@ struct yaml_node *yaml_tree_set(struct yaml_tree *tree, struct yaml_node *node, 
     };
     return child;
 }
+
+const char *yaml_library_version(void)
+{
+    return yaml_get_version_string();
+}

@@ -76,4 +76,7 @@ void yaml_node_append(struct yaml_node *sequence, struct yaml_node *root);
 /** A copy of text that lives as long as the tree. */
 char *yaml_tree_copy_text(struct yaml_tree *tree, const char *text, size_t length);
 
+/** The version of the libyaml that runs. */
+const char *yaml_library_version(void);
+
 #endif

@@ -204,3 +204,10 @@ const char *http_client_words(const struct http_client *client)
 {
     return client->words[0] != '\0' ? client->words : "no reason given";
 }
+
+const char *http_library_version(void)
+{
+    struct library library = {.handle = NULL};
+    struct error error;
+    return library_load(&library, &error) == STATUS_OK ? library.version() : NULL;
+}

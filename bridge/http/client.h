@@ -70,4 +70,7 @@ enum http_outcome http_client_ask(struct http_client *client,
 /** What libcurl says of the last request that failed; not a sentence. Never empty. */
 const char *http_client_words(const struct http_client *client);
 
+/** Loads libcurl; "libcurl/7.88.1 OpenSSL/3.0.17 ...". NULL: it is not installed. */
+const char *http_library_version(void);
+
 #endif

@@ -33,6 +33,7 @@ enum status library_load(struct library *library, struct error *error)
         find(handle, "curl_easy_strerror", &library->easy_strerror) &&
         find(handle, "curl_slist_append", &library->slist_append) &&
         find(handle, "curl_slist_free_all", &library->slist_free_all) &&
+        find(handle, "curl_version", &library->version) &&
         library->global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
         return STATUS_OK;
     (void)dlclose(handle);

@@ -27,6 +27,7 @@ struct library {
     __typeof__(&curl_easy_strerror) easy_strerror;
     __typeof__(&curl_slist_append) slist_append;
     __typeof__(&curl_slist_free_all) slist_free_all;
+    __typeof__(&curl_version) version;
 };
 
 /** STATUS_FAILED: it is not installed, or lacks one of the functions. It stays loaded until the

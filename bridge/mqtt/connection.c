@@ -452,3 +452,12 @@ size_t connection_packet_size(size_t topic_length, size_t payload_length)
     /* Type, length of the rest, length of the topic, packet number, length of the (no) properties. */
     return 1 + 4 + 2 + topic_length + 2 + 1 + payload_length;
 }
+
+const char *connection_library_version(void)
+{
+    const MQTTAsync_nameValue *info = MQTTAsync_getVersionInfo();
+    for (; info != NULL && info->name != NULL; info++)
+        if (strcmp(info->name, "Version") == 0)
+            return info->value;
+    return "unknown";
+}

@@ -106,4 +106,7 @@ void connection_destroy(struct connection *connection);
 /** The largest packet of a PUBLISH with this topic and payload, in bytes. */
 size_t connection_packet_size(size_t topic_length, size_t payload_length);
 
+/** The version of the Paho library that runs. */
+const char *connection_library_version(void);
+
 #endif

@@ -289,3 +289,8 @@ void server_close(struct server *server)
     uv_close((uv_handle_t *)&server->timer, on_handle_closed);
     uv_close((uv_handle_t *)&server->sweep, on_handle_closed);
 }
+
+const char *server_library_version(void)
+{
+    return MHD_get_version();
+}

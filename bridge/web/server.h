@@ -108,4 +108,7 @@ void exchange_reply_stream(struct exchange *exchange, unsigned status, const cha
 /** The source of that exchange has something to say again. Only between reply and end. */
 void exchange_stream_ready(struct exchange *exchange);
 
+/** The version of the libmicrohttpd that runs. */
+const char *server_library_version(void);
+
 #endif

@@ -2,8 +2,10 @@
 #include "drivers/base/clock.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/timex.h>
 #include <time.h>
+#include <unistd.h>
 
 /* From here on the kernel itself gives the clock up (NTP_PHASE_LIMIT). */
 #define MAX_ERROR_US 16000000
@@ -36,11 +38,20 @@ int64_t clock_awake_ms(void)
     return read_ms(CLOCK_MONOTONIC);
 }
 
+enum clock_sync clock_sync_of_folder(const char *folder)
+{
+    char path[128];
+    int length = snprintf(path, sizeof path, "%s/synchronized", folder);
+    if (length < 0 || (size_t)length >= sizeof path || access(folder, F_OK) != 0)
+        return CLOCK_SYNC_UNKNOWN;
+    return access(path, F_OK) == 0 ? CLOCK_SYNCHRONISED : CLOCK_UNSYNCHRONISED;
+}
+
 enum clock_sync clock_sync(void)
 {
     struct timex clock = {.modes = 0}; /* only asks */
-    if (adjtimex(&clock) < 0)
-        return CLOCK_SYNC_UNKNOWN;
+    if (adjtimex(&clock) < 0)          /* the sandbox of the unit */
+        return clock_sync_of_folder("/run/systemd/timesync");
     bool lost = (clock.status & STA_UNSYNC) != 0 || clock.maxerror >= MAX_ERROR_US;
     return lost ? CLOCK_UNSYNCHRONISED : CLOCK_SYNCHRONISED;
 }

@@ -22,12 +22,15 @@ int64_t clock_awake_ms(void);
 /** A span of microseconds, not negative, as the system calls take it on machines of any word size. */
 struct timespec clock_timespec_us(int64_t us);
 
-/** What the kernel knows of the wall clock. */
+/** What is known of the wall clock. */
 enum clock_sync {
     CLOCK_SYNCHRONISED,
     CLOCK_UNSYNCHRONISED, /**< nobody has set it since boot, or not for long (maxerror >= 16 s) */
-    CLOCK_SYNC_UNKNOWN,   /**< the kernel does not tell (a sandbox forbids to ask) */
+    CLOCK_SYNC_UNKNOWN,   /**< a sandbox forbids to ask, and systemd-timesyncd does not run */
 };
+/** Asks the kernel; if a sandbox forbids that, systemd-timesyncd(8). */
 enum clock_sync clock_sync(void);
+/** What systemd-timesyncd says in its folder: its file "synchronized" appears with the first answer. */
+enum clock_sync clock_sync_of_folder(const char *folder);
 
 #endif

@@ -66,4 +66,7 @@ bool serial_has_lines(const struct serial_port *port);
 enum status serial_set_lines(struct serial_port *port, enum serial_line_level dtr,
                              enum serial_line_level rts, struct error *error);
 
+/** The version of the libserialport that runs. */
+const char *serial_library_version(void);
+
 #endif

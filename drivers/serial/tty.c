@@ -386,3 +386,8 @@ static const struct serial_kind kind = {
     .set_lines = tty_set_lines,
     .close = tty_close,
 };
+
+const char *serial_library_version(void)
+{
+    return sp_get_package_version_string();
+}

@@ -1,17 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /* drivers/base: numbers from text, decimals to text, errors. */
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 #include "drivers/base/status.h"
 #include "drivers/base/text.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+static void test_clock_by_timesyncd(void **unused)
+{
+    (void)unused;
+    char folder[] = "/tmp/bl2mqtt-base-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/synchronized", folder);
+    assert_int_equal(clock_sync_of_folder(folder), CLOCK_UNSYNCHRONISED);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(clock_sync_of_folder(folder), CLOCK_SYNCHRONISED);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(clock_sync_of_folder(folder), CLOCK_SYNC_UNKNOWN);
+}
 
 static void test_integers(void **unused)
 {
@@ -205,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_decimals),
         cmocka_unit_test(test_text_is_cut_not_overrun),
+        cmocka_unit_test(test_clock_by_timesyncd),
         cmocka_unit_test(test_error_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

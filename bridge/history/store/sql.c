@@ -270,3 +270,8 @@ bool sql_sync_folder(const char *path)
     bool good = fsync(fd) == 0;
     return close(fd) == 0 && good;
 }
+
+const char *sql_library_version(void)
+{
+    return sqlite3_libversion();
+}

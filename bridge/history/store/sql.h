@@ -80,4 +80,7 @@ bool sql_is_unwritable(const char *path);
 /** fsync of the folder that holds path, so that a rename in it lasts. False if it failed. */
 bool sql_sync_folder(const char *path);
 
+/** The version of the SQLite library that runs. */
+const char *sql_library_version(void);
+
 #endif
