@@ -3,7 +3,6 @@
 
 #include "bridge/device/properties.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -47,6 +46,8 @@ static enum status take_setting(const char *key, const json_t *value, struct set
                          key, (long long)property->low, (long long)property->high, property->unit);
     settings->has_report_interval = true;
     settings->report_interval_ms = whole * 1000;
+    (void)json_object_set_new(settings->options, property->name,
+                              json_sprintf("%llds", (long long)whole));
     return STATUS_OK;
 }
 
@@ -73,7 +74,7 @@ enum status settings_parse(const char *key, const char *payload, size_t length,
         return error_set(error, STATUS_USAGE,
                          "The payload is longer than %d bytes or nested more than %d levels deep.",
                          SETTINGS_PAYLOAD_MAX, DEPTH_MAX);
-    struct settings wanted = {.has_report_interval = false};
+    struct settings wanted = {.options = json_object()};
     json_error_t problem;
     json_t *json = json_loadb(
         payload, length, JSON_REJECT_DUPLICATES | (key != NULL ? JSON_DECODE_ANY : 0), &problem);
@@ -92,5 +93,7 @@ enum status settings_parse(const char *key, const char *payload, size_t length,
     json_decref(json);
     if (status == STATUS_OK)
         *settings = wanted;
+    else
+        json_decref(wanted.options);
     return status;
 }

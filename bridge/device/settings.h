@@ -8,6 +8,7 @@
 
 #include "drivers/base/status.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,12 +18,14 @@
 struct settings {
     bool has_report_interval;
     int64_t report_interval_ms;
+    json_t *
+        options; /**< all of it as a piece of the device's block in bridge.yaml; NULL after an error */
 };
 
 /**
  * {"report_interval": 10}; update_frequency is accepted as Zigbee2MQTT's name for the same. At least one
  * setting, no unknown ones. With a key (from set/<key>), payload is that key's value alone; NULL: none.
- * STATUS_USAGE with the reason otherwise.
+ * STATUS_USAGE with the reason otherwise. The caller releases options.
  */
 enum status settings_parse(const char *key, const char *payload, size_t length,
                            struct settings *settings, struct error *error);

@@ -312,7 +312,8 @@ const struct request_row request_rows[] = {
     ROW("restart", restart, .plain = "",
         .help = "loads bridge.yaml again and starts everything anew"),
     ROW("log_level", log_level, .plain = "level", .arguments = log_level_rows,
-        .help = "sets `bridge.log_level` until the next start; answers `{\"level\"}`"),
+        .help =
+            "sets `bridge.log_level` at once, and answers `{\"level\"}` when bridge.yaml has it"),
     ROW("options", options, .arguments = options_rows,
         .help = "changes settings live and writes them to bridge.yaml; answers "
                 "`{\"changed\":[\"bridge.log_level\"],\"restart_required\":false}`"),

@@ -26,16 +26,36 @@ static enum status handle_restart(void *context, struct pending *pending, struct
     return status;
 }
 
+static void on_level_written(void *context, const char *device, const json_t *options,
+                             enum status status, const struct error *error)
+{
+    struct pending *pending = context;
+    struct error whole = {""};
+    (void)device;
+    (void)options;
+    if (status == STATUS_OK) {
+        pending_answer(pending, json_pack("{s:s}", "level", pending_text(pending, "level")));
+        return;
+    }
+    (void)error_set(&whole, status,
+                    "The log level holds until the next start, but it could not be written to "
+                    "bridge.yaml: %s",
+                    error->text);
+    pending_refuse(pending, status, &whole);
+}
+
+/* It holds at once, also where bridge.yaml cannot be written; the answer says whether it was. */
 static enum status handle_log_level(void *context, struct pending *pending, struct error *error)
 {
     const struct handlers *handlers = context;
+    const char *word = pending_text(pending, "level");
     enum log_level level = LOG_LEVEL_INFO;
     (void)error;
-    (void)log_level_parse(pending_text(pending, "level"),
-                          &level); /* the table has the same words */
+    (void)log_level_parse(word, &level); /* the table has the same words */
     log_set_level(handlers->options.log, level);
     hub_info_changed(handlers->options.hub);
-    pending_answer(pending, json_pack("{s:s}", "level", log_level_name(level)));
+    write_back_put(handlers->write_back, NULL, false,
+                   json_pack("{s:{s:s}}", "bridge", "log_level", word), on_level_written, pending);
     return STATUS_OK;
 }
 
@@ -126,6 +146,7 @@ struct handlers *handlers_create(const struct handlers_options *options)
 void handlers_set_settings(struct handlers *handlers, struct settings *settings)
 {
     handlers->settings = settings;
+    handlers->write_back = write_back_create(handlers->options.loop, settings);
 }
 
 void handlers_set_updates(struct handlers *handlers, struct updates *updates)
@@ -137,6 +158,7 @@ void handlers_close(struct handlers *handlers)
 {
     if (handlers == NULL)
         return;
+    write_back_close(handlers->write_back);
     if (handlers->search != NULL)
         handlers_end_search(handlers);
     handlers_end_commands(handlers);

@@ -93,6 +93,37 @@ enum status handle_device_calibration_set(void *context, struct pending *pending
     return status;
 }
 
+static void on_written(void *context, const char *device, const json_t *options, enum status status,
+                       const struct error *error)
+{
+    const struct handlers *handlers = context;
+    const struct hub_device *found = hub_find(handlers->options.hub, device);
+    (void)options;
+    if (found == NULL)
+        return; /* it has left meanwhile */
+    service_device_written(hub_device_owner(found), status == STATUS_OK);
+    if (status != STATUS_OK)
+        log_warning(handlers->options.log,
+                    "What was set on %s/set could not be written to bridge.yaml: %s", device,
+                    error->text);
+}
+
+/* The report interval holds at once; all of it is written to bridge.yaml. */
+static enum status take_over(struct handlers *handlers, struct service_device *device,
+                             const struct settings *settings, struct error *error)
+{
+    const struct config_device *config = service_device_config(device);
+    if (settings->has_report_interval) {
+        enum status status =
+            service_device_set_report_interval(device, settings->report_interval_ms, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    write_back_put(handlers->write_back, config->id, config->adopted,
+                   json_incref(settings->options), on_written, handlers);
+    return STATUS_OK;
+}
+
 /* There is no response topic for it, so a refusal is a log line, which is published as well. */
 bool handlers_set_device(void *context, const char *device, const char *key, const char *payload,
                          size_t length)
@@ -104,9 +135,9 @@ bool handlers_set_device(void *context, const char *device, const char *key, con
     struct settings settings;
     struct error error = {""};
     enum status status = settings_parse(key, payload, length, &settings, &error);
-    if (status == STATUS_OK && settings.has_report_interval)
-        status = service_device_set_report_interval(hub_device_owner(found),
-                                                    settings.report_interval_ms, &error);
+    if (status == STATUS_OK)
+        status = take_over(handlers, hub_device_owner(found), &settings, &error);
+    json_decref(settings.options);
     if (status != STATUS_OK)
         log_repeating(handlers->options.log, LOG_LEVEL_WARNING, "set refused",
                       "The message on %s/set%s%s was refused: %s", device, key != NULL ? "/" : "",

@@ -8,11 +8,13 @@
 #include "bridge/service/recalibration.h"
 #include "bridge/service/search.h"
 #include "bridge/service/service_device.h"
+#include "bridge/service/write_back.h"
 
 struct handlers {
     struct handlers_options options;
     char *history_path;
     struct settings *settings;
+    struct write_back *write_back;
     struct updates *updates;              /* NULL: no folder of firmware is configured */
     struct search *search;                /* NULL: none is running */
     struct pending *search_pending;       /* who asked for it */

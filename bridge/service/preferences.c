@@ -186,6 +186,14 @@ const json_t *preferences_get(const struct preferences *preferences, const char 
     return json_object_get(json_object_get(preferences->root, device), key);
 }
 
+static enum status save(struct preferences *preferences, struct error *error)
+{
+    char *text = json_dumps(preferences->root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    if (text == NULL)
+        return error_set(error, STATUS_FAILED, "The preferences could not be turned into text.");
+    return saver_put(preferences->saver, text, error);
+}
+
 enum status preferences_put(struct preferences *preferences, const char *device, const char *key,
                             json_t *value, struct error *error)
 {
@@ -195,10 +203,7 @@ enum status preferences_put(struct preferences *preferences, const char *device,
         (void)json_object_set_new(preferences->root, device, entry);
     }
     (void)json_object_set_new(entry, key, value);
-    char *text = json_dumps(preferences->root, JSON_INDENT(2) | JSON_SORT_KEYS);
-    if (text == NULL)
-        return error_set(error, STATUS_FAILED, "The preferences could not be turned into text.");
-    return saver_put(preferences->saver, text, error);
+    return save(preferences, error);
 }
 
 enum status preferences_set_report_interval_ms(struct preferences *preferences, const char *device,
@@ -206,4 +211,11 @@ enum status preferences_set_report_interval_ms(struct preferences *preferences, 
 {
     return preferences_put(preferences, device, REPORT_INTERVAL_KEY,
                            json_integer((json_int_t)interval_ms), error);
+}
+
+void preferences_forget_report_interval(struct preferences *preferences, const char *device)
+{
+    json_t *entry = json_object_get(preferences->root, device);
+    if (json_object_del(entry, REPORT_INTERVAL_KEY) == 0)
+        (void)save(preferences, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What is to be found again after a restart but is no measurement (a device's report interval, alarms that
+ * What is to be found again after a restart but is no measurement (a report interval that bridge.yaml does not have yet, alarms that
  * are on, which channels a device had), as a small JSON file in the data directory. Written at once, atomically, on a thread of
  * its own, so that the caller never waits for the disk. A file that is damaged or cannot be written is
  * reported and done without: these are comforts, never measurements.
@@ -27,6 +27,8 @@ int64_t preferences_report_interval_ms(const struct preferences *preferences, co
 /** Holds at once; a failure to write it comes later, in the log. */
 enum status preferences_set_report_interval_ms(struct preferences *preferences, const char *device,
                                                int64_t interval_ms, struct error *error);
+/** From now on the configuration's holds. */
+void preferences_forget_report_interval(struct preferences *preferences, const char *device);
 
 /** What was stored of a device under that key. Borrowed until the next put; NULL: nothing. */
 const json_t *preferences_get(const struct preferences *preferences, const char *device,

@@ -97,9 +97,12 @@ void service_device_tick(struct service_device *device);
 /** The history has committed something: totals that moved by it are reported to the hub. */
 void service_device_committed(struct service_device *device);
 
-/** The user's options; *_uwh < 0 leaves that total alone. */
+/** Holds at once, and over a restart: in the preferences until bridge.yaml has it. */
 enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,
                                                struct error *error);
+/** What was set on the device was written to bridge.yaml and holds, or could not be. */
+void service_device_written(struct service_device *device, bool written);
+/** *_uwh < 0 leaves that total alone. */
 enum status service_device_set_totals(struct service_device *device, const char *channel,
                                       int64_t imported_uwh, int64_t exported_uwh,
                                       struct error *error);

@@ -395,18 +395,16 @@ static void take_over(struct service_device *device, const struct equipment *bef
         }
 }
 
-/* The configured report interval was changed: it replaces what a user set by <device>/set. */
+/* The configured report interval was changed: it replaces what a user set by <device>/set, unless that is on
+ * its way into the file. */
 static void follow_report_interval(struct service_device *device,
                                    const struct config_device *before)
 {
     int64_t interval_ms = device->config->report_interval_ms;
-    if (interval_ms == before->report_interval_ms)
+    if (interval_ms == before->report_interval_ms || device->unwritten)
         return;
-    struct error error = {""};
     device->report_interval_ms = interval_ms;
-    if (preferences_set_report_interval_ms(device->outputs->preferences, device->config->id,
-                                           interval_ms, &error) != STATUS_OK)
-        log_warning(device->outputs->log, "%s", error.text);
+    preferences_forget_report_interval(device->outputs->preferences, device->config->id);
 }
 
 static void describe_anew(struct service_device *device)

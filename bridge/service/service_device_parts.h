@@ -41,6 +41,7 @@ struct service_device {
     struct channel_values *values; /* as measured now: the meter's own totals */
     struct channel_values *shown;  /* ... with the totals that may be published */
     int64_t report_interval_ms;
+    bool unwritten; /* it was set, and is on its way into bridge.yaml */
     int64_t last_seen_wall_ms;
     bool online;
     size_t source; /* its number towards the sources; DEVICE_NO_SOURCE: it is not read */

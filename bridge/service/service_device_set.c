@@ -18,8 +18,20 @@ enum status service_device_set_report_interval(struct service_device *device, in
     if (status != STATUS_OK)
         return status;
     device->report_interval_ms = interval_ms;
+    device->unwritten = true;
     service_device_put_state(device, HUB_URGENT);
     return STATUS_OK;
+}
+
+/* Where the environment overrides the file, or a later value is on its way, the preferences keep it. */
+void service_device_written(struct service_device *device, bool written)
+{
+    bool same = device->report_interval_ms == device->config->report_interval_ms;
+    if (!device->unwritten || (written && !same))
+        return;
+    device->unwritten = false;
+    if (written)
+        preferences_forget_report_interval(device->outputs->preferences, device->config->id);
 }
 
 static enum status find_channel(struct service_device *device, const char *name, size_t *number,

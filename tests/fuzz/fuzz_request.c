@@ -71,6 +71,9 @@ static void fuzz_settings(const char *bytes, size_t length)
         abort();
     if (good && (settings.report_interval_ms < 1000 || settings.report_interval_ms > 3600000))
         abort();
+    if (good != (json_object_size(settings.options) > 0))
+        abort();
+    json_decref(settings.options);
 }
 
 static void fuzz_topics(const char *bytes, size_t length)

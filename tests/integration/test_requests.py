@@ -20,9 +20,11 @@ GARAGE = {"id": "garage", "name": "Garage", "driver": "simulator", "channels": {
 class Bridge:
     """A service under test that is asked over MQTT."""
 
-    def __init__(self, folder, broker, spawn, *devices, **sections):
+    def __init__(self, folder, broker, spawn, *devices, text=None, **sections):
         self.folder, self.broker = folder, broker
         self.config = write_config(folder, broker.url, list(devices), **sections)
+        if text is not None:
+            self.config.write_text(text)
         self.process = spawn("--config", self.config, "run")
         self.watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
         self.watch.wait("bl2mqtt/bridge/state", lambda s: s["state"] == "online")

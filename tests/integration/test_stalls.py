@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 
+import yaml
+
 import house
 from harness import BINARY, preloaded, wait_for, write_config
 
@@ -79,7 +81,7 @@ def test_disk_stalls(folder, broker, spawn, chips):
     print(f"figure: greatest silence on MQTT {max(b - a for a, b in zip(states, states[1:])):.2f} s")
     assert max(b - a for a, b in zip(states, states[1:])) < 2.2
     house.judge_states(watch.messages, house.announced_keys(watch.messages))
-    assert "report_interval" in (folder / "data/preferences.json").read_text()
+    assert yaml.safe_load((folder / "bridge.yaml").read_text())["devices"][0]["report_interval"] == "1s"
 
 
 def test_name_server_hangs(folder, broker, spawn, chips):

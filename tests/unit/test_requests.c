@@ -204,6 +204,10 @@ static void test_settings(void **unused)
         if (good != (table[i].ms >= 0) || settings.has_report_interval != good ||
             (good ? settings.report_interval_ms != table[i].ms : error.text[0] == '\0'))
             fail_msg("%s: status %d, %s", table[i].payload, status, error.text);
+        if (good != (settings.options != NULL))
+            fail_msg("%s: a piece of bridge.yaml goes with success, and only with it",
+                     table[i].payload);
+        json_decref(settings.options);
     }
 }
 
