@@ -9,6 +9,7 @@
 #include "drivers/base/memory.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,29 @@ struct looking {
     char topic[256];
     bool connected;
     char bridge_id[64]; /* as it is retained; "" none */
+    pthread_mutex_t lock;
+    char complaint
+        [LOG_LINE_SIZE]; /* what the publisher's thread said first; "" nothing. Under the lock */
 };
+
+/* Why there is no connection, in the publisher's words: a wrong password does not become right by waiting. */
+static void on_log(void *context, enum log_level level, const char *message)
+{
+    struct looking *looking = context;
+    (void)level;
+    pthread_mutex_lock(&looking->lock);
+    if (looking->complaint[0] == '\0')
+        (void)snprintf(looking->complaint, sizeof looking->complaint, "%s", message);
+    pthread_mutex_unlock(&looking->lock);
+}
+
+static bool complained(struct looking *looking)
+{
+    pthread_mutex_lock(&looking->lock);
+    bool answer = looking->complaint[0] != '\0';
+    pthread_mutex_unlock(&looking->lock);
+    return answer;
+}
 
 static void on_incoming(void *context, const struct publisher_incoming *incoming)
 {
@@ -77,6 +100,8 @@ static void look(struct publisher *publisher, struct looking *looking)
         const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
         (void)nanosleep(&pause, NULL);
         publisher_poll(publisher, on_incoming, looking);
+        if (!looking->connected && complained(looking))
+            return;
         if (looking->connected && !counted)
             until_ms = clock_boot_ms() + RETAINED_MS;
         counted = looking->connected;
@@ -86,6 +111,8 @@ static void look(struct publisher *publisher, struct looking *looking)
 static enum status judge(const struct config *config, const struct looking *looking,
                          struct error *error)
 {
+    if (!looking->connected && looking->complaint[0] != '\0')
+        return error_set(error, STATUS_NO_ANSWER, "%s", looking->complaint);
     if (!looking->connected)
         return error_set(error, STATUS_NO_ANSWER,
                          "The broker %s did not let this configuration in within %d s.",
@@ -102,7 +129,7 @@ static enum status judge(const struct config *config, const struct looking *look
 enum status check_broker(const struct config *config, struct error *error)
 {
     char client_id[64];
-    struct looking looking = {.connected = false};
+    struct looking looking = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct publisher *publisher = NULL;
     struct publisher_options options = broker_options(&config->mqtt);
     struct log *log = log_create(LOG_LEVEL_WARNING);
@@ -110,6 +137,7 @@ enum status check_broker(const struct config *config, struct error *error)
     (void)snprintf(looking.topic, sizeof looking.topic, "%s/bridge/info", config->mqtt.base_topic);
     options.client_id = client_id;
     options.log = log;
+    log_observe(log, on_log, &looking);
     enum status status = publisher_create(&options, &publisher, error);
     if (status == STATUS_OK) {
         publisher_subscribe(publisher, looking.topic, 1);

@@ -9,7 +9,7 @@
 /** STATUS_USAGE if mqtt.ca, mqtt.cert or mqtt.key cannot be read or is no PEM file. */
 enum status check_tls_files(const struct config_mqtt *mqtt, struct error *error);
 
-/** Connects. STATUS_NO_ANSWER: the broker is not there, or refuses; the log on stderr has the reason.
+/** Connects. STATUS_NO_ANSWER: the broker is not there, or refuses; error has the reason.
  *  STATUS_USAGE: another bridge publishes on the same base_topic. */
 enum status check_broker(const struct config *config, struct error *error);
 

@@ -68,6 +68,13 @@ static const struct request_argument options_rows[] = {
     END,
 };
 
+static const struct request_argument mqtt_test_rows[] = {
+    {.key = "mqtt",
+     .type = REQUEST_OBJECT,
+     .help = "keys of `mqtt` in bridge.yaml to try; default: those in force"},
+    END,
+};
+
 static const struct request_argument scan_rows[] = {
     {.key = "port",
      .type = REQUEST_TEXT,
@@ -320,6 +327,9 @@ const struct request_row request_rows[] = {
     ROW("ports", ports, .plain = "", .help = "the serial ports, as `bl2mqtt ports --json`"),
     ROW("scan", scan, .plain = "port", .arguments = scan_rows,
         .help = "looks for BL0942 chips on a port, as `bl2mqtt scan --json`"),
+    ROW("mqtt/test", mqtt_test, .plain = "", .arguments = mqtt_test_rows,
+        .help = "connects to a broker as `bl2mqtt check --online`, and changes nothing; answers "
+                "`{\"connected\":false,\"reason\":\"...\"}`"),
     ROW("permit_join", permit_join, .plain = "value", .arguments = permit_join_rows,
         .help = "listens for OpenBeken modules, then answers "
                 "`{\"connected\",\"modules\":[...],\"cleared\"}`"),
@@ -343,6 +353,9 @@ const struct request_row request_rows[] = {
     ROW("device/options", device_options, .arguments = device_options_rows,
         .help = "changes settings of one device live and writes them to bridge.yaml; answers as "
                 "`options`"),
+    ROW("device/raw", device_raw, .plain = "id", .arguments = device_rows,
+        .help = "what the source of each channel delivered last, before any calibration, and its "
+                "counters of errors; nothing is asked of the meter for it"),
     ROW("device/calibrate", device_calibrate, .arguments = device_calibrate_rows,
         .help = "measures and checks as `bl2mqtt calibrate`; answers with the old and the new "
                 "factors"),

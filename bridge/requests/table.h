@@ -18,6 +18,7 @@ struct request_handlers {
     request_handler options;
     request_handler ports;
     request_handler scan;
+    request_handler mqtt_test;
     request_handler permit_join;
     request_handler backup;
     request_handler device_add;
@@ -27,6 +28,7 @@ struct request_handlers {
     request_handler device_enable;
     request_handler device_disable;
     request_handler device_options;
+    request_handler device_raw;
     request_handler device_calibrate;
     request_handler device_calibration_set;
     request_handler device_energy_set;

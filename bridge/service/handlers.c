@@ -109,6 +109,7 @@ const struct request_handlers service_handlers = {
     .options = handle_options,
     .ports = handle_ports,
     .scan = handle_scan,
+    .mqtt_test = handle_mqtt_test,
     .permit_join = handle_permit_join,
     .backup = handle_backup,
     .device_add = handle_device_add,
@@ -118,6 +119,7 @@ const struct request_handlers service_handlers = {
     .device_enable = handle_device_enable,
     .device_disable = handle_device_disable,
     .device_options = handle_device_options,
+    .device_raw = handle_device_raw,
     .device_calibrate = handle_device_calibrate,
     .device_calibration_set = handle_device_calibration_set,
     .device_energy_set = handle_device_energy_set,
@@ -162,6 +164,7 @@ void handlers_close(struct handlers *handlers)
     if (handlers->search != NULL)
         handlers_end_search(handlers);
     handlers_end_commands(handlers);
+    handlers_end_broker_tests(handlers);
     handlers_end_questions(handlers);
     handlers_end_backups(handlers);
 }

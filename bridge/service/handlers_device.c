@@ -29,6 +29,15 @@ enum status handle_device_update(void *context, struct pending *pending, struct 
     return updates_install(handlers->updates, pending, error);
 }
 
+enum status handle_device_raw(void *context, struct pending *pending, struct error *error)
+{
+    const struct service_device *device = handlers_device(context, pending, error);
+    if (device == NULL)
+        return STATUS_USAGE;
+    pending_answer(pending, service_device_raw(device));
+    return STATUS_OK;
+}
+
 /* -1: that total stays. */
 static int64_t microwatt_hours(const struct pending *pending, const char *key)
 {

@@ -21,6 +21,7 @@ struct handlers {
     json_t *found;                        /* the modules of the last search; NULL: none yet */
     struct recalibration *recalibration;  /* NULL: none is under way */
     struct errand *errands;               /* commands that run, handlers_commands.c */
+    struct broker_test *broker_test;      /* NULL: none runs; handlers_broker.c */
     struct config_backup *config_backups; /* handlers_backup.c */
     struct question *questions;           /* to the history, handlers_history.c */
     struct module_ids *ids;               /* that were made for devices without one */
@@ -50,12 +51,17 @@ enum status handle_scan(void *context, struct pending *pending, struct error *er
 enum status handle_device_calibrate(void *context, struct pending *pending, struct error *error);
 void handlers_end_commands(struct handlers *handlers);
 
+/* handlers_broker.c */
+enum status handle_mqtt_test(void *context, struct pending *pending, struct error *error);
+void handlers_end_broker_tests(struct handlers *handlers);
+
 /* handlers_history.c */
 enum status handle_history(void *context, struct pending *pending, struct error *error);
 void handlers_end_questions(struct handlers *handlers);
 
 /* handlers_device.c */
 enum status handle_device_update(void *context, struct pending *pending, struct error *error);
+enum status handle_device_raw(void *context, struct pending *pending, struct error *error);
 enum status handle_device_energy_set(void *context, struct pending *pending, struct error *error);
 enum status handle_device_calibration_set(void *context, struct pending *pending,
                                           struct error *error);

@@ -274,6 +274,7 @@ void service_device_reading(struct service_device *device, size_t number,
 {
     struct service_channel *channel = &device->channels[number];
     struct meter_result result;
+    channel->last = *reading;
     meter_accept(channel->meter, reading, &result);
     log_reading(device, channel, reading, &result);
     history_put_reading(device->outputs->history, channel->history_number, reading,

@@ -121,6 +121,10 @@ void service_device_set_update(struct service_device *device, const struct devic
 bool service_device_recalibrated(struct service_device *device,
                                  const struct history_recalibrated *done, bool undone);
 
+/** What the source of each channel delivered last, before any calibration, and how its line does: the answer of
+ *  device/raw. New reference. */
+json_t *service_device_raw(const struct service_device *device);
+
 /** The device's line in bridge/health. */
 void service_device_health(const struct service_device *device,
                            struct message_device_health *health);

@@ -21,6 +21,7 @@ struct service_channel {
     bool fresh;             /* has a reading in this round */
     int64_t noisy_until_ms; /* boot clock */
     unsigned problems;      /* the meter's, as of the last reading */
+    struct reading last;    /* as measured; wall_ms 0: none yet */
     struct totals totals;
     int64_t flush_after_ms; /* boot clock: not before, the disk is asked to flush again */
 };

@@ -141,7 +141,7 @@ def field(browser, label):
 
 
 def button(browser, text):
-    return browser.wait(lambda: next((b for b in browser.all("button") if b.text == text and b.is_enabled()), None), text)
+    return browser.wait(lambda: next((b for b in browser.all("button") if b.text == text and b.is_enabled()), None), text, 20)
 
 
 def test_calibration_from_reading_to_undo(service, browser):
@@ -174,6 +174,44 @@ def test_set_up_adds_a_device(folder, spawn, broker, browser, chips):
     assert yaml.safe_load((folder / "bridge.yaml").read_text())["devices"][0]["topic"] == "em-attic"
     browser.go("overview")
     browser.wait(lambda: len(browser.all("bl-channel")) == 2, "its channels")
+
+
+def test_broker_is_tested_before_it_is_saved(service, browser, broker):
+    browser.open(url(service, "setup"))
+    server = field(browser, "Server")
+    for address, words in ((broker.url, "lets this bridge in"), (f"mqtt://127.0.0.1:{free_port()}", "refused"),
+                           ("mqtt://no-such-host.invalid", "cannot be reached")):
+        server.clear()
+        server.send_keys(address)
+        button(browser, "Test the connection").click()
+        browser.wait(lambda words=words: words in browser.text("bl-setup .form + div"), words, 30)
+    assert service.json("/api/v1/info")["config"]["mqtt"]["server"] == broker.url, "it was only tried"
+
+
+def test_raw_registers(service, browser):
+    browser.open(url(service, "device/house"))
+    browser.find("bl-raw summary").click()
+    browser.wait(lambda: "CF_CNT" in browser.text("bl-raw") and "Damaged or missing answers" in browser.text("bl-raw"), "the registers")
+    rows = {row.find_element(By.TAG_NAME, "th").text: row.find_elements(By.TAG_NAME, "td") for row in browser.all("bl-raw tbody tr")}
+    raw = service.request("device/raw", {"id": "house"})[1]["data"]["channels"]["a"]
+    shown = float(rows["V_RMS"][0].text.replace(",", ""))
+    assert abs(shown - raw["registers"][0]["value"]) < 0.02 * shown, "the chip's own counts"
+    assert service.request("device/raw", {"id": "none"})[0] == 404
+
+
+def test_a_meter_on_the_broker_appears_by_itself(service, browser, broker):
+    """No search is asked for: what a module left on the broker is enough, and one press leads to taking control."""
+    for topic, payload in (("shed/connected", "online"), ("shed/voltage/get", "230.1"), ("shed/power/get", "100.5")):
+        broker.publish(topic, payload, retain=True)
+    browser.open(url(service))
+    browser.wait(lambda: "shed" in browser.text("bl-found"), "the banner", 30)
+    assert browser.find("bl-found a").get_attribute("href").endswith("#/modules?search=75")
+    browser.go("modules?search=6")  # what is retained comes at once
+    button(browser, "Take control").click()
+    browser.wait(lambda: "Added." in browser.text("bl-modules"), "the answer")
+    assert "shed" in [device["id"] for device in service.json("/api/v1/devices")]
+    browser.go("overview")
+    browser.wait(lambda: len(browser.all("bl-channel")) == 3 and not browser.all("bl-found a"), "the banner to be gone")
 
 
 def test_login(folder, spawn, broker, chips, browser):

@@ -25,6 +25,8 @@ const {mergeSeries, thin} = await load("parts/chart.js");
 const {pathsOf} = await load("views/overview/sparkline.js");
 const {isEstimated, rangeOf, totalOf} = await load("views/history/load.js");
 const {filtered} = await load("views/logs/logs.js");
+const {newOnes} = await load("views/overview/found.js");
+const {rawRows} = await load("views/device/raw.js");
 const {address} = await load("parts/api.js");
 const {texts: en} = await load("texts/en.js");
 const {texts: de} = await load("texts/de.js");
@@ -208,4 +210,16 @@ test("filters of the log", () => {
   assert.deepEqual(filtered(lines, "info", "").map((line) => line.message), ["two", "One"]);
   assert.deepEqual(filtered(lines, "error", "").length, 1);
   assert.deepEqual(filtered(lines, "info", "ONE").length, 1);
+});
+
+test("meters on the broker that nobody reads", () => {
+  const modules = [{topic: "a", configured: true}, {topic: "b", id: "b"}, {topic: "c", device: {id: "c"}}, {topic: "d", id: "d"}];
+  assert.deepEqual(newOnes(modules, ["d"]).map((module) => module.topic), ["b", "c"]);
+  assert.deepEqual(newOnes(undefined, []), []);
+});
+
+test("raw registers of several channels", () => {
+  const register = (name, value, unit = "") => ({name, value, unit});
+  const answer = {channels: {a: {registers: [register("WATT", -5)]}, b: {registers: [register("WATT", 7), register("FREQ", 20000, "us")]}}};
+  assert.deepEqual(rawRows(answer, String), [{name: "WATT", cells: ["-5", "7"]}, {name: "FREQ", cells: ["–", "20000 us"]}]);
 });

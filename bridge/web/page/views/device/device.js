@@ -7,6 +7,7 @@ import {schemaForm} from "../../parts/schema_form.js";
 import {busy, confirmed, el, field, fill, icon, notice, View, write} from "../../parts/ui.js";
 import {statusBadge} from "./devices.js";
 import {matrixOf} from "./matrix.js";
+import "./raw.js";
 
 /** Set elsewhere on this page, or never. */
 const NOT_SETTINGS = ["id", "name", "channels", "driver", "alarms"];
@@ -31,13 +32,19 @@ class Device extends View {
     fill(this, el("p", {class: "crumb"}, el("a", {href: "#/devices"}, `‹ ${t("nav.devices")}`)), this.#head, this.#problem,
       el("section", {class: "card"}, el("h2", null, t("device.values")), el("div", {class: "scroll"}, this.#values)),
       el("section", {class: "card"}, el("h2", null, t("device.diagnostics")), this.#diagnostics),
-      this.#settings,
+      this.#raw(), this.#settings,
       el("section", {class: "card"}, el("h2", null, t("device.events", {days: EVENT_DAYS})), this.#events));
     this.watch(devices, () => this.#showDevice());
     this.watch(states, () => this.#showValues());
     this.watch(online, () => this.#showHead());
     this.watch(health, () => this.#showDiagnostics());
     this.watch(lastEvent, (event) => (event === null || event.device === this.#id) && this.#loadEvents());
+  }
+
+  #raw() {
+    const raw = document.createElement("bl-raw");
+    raw.device = this.#id;
+    return raw;
   }
 
   #showDevice() {

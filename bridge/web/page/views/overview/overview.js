@@ -13,7 +13,9 @@ class Overview extends View {
   #ids = null;
 
   render() {
-    fill(this, el("h1", null, t("nav.overview")), this.#problems, this.#flow, this.#cards);
+    const found = document.createElement("bl-found"); // nothing of the first picture waits for it
+    fill(this, el("h1", null, t("nav.overview")), this.#problems, found, this.#flow, this.#cards);
+    import("./found.js");
     this.watch(devices, (list) => this.#showDevices(list));
     this.watch(health, () => this.#showProblems());
     this.watch(online, () => this.#showProblems());

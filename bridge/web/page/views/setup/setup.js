@@ -90,8 +90,14 @@ class Setup extends View {
     const user = el("input", {type: "text", autocomplete: "off"});
     const password = el("input", {type: "password", autocomplete: "new-password"});
     const save = el("button", {class: "primary"}, t("save"));
+    const test = el("button", {type: "button"}, t("setup.test"));
     const place = el("div");
     const status = el("div");
+    const entered = () => ({server: server.value.trim(), ...(user.value && {user: user.value}), ...(password.value && {password: password.value})});
+    test.onclick = () => busy(test, place, async () => {
+      const {connected, reason} = await request("mqtt/test", {mqtt: entered()});
+      fill(place, connected ? notice("good", t("setup.brokerWorks")) : notice("bad", reason));
+    });
     get("info").then((info) => {
       server.value = info.config?.mqtt?.server ?? "";
       const known = info.config?.mqtt?.user ?? "";
@@ -103,15 +109,14 @@ class Setup extends View {
     const submit = async (event) => {
       event.preventDefault();
       await busy(save, place, async () => {
-        const mqtt = {server: server.value.trim(), ...(user.value && {user: user.value}), ...(password.value && {password: password.value})};
-        const answer = await request("options", {options: {mqtt}});
+        const answer = await request("options", {options: {mqtt: entered()}});
         fill(place, notice("good", t(answer.restart_required ? "settings.restartRequired" : "settings.saved")));
         if (answer.restart_required) await request("restart");
       });
     };
     return el("section", {class: "card"}, el("h2", null, t("setup.broker")), el("p", {class: "hint"}, t("setup.brokerHint")), status,
       el("form", {class: "form", onsubmit: submit}, field(t("setup.server"), server), field(t("setup.user"), user), field(t("login.password"), password),
-        el("div", {class: "row"}, save)), place);
+        el("div", {class: "row"}, save, test)), place);
   }
 }
 
