@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/commands/command.h"
 
+#include "bridge/options/layout.h"
+
 #include <stdio.h>
 
 enum status command_fail(const char *command, enum status status, const struct error *error)
 {
-    (void)fprintf(stderr, "bl2mqtt %s: %s\n", command, error->text);
+    char message[sizeof error->text + 100];
+    (void)snprintf(message, sizeof message, "bl2mqtt %s: %s", command, error->text);
+    layout_message(stderr, message);
     return status;
 }
 

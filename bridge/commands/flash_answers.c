@@ -2,6 +2,8 @@
 /* What the `flash` commands answer with, as JSON and in words. */
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_session.h"
+#include "bridge/options/layout.h"
+#include "drivers/base/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,17 +37,22 @@ json_t *flash_json_result(const struct flasher *flasher, const struct flasher_re
 }
 
 void flash_print_result(const char *verb, const struct flasher *flasher,
-                        const struct flasher_result *result)
+                        const struct flasher_result *result, const char *after)
 {
-    (void)printf("%s %zu %s: %zu written, %zu blanked, %zu right already", verb, result->sectors,
-                 COMMAND_PLURAL(result->sectors, "sector", "sectors"), result->written,
-                 result->blanked, result->equal);
+    char line[1200];
+    struct text text;
+    text_init(&text, line, sizeof line);
+    text_append(&text, "%s %zu %s: %zu written, %zu blanked, %zu right already", verb,
+                result->sectors, COMMAND_PLURAL(result->sectors, "sector", "sectors"),
+                result->written, result->blanked, result->equal);
     if (result->guarded > 0)
-        (void)printf(", %zu guarded and left alone", result->guarded);
-    (void)printf(" (%.1f s, %" PRIu64 " %s).", (double)result->total_us / 1e6, result->retries,
-                 COMMAND_PLURAL(result->retries, "retry", "retries"));
+        text_append(&text, ", %zu guarded and left alone", result->guarded);
+    text_append(&text, " (%.1f s, %" PRIu64 " %s).", (double)result->total_us / 1e6,
+                result->retries, COMMAND_PLURAL(result->retries, "retry", "retries"));
     if (result->protection == FLASHER_PROTECTION_BOOTLOADER &&
         result->written + result->blanked > 0)
-        (void)printf(" The %s's bootloader has write-protected the flash in its own way.",
-                     beken_chip_name(flasher_module(flasher)->chip));
+        text_append(&text, " The %s's bootloader has write-protected the flash in its own way.",
+                    beken_chip_name(flasher_module(flasher)->chip));
+    text_append(&text, "%s%s", after[0] == '\0' ? "" : " ", after);
+    layout_message(stdout, line);
 }

@@ -64,8 +64,7 @@ static enum status run(const struct command_context *context, void *own)
         (void)json_object_set_new(answer, "address", json_integer(options->flash.address));
         (void)json_object_set_new(answer, "bytes", json_integer(options->length));
     } else {
-        flash_print_result("Verified", flash_session_flasher(session), &result);
-        (void)putchar('\n');
+        flash_print_result("Verified", flash_session_flasher(session), &result, "");
     }
     flash_session_close(session);
     return answer == NULL ? status : command_print_json(NAME, answer, JSON_INDENT(2));

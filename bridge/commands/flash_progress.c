@@ -82,6 +82,8 @@ static void draw(struct flash_progress *progress)
     const struct flasher_step *step = &progress->step;
     int64_t now = clock_boot_ms();
     bool ended = step->done == step->total;
+    if (ended && progress->ended)
+        return;
     if (!ended && progress->bar_shown && now - progress->drawn_ms < BAR_EVERY_MS)
         return;
     progress->drawn_ms = now;
@@ -92,6 +94,9 @@ static void draw(struct flash_progress *progress)
     (void)fprintf(stderr, "\r\033[K%s", line);
     (void)fflush(stderr);
     progress->bar_shown = true;
+    progress->ended = ended;
+    if (ended)
+        flash_progress_end(progress);
 }
 
 /* ---- JSON lines ---- */
@@ -130,6 +135,7 @@ void flash_progress_step(struct flash_progress *progress, const struct flasher_s
         flash_progress_end(progress);
         progress->stage_start_ms = clock_boot_ms();
         progress->stage_start_done = step->done;
+        progress->ended = false;
     }
     progress->step = *step;
     if (progress->mode == FLASH_PROGRESS_JSON)
@@ -146,7 +152,7 @@ void flash_progress_note(struct flash_progress *progress, const char *sentence)
     if (progress->mode == FLASH_PROGRESS_JSON)
         print_line(progress, sentence, 0);
     else
-        (void)fprintf(stderr, "%s\n", sentence);
+        layout_message(stderr, sentence);
 }
 
 void flash_progress_end(struct flash_progress *progress)

@@ -16,6 +16,7 @@ struct flash_progress {
     uint64_t stage_start_done;
     int64_t drawn_ms;
     bool bar_shown;
+    bool ended; /* the bar of this stage was full, and its line has ended */
 };
 
 void flash_progress_init(struct flash_progress *progress, enum flash_progress_mode mode);

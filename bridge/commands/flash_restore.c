@@ -30,7 +30,7 @@ static enum status load(const char *path, uint8_t **bytes, size_t *length, struc
     if (info->rotated)
         image_unrotate(*bytes, *length);
     if (info->blank)
-        return plan_check_content(info, false, error);
+        return error_prefix(error, plan_check_content(info, false, error), "%s: ", path);
     if (info->kind == IMAGE_DUMP)
         return STATUS_OK;
     if (info->cut_dump)
@@ -133,8 +133,8 @@ static enum status run(const struct command_context *context, void *own)
     } else if (options->flash.json) {
         answer = flash_json_result(flash_session_flasher(session), &result);
     } else {
-        flash_print_result("Restored and verified", flash_session_flasher(session), &result);
-        (void)puts(" The module starts now.");
+        flash_print_result("Restored and verified", flash_session_flasher(session), &result,
+                           "The module starts now.");
     }
     flash_session_close(session);
     return answer == NULL ? status : command_print_json(NAME, answer, JSON_INDENT(2));

@@ -54,9 +54,9 @@ json_t *flash_json_text(const char *text);
 json_t *flash_json_seconds(int64_t time_us);
 /** What all commands that write answer with. */
 json_t *flash_json_result(const struct flasher *flasher, const struct flasher_result *result);
-/** The same in words: "Verified 3 sectors: ...". */
+/** The same in words: "Verified 3 sectors: ...", and the sentence that follows; "" for none. */
 void flash_print_result(const char *verb, const struct flasher *flasher,
-                        const struct flasher_result *result);
+                        const struct flasher_result *result, const char *after);
 
 /**
  * Reads the whole flash, checks it and keeps it in path (backup_file_save). *bytes: free().

@@ -126,24 +126,27 @@ static enum status write_all(struct task *task, struct error *error)
 }
 
 /* Forced to another place than its own, a file can leave the module without what starts it. */
-static void print_what_follows(const struct task *task)
+static void what_follows(const struct task *task, char *sentence, size_t size)
 {
     const struct image_info *info = &task->info;
     uint32_t address = task->place.address - (uint32_t)task->place.skip;
     uint32_t own = info->write_at - info->skip;
     if (info->has_write_at && address == own)
-        (void)puts(" The module starts now.");
+        (void)snprintf(sentence, size, "The module starts now.");
     else if (info->has_write_at && address < BEKEN_CODE_ADDRESS)
-        (void)printf(" The module does not start: the file belongs at 0x%" PRIX32
-                     ", and it now stands where the bootloader was. Write the QIO file of the same "
-                     "build, or restore a backup.\n",
-                     own);
+        (void)snprintf(sentence, size,
+                       "The module does not start: the file belongs at 0x%" PRIX32
+                       ", and it now stands where the bootloader was. Write the QIO file of the "
+                       "same build, or restore a backup.",
+                       own);
     else if (info->has_write_at)
-        (void)printf(" The file belongs at 0x%" PRIX32
-                     "; the module was reset, but it does not start from there.\n",
-                     own);
+        (void)snprintf(sentence, size,
+                       "The file belongs at 0x%" PRIX32
+                       "; the module was reset, but it does not start from there.",
+                       own);
     else
-        (void)puts(" The module was reset; whether it starts with this is not known here.");
+        (void)snprintf(sentence, size,
+                       "The module was reset; whether it starts with this is not known here.");
 }
 
 static json_t *describe(const struct task *task)
@@ -160,9 +163,12 @@ static enum status load(struct task *task, struct error *error)
 {
     const char *path = task->options->image;
     enum status status = firmware_load(path, &task->image, &task->image_length, &task->info, error);
-    if (status == STATUS_OK)
-        status = plan_check_content(&task->info, task->options->force, error);
-    if (status == STATUS_OK && task->info.kind == IMAGE_DUMP)
+    if (status != STATUS_OK)
+        return status;
+    status = plan_check_content(&task->info, task->options->force, error);
+    if (status != STATUS_OK)
+        return error_prefix(error, status, "%s: ", path);
+    if (task->info.kind == IMAGE_DUMP)
         return error_set(error, STATUS_REFUSED,
                          "%s is a dump of a whole flash; put it back with `bl2mqtt flash restore`.",
                          path);
@@ -188,8 +194,9 @@ static enum status run(const struct command_context *context, void *own)
     } else if (options->flash.json) {
         answer = describe(&task);
     } else {
-        flash_print_result("Verified", task.flasher, &task.result);
-        print_what_follows(&task);
+        char after[300];
+        what_follows(&task, after, sizeof after);
+        flash_print_result("Verified", task.flasher, &task.result, after);
     }
     flash_session_close(task.session);
     free(task.image);

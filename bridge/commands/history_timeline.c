@@ -124,10 +124,10 @@ enum {
     EVENT_MESSAGE
 }; /* answer_event_cells() */
 
-/* The message stands behind the rest if there is room for it, else below. */
+/* The messages stand in one column, below what is too long to leave it free, and further left on a narrow terminal. */
 static bool print_event(void *context, const struct answer_cell *cells, size_t count)
 {
-    enum { ROOM_MIN = 24, INDENT = 21 };
+    enum { COLUMN = 46, ROOM_MIN = 24, NARROW = 21 };
     struct work *work = context;
     char time[HISTORY_PRINT_SIZE], name[160], head[400];
     struct text text;
@@ -137,12 +137,10 @@ static bool print_event(void *context, const struct answer_cell *cells, size_t c
     text_append(&text, "%-19s  %-7s  %-14s", history_print_local(cells[EVENT_TIME].value, time),
                 name_of(&cells[EVENT_DEVICE], &cells[EVENT_CHANNEL], name, sizeof name),
                 cells[EVENT_KIND].text);
-    int column = layout_columns(head) + 2;
-    (void)printf("%s  ", head);
-    if (work->width - column < ROOM_MIN)
-        column = fputc('\n', stdout) == EOF ? column : 0;
-    layout_wrap(stdout, cells[EVENT_MESSAGE].text, column, column == 0 ? INDENT : column,
-                work->width);
+    int indent = work->width - COLUMN < ROOM_MIN ? NARROW : COLUMN;
+    bool below = layout_columns(head) + 2 > indent;
+    (void)printf("%s%s", head, below ? "\n" : "  ");
+    layout_wrap(stdout, cells[EVENT_MESSAGE].text, below ? 0 : indent, indent, work->width);
     return ferror(stdout) == 0;
 }
 

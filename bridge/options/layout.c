@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 int layout_terminal_width(int fd)
 {
@@ -73,4 +74,12 @@ void layout_wrap(FILE *out, const char *text, int column, int indent, int width)
         text += length;
     }
     (void)fputc('\n', out);
+}
+
+void layout_message(FILE *out, const char *text)
+{
+    if (isatty(fileno(out)) == 0 || strchr(text, '\n') != NULL)
+        (void)fprintf(out, "%s\n", text);
+    else
+        layout_wrap(out, text, 0, 0, layout_terminal_width(fileno(out)) - 1);
 }

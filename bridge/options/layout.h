@@ -24,4 +24,10 @@ int layout_columns(const char *text);
  */
 void layout_wrap(FILE *out, const char *text, int column, int indent, int width);
 
+/**
+ * Prints a sentence and a line break: on a terminal no wider than that is, elsewhere in one line, as
+ * programs read it. A text that has lines of its own is printed as it is.
+ */
+void layout_message(FILE *out, const char *text);
+
 #endif

@@ -128,10 +128,11 @@ static enum status check_firmware(struct provision_inputs *inputs, struct error 
     const struct profile *profile = inputs->profile;
     enum status status =
         firmware_load(own->firmware, &inputs->image, &inputs->image_length, &inputs->info, error);
-    if (status == STATUS_OK)
-        status = plan_check_content(&inputs->info, own->force, error);
     if (status != STATUS_OK)
         return status;
+    status = plan_check_content(&inputs->info, own->force, error);
+    if (status != STATUS_OK)
+        return error_prefix(error, status, "%s: ", own->firmware);
     if (!good_kind(&profile->image, inputs->info.kind) && !own->force)
         return error_set(error, STATUS_REFUSED,
                          "%s is a file of the kind %s; the profile %s needs %s.", own->firmware,

@@ -39,6 +39,9 @@ class World:
         if vault is not None:
             (folder / "vault").write_bytes(vault)
             args = [*args, "--vault", folder / "vault"]
+        # The boot ROM waits 6 to 20 ms for the flasher. These tests are about the steps behind that, on machines that
+        # may be too busy for it; test_flash_trouble has the real window.
+        options = {"boot_window_ms": 500, "boot_limit_ms": 5000, **options}
         self.module = Module(folder, chip, args=[*args, "--reset-every", "0", "--flash", self.flash_path, "--on-boot",
                                                  program], **options)
 

@@ -6,10 +6,12 @@ import os
 import pathlib
 import pty
 import random
+import re
 import select
 import signal
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -89,13 +91,18 @@ def nothing_is_left(folder):
 @pytest.mark.parametrize("presses", [1, 2, 5])
 def test_ctrl_c_ends_everything(folder, presses):
     pid, terminal = start_demo(folder)
-    read_until(terminal, "Ctrl-C stops everything")
+    guide = read_until(terminal, "Ctrl-C stops everything")
+    page = re.search(r"http://127\.0\.0\.1:[0-9]+/", guide)[0]
+    with urllib.request.urlopen(page, timeout=30) as answer:  # the page that the guide names is there
+        assert b"<title>" in answer.read()
     for _ in range(presses):
         os.write(terminal, b"\x03")
         time.sleep(random.uniform(0, 0.2))  # people press at any pace
     seen, status = drain_until_exit(pid, terminal)
     assert status == 130
     assert "What to try next" in seen
+    after = seen[seen.index("What to try next"):]
+    assert max(len(line) for line in after.splitlines()) <= 80, after
     nothing_is_left(folder)
 
 

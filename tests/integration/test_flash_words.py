@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What `bl2mqtt flash` says: to a person, to a program, and when it has to give up."""
 
+import fcntl
 import itertools
 import json
 import os
@@ -8,7 +9,9 @@ import pathlib
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -165,6 +168,37 @@ def test_bar_on_a_terminal(module, folder):
     assert any(re.search(r"\d kB/s  0:0\d left  115200 baud", bar) for bar in writes), writes
     assert "100 %" in writes[-1] and re.search(r"\d kB/s in 0:0\d", writes[-1]), writes[-1]
     process.stdout.close()
+
+
+def test_all_lines_fit_the_terminal(module, folder):
+    """Bars, what is asked of the person, and the result on a terminal of 80 columns: none is wider, each has its
+    line to itself, and a bar that is full stays."""
+    sim = module(speed=40, args=("--reset-every", "0"))
+    path = put(folder, "image.bin", make_ua("BK7231N", 100000))
+    near, far = pty.openpty()
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen([BINARY, "flash", "write", path, "--port", sim.port, "--backup", folder / "saved.bin"],
+                               stdout=far, stderr=far)
+    os.close(far)
+    shown = b""
+    asked = False
+    try:
+        while piece := os.read(near, 4096):
+            shown += piece
+            if b"Waiting for the module" in shown and not asked:
+                asked = True
+                sim.tell("power-cycle")
+    except OSError:
+        pass  # the other side was closed
+    os.close(near)
+    assert process.wait() == 0, shown
+    assert asked
+    lines = [line.split("\r")[-1].replace("\033[K", "") for line in shown.decode().replace("\r\n", "\n").split("\n")]
+    assert max(len(line) for line in lines) < 80, lines
+    for stage in ("connect", "identify", "backup", "write", "verify", "reboot"):
+        full = [line for line in lines if line.startswith(f"{stage:12}") and "100 %" in line]
+        assert len(full) == 1, (stage, lines)
+    assert any(line.startswith("Verified ") for line in lines), lines
 
 
 # ---------------------------------------------------------------------- answers

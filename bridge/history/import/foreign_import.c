@@ -144,7 +144,11 @@ static enum status read_file(const struct foreign_import_options *options,
     }
     if (!standard)
         (void)fclose(file);
-    return status == STATUS_OK ? check_order(parsed, error) : status;
+    if (status == STATUS_OK)
+        status = check_order(parsed, error);
+    return status == STATUS_OK
+               ? status
+               : error_prefix(error, status, "%s: ", standard ? "standard input" : options->file);
 }
 
 /* ---- what was measured here ---- */
