@@ -1,96 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "bridge/meter/energy.h"
+#include "bridge/meter/energy_judge.h"
 
-#include "bridge/meter/budget.h"
-#include "bridge/meter/direction.h"
-#include "bridge/meter/metered.h"
 #include "drivers/base/memory.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t bl0942_size = INT64_C(1) << 24;
-static const int64_t openbeken_size = INT64_C(1) << 53; /* what a double holds exactly */
-static const double bl0942_maximum_rate = 20.0;
-static const double bl0942_slack_counts = 3.0;      /* jitter of a reading's stamp */
-static const double openbeken_slack_seconds = 10.0; /* a message may be late */
-static const double headroom = 1.2;                 /* over the configured or the measured load */
-static const double load_believed = 2.0;            /* times the configured load, at most */
-static const double openbeken_slack_mwh = 2000.0;   /* steps of 0.2 Wh, or 1 Wh with flag 40 */
-static const int64_t openbeken_rollback_mwh = 10000;
-static const int64_t openbeken_reset_gap_ms = 3600000;
-static const int64_t openbeken_kwh_step_mwh = 1000; /* three decimals of a kWh */
-static const int64_t openbeken_unit_least_mwh = 2000;
-static const int64_t openbeken_unit_gap_ms = 130000; /* over a longer one a reset may look alike */
-
-static const int64_t believable_wall_ms = INT64_C(1704067200000); /* 2024-01-01 */
-static const int64_t clock_settles_ms = INT64_C(600000);
-static const int64_t unknown_gap_ms = INT64_C(5) * 86400 * 1000;
-static const int64_t missing_readings_ms = INT64_C(60000);
 static const int64_t over_budget_ms = INT64_C(600000); /* without, before it is reported again */
 static const unsigned agreeing_needed = 3;
-static const unsigned disputes_told = 3;
-
-/** A counter reading that is not credited yet. */
-struct point {
-    int64_t counter;
-    int64_t wall_ms;
-    int64_t boot_ms;
-    double rate;    /**< counts per second that the measured power makes; 0 if unknown */
-    bool restarted; /**< the driver reported a restart somewhere between the baseline and here */
-    bool reverse;
-};
-
-struct energy_counter {
-    enum reading_kind kind;
-    bool whole; /* readings arrive undamaged */
-    bool begin_at_source;
-    struct metered metered; /* of a READING_METERED only */
-    double counts_per_second;
-    char boot_id[40];
-    struct energy_state state; /**< the baseline is in here */
-    bool baseline_in_this_boot;
-
-    unsigned agreeing; /**< readings in a row, up to pending, that agree; 0: none pending */
-    struct point pending;
-    bool restart_said; /**< the driver said it, and no sample came since */
-    unsigned disputes; /**< readings that agreed with nothing since the last credit */
-
-    int64_t run_counts;     /**< counted within the agreeing readings, up to pending */
-    int64_t run_boot_ms;    /**< when the first of them was read */
-    struct direction run;   /**< direction of these counts */
-    bool run_from_baseline; /**< the baseline is one of them */
-
-    struct budget budget;
-    bool over_budget; /**< possible steps exceeded the budget together, and that was reported */
-    int64_t over_budget_boot_ms; /**< when they last did */
-    bool load_known;
-    double load; /**< counts per second, of the latest sample, and of the one before */
-    double load_before;
-
-    bool power_known;
-    double power;
-    int64_t power_boot_ms;
-    struct direction before_pending; /**< since the baseline */
-    struct direction after_pending;
-};
-
-/** How much time lies between the baseline and a point. */
-struct gap {
-    int64_t ms;
-    bool assumed; /**< nobody knows; ms is a bound that was chosen */
-    bool settled; /**< it will not be known better later */
-};
-
-enum move {
-    MOVE_FORWARD,
-    MOVE_RESTART,
-    MOVE_ROLLBACK,
-    MOVE_RESCALED,
-    MOVE_IMPOSSIBLE,
-    MOVE_UNDECIDED,
-};
+static const unsigned disputes_reported = 3;
 
 static int64_t add_saturating(int64_t a, int64_t b)
 {
@@ -134,19 +53,12 @@ void energy_adjust(struct energy_state *state, const struct energy_adjustment *a
                      adjustment->base_exported_uwh, adjustment->total_exported_uwh);
 }
 
-static bool counter_possible(enum reading_kind kind, int64_t counter)
-{
-    if (kind == READING_METERED)
-        return counter >= 0 && counter < READING_COUNTER_RANGE << 31;
-    return counter >= 0 && counter < (kind == READING_BL0942 ? bl0942_size : openbeken_size);
-}
-
 static void adopt_state(struct energy_counter *counter, const struct energy_state *state)
 {
     counter->state = *state;
     struct energy_state *own = &counter->state;
     own->boot_id[sizeof own->boot_id - 1] = '\0';
-    own->known = own->known && counter_possible(counter->kind, own->counter);
+    own->known = own->known && energy_counter_possible(counter->kind, own->counter);
     own->imported = own->imported < 0 ? 0 : own->imported;
     own->exported = own->exported < 0 ? 0 : own->exported;
     counter->baseline_in_this_boot = own->counter_boot_ms >= 0 && counter->boot_id[0] != '\0' &&
@@ -194,192 +106,14 @@ struct energy_state *energy_counter_state(struct energy_counter *counter)
     return &counter->state;
 }
 
-/* ---- What is possible ---------------------------------------------------------------------- */
-
-/** What the measured load makes: the greater one at both ends, and as much as can be believed. */
-static double measured_rate(const struct energy_counter *counter)
-{
-    double load = fmax(counter->load, counter->load_before);
-    return headroom * fmin(load, load_believed * counter->counts_per_second);
-}
-
-/**
- * The maximum rate within an interval. A load that is measured at both ends needs no headroom over
- * the configured one, and may exceed it.
- */
-static double rate_within(const struct energy_counter *counter, int64_t ms)
-{
-    double rate = headroom * counter->counts_per_second;
-    if (counter->load_known) {
-        bool measured = ms <= missing_readings_ms;
-        double least = measured ? counter->counts_per_second : rate;
-        rate = fmax(least, measured_rate(counter));
-    }
-    bool limited = counter->kind == READING_BL0942 && !(rate <= bl0942_maximum_rate);
-    return limited ? bl0942_maximum_rate : rate;
-}
-
-/** What jitter and late messages can add to a step, once. */
-static double slack_of(const struct energy_counter *counter)
-{
-    if (counter->kind == READING_BL0942)
-        return bl0942_slack_counts;
-    double rate = counter->load_known ? measured_rate(counter) : counter->counts_per_second;
-    return openbeken_slack_seconds * rate + openbeken_slack_mwh;
-}
-
-static struct budget_terms terms_of(const struct energy_counter *counter, int64_t ms,
-                                    int64_t boot_ms)
-{
-    return (struct budget_terms){
-        .rate = rate_within(counter, ms),
-        .slack = slack_of(counter),
-        .repeats = counter->kind == READING_OPENBEKEN,
-        .boot_ms = boot_ms,
-        .interval_ms = ms,
-    };
-}
-
-/** The most that can have been counted since the baseline. */
-static double maximum_step(const struct energy_counter *counter, int64_t ms)
-{
-    struct budget_terms terms = terms_of(counter, ms, 0);
-    return budget_limit(&counter->budget, &terms);
-}
-
-/** The most by which two readings in a row may differ and still agree. */
-static double maximum_agreeing(const struct energy_counter *counter, int64_t ms)
-{
-    double rate = rate_within(counter, ms);
-    double slack = counter->kind == READING_BL0942
-                       ? bl0942_slack_counts
-                       : openbeken_slack_seconds * rate + openbeken_slack_mwh;
-    return rate * (double)(ms < 0 ? 0 : ms) / 1000.0 + slack;
-}
-
-/** A step down that only the number's format made: the module writes a float, cut to mWh or Wh. */
-static bool format_costs(int64_t from, int64_t to)
-{
-    int64_t drop = from - to;
-    bool last_bit = drop <= 1 + from / (INT64_C(1) << 23);
-    bool whole_wh = drop < openbeken_kwh_step_mwh && to % openbeken_kwh_step_mwh == 0 && to > 0;
-    return last_bit || whole_wh;
-}
-
-/** Counts from one counter value to a later one if it ran forward; -1 if it cannot have. */
-static int64_t forward_step(enum reading_kind kind, int64_t from, int64_t to)
-{
-    if (to >= from)
-        return to - from;
-    if (kind == READING_BL0942)
-        return to - from + bl0942_size;
-    return format_costs(from, to) ? 0 : -1;
-}
-
-static bool forward_possible(const struct energy_counter *counter, int64_t from, int64_t to,
-                             const struct gap *gap, double limit)
-{
-    int64_t step = forward_step(counter->kind, from, to);
-    if (step < 0 || (double)step > limit)
-        return false;
-    bool wrapped = counter->kind == READING_BL0942 && to < from;
-    return !wrapped || (!gap->assumed && limit < (double)bl0942_size / 2);
-}
-
-/** When `now` was read the clock knew best, so the point's wall time is counted back from there. */
-static int64_t wall_of(const struct point *point, const struct point *now)
-{
-    return now->wall_ms - (now->boot_ms - point->boot_ms);
-}
-
-static struct gap gap_to(const struct energy_counter *counter, const struct point *point,
-                         const struct point *now)
-{
-    const struct energy_state *baseline = &counter->state;
-    if (counter->baseline_in_this_boot && point->boot_ms >= baseline->counter_boot_ms)
-        return (struct gap){.ms = point->boot_ms - baseline->counter_boot_ms, .settled = true};
-
-    int64_t wall_ms = wall_of(point, now);
-    struct gap gap = {.ms = point->boot_ms, .settled = now->boot_ms >= clock_settles_ms};
-    bool believable =
-        baseline->counter_wall_ms >= believable_wall_ms && wall_ms >= baseline->counter_wall_ms;
-    int64_t wall_gap_ms = believable ? wall_ms - baseline->counter_wall_ms : 0;
-    if (wall_gap_ms > gap.ms)
-        gap.ms = wall_gap_ms;
-    if (!believable && gap.settled && gap.ms < unknown_gap_ms) {
-        gap.ms = unknown_gap_ms;
-        gap.assumed = true;
-    }
-    return gap;
-}
-
-/** 1000 times less or more, give or take what can have been counted meanwhile. */
-static bool rescaled(const struct energy_counter *counter, int64_t from, int64_t to, int64_t gap_ms)
-{
-    if (from < openbeken_unit_least_mwh || to <= 0 || gap_ms > openbeken_unit_gap_ms)
-        return false;
-    double limit = (double)from + maximum_step(counter, gap_ms);
-    double up = (double)to / 1000.0, down = (double)to * 1000.0;
-    return (up >= (double)from && up <= limit) ||
-           (down > (double)(from - openbeken_kwh_step_mwh) && down <= limit);
-}
-
-/** A step of an OpenBeken counter that is not forward. */
-static enum move judge_openbeken(const struct energy_counter *counter, int64_t to,
-                                 const struct gap *gap)
-{
-    int64_t from = counter->state.counter;
-    if (rescaled(counter, from, to, gap->ms))
-        return MOVE_RESCALED;
-    if (to < from && from - to <= openbeken_rollback_mwh)
-        return MOVE_ROLLBACK;
-    bool counted_since_reset = (double)to <= maximum_step(counter, gap->ms);
-    if (to < from && counted_since_reset && gap->ms <= openbeken_reset_gap_ms)
-        return MOVE_RESTART;
-    return gap->settled ? MOVE_IMPOSSIBLE : MOVE_UNDECIDED;
-}
-
-/** How the counter got from the baseline to the point, judged with what is known at `now`. */
-static enum move judge(const struct energy_counter *counter, const struct point *point,
-                       const struct point *now)
-{
-    const struct energy_state *baseline = &counter->state;
-    struct gap gap = gap_to(counter, point, now);
-    bool counted_since_restart = (double)point->counter <= maximum_step(counter, gap.ms);
-    if (point->restarted && counted_since_restart)
-        return MOVE_RESTART;
-    if (point->restarted && !gap.settled)
-        return MOVE_UNDECIDED;
-    double limit = maximum_step(counter, gap.ms);
-    if (forward_possible(counter, baseline->counter, point->counter, &gap, limit))
-        return MOVE_FORWARD;
-    if (counter->kind == READING_OPENBEKEN)
-        return judge_openbeken(counter, point->counter, &gap);
-    if (counted_since_restart)
-        return MOVE_RESTART;
-    return gap.settled ? MOVE_IMPOSSIBLE : MOVE_UNDECIDED;
-}
-
-static bool follows_baseline(const struct energy_counter *counter, const struct point *point)
-{
-    return counter->state.known && judge(counter, point, point) == MOVE_FORWARD;
-}
-
-static bool follows_pending(const struct energy_counter *counter, const struct point *now)
-{
-    struct gap gap = {.ms = now->boot_ms - counter->pending.boot_ms, .settled = true};
-    double limit = maximum_agreeing(counter, gap.ms);
-    return forward_possible(counter, counter->pending.counter, now->counter, &gap, limit);
-}
-
-/* ---- What is done about it ----------------------------------------------------------------- */
+/* ---- What is done about a step ------------------------------------------------------------- */
 
 /**
  * The step from the first of several agreeing readings. Nothing confirms that one, and if it was
  * misread low the step is too large. So of a BL0942, whose frames may arrive damaged, no more is
  * believed than the power at both ends makes.
  */
-static int64_t first_step(const struct energy_counter *counter, const struct point *now,
+static int64_t first_step(const struct energy_counter *counter, const struct energy_point *now,
                           int64_t counts)
 {
     if (counter->kind != READING_BL0942)
@@ -390,9 +124,9 @@ static int64_t first_step(const struct energy_counter *counter, const struct poi
 }
 
 /** Adds the step from pending to `now`, which agrees with it, to what the run has counted. */
-static void extend_run(struct energy_counter *counter, const struct point *now)
+static void extend_run(struct energy_counter *counter, const struct energy_point *now)
 {
-    int64_t counts = forward_step(counter->kind, counter->pending.counter, now->counter);
+    int64_t counts = energy_forward_step(counter->kind, counter->pending.counter, now->counter);
     bool first = counter->agreeing == 1 && !counter->run_from_baseline;
     counts = first ? first_step(counter, now, counts) : counts;
     counter->run_counts = add_saturating(counter->run_counts, counts);
@@ -407,7 +141,7 @@ static void begin_run(struct energy_counter *counter, int64_t boot_ms, bool from
     counter->run_from_baseline = from_baseline;
 }
 
-static void replace_pending(struct energy_counter *counter, const struct point *now,
+static void replace_pending(struct energy_counter *counter, const struct energy_point *now,
                             unsigned agreeing)
 {
     if (agreeing == 1)
@@ -428,13 +162,13 @@ static void forget_agreement(struct energy_counter *counter)
 }
 
 /** The pending reading becomes the baseline, and the one that confirmed it pending. */
-static void advance_baseline(struct energy_counter *counter, const struct point *now,
+static void advance_baseline(struct energy_counter *counter, const struct energy_point *now,
                              bool now_restarted)
 {
     struct energy_state *state = &counter->state;
     state->known = true;
     state->counter = counter->pending.counter;
-    state->counter_wall_ms = wall_of(&counter->pending, now);
+    state->counter_wall_ms = energy_wall_of(&counter->pending, now);
     state->counter_boot_ms = counter->pending.boot_ms;
     memcpy(state->boot_id, counter->boot_id, sizeof state->boot_id);
     counter->baseline_in_this_boot = true;
@@ -454,17 +188,17 @@ static void add_counts(struct energy_counter *counter, const struct direction *d
     counter->state.exported = add_saturating(counter->state.exported, outcome->exported);
 }
 
-static void describe_gap(const struct energy_counter *counter, const struct point *now,
+static void describe_gap(const struct energy_counter *counter, const struct energy_point *now,
                          int64_t counts, struct energy_outcome *outcome)
 {
-    struct gap gap = gap_to(counter, &counter->pending, now);
+    struct energy_gap gap = energy_gap_to(counter, &counter->pending, now);
     int64_t usual_ms = now->boot_ms - counter->pending.boot_ms;
     outcome->gap_known = !gap.assumed;
     outcome->gap_ms = gap.ms;
     outcome->after_gap = counts > 0 && gap.ms > missing_readings_ms && gap.ms / 3 > usual_ms;
 }
 
-static enum energy_reason reason_of(const struct energy_counter *counter, enum move move)
+static enum energy_reason reason_of(const struct energy_counter *counter, enum energy_move move)
 {
     if (counter->kind != READING_OPENBEKEN)
         return ENERGY_REASON_NONE;
@@ -489,10 +223,10 @@ static enum energy_reason reason_of(const struct energy_counter *counter, enum m
  * The agreeing readings do not follow the baseline: it moves to the first of them, and what was
  * counted within them is credited, as far as the budget goes.
  */
-static int64_t credit_run(struct energy_counter *counter, const struct point *now)
+static int64_t credit_run(struct energy_counter *counter, const struct energy_point *now)
 {
     struct budget_terms terms =
-        terms_of(counter, counter->pending.boot_ms - counter->run_boot_ms, now->boot_ms);
+        energy_terms(counter, counter->pending.boot_ms - counter->run_boot_ms, now->boot_ms);
     double limit = budget_limit(&counter->budget, &terms);
     int64_t counts = (double)counter->run_counts <= limit ? counter->run_counts : (int64_t)limit;
     budget_spend(&counter->budget, &terms, (double)counts);
@@ -500,13 +234,14 @@ static int64_t credit_run(struct energy_counter *counter, const struct point *no
 }
 
 /** What a move that ends at the pending reading credits; spends it from the budget. */
-static int64_t credit(struct energy_counter *counter, enum move move, const struct point *now,
-                      int64_t gap_ms)
+static int64_t credit(struct energy_counter *counter, enum energy_move move,
+                      const struct energy_point *now, int64_t gap_ms)
 {
     int64_t counts = 0;
     switch (move) {
     case MOVE_FORWARD:
-        counts = forward_step(counter->kind, counter->state.counter, counter->pending.counter);
+        counts =
+            energy_forward_step(counter->kind, counter->state.counter, counter->pending.counter);
         break;
     case MOVE_RESTART:
         counts = counter->pending.counter;
@@ -519,7 +254,7 @@ static int64_t credit(struct energy_counter *counter, enum move move, const stru
             return credit_run(counter, now);
         break; /* every step was possible, but not all of them in that time */
     }
-    struct budget_terms terms = terms_of(counter, gap_ms, now->boot_ms);
+    struct budget_terms terms = energy_terms(counter, gap_ms, now->boot_ms);
     budget_spend(&counter->budget, &terms, (double)counts);
     return counts;
 }
@@ -533,8 +268,8 @@ static bool over_budget_begins(struct energy_counter *counter, int64_t boot_ms)
     return !goes_on;
 }
 
-static enum energy_verdict verdict_of(struct energy_counter *counter, enum move move, bool wrapped,
-                                      int64_t boot_ms)
+static enum energy_verdict verdict_of(struct energy_counter *counter, enum energy_move move,
+                                      bool wrapped, int64_t boot_ms)
 {
     switch (move) {
     case MOVE_FORWARD:
@@ -553,15 +288,16 @@ static enum energy_verdict verdict_of(struct energy_counter *counter, enum move 
 }
 
 /** Settles the step to the pending reading, which `now` has confirmed. */
-static void settle(struct energy_counter *counter, enum move move, const struct point *now,
-                   bool now_restarted, struct energy_outcome *outcome)
+static void settle(struct energy_counter *counter, enum energy_move move,
+                   const struct energy_point *now, bool now_restarted,
+                   struct energy_outcome *outcome)
 {
     outcome->old_counter = counter->state.counter;
     outcome->new_counter = counter->pending.counter;
     outcome->reason = reason_of(counter, move);
     bool wrapped = counter->kind == READING_BL0942 && outcome->new_counter < outcome->old_counter;
     bool run_only = move != MOVE_FORWARD && move != MOVE_RESTART;
-    struct gap gap = gap_to(counter, &counter->pending, now);
+    struct energy_gap gap = energy_gap_to(counter, &counter->pending, now);
     int64_t counts = credit(counter, move, now, gap.ms);
     outcome->verdict = verdict_of(counter, move, wrapped, now->boot_ms);
     describe_gap(counter, now, run_only ? 0 : counts, outcome);
@@ -573,7 +309,7 @@ static void settle(struct energy_counter *counter, enum move move, const struct 
 }
 
 /** A channel that was never seen: the first of three agreeing readings becomes its baseline. */
-static void settle_first(struct energy_counter *counter, const struct point *now,
+static void settle_first(struct energy_counter *counter, const struct energy_point *now,
                          bool now_restarted, struct energy_outcome *outcome)
 {
     outcome->old_counter = outcome->new_counter = counter->pending.counter;
@@ -582,7 +318,7 @@ static void settle_first(struct energy_counter *counter, const struct point *now
 }
 
 /** The baseline and `now` agree and jump over what was pending between them. */
-static void drop_pending(struct energy_counter *counter, const struct point *now,
+static void drop_pending(struct energy_counter *counter, const struct energy_point *now,
                          struct energy_outcome *outcome)
 {
     outcome->verdict = ENERGY_GLITCH;
@@ -593,7 +329,7 @@ static void drop_pending(struct energy_counter *counter, const struct point *now
 }
 
 /** `now` is possible after the pending reading. */
-static void accept_agreeing(struct energy_counter *counter, const struct point *now,
+static void accept_agreeing(struct energy_counter *counter, const struct energy_point *now,
                             bool now_restarted, struct energy_outcome *outcome)
 {
     bool three = counter->agreeing + 1 >= agreeing_needed;
@@ -604,12 +340,12 @@ static void accept_agreeing(struct energy_counter *counter, const struct point *
             replace_pending(counter, now, counter->agreeing + 1);
         return;
     }
-    enum move move = judge(counter, &counter->pending, now);
+    enum energy_move move = energy_judge(counter, &counter->pending, now);
     if (move == MOVE_FORWARD) {
         settle(counter, move, now, now_restarted, outcome);
         return;
     }
-    if (follows_baseline(counter, now)) {
+    if (energy_follows_baseline(counter, now)) {
         drop_pending(counter, now, outcome);
         return;
     }
@@ -621,17 +357,17 @@ static void accept_agreeing(struct energy_counter *counter, const struct point *
     replace_pending(counter, now, counter->agreeing + 1);
 }
 
-static void accept_disagreeing(struct energy_counter *counter, const struct point *now,
+static void accept_disagreeing(struct energy_counter *counter, const struct energy_point *now,
                                struct energy_outcome *outcome)
 {
-    if (follows_baseline(counter, now)) {
+    if (energy_follows_baseline(counter, now)) {
         drop_pending(counter, now, outcome);
         return;
     }
     outcome->old_counter = counter->state.counter;
     outcome->new_counter = now->counter;
     counter->disputes++;
-    if (counter->disputes == disputes_told)
+    if (counter->disputes == disputes_reported)
         outcome->verdict = ENERGY_DISPUTED;
     replace_pending(counter, now, 1);
 }
@@ -641,11 +377,11 @@ static void accept_disagreeing(struct energy_counter *counter, const struct poin
  * another world (reset, set, a late message): it is credited before that is looked at. Behind a chip's
  * 8-bit checksum it may still be one misread value that the next one jumps over.
  */
-static void credit_unconfirmed(struct energy_counter *counter, const struct point *now,
+static void credit_unconfirmed(struct energy_counter *counter, const struct energy_point *now,
                                struct energy_outcome *outcome)
 {
-    bool misread = counter->kind == READING_BL0942 && follows_baseline(counter, now);
-    if (counter->whole && !misread && follows_baseline(counter, &counter->pending)) {
+    bool misread = counter->kind == READING_BL0942 && energy_follows_baseline(counter, now);
+    if (counter->whole && !misread && energy_follows_baseline(counter, &counter->pending)) {
         settle(counter, MOVE_FORWARD, now, false, outcome);
         forget_agreement(counter);
     } else {
@@ -658,12 +394,12 @@ static void accept_metered(struct energy_counter *counter, const struct energy_s
                            struct energy_outcome *outcome)
 {
     struct energy_state *state = &counter->state;
-    const struct point now = {.wall_ms = sample->wall_ms, .boot_ms = sample->boot_ms};
+    const struct energy_point now = {.wall_ms = sample->wall_ms, .boot_ms = sample->boot_ms};
     bool first = !state->known;
     if (!first && !counter->metered.counters[0].known)
-        metered_resume(&counter->metered, state->counter, gap_to(counter, &now, &now).ms,
+        metered_resume(&counter->metered, state->counter, energy_gap_to(counter, &now, &now).ms,
                        sample->boot_ms);
-    double rate = fmax(headroom * counter->counts_per_second, measured_rate(counter));
+    double rate = fmax(headroom * counter->counts_per_second, energy_measured_rate(counter));
     bool moved = metered_accept(&counter->metered, sample, rate, outcome);
     if (first && counter->begin_at_source) {
         outcome->imported = reading_drawn(sample->counter);
@@ -684,7 +420,7 @@ static void accept_metered(struct energy_counter *counter, const struct energy_s
 static void accept_counter(struct energy_counter *counter, const struct energy_sample *sample,
                            struct energy_outcome *outcome)
 {
-    struct point now = {
+    struct energy_point now = {
         .counter = sample->counter,
         .wall_ms = sample->wall_ms,
         .boot_ms = sample->boot_ms,
@@ -694,7 +430,7 @@ static void accept_counter(struct energy_counter *counter, const struct energy_s
     };
     if (counter->agreeing == 0)
         replace_pending(counter, &now, 1);
-    else if (follows_pending(counter, &now))
+    else if (energy_follows_pending(counter, &now))
         accept_agreeing(counter, &now, sample->restarted, outcome);
     else
         credit_unconfirmed(counter, &now, outcome);
@@ -732,7 +468,8 @@ static bool restart_known(const struct energy_counter *counter)
     if (!counter->state.known)
         return false;
     bool flagged = counter->agreeing > 0 && counter->pending.restarted;
-    return counter->restart_said || (flagged && !follows_baseline(counter, &counter->pending));
+    return counter->restart_reported ||
+           (flagged && !energy_follows_baseline(counter, &counter->pending));
 }
 
 void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,
@@ -741,7 +478,7 @@ void energy_counter_accept(struct energy_counter *counter, const struct energy_s
     *outcome = (struct energy_outcome){.verdict = ENERGY_NOTHING};
     follow_power(counter, sample);
     follow_load(counter, sample);
-    if (!sample->counter_known || !counter_possible(counter->kind, sample->counter))
+    if (!sample->counter_known || !energy_counter_possible(counter->kind, sample->counter))
         return;
     if (counter->kind == READING_METERED) {
         accept_metered(counter, sample, outcome);
@@ -749,7 +486,7 @@ void energy_counter_accept(struct energy_counter *counter, const struct energy_s
     }
     bool known_before = restart_known(counter);
     int64_t baseline_before_ms = counter->state.counter_boot_ms;
-    counter->restart_said = false;
+    counter->restart_reported = false;
     accept_counter(counter, sample, outcome);
     bool moved = counter->state.counter_boot_ms != baseline_before_ms;
     outcome->restart_noted = restart_known(counter) && (moved || !known_before);
@@ -757,7 +494,7 @@ void energy_counter_accept(struct energy_counter *counter, const struct energy_s
 
 void energy_counter_restarted(struct energy_counter *counter)
 {
-    counter->restart_said = true;
+    counter->restart_reported = true;
 }
 
 void energy_counter_stored(const struct energy_counter *counter, struct energy_state *stored)
