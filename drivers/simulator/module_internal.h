@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by module.c (time, power, UART, adapter), module_frame.c (parser), module_commands.c. */
+/* Shared by module.c (creation, time, adapter), module_cpu.c (power, CPU, UART), module_frame.c (parser) and
+ * module_commands.c. */
 #ifndef DRIVERS_SIMULATOR_MODULE_INTERNAL_H
 #define DRIVERS_SIMULATOR_MODULE_INTERNAL_H
 
 #include "drivers/simulator/module.h"
 #include "drivers/simulator/uart_line.h"
 
+#define START_BAUD 115200U
 #define MODULE_MS_NS 1000000LL
 #define MODULE_FRAME_MAX (1 + 4 + 4096) /* the longest payload: Write4K */
 #define MODULE_SHORT_MAX 16             /* the T's buffer for short commands */
@@ -109,14 +111,26 @@ void module_command_begin(struct module *module);
 /* The command's own time is over. */
 void module_command_finish(struct module *module);
 
-/* module.c */
+/* module_cpu.c */
+int64_t module_ns(double ms);
 void module_count_frame(struct module *module);
 void module_job_start(struct module *module, enum module_job job, int64_t duration_ns);
+void module_end_job(struct module *module);
 void module_program_start(struct module *module, uint32_t address, const uint8_t *bytes,
                           uint32_t length, bool finish_command);
 void module_reply(struct module *module, const uint8_t *bytes, size_t length);
 void module_set_baud(struct module *module, uint32_t baud);
+void module_power_off(struct module *module, int64_t off_ns);
 void module_restart(struct module *module); /* watchdog: everything but power */
+/* RAM and UART as after a reset; the flash finishes nothing. */
+void module_reset_cpu(struct module *module);
+/* When the state ends by itself, and what comes then. */
+int64_t module_state_deadline(const struct module *module);
+void module_end_state(struct module *module);
+/* Bytes that have crossed the line by now. */
+void module_take_to_chip(struct module *module);
+/* Another controller on the line sends a frame. */
+void module_chatter(struct module *module);
 bool module_is_bootrom(const struct module *module);
 uint32_t module_crc32(const struct nor *nor, uint32_t address, uint32_t length); /* no final xor */
 
