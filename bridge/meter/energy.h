@@ -39,12 +39,12 @@
  *
  * Limits, all of them on the side of too little energy but one:
  *  - A gap in which the maximum load could move the counter by 2^23 or more (5 days at least), or
- *    of which nobody knows the length, cannot tell a wrap from a restart: then a lower counter is
+ *    of which nobody knows the length, cannot distinguish a wrap from a restart: then a lower counter is
  *    a restart.
  *  - A restart in a gap after which the counter is already past the baseline is not seen, unless
  *    the driver flags it: the baseline's own value is missing.
  *  - If the service is killed before it is on disk that the chip restarted, what was credited since
- *    the last commit before is gone with the chip's counter. That it restarted is told again, unless
+ *    the last commit before is gone with the chip's counter. That it restarted is reported again, unless
  *    the disk needed more than the half second that the driver leaves it (or was full): then it
  *    counts as a restart in a gap that nobody flagged.
  *  - Two restarts within 5 s, and a kill before the commit interval is over: the little that the
@@ -56,7 +56,7 @@
  *
  * An OpenBeken module's counter (in mWh) does not wrap. Its messages arrive whole, so a possible step
  * is also credited when the next reading disagrees; all else is as above. What it does instead
- * (enum energy_reason tells them apart):
+ * (enum energy_reason):
  *
  *   step                                                 credited        baseline
  *   down by what its number format costs (a float's      nothing         stays
@@ -81,6 +81,7 @@
 #define BRIDGE_METER_ENERGY_H
 
 #include "bridge/meter/calibration.h"
+#include "bridge/meter/sample.h"
 #include "drivers/reading.h"
 
 #include <stdbool.h>
@@ -121,55 +122,6 @@ struct energy_adjustment {
 /** Adds an adjustment; if the counts were folded since, only what it makes of the totals. */
 void energy_adjust(struct energy_state *state, const struct energy_adjustment *adjustment);
 
-/** What a reading says about energy; the clamp's direction is already applied. */
-struct energy_sample {
-    int64_t wall_ms;
-    int64_t boot_ms;
-    bool counter_known;
-    int64_t counter;
-    bool restarted;   /**< the driver knows that the counter restarted since the sample before */
-    bool power_known; /**< false also if it cannot be believed */
-    double power;     /**< counts per second that the active power makes; positive: consumed */
-    bool load_known;
-    double load;  /**< the same of the greater of active and apparent power, >= 0 */
-    bool reverse; /**< the last energy pulse was exported */
-};
-
-enum energy_verdict {
-    ENERGY_NOTHING,   /**< nothing to tell; counts may have been credited */
-    ENERGY_WRAPPED,   /**< credited across the counter's wrap */
-    ENERGY_RESTARTED, /**< the counter restarted; what it counted since is credited */
-    ENERGY_REJECTED,  /**< an impossible step; nothing is credited, the baseline moved */
-    ENERGY_GLITCH,    /**< new_counter disagreed with its neighbours and was dropped */
-    ENERGY_DISPUTED,  /**< several readings in a row disagree; told once until they agree again */
-};
-
-/** Why an OpenBeken module's counter did what it did, as far as numbers tell. */
-enum energy_reason {
-    ENERGY_REASON_NONE,
-    ENERGY_REASON_STORED, /**< went on from a stored value after a power cut */
-    ENERGY_REASON_RESET,  /**< began again at 0 */
-    ENERGY_REASON_LOWER,  /**< set to something lower, or reset long ago */
-    ENERGY_REASON_JUMP,   /**< set to something higher, or a chip restart taken for a wrap */
-    ENERGY_REASON_UNIT,   /**< 1000 times more or less: Wh and kWh */
-};
-
-/** What one sample led to. */
-struct energy_outcome {
-    enum energy_verdict verdict;
-    enum energy_reason reason; /**< with ENERGY_RESTARTED and ENERGY_REJECTED of OpenBeken */
-    int64_t old_counter;       /**< the baseline before */
-    int64_t new_counter;       /**< what was credited, rejected or dropped */
-    int64_t imported;          /**< counts added to the state */
-    int64_t exported;
-    bool gap_known;     /**< the time between old and new counter is known */
-    int64_t gap_ms;     /**< ... and this */
-    bool after_gap;     /**< counts were added for a time in which readings were missing: more than
-                         a minute, and more than three times the usual distance */
-    bool restart_noted; /**< what is to be stored says from this sample on that the counter
-                             restarted: it should be on disk soon, as nobody will say it again */
-};
-
 struct energy_counter;
 
 /**
@@ -195,7 +147,7 @@ void energy_counter_set_rate(struct energy_counter *counter, double counts_per_s
 void energy_counter_accept(struct energy_counter *counter, const struct energy_sample *sample,
                            struct energy_outcome *outcome);
 
-/** The driver says that the counter restarted since the last sample; the next one will tell whether
+/** The driver says that the counter restarted since the last sample; the next one will show whether
  *  that is true (energy_sample.restarted). */
 void energy_counter_restarted(struct energy_counter *counter);
 

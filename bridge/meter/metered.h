@@ -17,7 +17,7 @@
 #ifndef BRIDGE_METER_METERED_H
 #define BRIDGE_METER_METERED_H
 
-#include "bridge/meter/energy.h"
+#include "bridge/meter/sample.h"
 
 struct metered_counter {
     bool known;

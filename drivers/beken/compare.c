@@ -133,7 +133,7 @@ static enum status compare_whole(struct flasher *flasher, struct plan *plan,
     return status;
 }
 
-/* The sector that tells most about its block: blank ones are often equal by chance. */
+/* The sector that shows most of its block: blank ones are often equal by chance. */
 static struct plan_sector *sample(struct plan *plan, const struct plan_block *block)
 {
     for (size_t i = block->first; i < block->end; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * What is in the flash, as the chip's own CRC tells it: reading it, and comparing it with a plan. Part of the
+ * What is in the flash, by the chip's own CRC: reading it, and comparing it with a plan. Part of the
  * flasher; its public functions are flasher_read() and flasher_verify().
  */
 #ifndef DRIVERS_BEKEN_COMPARE_H

@@ -78,7 +78,7 @@ static int64_t next_wake_us(const struct link *link, const struct link_want *wan
 }
 
 /* A reply has stopped half way: are its bytes lost, or held back? The chip answers in order, so one
- * LinkCheck tells: if nothing but its own answer comes, the rest was lost before it. If that answer
+ * LinkCheck decides: if nothing but its own answer comes, the rest was lost before it. If that answer
  * fills the reply up instead, its bytes are wrong, which the caller finds out by CRC. */
 static enum status is_only_late(struct link *link, const struct link_want *want,
                                 struct exchange_wait *wait, bool *late, struct error *error)

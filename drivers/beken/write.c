@@ -14,7 +14,7 @@ enum {
 
 /* ------------------------------------------------------------------ one sector */
 
-/* A stuck T must be helped before its watchdog bites; elsewhere what was seen so far tells. */
+/* A stuck T must be helped before its watchdog bites; elsewhere what was seen so far decides. */
 static int64_t write_patience_ms(const struct flasher *flasher)
 {
     if (session_is_flapping(flasher))

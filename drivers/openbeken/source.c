@@ -571,7 +571,7 @@ void openbeken_source_connection(struct openbeken_source *source, bool connected
             source_ask_at(source->modules[i], boot_ms);
     }
     for (size_t i = 0; i < source->module_count && !connected; i++) {
-        source->modules[i]->offline_ms = NEVER; /* nobody can tell any more */
+        source->modules[i]->offline_ms = NEVER; /* nobody knows any more */
         source_do_not_ask(source->modules[i]);
     }
     source->connected = connected;
