@@ -166,6 +166,24 @@ static void print_group(FILE *out, const char *group)
             print_command(out, "bl2mqtt ", commands[i], layout_text_width(fileno(out)));
 }
 
+/* "histroy": the nearest of the words that groups of commands begin with. */
+static bool nearest_group(const char *word, char guess[NAME_SIZE])
+{
+    guess[0] = '\0';
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        char group[NAME_SIZE];
+        struct suggestion near = {.word = word};
+        (void)snprintf(group, sizeof group, "%.40s", commands[i]->line.name);
+        if (group[strcspn(group, " ")] == '\0')
+            continue;
+        group[strcspn(group, " ")] = '\0';
+        suggestion_offer(&near, group);
+        if (near.best != NULL && guess[0] == '\0')
+            (void)snprintf(guess, NAME_SIZE, "%s", group);
+    }
+    return guess[0] != '\0';
+}
+
 /* "histroy energy", "enrgy": the nearest name, or the nearest word of one. */
 static const char *nearest(int count, char **words)
 {
@@ -206,7 +224,10 @@ static enum status no_such_command(int count, char **words)
         print_group(stdout, group);
         return STATUS_OK;
     }
+    char of_group[NAME_SIZE];
     const char *guess = word != NULL ? nearest(count, words) : NULL;
+    if (guess == NULL && known == 0 && word != NULL && nearest_group(word, of_group))
+        guess = of_group;
     if (known == 0 && word != NULL)
         (void)fprintf(stderr, "bl2mqtt: There is no command \"%s\"", word);
     else if (word != NULL)
@@ -216,7 +237,7 @@ static enum status no_such_command(int count, char **words)
     else if (word != NULL)
         (void)fprintf(stderr, known == 0 ? "; `bl2mqtt --help` lists them.\n" : ".");
     if (known > 0 && word != NULL)
-        (void)fprintf(stderr, " The commands are:\n");
+        (void)fprintf(stderr, "\nThe commands are:\n");
     if (known > 0 && word == NULL)
         (void)fprintf(stderr, "bl2mqtt %s: Say which of these you mean:\n", group);
     if (known > 0)
@@ -294,6 +315,26 @@ static enum status run(const struct command *command, const struct command_conte
     return status;
 }
 
+/* `bl2mqtt help`, `bl2mqtt help history`, `bl2mqtt help history energy`: what --help prints. */
+static enum status run_help(int count, char **words)
+{
+    int matched = 0;
+    char group[NAME_SIZE];
+    if (count == 0) {
+        print_overview(stdout);
+        return STATUS_OK;
+    }
+    const struct command *command = find(count, words, &matched);
+    if (command != NULL) {
+        options_print_help(&command->line, stdout, layout_text_width(STDOUT_FILENO));
+        return STATUS_OK;
+    }
+    if (find_group(count, words, group) < count)
+        return no_such_command(count, words);
+    print_group(stdout, group);
+    return STATUS_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct own_options own = {.config = NULL};
@@ -307,7 +348,8 @@ int main(int argc, char **argv)
         print_overview(stdout);
         return STATUS_OK;
     }
-    if (own.version) {
+    const char *word = first < argc ? argv[first] : "";
+    if (own.version || strcmp(word, "version") == 0) {
         versions_print(stdout);
         return STATUS_OK;
     }
@@ -319,6 +361,8 @@ int main(int argc, char **argv)
         print_overview(stderr);
         return STATUS_USAGE;
     }
+    if (strcmp(word, "help") == 0)
+        return (int)run_help(argc - first - 1, argv + first + 1);
     const struct command_context context = {.config_path = find_config(own.config)};
     const struct command *command = find(argc - first, argv + first, &matched);
     if (command == NULL)

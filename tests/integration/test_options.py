@@ -79,6 +79,8 @@ def test_man_page_is_true(command):
     (["rnu"], "Did you mean `bl2mqtt run`?"),
     (["histroy", "energy"], "Did you mean `bl2mqtt history energy`?"),
     (["history", "enrgy"], "Did you mean `bl2mqtt history energy`?"),
+    (["histroy"], "Did you mean `bl2mqtt history`?"),
+    (["help", "simulat"], "Did you mean `bl2mqtt simulate"),
     (["hist"], "Did you mean `bl2mqtt history "),
     (["enrgy"], "Did you mean `bl2mqtt history energy`?"),
     (["flash", "porbe"], "Did you mean `bl2mqtt flash probe`?"),
@@ -95,6 +97,17 @@ def test_hints(words, says):
     assert result.returncode == 2
     assert result.stdout == ""
     assert says in result.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["history"], ["history", "energy"]])
+def test_help_as_a_word(words):
+    by_word, by_option = run("help", *words), run(*words, "--help")
+    assert by_word.returncode == 0
+    assert by_word.stdout in by_option.stdout and by_word.stdout != ""
+
+
+def test_version_as_a_word():
+    assert run("version").stdout == run("--version").stdout != ""
 
 
 @pytest.mark.parametrize("group", ["history", "flash", "openbeken", "simulate", "flash obk-config"])
