@@ -66,6 +66,16 @@ static int64_t doubt(struct metered_counter *counter, int64_t value, int64_t boo
     return counter->suspects >= AGREEING ? believe(counter, value, boot_ms, verdict) : 0;
 }
 
+/* A glitch stands still; what counted on since it fell is the counter itself, even where it has meanwhile
+ * come to where the old one could be. */
+static bool counts_on(const struct metered_counter *counter, int64_t value, int64_t boot_ms,
+                      double rate)
+{
+    return counter->suspects >= AGREEING - 1 && counter->suspect > counter->suspect_first &&
+           value > counter->suspect &&
+           possible(counter->suspect, counter->suspect_boot_ms, value, boot_ms, rate);
+}
+
 static int64_t take(struct metered_counter *counter, int64_t value,
                     const struct energy_sample *sample, double rate, enum energy_verdict *verdict)
 {
@@ -81,8 +91,9 @@ static int64_t take(struct metered_counter *counter, int64_t value,
         return 0;
     }
     bool back = is_back(counter, value, boot_ms, rate);
-    if (value != counter->base && !back &&
-        !possible(counter->base, counter->base_boot_ms, value, boot_ms, rate))
+    bool on = value == counter->base || back ||
+              possible(counter->base, counter->base_boot_ms, value, boot_ms, rate);
+    if (!on || counts_on(counter, value, boot_ms, rate))
         return doubt(counter, value, boot_ms, rate, verdict);
     if (counter->suspects > 0)
         *verdict = ENERGY_GLITCH;

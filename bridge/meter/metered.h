@@ -9,7 +9,7 @@
  *  - A counter that falls, or jumps further than possible, is believed at the third reading that
  *    agrees. Then it is a new base: the fall or jump itself adds nothing, what was counted since the
  *    first of these readings is added. Until then nothing is credited; if the counter comes back
- *    meanwhile, it was a glitch.
+ *    meanwhile, it was a glitch. It has not come back if it counted on from where it fell to.
  *  - The first step up from such a new base may lead back to where the counter fell from (a meter
  *    that shows 0 for a while after a power cut): then it is counted from there.
  *  - A reset that the source announces is a new base at once.

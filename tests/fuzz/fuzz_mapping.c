@@ -2,13 +2,16 @@
 /*
  * A mapping file on arbitrary bytes; and the built-in ones with arbitrary messages: the first byte
  * chooses mapping and topic, the rest is the payload, a message a line. A reading's values are within
- * their ranges, whatever came.
+ * their ranges, whatever came, and its energy never lowers a total or adds what no load can draw.
  */
 #include "bridge/config/mapping_file.h"
+#include "bridge/meter/meter.h"
 #include "drivers/mapping/trial.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define CHANNELS 3
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,9 +21,32 @@ static void require(bool condition)
         abort();
 }
 
+struct channel {
+    struct meter *meter;
+    int64_t drawn_uwh, fed_back_uwh;
+};
+
+/* 80 A at 262 V for so long, and what a late message or a coarse step may add (metered.h). */
+static int64_t most_uwh(int64_t ms)
+{
+    return (ms + 60000) * INT64_C(21000) / 3600 * 1000 + INT64_C(100000000);
+}
+
+static void account(struct channel *channel, const struct reading *reading)
+{
+    struct meter_result result;
+    meter_accept(channel->meter, reading, &result);
+    int64_t drawn = result.values.energy_uwh.value, back = result.values.energy_produced_uwh.value;
+    require(drawn >= channel->drawn_uwh && back >= channel->fed_back_uwh);
+    require(drawn <= most_uwh(reading->boot_ms) && back <= most_uwh(reading->boot_ms));
+    channel->drawn_uwh = drawn;
+    channel->fed_back_uwh = back;
+}
+
 static void on_reading(void *context, const char *channel, const struct reading *reading)
 {
-    (void)context;
+    struct channel *channels = context;
+    account(&channels[(channel[0] - 'a') % CHANNELS], reading);
     require(channel[0] != '\0' && reading->present != 0);
     require(reading->voltage >= 0 && reading->voltage <= 2000000);
     require(reading->power >= -2000000000 && reading->power <= 2000000000);
@@ -35,7 +61,19 @@ static void on_remark(void *context, const char *channel, const char *text)
 
 static void feed(const struct mapping *mapping, const uint8_t *data, size_t size)
 {
-    const struct mapping_trial_sink sink = {NULL, on_reading, on_remark};
+    struct channel channels[CHANNELS] = {0};
+    const struct meter_options options = {
+        .kind = READING_METERED,
+        .calibration = calibration_default(READING_METERED),
+        .mains_frequency_hz = 50,
+        .mains_voltage_v = 230,
+        .max_current_a = 80,
+        .whole = true,
+        .boot_id = "boot",
+    };
+    const struct mapping_trial_sink sink = {channels, on_reading, on_remark};
+    for (size_t i = 0; i < CHANNELS; i++)
+        channels[i].meter = meter_create(&options, NULL);
     struct mapping_trial *trial = mapping_trial_create(mapping, "m", &sink);
     while (size > 0) {
         char topic[MAPPING_TOPIC_MAX];
@@ -56,6 +94,8 @@ static void feed(const struct mapping *mapping, const uint8_t *data, size_t size
         size -= used;
     }
     mapping_trial_free(trial);
+    for (size_t i = 0; i < CHANNELS; i++)
+        meter_free(channels[i].meter);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
