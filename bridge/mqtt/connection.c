@@ -24,6 +24,7 @@
 #include <MQTTAsync.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -53,14 +54,22 @@ struct connection_library {
     MQTTAsync spare;
 };
 
-struct connection_library *connection_library_open(struct error *error)
+/* OpenSSL starts by itself when it is first used. Started here it would take two megabytes also from those
+ * who use no TLS. */
+static void start_paho(void)
 {
-    struct connection_library *library = memory_new(1, sizeof *library);
-    /* OpenSSL starts by itself when it is first used. Started here it would take two megabytes also from
-     * those who use no TLS. */
     MQTTAsync_init_options start = MQTTAsync_init_options_initializer;
     start.do_openssl_init = 0;
     MQTTAsync_global_init(&start);
+}
+
+struct connection_library *connection_library_open(struct error *error)
+{
+    /* Once in a process: it makes Paho's locks anew, also while another connection's threads hold them. Then
+     * nothing wakes its sender any more, and whatever is sent takes up to a second. */
+    static pthread_once_t started = PTHREAD_ONCE_INIT;
+    struct connection_library *library = memory_new(1, sizeof *library);
+    (void)pthread_once(&started, start_paho);
     int rc = MQTTAsync_create(&library->spare, "tcp://localhost:1", "spare",
                               MQTTCLIENT_PERSISTENCE_NONE, NULL);
     if (rc == MQTTASYNC_SUCCESS)
