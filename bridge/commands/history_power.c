@@ -32,8 +32,17 @@ struct options {
 struct plot {
     struct history_power_row *rows;
     size_t count, capacity;
+    bool estimated; /* a column is */
 };
-enum { CELL_START, CELL_END, CELL_MIN, CELL_MEAN, CELL_MAX }; /* answer_power_cells() */
+enum {
+    CELL_START,
+    CELL_END,
+    CELL_MIN,
+    CELL_MEAN,
+    CELL_MAX,
+    CELL_COVERAGE,
+    CELL_ESTIMATED
+}; /* answer_power_cells() */
 
 static bool take_row(void *context, const struct answer_cell *cells, size_t count)
 {
@@ -48,6 +57,11 @@ static bool take_row(void *context, const struct answer_cell *cells, size_t coun
                                    .min_mw = cells[range ? CELL_MIN : CELL_MEAN].value,
                                    .mean_mw = cells[CELL_MEAN].value,
                                    .max_mw = cells[range ? CELL_MAX : CELL_MEAN].value};
+    struct history_power_row *row = &plot->rows[plot->count - 1];
+    if (row->known || !cells[CELL_ESTIMATED].known)
+        return true;
+    row->known = row->estimated = plot->estimated = true;
+    row->min_mw = row->mean_mw = row->max_mw = cells[CELL_ESTIMATED].value;
     return true;
 }
 
@@ -59,6 +73,8 @@ static const char *cell(const struct history_power_row *row, int64_t low_mw, int
     if (!row->known)
         return " ";
     bool full = middle_mw >= 0 ? row->mean_mw >= middle_mw : row->mean_mw <= middle_mw;
+    if (full && row->estimated)
+        return utf8 ? "▒" : "~";
     if (full)
         return utf8 ? "█" : "#";
     if (row->max_mw > low_mw && row->min_mw < high_mw)
@@ -86,6 +102,10 @@ static void print_legend(const struct plot *plot, int64_t bucket_ms, bool utf8)
                  "", history_print_local(plot->rows[0].start_ms, from),
                  history_print_local(plot->rows[plot->count - 1].end_ms, to), "", utf8 ? "█" : "#",
                  utf8 ? "░" : ":", bucket_ms / 1000);
+    if (plot->estimated)
+        (void)printf("%11s%s estimated: counted while nobody read the meter, spread over that "
+                     "time\n",
+                     "", utf8 ? "▒" : "~");
 }
 
 static void print_plot(const struct plot *plot, int64_t bucket_ms)

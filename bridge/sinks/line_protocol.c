@@ -99,6 +99,8 @@ bool line_append(struct text *out, const char *bridge, const struct history_read
     append_quantity(&fields, "frequency", oscillates, oscillates ? frequency_hz(row) : 0);
     append_decimal(&fields, "energy", row->imported_uwh, 9);
     append_decimal(&fields, "energy_produced", row->exported_uwh, 9);
+    if (row->counted_for_ms > 0)
+        append_decimal(&fields, "energy_over", row->counted_for_ms, 3);
     return end(out, before, reading->wall_ms);
 }
 
@@ -133,6 +135,10 @@ bool line_append_point(struct text *out, const char *bridge, enum outbox_level l
     append_range(&fields, "frequency", &point->frequency_hz);
     append_decimal(&fields, "energy", point->imported_uwh, 9);
     append_decimal(&fields, "energy_produced", point->exported_uwh, 9);
+    if (point->estimated_imported_uwh > 0)
+        append_decimal(&fields, "energy_estimated", point->estimated_imported_uwh, 9);
+    if (point->estimated_exported_uwh > 0)
+        append_decimal(&fields, "energy_produced_estimated", point->estimated_exported_uwh, 9);
     append_decimal(&fields, "coverage", point->coverage_permille, 3);
     return end(out, before, point->start_ms);
 }

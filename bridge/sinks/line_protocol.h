@@ -7,7 +7,7 @@
  *   frequency=50.012,energy=0.000187000,energy_produced=0.000000000 1764000000123
  *
  * (in one line). V, A, W, Hz, calibrated, and kWh that this reading added to the totals; what was not
- * measured is not there. The time is in milliseconds since 1970: the request must say precision=ms.
+ * measured is not there. After an absence energy_over has the seconds over which those kWh were counted. The time is in milliseconds since 1970: the request must say precision=ms.
  * The same reading gives the same line, whenever it is made.
  *
  *   bl2mqtt_minute,bridge=home,channel=a,device=house voltage_min=229.911,voltage_mean=230.127,
@@ -15,8 +15,8 @@
  *   1764000000000
  *
  * A minute, quarter of an hour (bl2mqtt_quarter) or day (bl2mqtt_day): the same tags and units, of each
- * quantity the least, mean and maximum value, kWh within it, the part of it that had readings; its
- * begin.
+ * quantity the least, mean and maximum value, kWh within it and how much of them is estimated, the part of
+ * it that had readings; its begin.
  * Format: docs.influxdata.com, "line protocol reference".
  */
 #ifndef BRIDGE_SINKS_LINE_PROTOCOL_H

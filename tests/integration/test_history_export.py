@@ -135,6 +135,35 @@ def test_only_whole_hours_and_sums_that_go_on(two_days):
         ("sensor.my_barn_energy", []), ("sensor.my_barn_energy_produced", [])]
 
 
+def test_an_absence_is_spread_over_its_hours(folder):
+    """What was counted while nobody read the meter is not in the hour of the return; sums are exact."""
+    path, away = folder / "history.db", 9
+    begin, back = BEGIN, BEGIN + (3 + away) * HOUR
+    rows = [(at, 1, 500, 3, 0) for at in range(begin, begin + 3 * HOUR, 10000)]
+    rows += [(back, 1, 500, 90000, 0)] + [(at, 1, 500, 3, 0) for at in range(back + 10000, back + 3 * HOUR, 10000)]
+    make_history(path, {1: ("house", "a")}, rows)
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO estimate VALUES (?, ?, 90000, 0)", (back << 15 | 1, begin + 3 * HOUR - 10000))
+    db.close()
+    args = ("--device", "house", "--from", "2026-10-24", "--to", "2026-10-24T15:00")
+    (consumed, produced) = json.loads(export(path, "ha", *args))
+    assert len(consumed["stats"]) == len(produced["stats"]) == 15
+    sums = [0] + [round(row["sum"] * 1e9) for row in consumed["stats"]]
+    hours = [later - earlier for earlier, later in zip(sums, sums[1:])]
+    spread = 90000 * UWH_PER_COUNT
+    assert all(h == pytest.approx(spread / away, rel=0.002) for h in hours[3:12]), hours
+    assert hours[12] == pytest.approx(hours[13], rel=0.01) == pytest.approx(hours[0], rel=0.01)
+    whole = energy(path, *args, "--bucket", "hour")
+    assert hours == [round(row["energy_kwh"] * 1e9) for row in whole]
+    # and so is its power
+    answer = json.loads(run("history", "power", "--database", path, *args, "--bucket", "1h", "--json", env=BERLIN).stdout)
+    assert all(row["power_mean_w"] is None and row["power_estimated_w"] == pytest.approx(spread / away * 1e-6, rel=0.002)
+               for row in answer[4:11]), answer
+    assert all("power_estimated_w" not in row and row["power_mean_w"] == pytest.approx(500, abs=1) for row in answer[13:])
+    plot = run("history", "power", "--database", path, *args, "--bucket", "1h", env=BERLIN).stdout
+    assert "estimated" in plot, plot
+
+
 def test_hours_that_home_assistant_missed(two_days, folder):
     """It was away for three hours: they continue its own sums, its own hours stay, and doing it again adds nothing."""
     whole = json.loads(export(two_days, "ha", "--device", "house", "--channel", "a", *SPAN))[0]["stats"]

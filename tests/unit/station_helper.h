@@ -17,6 +17,7 @@ struct station {
     struct queue queue;
     struct batch batch;
     struct total_row totals[CHANNELS];
+    int64_t absent_ms; /* so long nobody read before the next reading */
 };
 
 HELPER void station_open(struct station *station, const char *path)
@@ -118,7 +119,9 @@ HELPER void station_put(struct station *station, unsigned index, int64_t wall_ms
         .exported = exported,
         .number = station->totals[index].number,
         .kind = READING_BL0942,
+        .counted_since_ms = station->absent_ms > 0 ? wall_ms - station->absent_ms : 0,
     };
+    station->absent_ms = 0;
     queue_put_reading(&station->queue, &item);
     struct energy_state *state = &station->totals[index].state;
     state->known = true;

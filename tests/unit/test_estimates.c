@@ -5,6 +5,10 @@
 
 #include "bridge/history/query/cost.h"
 #include "bridge/history/query/energy.h"
+#include "bridge/history/query/points.h"
+#include "bridge/history/query/power.h"
+
+#include <math.h>
 
 #define MINUTE (60 * SECOND)
 
@@ -165,6 +169,111 @@ static void test_the_cost_of_an_outage(void **state)
     assert_true(sum.estimated_uwh > 0);
 }
 
+/* ---- what others get ---- */
+
+struct got {
+    int64_t starts_ms[1000];
+    size_t count;
+    int64_t imported, estimated, in_gap, gap_ms;
+};
+
+static bool take_point(void *context, const struct history_point *point)
+{
+    struct got *got = context;
+    assert_true(got->count < 1000);
+    assert_true(got->count == 0 || got->starts_ms[got->count - 1] < point->start_ms);
+    got->starts_ms[got->count++] = point->start_ms;
+    got->imported += point->imported_uwh;
+    got->estimated += point->estimated_imported_uwh;
+    assert_int_equal(point->estimated_exported_uwh, 0);
+    if (point->start_ms <= got->gap_ms || point->end_ms > got->gap_ms + 9 * HOUR)
+        return true;
+    got->in_gap++;
+    assert_int_equal(point->coverage_permille, 0);
+    assert_false(point->power_w.known || point->voltage_v.known);
+    assert_int_equal(point->imported_uwh, point->estimated_imported_uwh);
+    return true;
+}
+
+/* Points of sinks: each bucket of the outage has one, whatever the batches are; sums are exact. */
+static void test_points_of_an_outage(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("UTC");
+    int64_t counts = 9000;
+    int64_t gap_ms = make_outage(folder, false, counts);
+    int64_t spread = calibration_energy_uwh(&factors_one, READING_BL0942, counts);
+    static const struct {
+        enum outbox_level level;
+        int64_t length_ms;
+    } levels[] = {{OUTBOX_MINUTES, MINUTE}, {OUTBOX_QUARTERS, 15 * MINUTE}};
+    for (size_t i = 0; i < 4; i++) {
+        struct history_points *points = NULL;
+        struct error error = {""};
+        struct got got = {.gap_ms = gap_ms};
+        int64_t last = 0;
+        bool more = true;
+        size_t most = i < 2 ? 2000 : 7; /* at once, and in batches that end within the outage */
+        assert_int_equal(
+            history_points_open(folder->database, levels[i % 2].level, &points, &error), STATUS_OK);
+        while (more) {
+            int64_t after = last;
+            assert_int_equal(
+                history_points_read(points, after, most, take_point, &got, &last, &more, &error),
+                STATUS_OK);
+            assert_true(last > after || !more);
+        }
+        history_points_close(points);
+        int64_t end_ms = got.starts_ms[got.count - 1] + levels[i % 2].length_ms;
+        struct sums sums = ask_energy(folder->database, 0, end_ms, BUCKET_DAY);
+        assert_int_equal(got.imported, sums.imported);
+        assert_int_equal(got.estimated, spread);
+        assert_int_equal(got.in_gap, 9 * HOUR / levels[i % 2].length_ms - 1);
+    }
+}
+
+struct powers {
+    int64_t gap_ms;
+    unsigned estimated;
+    double mw_ms;
+    int64_t mw; /* within the outage */
+};
+
+static bool take_power(void *context, const struct history_power_row *row)
+{
+    struct powers *powers = context;
+    if (!row->estimated)
+        return true;
+    powers->estimated++;
+    powers->mw_ms += (double)row->estimated_mw * (double)(row->end_ms - row->start_ms);
+    if (row->start_ms < powers->gap_ms + MINUTE || row->end_ms > powers->gap_ms + 9 * HOUR - MINUTE)
+        return true;
+    assert_false(row->known);
+    assert_int_equal(row->coverage_permille, 0);
+    powers->mw = row->estimated_mw;
+    return true;
+}
+
+static void test_the_power_of_an_outage(void **state)
+{
+    const struct folder *folder = *state;
+    use_zone("UTC");
+    int64_t gap_ms = make_outage(folder, false, 9000);
+    double uwh = (double)calibration_energy_uwh(&factors_one, READING_BL0942, 9000);
+    static const int64_t lengths_ms[] = {30 * SECOND, MINUTE, 15 * MINUTE, HOUR};
+    for (size_t i = 0; i < 4; i++) {
+        struct powers powers = {.gap_ms = gap_ms};
+        struct error error = {""};
+        assert_int_equal(history_power(folder->database, "house", NULL, BEGIN_MS,
+                                       gap_ms + 10 * HOUR, lengths_ms[i], take_power, &powers,
+                                       &error),
+                         STATUS_OK);
+        assert_true(powers.estimated >= 9 * HOUR / lengths_ms[i]);
+        assert_true(fabs(powers.mw_ms / 3600 - uwh) < uwh / 1000);
+        assert_true(fabs((double)powers.mw - uwh / 9 / 1000) < uwh / 9 / 1000 / 100);
+    }
+}
+
 /* What a slow source always does is no outage; nor is a clock that was set. */
 static void test_what_is_no_outage(void **state)
 {
@@ -200,6 +309,8 @@ int main(void)
         TEST(test_an_outage),
         TEST(test_an_outage_with_a_reboot),
         TEST(test_the_cost_of_an_outage),
+        TEST(test_points_of_an_outage),
+        TEST(test_the_power_of_an_outage),
         TEST(test_what_is_no_outage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,6 +58,11 @@ static void test_lines(void **state)
     expect_line(&reading, "",
                 "bl2mqtt,channel=a,device=house energy=0.000000000,energy_produced=1234.567890123 "
                 "1764000000123\n");
+    /* After an absence. */
+    reading.counted_for_ms = 32400500;
+    expect_line(&reading, "home",
+                "bl2mqtt,bridge=home,channel=a,device=house energy=0.000000000,"
+                "energy_produced=1234.567890123,energy_over=32400.500 1764000000123\n");
     /* A module's own units, and names that a file may have. */
     reading = plain;
     reading.kind = READING_OPENBEKEN;
@@ -108,6 +113,17 @@ static void test_points(void **state)
                        levels[i].measurement);
         assert_string_equal(buffer, expected);
     }
+    /* An absence. */
+    struct history_point absent = {.device = "house",
+                                   .channel = "a",
+                                   .start_ms = 1764000000000,
+                                   .imported_uwh = 33333333,
+                                   .estimated_imported_uwh = 33333333};
+    text_init(&text, buffer, sizeof buffer);
+    assert_true(line_append_point(&text, "", OUTBOX_MINUTES, &absent));
+    assert_string_equal(buffer, "bl2mqtt_minute,channel=a,device=house energy=0.033333333,"
+                                "energy_produced=0.000000000,energy_estimated=0.033333333,"
+                                "coverage=0.000 1764000000000\n");
     /* What was not measured is not there, and what does not fit leaves nothing behind. */
     point.voltage_v.known = point.current_a.known = point.power_w.known = false;
     point.frequency_hz.mean = point.frequency_hz.max = 1.0 / 0.0;

@@ -60,6 +60,8 @@ size_t answer_power_cells(const struct history_power_row *row, struct answer_cel
     cells[n++] = number_cell("power_mean_w", row->known, row->mean_mw, 3);
     cells[n++] = number_cell("power_max_w", row->range_known, row->max_mw, 3);
     cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
+    cells[n] = number_cell("power_estimated_w", row->estimated, row->estimated_mw, 3);
+    cells[n++].json_skip = !row->estimated;
     return n;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/export/statistics.h"
 
+#include "bridge/history/query/buckets.h"
+#include "bridge/history/query/energy.h"
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/time_text.h"
 #include "drivers/base/file.h"
@@ -14,6 +16,7 @@
 #include <string.h>
 
 #define HOUR_MS 3600000LL
+#define SPAN_MS (366 * 24 * HOUR_MS)
 #define ANSWER_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define ENTITY_SIZE 128
 
@@ -158,17 +161,27 @@ static void pass_present(struct hours *hours, int64_t until_ms)
         hours->anchor_counted_uwh = hours->counted_uwh;
 }
 
-static bool add_to_hour(void *context, const struct history_reading *row)
+static bool is_foreign(const struct history_energy_row *row)
+{
+    return row->imported_uwh == row->foreign_imported_uwh &&
+           row->exported_uwh == row->foreign_exported_uwh &&
+           (row->imported_uwh > 0 || row->exported_uwh > 0);
+}
+
+static bool add_to_hour(void *context, const struct history_energy_row *row)
 {
     struct hours *hours = context;
-    int64_t hour_ms = row->reading.wall_ms / HOUR_MS * HOUR_MS;
+    int64_t hour_ms = row->start_ms / HOUR_MS * HOUR_MS;
+    if (!row->measured || (row->coverage_permille == 0 && is_foreign(row)))
+        return true;
     if (!hours->any || hour_ms != hours->hour_ms) {
         end_hour(hours);
         pass_present(hours, hour_ms);
     }
     hours->any = true;
     hours->hour_ms = hour_ms;
-    int64_t uwh = hours->produced ? row->exported_uwh : row->imported_uwh;
+    int64_t uwh = hours->produced ? row->exported_uwh - row->foreign_exported_uwh
+                                  : row->imported_uwh - row->foreign_imported_uwh;
     if (__builtin_add_overflow(hours->counted_uwh, uwh, &hours->counted_uwh))
         hours->counted_uwh = INT64_MAX;
     return !*hours->failed;
@@ -234,6 +247,24 @@ static void write_head(struct hours *hours, const char *entity, bool first)
     put(hours, &text);
 }
 
+/* In spans of a year, so that memory is bounded. What is not measured here is not written: a quarter with
+ * energy from files alone makes an hour of nothing. */
+static enum status walk_quarters(struct hours *hours, const char *device, const char *channel,
+                                 struct error *error)
+{
+    const struct statistics_options *options = hours->options;
+    struct history_query *query = NULL;
+    int64_t to_ms = options->to_ms < BUCKET_TIME_MAX_MS ? options->to_ms : BUCKET_TIME_MAX_MS;
+    enum status status = history_query_open(options->path, &query, error);
+    for (int64_t from_ms = 0; from_ms < to_ms && status == STATUS_OK && !*hours->failed;
+         from_ms += SPAN_MS)
+        status = history_query_energy(query, device, channel, from_ms,
+                                      from_ms + SPAN_MS < to_ms ? from_ms + SPAN_MS : to_ms,
+                                      BUCKET_QUARTER, add_to_hour, hours, error);
+    history_query_close(query);
+    return status;
+}
+
 /* A pass for each direction: with both in one the rows of one would have to wait in memory. */
 static void write_direction(struct statistics *statistics, const char *device, const char *channel,
                             bool produced)
@@ -250,8 +281,7 @@ static void write_direction(struct statistics *statistics, const char *device, c
         take_present(&hours, json_object_get(statistics->answer, entity));
     write_head(&hours, entity, statistics->first);
     statistics->first = false;
-    statistics->status = history_readings(options->path, device, channel, 0, options->to_ms,
-                                          add_to_hour, &hours, statistics->error);
+    statistics->status = walk_quarters(&hours, device, channel, statistics->error);
     end_hour(&hours);
     if (fputs("\n]}", statistics->out) < 0)
         *statistics->failed = true;

@@ -3,6 +3,7 @@
 
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/conversion.h"
+#include "bridge/history/query/estimates.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/store/key.h"
@@ -24,6 +25,7 @@ struct series {
     size_t lead; /* index of the first of the same device and channel */
     bool any;
     int64_t imported_uwh, exported_uwh, covered_ms;
+    int64_t estimated_imported_uwh, estimated_exported_uwh;
     struct blend voltage, current, power, frequency;
 };
 
@@ -50,7 +52,9 @@ struct answer {
     history_point_callback callback;
     void *context;
     int64_t *last;
-    bool stopped; /* within a bucket */
+    bool stopped;               /* within a bucket */
+    struct estimates estimates; /* by their ends */
+    size_t first_estimate;      /* those before end before what is still to come */
 };
 
 /* ---- opening ---- */
@@ -279,6 +283,8 @@ static bool hand_out(struct answer *answer, size_t index, int64_t start_ms)
         .end_ms = end_ms,
         .imported_uwh = series->imported_uwh,
         .exported_uwh = series->exported_uwh,
+        .estimated_imported_uwh = series->estimated_imported_uwh,
+        .estimated_exported_uwh = series->estimated_exported_uwh,
         .voltage_v = range_of(&series->voltage),
         .current_a = range_of(&series->current),
         .power_w = range_of(&series->power),
@@ -292,13 +298,73 @@ static void empty(struct series *series)
 {
     series->any = false;
     series->imported_uwh = series->exported_uwh = series->covered_ms = 0;
+    series->estimated_imported_uwh = series->estimated_exported_uwh = 0;
     series->voltage = series->current = series->power = series->frequency = (struct blend){0};
+}
+
+/* ---- what was counted while nobody read ---- */
+
+/* Those whose reading's row is gone would be energy that nothing else accounts for. */
+static int load_estimates(struct answer *answer, int64_t at_ms)
+{
+    struct history_points *points = answer->points;
+    char sql[80];
+    int64_t first_key = 0;
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce(min(key), 0) FROM %s",
+                   rollup_table(points->level));
+    int code = sql_integer(points->db, sql, &first_key);
+    int64_t first_ms = start_of(points, key_time_ms(first_key));
+    if (code != SQLITE_OK)
+        return code;
+    return estimates_load(points->db, &points->conversion, first_ms > at_ms ? first_ms : at_ms,
+                          INT64_MAX, &answer->estimates);
+}
+
+/* The reading after has all of it. */
+static void spread(struct answer *answer, int64_t start_ms)
+{
+    struct history_points *points = answer->points;
+    int64_t end_ms = end_of(points, start_ms);
+    for (size_t i = answer->first_estimate; i < answer->estimates.count; i++) {
+        const struct estimate *estimate = &answer->estimates.list[i];
+        size_t index = points->channels.by_number[estimate->number];
+        if (index == 0 || estimate->start_ms >= end_ms || estimate->end_ms < start_ms)
+            continue;
+        struct series *lead = &points->series[points->series[index - 1].lead];
+        int64_t imported_uwh;
+        int64_t exported_uwh;
+        estimate_part(estimate, start_ms, end_ms, &imported_uwh, &exported_uwh);
+        bool whole = estimate->end_ms < end_ms;
+        lead->any = true;
+        conversion_add(&lead->estimated_imported_uwh, imported_uwh);
+        conversion_add(&lead->estimated_exported_uwh, exported_uwh);
+        conversion_add(&lead->imported_uwh, imported_uwh - (whole ? estimate->imported_uwh : 0));
+        conversion_add(&lead->exported_uwh, exported_uwh - (whole ? estimate->exported_uwh : 0));
+    }
+}
+
+/* The first bucket from from_ms on that has something estimated; INT64_MAX: none before until_ms. */
+static int64_t next_estimated(struct answer *answer, int64_t from_ms, int64_t until_ms)
+{
+    int64_t next_ms = until_ms;
+    const struct estimates *estimates = &answer->estimates;
+    while (answer->first_estimate < estimates->count &&
+           estimates->list[answer->first_estimate].end_ms < from_ms)
+        answer->first_estimate++;
+    for (size_t i = answer->first_estimate; i < estimates->count; i++) {
+        int64_t start_ms = estimates->list[i].start_ms;
+        start_ms = start_ms > from_ms ? start_ms : from_ms;
+        if (start_ms < next_ms && estimates->list[i].end_ms > start_ms)
+            next_ms = start_ms;
+    }
+    return next_ms < until_ms ? start_of(answer->points, next_ms) : INT64_MAX;
 }
 
 /* Hands out the points of a bucket whose rows are all taken. */
 static void finish(struct answer *answer, int64_t start_ms)
 {
     struct history_points *points = answer->points;
+    spread(answer, start_ms);
     for (size_t i = 0; i < points->channels.count; i++) {
         int64_t key = key_make(start_ms, points->channels.list[i].number);
         bool wanted = points->series[i].any && key > answer->after && !answer->stopped;
@@ -310,6 +376,21 @@ static void finish(struct answer *answer, int64_t start_ms)
         }
         empty(&points->series[i]);
     }
+}
+
+/* Hands out the buckets of from_ms..until_ms, which have no rows, as far as something is estimated in
+ * them. *bucket_ms: the last one that was handed out. False: no more points are wanted. */
+static bool bridge_gap(struct answer *answer, int64_t from_ms, int64_t until_ms, int64_t *bucket_ms)
+{
+    while (!answer->stopped && answer->left > 0) {
+        int64_t start_ms = next_estimated(answer, from_ms, until_ms);
+        if (start_ms == INT64_MAX)
+            return true;
+        finish(answer, start_ms);
+        *bucket_ms = start_ms;
+        from_ms = end_of(answer->points, start_ms);
+    }
+    return false;
 }
 
 /* *at_ms: where reading began; where a bucket ended when it returns, unless it stopped within one. */
@@ -324,9 +405,11 @@ static int read_buckets(struct answer *answer, int64_t *at_ms, bool *more)
         struct rollup_row row;
         rollup_read(points->rows, true, &row);
         int64_t start_ms = start_of(points, row.start_ms);
-        if (start_ms != bucket_ms && bucket_ms != NOWHERE) {
-            finish(answer, bucket_ms);
-            if (answer->stopped || answer->left == 0)
+        if (start_ms != bucket_ms) {
+            if (bucket_ms != NOWHERE)
+                finish(answer, bucket_ms);
+            int64_t from_ms = bucket_ms == NOWHERE ? *at_ms : end_of(points, bucket_ms);
+            if (!bridge_gap(answer, from_ms, start_ms, &bucket_ms))
                 break;
         }
         bucket_ms = start_ms;
@@ -378,10 +461,13 @@ enum status history_points_read(struct history_points *points, int64_t after, si
     if (status == STATUS_OK) {
         int64_t at_ms =
             goes_on(points, after) ? points->left_at_ms : start_of(points, key_time_ms(after));
-        code = read_buckets(&answer, &at_ms, more);
+        code = load_estimates(&answer, at_ms);
+        if (code == SQLITE_OK)
+            code = read_buckets(&answer, &at_ms, more);
         bool whole = code == SQLITE_OK && !answer.stopped;
         points->left_at_key = whole ? *last : NOWHERE;
         points->left_at_ms = at_ms;
+        estimates_free(&answer.estimates);
     }
     if (code != SQLITE_OK)
         status = sql_explain(code, points->db, points->path, error);

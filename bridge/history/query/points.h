@@ -8,7 +8,8 @@
  *
  * Energy is converted as in query.h, so sums of it are exact and those that `history energy` answers
  * with (without what was imported from files). Means of power are weighed by time, the others by
- * readings.
+ * readings. What was counted while nobody read the meter is spread over that time as there, so buckets
+ * without readings have a point of energy alone, once the bucket of the reading after is over.
  */
 #ifndef BRIDGE_HISTORY_QUERY_POINTS_H
 #define BRIDGE_HISTORY_QUERY_POINTS_H
@@ -30,6 +31,8 @@ struct history_point {
     const char *channel;
     int64_t start_ms, end_ms; /**< of the bucket; a day's begin at midnight in the process's zone */
     int64_t imported_uwh, exported_uwh;
+    int64_t estimated_imported_uwh, estimated_exported_uwh; /**< how much of them was counted while
+                                                                 nobody read the counter (estimates.h) */
     struct history_range voltage_v, current_a, power_w, frequency_hz; /**< power: produced is < 0 */
     int coverage_permille; /**< how much of the bucket had readings */
 };

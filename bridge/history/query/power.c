@@ -3,6 +3,7 @@
 
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/conversion.h"
+#include "bridge/history/query/estimates.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/segments.h"
@@ -280,6 +281,43 @@ static bool take_reading(void *context, const struct history_reading *row)
     return true;
 }
 
+/* ---- what was counted while nobody read ---- */
+
+static void spread(struct pieces *pieces, const struct estimate *estimate, double *mw)
+{
+    int64_t from_ms = estimate->start_ms - pieces->start_ms;
+    for (size_t i = from_ms > 0 ? (size_t)(from_ms / pieces->length_ms) : 0;
+         i < pieces->count && pieces->list[i].start_ms < estimate->end_ms; i++) {
+        struct history_power_row *row = &pieces->list[i];
+        int64_t imported_uwh;
+        int64_t exported_uwh;
+        estimate_part(estimate, row->start_ms, row->end_ms, &imported_uwh, &exported_uwh);
+        if (imported_uwh == 0 && exported_uwh == 0)
+            continue;
+        row->estimated = true;
+        mw[i] += ((double)imported_uwh - (double)exported_uwh) * 3600 /
+                 (double)(row->end_ms - row->start_ms);
+    }
+}
+
+static int spread_all(struct pieces *pieces, sqlite3 *db)
+{
+    struct estimates estimates = {.list = NULL};
+    struct conversion conversion = {.at = NULL};
+    double *mw memory_auto = memory_new(pieces->count, sizeof *mw);
+    int code = conversion_open(db, &conversion);
+    if (code == SQLITE_OK)
+        code = estimates_load(db, &conversion, pieces->start_ms, pieces->to_ms, &estimates);
+    for (size_t i = 0; i < estimates.count && code == SQLITE_OK; i++)
+        if (pieces->channels->by_number[estimates.list[i].number] != 0)
+            spread(pieces, &estimates.list[i], mw);
+    for (size_t i = 0; i < pieces->count; i++)
+        pieces->list[i].estimated_mw = rounded(mw[i]);
+    estimates_free(&estimates);
+    conversion_close(&conversion);
+    return code;
+}
+
 /* ---- the answer ---- */
 
 /* Pieces begin where rows do, if they can. */
@@ -371,6 +409,9 @@ enum status history_power(const char *path, const char *device, const char *chan
     else if (status == STATUS_OK)
         status = history_readings(path, device, channel, pieces.start_ms, to_ms, take_reading,
                                   &pieces, error);
+    code = status == STATUS_OK ? spread_all(&pieces, db) : SQLITE_OK;
+    if (code != SQLITE_OK)
+        status = sql_explain(code, db, path, error);
     bool wanted = status == STATUS_OK;
     for (; wanted && pieces.at < pieces.count; pieces.at++)
         end_piece(&pieces);

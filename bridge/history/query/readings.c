@@ -19,15 +19,21 @@ struct stored {
     struct reading reading;
     int64_t imported;
     int64_t exported;
+    int64_t counted_for_ms;
+};
+
+/* A table of few rows, beside the readings: the view would look for one at every row. */
+struct beside {
+    sqlite3_stmt *rows;
+    int64_t key; /* of its row; -1: it is to be begun, INT64_MAX: there are no more */
+    int code;
 };
 
 struct stream {
     const char *path;
     sqlite3 *db;
     sqlite3_stmt *rows;
-    sqlite3_stmt *counters; /* beside the rows: the view would look for one at every row */
-    int64_t counter_key;    /* of its row; -1: it is to be begun, INT64_MAX: there are no more */
-    int counter_code;
+    struct beside counters, estimates;
     struct conversion conversion;
     struct converted *converted; /* one per channel of the question */
     struct reader_channels channels;
@@ -43,17 +49,25 @@ static int64_t field(sqlite3_stmt *row, int column, enum reading_field bit, unsi
     return sqlite3_column_int64(row, column); /* NULL gives 0 */
 }
 
-/* Brings the counters to the first that is not before the key. Only while a row of readings is at hand,
- * so that both are of the same state of the file. */
-static void next_counter(struct stream *stream, int64_t key)
+/* Brings it to the first that is not before the key. Only while a row of readings is at hand, so that both
+ * are of the same state of the file. True: that is the key. */
+static bool beside_find(struct beside *beside, int64_t key)
 {
-    while (stream->counter_key < key) {
-        int code = sqlite3_step(stream->counters);
-        stream->counter_key =
-            code == SQLITE_ROW ? sqlite3_column_int64(stream->counters, 0) : INT64_MAX;
+    while (beside->key < key) {
+        int code = sqlite3_step(beside->rows);
+        beside->key = code == SQLITE_ROW ? sqlite3_column_int64(beside->rows, 0) : INT64_MAX;
         if (code != SQLITE_ROW && code != SQLITE_DONE)
-            stream->counter_code = code;
+            beside->code = code;
     }
+    return beside->key == key;
+}
+
+static void beside_begin(struct beside *beside, int64_t from, int64_t end)
+{
+    (void)sqlite3_bind_int64(beside->rows, 1, from);
+    (void)sqlite3_bind_int64(beside->rows, 2, end);
+    beside->key = -1;
+    beside->code = SQLITE_OK;
 }
 
 static void take_row(struct stream *stream, sqlite3_stmt *row)
@@ -75,9 +89,11 @@ static void take_row(struct stream *stream, sqlite3_stmt *row)
     reading->flags = (unsigned)sqlite3_column_int64(row, 5);
     stored->imported = sqlite3_column_int64(row, 6);
     stored->exported = sqlite3_column_int64(row, 7);
-    next_counter(stream, key);
-    if (stream->counter_key == key)
-        reading->energy = field(stream->counters, 1, READING_ENERGY, &reading->present);
+    if (beside_find(&stream->counters, key))
+        reading->energy = field(stream->counters.rows, 1, READING_ENERGY, &reading->present);
+    stored->counted_for_ms = 0;
+    if (beside_find(&stream->estimates, key))
+        stored->counted_for_ms = reading->wall_ms - sqlite3_column_int64(stream->estimates.rows, 1);
 }
 
 /* *more: there may be rows after those of this chunk. */
@@ -88,10 +104,8 @@ static int read_chunk(struct stream *stream, int64_t end, int most, bool *more)
     (void)sqlite3_bind_int64(statement, 1, stream->next_key);
     (void)sqlite3_bind_int64(statement, 2, end);
     (void)sqlite3_bind_int(statement, 3, most);
-    (void)sqlite3_bind_int64(stream->counters, 1, stream->next_key);
-    (void)sqlite3_bind_int64(stream->counters, 2, end);
-    stream->counter_key = -1;
-    stream->counter_code = SQLITE_OK;
+    beside_begin(&stream->counters, stream->next_key, end);
+    beside_begin(&stream->estimates, stream->next_key, end);
     int code;
     int rows = 0;
     while (rows < most && (code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -101,9 +115,12 @@ static int read_chunk(struct stream *stream, int64_t end, int most, bool *more)
     *more = rows == most;
     if (*more)
         code = SQLITE_DONE;
-    (void)sqlite3_reset(stream->counters);
+    (void)sqlite3_reset(stream->counters.rows);
+    (void)sqlite3_reset(stream->estimates.rows);
     (void)sqlite3_reset(statement);
-    return code == SQLITE_DONE ? stream->counter_code : code;
+    if (code == SQLITE_DONE)
+        code = stream->counters.code != SQLITE_OK ? stream->counters.code : stream->estimates.code;
+    return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 static int hand_out(struct stream *stream, const struct stored *stored,
@@ -126,6 +143,7 @@ static int hand_out(struct stream *stream, const struct stored *stored,
         .exported_counts = stored->exported,
         .imported_uwh = conversion_credit(converted, &converted->imported, stored->imported),
         .exported_uwh = conversion_credit(converted, &converted->exported, stored->exported),
+        .counted_for_ms = stored->counted_for_ms,
     };
     *wanted = callback(context, &reading);
     return SQLITE_OK;
@@ -216,14 +234,20 @@ static enum status open_stream(struct stream *stream, const char *device, const 
         code = sql_prepare(stream->db,
                            "SELECT key, energy FROM sample_counter WHERE key >= ?1 AND key < ?2 "
                            "ORDER BY key",
-                           &stream->counters);
+                           &stream->counters.rows);
+    if (code == SQLITE_OK)
+        code = sql_prepare(stream->db,
+                           "SELECT key, start_ms FROM estimate WHERE key >= ?1 AND key < ?2 "
+                           "ORDER BY key",
+                           &stream->estimates.rows);
     return code == SQLITE_OK ? STATUS_OK : sql_explain(code, stream->db, stream->path, error);
 }
 
 static void free_stream(struct stream *stream)
 {
     (void)sqlite3_finalize(stream->rows);
-    (void)sqlite3_finalize(stream->counters);
+    (void)sqlite3_finalize(stream->counters.rows);
+    (void)sqlite3_finalize(stream->estimates.rows);
     conversion_close(&stream->conversion);
     (void)sqlite3_close(stream->db);
     free(stream->channels.list);

@@ -26,6 +26,9 @@ struct history_reading {
     int64_t exported_counts;
     int64_t imported_uwh; /**< these counts converted as in query.h: sums of them are exact */
     int64_t exported_uwh;
+    int64_t
+        counted_for_ms; /**< over this time they were counted, if nobody read meanwhile; 0: since
+                                 the reading before */
 };
 
 /** Return false to stop. */

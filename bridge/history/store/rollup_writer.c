@@ -184,11 +184,24 @@ static void note_change(struct rollup_writer *rollups, enum rollup_level level, 
         outbox_changes_note(&rollups->changes, outbox_of(level), key_make(start_ms, 0));
 }
 
-static void note_factors(struct rollup_writer *rollups, int64_t wall_ms)
+void rollup_writer_spread(struct rollup_writer *rollups, int64_t start_ms)
 {
-    outbox_changes_note(&rollups->changes, OUTBOX_READINGS, key_make(wall_ms, 0));
     for (int level = 0; level < ROLLUP_LEVELS; level++)
-        note_change(rollups, (enum rollup_level)level, wall_ms);
+        note_change(rollups, (enum rollup_level)level, start_ms);
+}
+
+/* What was counted while nobody read the meter is converted with the factors of the reading after. */
+static int note_factors(struct rollup_writer *rollups, int64_t wall_ms)
+{
+    char sql[100];
+    int64_t start_ms = wall_ms;
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT coalesce(min(start_ms), %lld) FROM estimate WHERE key >= %lld",
+                   (long long)wall_ms, (long long)key_make(wall_ms, 0));
+    int code = sql_integer(rollups->db, sql, &start_ms);
+    outbox_changes_note(&rollups->changes, OUTBOX_READINGS, key_make(wall_ms, 0));
+    rollup_writer_spread(rollups, start_ms < wall_ms ? start_ms : wall_ms);
+    return code;
 }
 
 static int set_back(struct rollup_writer *rollups, enum outbox_level level, int64_t least_key)
@@ -555,8 +568,7 @@ int rollup_writer_changed(struct rollup_writer *rollups, int64_t wall_ms)
 {
     rollup_writer_forget(rollups);
     int code = load(rollups);
-    note_factors(rollups, wall_ms);
-    return code;
+    return code == SQLITE_OK ? note_factors(rollups, wall_ms) : code;
 }
 
 int rollup_writer_cut(struct rollup_writer *rollups, unsigned number, int64_t wall_ms)

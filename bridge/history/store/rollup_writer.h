@@ -48,6 +48,9 @@ void rollup_writer_forget(struct rollup_writer *rollups);
 /** Other factors hold from wall_ms on, though no row is cut there: that of a correction that is undone. */
 int rollup_writer_changed(struct rollup_writer *rollups, int64_t wall_ms);
 
+/** Energy was stored that was counted since start_ms (the table estimate): points from there on change. */
+void rollup_writer_spread(struct rollup_writer *rollups, int64_t start_ms);
+
 /** The last thing of a transaction: sets back the cursors of sinks (table sink) that have got what it
  *  has changed. */
 int rollup_writer_set_back(struct rollup_writer *rollups);

@@ -252,6 +252,7 @@ static int put_estimate(struct rows *rows, const struct queued_reading *item, in
     bind_integer(statement, 2, true, start_ms);
     bind_integer(statement, 3, true, item->imported);
     bind_integer(statement, 4, true, item->exported);
+    rollup_writer_spread(rows->rollups, start_ms);
     return run(rows, PUT_ESTIMATE);
 }
 
