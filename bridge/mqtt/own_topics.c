@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TICK_MS 500
+#define TICK_MS 1000
 #define CONFIRM_MS                                                                                 \
     700 /* an echo of our own that was overtaken by a newer value is matched by then */
 #define GHOSTS_AFTER_MS 3000   /* by then it is known whether another bridge lives here */
@@ -534,7 +534,7 @@ struct own_topics *own_topics_create(uv_loop_t *loop, const struct own_topics_op
     publisher_subscribe(options->publisher, topic, 0);
     (void)uv_timer_init(loop, &own->timer);
     own->timer.data = own;
-    (void)uv_timer_start(&own->timer, on_tick, TICK_MS, TICK_MS);
+    (void)uv_timer_start(&own->timer, on_tick, clock_to_grid_ms(TICK_MS), TICK_MS);
     return own;
 }
 

@@ -315,7 +315,7 @@ enum status service_start_loop(struct service *service, struct error *error)
 
 void service_start_timers(struct service *service)
 {
-    (void)uv_timer_start(&service->tick, on_tick, TICK_MS, TICK_MS);
+    (void)uv_timer_start(&service->tick, on_tick, clock_to_grid_ms(TICK_MS), TICK_MS);
     (void)uv_timer_start(&service->health, on_health, HEALTH_MS, HEALTH_MS);
     watchdog_init(&service->watchdog);
     uint64_t feed_ms = (uint64_t)service->watchdog.interval_ms;

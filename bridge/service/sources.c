@@ -197,6 +197,21 @@ static struct openbeken_module module_of(const struct config_device *device, siz
     return module;
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+    const struct sources *sources = timer->data;
+    if (sources->modules != NULL)
+        openbeken_source_tick(sources->modules, clock_boot_ms());
+    message_router_tick(sources->router, clock_boot_ms());
+}
+
+/* Not before there is a device that lives on messages: lines have timers of their own. */
+static void start_tick(struct sources *sources)
+{
+    if (!uv_is_active((const uv_handle_t *)sources->tick))
+        (void)uv_timer_start(sources->tick, on_tick, MODULES_TICK_MS, MODULES_TICK_MS);
+}
+
 /* Many modules that come at once share subscriptions. */
 static void create_modules(struct sources *sources, const struct openbeken_module *modules,
                            size_t count)
@@ -211,6 +226,7 @@ static void create_modules(struct sources *sources, const struct openbeken_modul
     sources->modules = openbeken_source_create(&options, &sources->driver_sink, clock_boot_ms());
     openbeken_source_filters(sources->modules, subscribe_to, sources);
     openbeken_source_connection(sources->modules, sources->connected, clock_boot_ms());
+    start_tick(sources);
 }
 
 static void open_modules(struct sources *sources)
@@ -249,6 +265,7 @@ static void open_message_source(struct sources *sources, const struct config_dev
         sources->slots[first + c].source = source;
     message_router_add(sources->router, source, clock_boot_ms());
     source->kind->filters(source, subscribe_to, sources);
+    start_tick(sources);
 }
 
 static void open_esphome(struct sources *sources, const struct config_device *device, size_t first)
@@ -401,14 +418,6 @@ void sources_apply(struct sources *sources)
 
 /* ---- life ---- */
 
-static void on_tick(uv_timer_t *timer)
-{
-    const struct sources *sources = timer->data;
-    if (sources->modules != NULL)
-        openbeken_source_tick(sources->modules, clock_boot_ms());
-    message_router_tick(sources->router, clock_boot_ms());
-}
-
 struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
                                const struct sources_sink *sink, struct publisher *publisher,
                                struct log *log)
@@ -429,7 +438,6 @@ struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
     sources->tick = memory_new(1, sizeof *sources->tick);
     (void)uv_timer_init(loop, sources->tick);
     sources->tick->data = sources;
-    (void)uv_timer_start(sources->tick, on_tick, MODULES_TICK_MS, MODULES_TICK_MS);
     return sources;
 }
 

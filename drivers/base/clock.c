@@ -28,6 +28,11 @@ int64_t clock_boot_ms(void)
     return read_ms(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_to_grid_ms(int64_t period_ms)
+{
+    return (uint64_t)(period_ms - clock_boot_ms() % period_ms);
+}
+
 int64_t clock_wall_ms(void)
 {
     return read_ms(CLOCK_REALTIME);

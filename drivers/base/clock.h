@@ -19,6 +19,10 @@ int64_t clock_wall_ms(void);
  *  compared with the boot clock, which does not. */
 int64_t clock_awake_ms(void);
 
+/** How long until the boot clock is a multiple of period_ms: timers that begin then end in the same
+ *  wake-ups, whoever they belong to. 1 to period_ms. */
+uint64_t clock_to_grid_ms(int64_t period_ms);
+
 /** A span of microseconds, not negative, as the system calls take it on machines of any word size. */
 struct timespec clock_timespec_us(int64_t us);
 

@@ -23,6 +23,7 @@
 #define WELL_MS 10000
 /* No chip sends that much in a turn of the loop; whoever floods us must not starve the others. */
 #define READS_PER_TURN 8
+#define CANNOT_WATCH "The event loop cannot watch this port; is the limit of open files reached?"
 
 struct bl0942_line {
     struct bl0942_spi_line *spi; /* NULL: a serial line; else nothing below is used */
@@ -35,6 +36,7 @@ struct bl0942_line {
     struct serial_dialer *dialer; /* NULL: the port is a tty */
     struct serial_port *port;     /* NULL while there is none */
     uv_poll_t *poll;              /* of the port; freed in its close callback */
+    bool watched;                 /* the loop wakes when bytes arrive */
     uv_timer_t timer;             /* the session's next deadline, or the next try to open */
     int64_t opened_ms;
     int64_t retry_ms, retry_first_ms, retry_last_ms;
@@ -52,6 +54,7 @@ static void let_go(struct bl0942_line *line)
         (void)uv_poll_stop(line->poll);
         uv_close((uv_handle_t *)line->poll, free_handle);
         line->poll = NULL;
+        line->watched = false;
     }
     serial_close(line->port); /* after uv_poll_stop: libuv no longer looks at the descriptor */
     line->port = NULL;
@@ -148,6 +151,33 @@ static bool is_silent(struct bl0942_line *line)
     return true;
 }
 
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* An answer trickles in byte by byte. While it cannot be complete nobody looks at the port: on a small
+ * computer every wake-up costs more than the bytes are worth. */
+static bool watch(struct bl0942_line *line, bool wanted)
+{
+    if (line->watched == wanted)
+        return true;
+    if (!wanted)
+        (void)uv_poll_stop(line->poll);
+    else if (uv_poll_start(line->poll, UV_READABLE | UV_DISCONNECT, on_poll) != 0)
+        return false;
+    line->watched = wanted;
+    return true;
+}
+
+static void sleep_until(struct bl0942_line *line, const struct bl0942_action *action,
+                        int64_t now_ms)
+{
+    bool listens = action->listen_ms <= now_ms;
+    int64_t wait_ms = (listens ? action->until_ms : action->listen_ms) - now_ms;
+    if (watch(line, listens))
+        wake_in(line, wait_ms < 60000 ? wait_ms : 60000);
+    else
+        give_up_port(line, CANNOT_WATCH);
+}
+
 /* Bytes first: an answer that is there counts, even if its deadline has passed meanwhile. */
 static void pump(struct bl0942_line *line)
 {
@@ -161,8 +191,7 @@ static void pump(struct bl0942_line *line)
         if (is_silent(line))
             return;
         if (action.kind == BL0942_WAIT) {
-            int64_t wait_ms = action.until_ms - now_ms;
-            wake_in(line, wait_ms < 60000 ? wait_ms : 60000);
+            sleep_until(line, &action, now_ms);
             return;
         }
         if (obey(line, &action, &error) != STATUS_OK) {
@@ -178,7 +207,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     pump(poll->data);
 }
 
-static bool watch(struct bl0942_line *line)
+static bool watch_new_port(struct bl0942_line *line)
 {
     line->poll = memory_new(1, sizeof *line->poll);
     if (uv_poll_init(line->loop, line->poll, serial_fd(line->port)) != 0) {
@@ -187,14 +216,13 @@ static bool watch(struct bl0942_line *line)
         return false;
     }
     line->poll->data = line;
-    return uv_poll_start(line->poll, UV_READABLE | UV_DISCONNECT, on_poll) == 0;
+    return watch(line, true);
 }
 
 static void begin_session(struct bl0942_line *line)
 {
-    if (!watch(line)) {
-        give_up_port(line, "The event loop cannot watch this port; is the limit of open files "
-                           "reached?");
+    if (!watch_new_port(line)) {
+        give_up_port(line, CANNOT_WATCH);
         return;
     }
     line->opened_ms = clock_boot_ms();

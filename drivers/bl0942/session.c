@@ -20,6 +20,9 @@
 /* No chip is faster, so an answer that comes sooner is an old one. */
 #define FASTEST_BAUD 38400
 
+/* An answer's last bytes are waited for, not the others: so much before it can be complete. */
+#define LISTEN_EARLY_MS 3
+
 #define PROBE_PATIENCE_MS 5000 /* then a probe no longer waits for a gap between polls */
 
 static int64_t reply_margin_ms(const struct bl0942_session *session)
@@ -127,14 +130,26 @@ static void begin(struct bl0942_session *session, int64_t now_ms, struct bl0942_
     send_request(session, chip, now_ms, action);
 }
 
+/* When the awaited answer is nearly there. At once where it matters when bytes come: over a network, and
+ * after a repeated request (guard_against_late_answer). */
+static int64_t listen_ms(const struct bl0942_session *session, int64_t now_ms)
+{
+    if (session->phase != PHASE_REPLY || session->remote || session->active->attempt > 0)
+        return now_ms;
+    int64_t took_ms = bl0942_exchange_ms(session->active->step, session->baud);
+    return session->sent_ms + took_ms - LISTEN_EARLY_MS;
+}
+
 void bl0942_session_next(struct bl0942_session *session, int64_t now_ms,
                          struct bl0942_action *action)
 {
-    *action = (struct bl0942_action){.kind = BL0942_WAIT, .until_ms = INT64_MAX};
+    *action =
+        (struct bl0942_action){.kind = BL0942_WAIT, .until_ms = INT64_MAX, .listen_ms = now_ms};
     if (session->phase == PHASE_CLOSED)
         return;
     if (session->phase != PHASE_IDLE && now_ms < session->until_ms) {
         action->until_ms = session->until_ms;
+        action->listen_ms = listen_ms(session, now_ms);
         return;
     }
     enum phase ended = session->phase;

@@ -17,7 +17,7 @@
  *             bl0942_session_next(session, now, &action);
  *             // SEND: write action.bytes at once. SET_BAUD, BREAK_ON, BREAK_OFF: do that to the
  * port. } while (action.kind != BL0942_WAIT);
- *         // sleep until action.until_ms or until bytes arrive, whichever is first
+ *         // sleep until action.until_ms or, from action.listen_ms on, until bytes arrive, whichever is first
  *     }
  *     bl0942_session_gone(session, now, "why");           // the port failed; open again later
  *
@@ -81,7 +81,8 @@ struct bl0942_session_options {
 };
 
 enum bl0942_action_kind {
-    BL0942_WAIT, /**< nothing to do until until_ms (INT64_MAX: until the port is open) */
+    BL0942_WAIT, /**< nothing to do until until_ms (INT64_MAX: until the port is open), or until bytes
+                      arrive; those that come before listen_ms need no attention: they can be read then */
     BL0942_SEND, /**< write bytes[0..length-1] in one go */
     BL0942_SET_BAUD,
     BL0942_BREAK_ON,
@@ -90,7 +91,7 @@ enum bl0942_action_kind {
 
 struct bl0942_action {
     enum bl0942_action_kind kind;
-    int64_t until_ms;
+    int64_t until_ms, listen_ms;
     uint32_t baud;
     uint8_t bytes[6];
     size_t length;
