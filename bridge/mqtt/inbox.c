@@ -5,9 +5,10 @@
 
 #include <string.h>
 
-/* Some minutes of many busy modules; and what one hostile client may make this process hold. */
-#define INBOX_MESSAGES_MAX 8192
-#define INBOX_BYTES_MAX (4U << 20)
+/* Thousands of modules may answer within the same moment, faster than the loop takes it; and this is what one
+ * hostile client may make this process hold. */
+#define INBOX_MESSAGES_MAX 65536
+#define INBOX_BYTES_MAX (8U << 20)
 
 static void append(struct inbox *inbox, struct inbox_item *item)
 {

@@ -191,13 +191,14 @@ static void test_inbox(void **unused)
     char *payload memory_auto = memory_new(65536, 1);
     while (inbox_message(&inbox, "t", payload, 65536, false))
         taken++;
-    assert_in_range(taken, 10, 64);          /* bytes are bounded */
+    assert_in_range(taken, 10, 128);         /* bytes are bounded */
     inbox_edge(&inbox, PUBLISHER_CONNECTED); /* edges always fit */
     inbox_free_items(inbox_take(&inbox));
     taken = 0;
     while (inbox_message(&inbox, "t", "", 0, false))
         taken++;
-    assert_in_range(taken, 1000, 100000); /* and so is the number */
+    assert_in_range(taken, 50000,
+                    100000); /* what 5,000 modules say at once fits, a flood does not */
     inbox_free_items(inbox_take(&inbox));
 }
 
