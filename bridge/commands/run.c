@@ -62,6 +62,7 @@ static enum status serve(const char *path, struct config *config, const char *ow
 static enum status run(const struct command_context *context, void *unused)
 {
     (void)unused;
+    memory_stay_small();
     struct config *config = load(context->config_path);
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE,

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/base/memory.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+
+#define LARGE_BLOCK 65536
+#define HEAP_STEP 32768 /* the heap grows by, and shrinks when so much of its end is free */
+/* The loop's, and one that the other threads share: they hardly ever allocate at the same time. */
+#define ARENAS 2
+
+void memory_stay_small(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    (void)mallopt(M_TOP_PAD, HEAP_STEP);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP);
+    (void)mallopt(M_ARENA_MAX, ARENAS);
+}
 
 static void *or_abort(void *pointer, size_t size)
 {

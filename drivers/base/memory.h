@@ -10,6 +10,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/**
+ * To be called first of all, for a process that runs for months on a small computer. Large blocks are mapped one by
+ * one: they go back to the system when they are freed, and tables with room for thousands cost only what
+ * is used of them. Else glibc puts them on the heap as soon as one was freed, and all of that stays resident.
+ */
+void memory_stay_small(void);
+
 /** Zeroed memory for count objects; overflow-checked. Freed with free(). */
 void *memory_new(size_t count, size_t size);
 /**
