@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "drivers/base/text.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
+#include <string.h>
+
+#define DIGITS_MAX 20 /* of 64 bits */
 
 void text_init(struct text *text, char *buffer, size_t size)
 {
@@ -25,6 +26,44 @@ void text_append(struct text *text, const char *format, ...)
         return;
     }
     text->length += (size_t)wanted;
+}
+
+static void append_bytes(struct text *text, const char *bytes, size_t length)
+{
+    size_t room = text->size - 1 - text->length;
+    if (length > room) {
+        text->cut = true;
+        length = room;
+    }
+    memcpy(text->buffer + text->length, bytes, length);
+    text->length += length;
+    text->buffer[text->length] = '\0';
+}
+
+void text_append_plain(struct text *text, const char *plain)
+{
+    append_bytes(text, plain, strlen(plain));
+}
+
+void text_append_digits(struct text *text, uint64_t value, unsigned digits)
+{
+    char bytes[DIGITS_MAX];
+    size_t at = sizeof bytes;
+    size_t zeros_until = digits < sizeof bytes ? sizeof bytes - digits : 0;
+    do {
+        bytes[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (at > zeros_until)
+        bytes[--at] = '0';
+    append_bytes(text, bytes + at, sizeof bytes - at);
+}
+
+void text_append_integer(struct text *text, int64_t value)
+{
+    if (value < 0)
+        text_append_plain(text, "-");
+    text_append_digits(text, value < 0 ? (uint64_t)0 - (uint64_t)value : (uint64_t)value, 0);
 }
 
 static uint64_t power_of_ten(unsigned exponent)
@@ -49,14 +88,39 @@ void text_append_decimal(struct text *text, int64_t value, unsigned scale, unsig
     } else {
         magnitude *= power_of_ten(decimals - scale);
     }
-    const char *sign = negative && magnitude != 0 ? "-" : "";
-    if (decimals == 0) {
-        text_append(text, "%s%" PRIu64, sign, magnitude);
-        return;
-    }
+    if (negative && magnitude != 0)
+        text_append_plain(text, "-");
     uint64_t unit = power_of_ten(decimals);
-    text_append(text, "%s%" PRIu64 ".%0*" PRIu64, sign, magnitude / unit, (int)decimals,
-                magnitude % unit);
+    text_append_digits(text, magnitude / unit, 0);
+    if (decimals == 0)
+        return;
+    text_append_plain(text, ".");
+    text_append_digits(text, magnitude % unit, decimals);
+}
+
+void text_append_calendar(struct text *text, const struct tm *time, int ms)
+{
+    const struct {
+        const char *before;
+        int value;
+        unsigned digits;
+    } parts[] = {
+        {"", time->tm_year + 1900, 4},
+        {"-", time->tm_mon + 1, 2},
+        {"-", time->tm_mday, 2},
+        {"T", time->tm_hour, 2},
+        {":", time->tm_min, 2},
+        {":", time->tm_sec, 2},
+        {".", ms, 3},
+    };
+    size_t count = sizeof parts / sizeof parts[0] - (ms < 0 ? 1 : 0);
+    for (size_t i = 0; i < count; i++) {
+        text_append_plain(text, parts[i].before);
+        if (parts[i].value < 0) /* a year before Christ */
+            text_append_integer(text, parts[i].value);
+        else
+            text_append_digits(text, (uint64_t)parts[i].value, parts[i].digits);
+    }
 }
 
 void text_append_time(struct text *text, int64_t wall_ms, bool with_ms)
@@ -73,9 +137,6 @@ void text_append_time(struct text *text, int64_t wall_ms, bool with_ms)
         text_append(text, "(time out of range)");
         return;
     }
-    text_append(text, "%04d-%02d-%02dT%02d:%02d:%02d", utc.tm_year + 1900, utc.tm_mon + 1,
-                utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
-    if (with_ms)
-        text_append(text, ".%03d", (int)ms);
-    text_append(text, "+00:00");
+    text_append_calendar(text, &utc, with_ms ? (int)ms : -1);
+    text_append_plain(text, "+00:00");
 }

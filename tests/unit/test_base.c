@@ -7,6 +7,7 @@
 #include "drivers/base/text.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -182,17 +183,84 @@ static void test_decimals(void **unused)
     check_decimal(INT64_MIN, 0, 0, false, "-9223372036854775808");
 }
 
+/* What is made digit by digit says what printf says, for numbers of every length. */
+static void test_digits_are_those_of_printf(void **unused)
+{
+    (void)unused;
+    uint64_t value = 88172645463325252U;
+    for (int i = 0; i < 20000; i++) {
+        value ^= value << 13; /* xorshift */
+        value ^= value >> 7;
+        value ^= value << 17;
+        uint64_t number = i < 64 ? (uint64_t)1 << i : value >> (value & 63);
+        unsigned digits = (unsigned)(i % 21);
+        char wanted[96];
+        char buffer[96];
+        struct text text;
+        text_init(&text, buffer, sizeof buffer);
+        text_append_digits(&text, number, digits);
+        text_append_plain(&text, " ");
+        text_append_integer(&text, (int64_t)number);
+        (void)snprintf(wanted, sizeof wanted, "%0*" PRIu64 " %" PRId64,
+                       (int)(digits == 0 ? 1 : digits), number, (int64_t)number);
+        assert_string_equal(buffer, wanted);
+
+        unsigned decimals = 1 + (unsigned)(i % 9);
+        int64_t scaled = (int64_t)(number >> 1);
+        int64_t unit = 1;
+        for (unsigned j = 0; j < decimals; j++)
+            unit *= 10;
+        check_decimal(
+            -scaled, decimals, decimals, false,
+            (snprintf(wanted, sizeof wanted, "%s%" PRId64 ".%0*" PRId64, scaled != 0 ? "-" : "",
+                      scaled / unit, (int)decimals, scaled % unit),
+             wanted));
+    }
+}
+
+static void test_calendar_is_that_of_printf(void **unused)
+{
+    (void)unused;
+    for (int i = 0; i < 3000; i++) {
+        struct tm time = {.tm_year = i % 9000 - 1900,
+                          .tm_mon = i % 12,
+                          .tm_mday = i % 31 + 1,
+                          .tm_hour = i % 24,
+                          .tm_min = i % 60,
+                          .tm_sec = i % 61};
+        char wanted[96];
+        char buffer[64];
+        struct text text;
+        text_init(&text, buffer, sizeof buffer);
+        text_append_calendar(&text, &time, i % 1000);
+        text_append_calendar(&text, &time, -1);
+        char day[32];
+        (void)snprintf(day, sizeof day, "%04d-%02d-%02dT%02d:%02d:%02d", i % 9000, i % 12 + 1,
+                       i % 31 + 1, i % 24, i % 60, i % 61);
+        (void)snprintf(wanted, sizeof wanted, "%s.%03d%s", day, i % 1000, day);
+        assert_string_equal(buffer, wanted);
+    }
+}
+
 static void test_text_is_cut_not_overrun(void **unused)
 {
     (void)unused;
-    char buffer[8] = "xxxxxxx";
-    struct text text;
-    text_init(&text, buffer, 5);
-    text_append(&text, "%s", "abcdefgh");
-    text_append(&text, "more");
-    assert_true(text.cut);
-    assert_string_equal(buffer, "abcd");
-    assert_int_equal(buffer[5], 'x');
+    for (int way = 0; way < 3; way++) {
+        char buffer[8] = "xxxxxxx";
+        struct text text;
+        text_init(&text, buffer, 5);
+        if (way == 0)
+            text_append(&text, "%s", "abcdefgh");
+        else if (way == 1)
+            text_append_plain(&text, "abcdefgh");
+        else
+            text_append_digits(&text, 12345678, 0);
+        text_append(&text, "more");
+        text_append_plain(&text, "more");
+        assert_true(text.cut);
+        assert_string_equal(buffer, way == 2 ? "1234" : "abcd");
+        assert_int_equal(buffer[5], 'x');
+    }
 }
 
 static void test_error_prefix(void **unused)
@@ -226,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_doubles),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_digits_are_those_of_printf),
+        cmocka_unit_test(test_calendar_is_that_of_printf),
         cmocka_unit_test(test_text_is_cut_not_overrun),
         cmocka_unit_test(test_clock_by_timesyncd),
         cmocka_unit_test(test_error_prefix),

@@ -282,7 +282,7 @@ static bool put_cells(struct output *output, const struct answer_cell *cells, si
     else if (json && !output->begun)
         append_opening(output, &text);
     else if (json)
-        text_append(&text, ",\n");
+        text_append_plain(&text, ",\n");
     output->begun = true;
     if (json)
         answer_append_json(&text, cells, count);

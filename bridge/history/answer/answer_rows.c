@@ -113,7 +113,7 @@ size_t answer_event_cells(const struct history_event *event, struct answer_cell 
 
 static void append_json_text(struct text *text, const char *value)
 {
-    text_append(text, "\"");
+    text_append_plain(text, "\"");
     for (; *value != '\0'; value++) {
         unsigned char c = (unsigned char)*value;
         if (c == '"' || c == '\\')
@@ -123,17 +123,17 @@ static void append_json_text(struct text *text, const char *value)
         else
             text_append(text, "%c", c);
     }
-    text_append(text, "\"");
+    text_append_plain(text, "\"");
 }
 
 static void append_json_value(struct text *text, const struct answer_cell *cell)
 {
     if (!cell->known) {
-        text_append(text, "null");
+        text_append_plain(text, "null");
     } else if (cell->type == CELL_TIME) {
-        text_append(text, "\"");
+        text_append_plain(text, "\"");
         time_text_append(text, cell->value);
-        text_append(text, "\"");
+        text_append_plain(text, "\"");
     } else if (cell->type == CELL_NUMBER) {
         text_append_decimal(text, cell->value, cell->scale, cell->scale, false);
     } else {
@@ -143,15 +143,17 @@ static void append_json_value(struct text *text, const struct answer_cell *cell)
 
 void answer_append_json(struct text *text, const struct answer_cell *cells, size_t count)
 {
-    const char *before = "{";
+    const char *before = "{\"";
     for (size_t i = 0; i < count; i++) {
         if (cells[i].json_skip)
             continue;
-        text_append(text, "%s\"%s\":", before, cells[i].name);
+        text_append_plain(text, before);
+        text_append_plain(text, cells[i].name);
+        text_append_plain(text, "\":");
         append_json_value(text, &cells[i]);
-        before = ",";
+        before = ",\"";
     }
-    text_append(text, "}");
+    text_append_plain(text, "}");
 }
 
 /* ---- CSV ---- */
@@ -160,20 +162,21 @@ static void append_csv_text(struct text *text, const char *value)
 {
     const char *guard = value[0] != '\0' && strchr("=+-@", value[0]) != NULL ? "'" : "";
     if (strpbrk(value, ",\"\r\n") == NULL) {
-        text_append(text, "%s%s", guard, value);
+        text_append_plain(text, guard);
+        text_append_plain(text, value);
         return;
     }
     text_append(text, "\"%s", guard);
     for (; *value != '\0'; value++)
         text_append(text, "%s%c", *value == '"' ? "\"" : "", *value);
-    text_append(text, "\"");
+    text_append_plain(text, "\"");
 }
 
 void answer_append_csv(struct text *text, const struct answer_cell *cells, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct answer_cell *cell = &cells[i];
-        text_append(text, "%s", i == 0 ? "" : ",");
+        text_append_plain(text, i == 0 ? "" : ",");
         if (!cell->known)
             continue;
         if (cell->type == CELL_TIME)
@@ -183,12 +186,12 @@ void answer_append_csv(struct text *text, const struct answer_cell *cells, size_
         else
             append_csv_text(text, cell->text);
     }
-    text_append(text, "\n");
+    text_append_plain(text, "\n");
 }
 
 void answer_append_csv_header(struct text *text, const struct answer_cell *cells, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         text_append(text, "%s%s", i == 0 ? "" : ",", cells[i].name);
-    text_append(text, "\n");
+    text_append_plain(text, "\n");
 }

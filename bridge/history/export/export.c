@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
@@ -74,20 +73,23 @@ static void append_name(struct text *text, const char *name, bool json)
         return;
     }
     if (strpbrk(name, ",\"\r\n") == NULL) {
-        text_append(text, "%s", name);
+        text_append_plain(text, name);
         return;
     }
-    text_append(text, "\"");
+    text_append_plain(text, "\"");
     for (; *name != '\0'; name++)
         text_append(text, *name == '"' ? "\"\"" : "%c", *name);
-    text_append(text, "\"");
+    text_append_plain(text, "\"");
 }
 
 static void append_key(struct text *text, const char *key, bool json)
 {
-    text_append(text, ",");
-    if (json)
-        text_append(text, "\"%s\":", key);
+    text_append_plain(text, ",");
+    if (!json)
+        return;
+    text_append_plain(text, "\"");
+    text_append_plain(text, key);
+    text_append_plain(text, "\":");
 }
 
 static void append_milli(struct text *text, const char *key, struct milli value, bool json)
@@ -96,16 +98,16 @@ static void append_milli(struct text *text, const char *key, struct milli value,
     if (value.known)
         text_append_decimal(text, value.value, 3, 3, false);
     else if (json)
-        text_append(text, "null");
+        text_append_plain(text, "null");
 }
 
 static void append_integer(struct text *text, const char *key, bool known, int64_t value, bool json)
 {
     append_key(text, key, json);
     if (known)
-        text_append(text, "%" PRId64, value);
+        text_append_integer(text, value);
     else if (json)
-        text_append(text, "null");
+        text_append_plain(text, "null");
 }
 
 static void append_kwh(struct text *text, const char *key, int64_t uwh, bool json)
@@ -127,9 +129,9 @@ static bool write_reading(void *context, const struct history_reading *row)
     char buffer[2048];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
-    text_append(&text, json ? "{\"time\":\"" : "");
+    text_append_plain(&text, json ? "{\"time\":\"" : "");
     time_text_append(&text, reading->wall_ms);
-    text_append(&text, json ? "\"" : "");
+    text_append_plain(&text, json ? "\"" : "");
     append_key(&text, "device", json);
     append_name(&text, row->device, json);
     append_key(&text, "channel", json);
@@ -148,7 +150,7 @@ static bool write_reading(void *context, const struct history_reading *row)
     append_integer(&text, "counts_produced", true, row->exported_counts, json);
     append_kwh(&text, "energy_kwh", row->imported_uwh, json);
     append_kwh(&text, "energy_produced_kwh", row->exported_uwh, json);
-    text_append(&text, json ? "}\n" : "\n");
+    text_append_plain(&text, json ? "}\n" : "\n");
     return put(export, &text);
 }
 

@@ -184,11 +184,11 @@ void time_text_append(struct text *text, int64_t wall_ms)
         text_append_time(text, wall_ms, ms != 0);
         return;
     }
-    text_append(text, "%04d-%02d-%02dT%02d:%02d:%02d", local.tm_year + 1900, local.tm_mon + 1,
-                local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
-    if (ms != 0)
-        text_append(text, ".%03d", ms);
+    text_append_calendar(text, &local, ms != 0 ? ms : -1);
     long minutes = local.tm_gmtoff / 60;
-    text_append(text, "%c%02ld:%02ld", minutes < 0 ? '-' : '+',
-                (minutes < 0 ? -minutes : minutes) / 60, (minutes < 0 ? -minutes : minutes) % 60);
+    uint64_t distance = (uint64_t)(minutes < 0 ? -minutes : minutes);
+    text_append_plain(text, minutes < 0 ? "-" : "+");
+    text_append_digits(text, distance / 60, 2);
+    text_append_plain(text, ":");
+    text_append_digits(text, distance % 60, 2);
 }
