@@ -592,5 +592,6 @@ void checks_run(const struct config *config, const struct notes *file,
     check_sinks(&checker);
     check_tariffs(&checker);
     checks_virtual(config, devices, problems);
+    checks_entities(config, devices, problems);
     check_web(&checker);
 }

@@ -13,5 +13,8 @@ void checks_run(const struct config *config, const struct notes *file,
 /** What only virtual devices can have wrong: members that are not there. Called by checks_run. */
 void checks_virtual(const struct config *config, const struct device_notes *devices,
                     struct config_problems *problems);
+/** Properties in a device's block `homeassistant` that it does not have. Called by checks_run. */
+void checks_entities(const struct config *config, const struct device_notes *devices,
+                     struct config_problems *problems);
 
 #endif

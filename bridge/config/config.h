@@ -143,6 +143,24 @@ struct config_publishing {
     int64_t voltage, current, power, power_factor, frequency, energy; /**< decimals */
 };
 
+/** What Home Assistant is told about one entity otherwise. */
+struct config_entity {
+    char *property;    /**< a key of the device's state, "power_a" */
+    char *name;        /**< "": as usual, likewise the others */
+    char *icon;        /**< "mdi:flash" */
+    int enabled;       /**< -1: as usual, 0, 1 */
+    int64_t precision; /**< decimals to show; -1: as usual */
+};
+
+/** A device in Home Assistant. */
+struct config_device_homeassistant {
+    bool enabled;  /**< announce it */
+    char *name;    /**< "": the device's */
+    char *exclude; /**< "power_factor_a,last_seen": entities that are not announced; "" none */
+    struct config_entity *entities;
+    size_t entity_count;
+};
+
 /** Which topics carry a device's state. */
 enum config_output { OUTPUT_JSON, OUTPUT_ATTRIBUTES, OUTPUT_BOTH };
 
@@ -159,8 +177,8 @@ struct config_device {
     struct config_publishing publishing;
     struct config_alarm *alarms;
     size_t alarm_count;
-    bool retain;                         /**< state topic retained */
-    bool homeassistant;                  /**< announce this device */
+    bool retain; /**< state topic retained */
+    struct config_device_homeassistant homeassistant;
     char *topic;                         /**< openbeken: client id; esphome: topic_prefix */
     enum config_energy_unit energy_unit; /**< openbeken */
     char *mapping;                       /**< mqtt: a built-in mapping's name, or a file */

@@ -126,10 +126,25 @@ static void report_unknown(const struct overrides *overrides, struct place place
                  "This variable names no key of the configuration. %s", sentence);
 }
 
+/* A value in the place of a group that may be one: homeassistant: false. It becomes the key that it stands for. */
+static struct yaml_node *spell_out(const struct overrides *overrides, enum field_scope scope,
+                                   struct yaml_node *parent, struct yaml_node *child)
+{
+    const struct field *group = field_by_path(scope, child->key);
+    if (child->kind != YAML_SCALAR || group == NULL || group->shorthand == NULL)
+        return child;
+    const char *text = child->text;
+    struct place place = child->place;
+    child = yaml_tree_set(overrides->tree, parent, child->key, NULL, place);
+    (void)yaml_tree_set(overrides->tree, child, field_key(field_by_path(scope, group->shorthand)),
+                        text, place);
+    return child;
+}
+
 /* Sets a key that may be some groups down. Where the file has something else in a group's place,
    the reader will complain about that. */
-static void set_at(const struct overrides *overrides, struct yaml_node *node, const char *path,
-                   const char *value, struct place place)
+static void set_at(const struct overrides *overrides, enum field_scope scope,
+                   struct yaml_node *node, const char *path, const char *value, struct place place)
 {
     char key[PATH_SIZE];
     const char *rest = path;
@@ -142,7 +157,7 @@ static void set_at(const struct overrides *overrides, struct yaml_node *node, co
             child = yaml_tree_set(overrides->tree, node, key, NULL, place);
         if (child == NULL)
             return;
-        node = child;
+        node = spell_out(overrides, scope, node, child);
         rest = dot + 1;
     }
     (void)yaml_tree_set(overrides->tree, node, rest, value, place);
@@ -156,8 +171,10 @@ static void override(const struct overrides *overrides, enum field_scope scope,
     char path[PATH_SIZE];
     bool fits = variable_to_path(variable, path, sizeof path);
     const struct field *field = fits ? field_by_path(scope, path) : NULL;
+    if (field != NULL && field->type == FIELD_GROUP && field->shorthand != NULL)
+        field = field_by_path(scope, field->shorthand);
     if (field != NULL && field_has_value(field)) {
-        set_at(overrides, node, path, value, place);
+        set_at(overrides, scope, node, field->path, value, place);
         return;
     }
     char before[PATH_SIZE];

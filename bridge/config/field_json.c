@@ -55,8 +55,10 @@ json_t *field_to_json(const struct field *field, const void *target)
         const char *text = field_load_text(field, target);
         return text[0] == '\0' ? json_null() : json_string(text);
     }
-    case FIELD_BOOL:
-        return json_boolean(field_load_integer(field, target) != 0);
+    case FIELD_BOOL: {
+        int64_t value = field_load_integer(field, target);
+        return value < 0 ? json_null() : json_boolean(value != 0);
+    }
     case FIELD_INTEGER: {
         int64_t value = field_load_integer(field, target);
         return value < (int64_t)field->low ? json_null() : json_integer(value);

@@ -329,7 +329,8 @@ static void initialise(const struct field *field, void *target)
         (void)field_store(field, field->initial, false, target, &hint); /* tests check each */
     } else if (holds_text(field)) {
         store_text(field, target, "");
-    } else if (field->type == FIELD_INTEGER) {
+    } else if (field->type == FIELD_INTEGER ||
+               (field->type == FIELD_BOOL && field->size == sizeof(int))) {
         store_integer(field, target, -1);
     } else if (field->type == FIELD_MICRO) {
         store_integer(field, target, INT64_MIN);

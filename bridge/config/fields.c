@@ -33,6 +33,9 @@
 #define IN_ALARM(member)                                                                           \
     .scope = SCOPE_ALARM, .offset = offsetof(struct config_alarm, member),                         \
     .size = sizeof(((struct config_alarm *)NULL)->member), .drivers = FOR_ALL
+#define IN_ENTITY(member)                                                                          \
+    .scope = SCOPE_ENTITY, .offset = offsetof(struct config_entity, member),                       \
+    .size = sizeof(((struct config_entity *)NULL)->member), .drivers = FOR_ALL
 #define DEADBAND(member, of_unit, of_property)                                                     \
     IN_DEVICE(publishing.member##_micro),                                                          \
         .type = FIELD_MICRO, .low = 0, .high = 1e6, .path = "deadband." of_property,               \
@@ -353,9 +356,26 @@ const struct field fields[] = {
     {IN_DEVICE(retain), .type = FIELD_BOOL, .reach = CONFIG_REACH_LIVE, .path = "retain",
      .drivers = FOR_ALL, .initial = "false",
      .meaning = "Let the broker keep the last state for clients that come later."},
-    {IN_DEVICE(homeassistant), .type = FIELD_BOOL, .reach = CONFIG_REACH_LIVE,
-     .path = "homeassistant", .drivers = FOR_ALL, .initial = "true",
+    {GROUP(SCOPE_DEVICE), .path = "homeassistant", .shorthand = "homeassistant.enabled",
+     .meaning =
+         "The device in Home Assistant. `homeassistant: false` stands for `enabled: false`."},
+    {IN_DEVICE(homeassistant.enabled), .type = FIELD_BOOL, .reach = CONFIG_REACH_LIVE,
+     .path = "homeassistant.enabled", .drivers = FOR_ALL, .initial = "true",
      .meaning = "Announce this device to Home Assistant."},
+    {IN_DEVICE(homeassistant.name), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 64,
+     .reach = CONFIG_REACH_LIVE, .path = "homeassistant.name", .drivers = FOR_ALL,
+     .example = "Fuse box", .otherwise = "the device's name",
+     .meaning = "The device's name there."},
+    {IN_DEVICE(homeassistant.exclude), .type = FIELD_TEXTS, .rule = TEXT_ID, .high = 47,
+     .reach = CONFIG_REACH_LIVE, .path = "homeassistant.exclude", .drivers = FOR_ALL,
+     .example = "[power_factor_a, last_seen]", .otherwise = "none",
+     .meaning = "Properties that get no entity; one that has an entity loses it. The state keeps "
+                "them."},
+    {IN_DEVICE(homeassistant.entities), .type = FIELD_LIST, .item_scope = SCOPE_ENTITY,
+     .item_size = sizeof(struct config_entity),
+     .count_offset = offsetof(struct config_device, homeassistant.entity_count), .item_limit = 200,
+     .reach = CONFIG_REACH_LIVE, .path = "homeassistant.entities", .drivers = FOR_ALL,
+     .meaning = "What is announced otherwise of single properties."},
     {GROUP(SCOPE_DEVICE), .path = "mains",
      .meaning = "The installation, so that impossible values can be told from real ones."},
     {IN_DEVICE(mains_frequency_hz), .type = FIELD_CHOICE, .choices = mains_frequencies,
@@ -485,6 +505,22 @@ const struct field fields[] = {
      .meaning = "Ends the alarm, so that it does not come and go at the limit."},
     {IN_ALARM(for_ms), .type = FIELD_DURATION, .low = 0, .high = DAY, .path = "for",
      .initial = "0s", .meaning = "How long the condition must hold without a break."},
+
+    {IN_ENTITY(property), .type = FIELD_TEXT, .rule = TEXT_ID, .high = 47, .path = "property",
+     .required = FOR_ALL, .example = "power_a", .meaning = "A key of the device's state."},
+    {IN_ENTITY(name), .type = FIELD_TEXT, .rule = TEXT_NAME, .high = 64, .path = "name",
+     .example = "Heat pump", .otherwise = "as usual for the property",
+     .meaning = "The entity's name; Home Assistant puts the device's in front."},
+    {IN_ENTITY(icon), .type = FIELD_TEXT, .rule = TEXT_ICON, .high = 64, .path = "icon",
+     .example = "mdi:heat-pump", .otherwise = "as usual for the property",
+     .meaning = "Its icon, as set:name."},
+    {IN_ENTITY(enabled), .type = FIELD_BOOL, .path = "enabled", .example = "true",
+     .otherwise = "as usual for the property",
+     .meaning =
+         "Whether it is enabled when Home Assistant first sees it; later, that is set there."},
+    {IN_ENTITY(precision), .type = FIELD_INTEGER, .low = 0, .high = 6, .path = "precision",
+     .example = "0", .otherwise = "as published",
+     .meaning = "Decimals that Home Assistant shows; what is recorded keeps all of them."},
 
     {IN_TARIFF(valid_from), .type = FIELD_TEXT, .rule = TEXT_DATE, .high = 10, .path = "valid_from",
      .example = "2026-01-01", .otherwise = "it has always held",

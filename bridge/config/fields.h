@@ -28,18 +28,19 @@ enum field_scope {
     SCOPE_TARIFF,
     SCOPE_WINDOW,
     SCOPE_SINK,
-    SCOPE_ALARM
+    SCOPE_ALARM,
+    SCOPE_ENTITY
 };
-#define SCOPE_COUNT 7
+#define SCOPE_COUNT 8
 
 enum field_type {
-    FIELD_GROUP,    /**< keys below it; no value of its own */
+    FIELD_GROUP,    /**< keys below it; no value of its own, unless it has a shorthand */
     FIELD_DEVICES,  /**< the list of devices */
     FIELD_CHANNELS, /**< the channels of a device, by name */
     FIELD_SINKS,    /**< the list of sinks */
     FIELD_LIST,     /**< a list of groups, each of the scope item_scope */
     FIELD_TEXT,     /**< char * */
-    FIELD_BOOL,     /**< bool: true, false */
+    FIELD_BOOL,     /**< bool: true, false; or int, -1 for absent */
     FIELD_INTEGER,  /**< int64_t */
     FIELD_NUMBER,   /**< double */
     FIELD_MILLI,    /**< int64_t in thousandths of what is written */
@@ -86,10 +87,12 @@ struct field {
     double low, high;      /**< of the value as written (durations: ms); texts: high = characters */
     enum text_rule rule;
     const struct field_choice *choices; /**< ended by a NULL name */
-    const char *unit;                   /**< of numbers, for people; NULL: none */
-    unsigned drivers;                   /**< with which it may be used */
-    unsigned required;                  /**< with which it must be there */
-    enum field_scope item_scope;        /**< lists: what an element is; offset is of the pointer */
+    const char
+        *shorthand; /**< groups: path of the key that a value in the group's place is; NULL: none */
+    const char *unit;               /**< of numbers, for people; NULL: none */
+    unsigned drivers;               /**< with which it may be used */
+    unsigned required;              /**< with which it must be there */
+    enum field_scope item_scope;    /**< lists: what an element is; offset is of the pointer */
     size_t item_size, count_offset; /**< lists: of an element; of the size_t with their number */
     size_t item_limit;              /**< lists: so many at most */
     bool forever;                   /**< the duration may be "forever" */

@@ -96,6 +96,8 @@ static void read_field(struct target *target, const struct field *field, struct 
     case FIELD_GROUP:
         if (node->kind == YAML_MAPPING)
             read_group(target, field->path, node);
+        else if (node->kind == YAML_SCALAR && field->shorthand != NULL)
+            read_field(target, field_by_path(field->scope, field->shorthand), node);
         else if (node->kind != YAML_NOTHING) /* all of its keys may be commented out */
             report_value(target, field, node, "");
         break;

@@ -16,6 +16,7 @@ static json_t *initial_json(const struct field *field)
         struct config_tariff_window window;
         struct config_sink sink;
         struct config_alarm alarm;
+        struct config_entity entity;
     } target;
     char unused[200];
     struct text hint;
@@ -270,8 +271,11 @@ static json_t *field_schema(const struct field *field)
     } else if (field->type == FIELD_SINKS) {
         result = sinks_schema();
     } else if (field->type == FIELD_GROUP) {
-        result = json_pack("{s:[s,s],s:b,s:{}}", "type", "object", "null", "additionalProperties",
-                           0, "properties");
+        json_t *types = json_pack("[s,s]", "object", "null");
+        if (field->shorthand != NULL)
+            json_array_append_new(types, json_string("boolean"));
+        result =
+            json_pack("{s:o,s:b,s:{}}", "type", types, "additionalProperties", 0, "properties");
     } else {
         result = json_object();
         describe_value(field, result);

@@ -41,6 +41,7 @@ static const struct {
                       "^(24:00|([01][0-9]|2[0-3]):(00|15|30|45))$"},
     [TEXT_DAYS] = {"days of the week: mon tue wed thu fri sat sun, with - and ,",
                    "^(mon|tue|wed|thu|fri|sat|sun)([-,] ?(mon|tue|wed|thu|fri|sat|sun))*$"},
+    [TEXT_ICON] = {"an icon such as mdi:flash", "^[a-z0-9]+:[a-z0-9-]+$"},
     [TEXT_MEMBER] = {"device/channel, with a minus sign in front to subtract",
                      "^-?[a-z0-9_-]{1,32}/[a-z0-9]{1,8}$"},
     [TEXT_MONTHS] =
@@ -370,6 +371,16 @@ static bool check_tariff_text(enum text_rule rule, const char *text)
     }
 }
 
+/* "mdi:flash" */
+static bool check_icon(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    size_t set = strcspn(text, ":");
+    size_t name = text[set] == '\0' ? 0 : strspn(text + set + 1, letters);
+    return set > 0 && strcspn(text, "-") > set && strspn(text, letters) == set && name > 0 &&
+           text[set + 1 + name] == '\0';
+}
+
 /* "-solar/a" */
 static bool check_member(const char *text)
 {
@@ -422,7 +433,7 @@ bool text_rule_check(enum text_rule rule, const char *text, size_t longest, char
         (rule == TEXT_TOPIC && !check_topic(text, reason)) ||
         (rule == TEXT_BASE_PATH && !check_base_path(text, reason)) ||
         (rule == TEXT_DEVICE && !check_device(text, reason)) ||
-        (rule == TEXT_MEMBER && !check_member(text)) ||
+        (rule == TEXT_ICON && !check_icon(text)) || (rule == TEXT_MEMBER && !check_member(text)) ||
         (rule == TEXT_CLOCK_OR_OFF && strcmp(text, "off") != 0 && !check_clock(text, reason)) ||
         (rule == TEXT_ZONE && !check_zone(text, reason)))
         return false;

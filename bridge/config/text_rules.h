@@ -25,6 +25,7 @@ enum text_rule {
     TEXT_CURRENCY,     /**< three capital letters */
     TEXT_QUARTER,      /**< a time of day with 00, 15, 30 or 45 minutes, or 24:00 */
     TEXT_DAYS,         /**< "mon-fri", "sat,sun" */
+    TEXT_ICON,         /**< set:name, as Home Assistant wants it */
     TEXT_MEMBER,       /**< "house/a" or "-house/a" */
     TEXT_MONTHS,       /**< "oct-mar", "jul" */
 };

@@ -477,3 +477,45 @@ void properties_visit(const struct device_description *device, property_visitor 
             visit_one(device, property, -1, visit, context);
     }
 }
+
+/* Whether a list with commas has the word. */
+static bool list_has(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = list; at != NULL && *at != '\0';) {
+        size_t part = strcspn(at, ",");
+        if (part == length && strncmp(at, word, length) == 0)
+            return true;
+        at += part + (at[part] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+struct entity_visit {
+    const struct device_description *device;
+    property_visitor visit;
+    void *context;
+};
+
+static void visit_entity(void *context, const struct property *property, int channel,
+                         const char *key)
+{
+    const struct entity_visit *entities = context;
+    if (!list_has(entities->device->excluded, key))
+        entities->visit(entities->context, property, channel, key);
+}
+
+void entities_visit(const struct device_description *device, property_visitor visit, void *context)
+{
+    struct entity_visit entities = {.device = device, .visit = visit, .context = context};
+    properties_visit(device, visit_entity, &entities);
+}
+
+const struct device_entity *device_entity_find(const struct device_description *device,
+                                               const char *key)
+{
+    for (size_t i = 0; i < device->entity_count; i++)
+        if (strcmp(device->entities[i].key, key) == 0)
+            return &device->entities[i];
+    return NULL;
+}

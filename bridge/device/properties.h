@@ -22,6 +22,15 @@
 #define DEVICE_ALARMS_MAX 16
 #define DEVICE_PROBLEM_SIZE 256 /**< Home Assistant takes 255 characters */
 
+/** What Home Assistant is told about one entity otherwise. */
+struct device_entity {
+    const char *key;  /**< the property's */
+    const char *name; /**< "": as usual, likewise icon */
+    const char *icon;
+    int enabled;  /**< -1: as usual, 0, 1 */
+    int decimals; /**< to show; -1: as published */
+};
+
 /** What is fixed about a device while the service runs. All pointers are borrowed. */
 struct device_description {
     const char *id;           /**< [a-zA-Z0-9_-]: part of topics and of Home Assistant's ids */
@@ -42,6 +51,10 @@ struct device_description {
     bool retain;                                /**< of the state as one JSON object */
     bool state_as_json, state_by_value;         /**< how the state is published by MQTT */
     bool homeassistant;
+    const char *homeassistant_name; /**< the device's name there; NULL or "": name */
+    const char *excluded; /**< keys without an entity, with commas between them; NULL or "": none */
+    const struct device_entity *entities;
+    size_t entity_count;
     int64_t interval_ms;                      /**< how often its source is read; 0: unknown */
     int64_t min_interval_ms, max_interval_ms; /**< between two states; 0: publish_policy.h's */
     bool updatable; /**< its firmware can be updated: has the property `update` */
@@ -189,5 +202,11 @@ typedef void (*property_visitor)(void *context, const struct property *property,
                                  const char *key);
 void properties_visit(const struct device_description *device, property_visitor visit,
                       void *context);
+
+/** Likewise for what has an entity in Home Assistant. */
+void entities_visit(const struct device_description *device, property_visitor visit, void *context);
+/** What is to be different about an entity; NULL: nothing. */
+const struct device_entity *device_entity_find(const struct device_description *device,
+                                               const char *key);
 
 #endif

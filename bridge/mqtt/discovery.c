@@ -185,6 +185,24 @@ static void set_options(json_t *component, const struct property *property)
     json_object_set_new(component, "options", options);
 }
 
+/* What the user wants otherwise. */
+static void override_component(json_t *component, const struct device_description *device,
+                               const char *key)
+{
+    const struct device_entity *entity = device_entity_find(device, key);
+    if (entity == NULL)
+        return;
+    set_text(component, "name", entity->name);
+    set_text(component, "icon", entity->icon);
+    if (entity->enabled == 0)
+        json_object_set_new(component, "enabled_by_default", json_false());
+    if (entity->enabled == 1)
+        json_object_del(component, "enabled_by_default");
+    if (entity->decimals >= 0 && json_object_get(component, "suggested_display_precision") != NULL)
+        json_object_set_new(component, "suggested_display_precision",
+                            json_integer(entity->decimals));
+}
+
 static json_t *property_component(const struct discovery_context *context,
                                   const struct device_description *device,
                                   const struct property *property, int channel, const char *key)
@@ -319,8 +337,15 @@ static void add_component(void *context, const struct property *property, int ch
                           const char *key)
 {
     struct announcement *a = context;
-    json_object_set_new(a->components, key,
-                        property_component(a->context, a->device, property, channel, key));
+    json_t *component = property_component(a->context, a->device, property, channel, key);
+    override_component(component, a->device, key);
+    json_object_set_new(a->components, key, component);
+}
+
+static const char *announced_name(const struct device_description *device)
+{
+    const char *name = device->homeassistant_name;
+    return name != NULL && name[0] != '\0' ? name : device->name;
 }
 
 void discovery_device(const struct discovery_context *context,
@@ -337,7 +362,7 @@ void discovery_device(const struct discovery_context *context,
         .device_id = device->id,
         .device = device,
         .components = json_object(),
-        .device_json = json_pack("{s:[s],s:s}", "identifiers", id, "name", device->name),
+        .device_json = json_pack("{s:[s],s:s}", "identifiers", id, "name", announced_name(device)),
         .availability = device_availability(context, device->id),
         .availability_mode = "all",
         .state_topic = topic_json(context->base_topic, device->id, ""),
@@ -347,7 +372,7 @@ void discovery_device(const struct discovery_context *context,
     set_text(a.device_json, "sw_version", device->version);
     set_text(a.device_json, "configuration_url", device->url);
     set_text(a.device_json, "via_device", bridge);
-    properties_visit(device, add_component, &a);
+    entities_visit(device, add_component, &a);
     emit_announcement(&a, removed, emit, emit_context);
 }
 
@@ -491,7 +516,7 @@ static void add_announced(void *context, const struct property *property, int ch
 json_t *discovery_announced(const struct device_description *device)
 {
     json_t *announced = json_object();
-    properties_visit(device, add_announced, announced);
+    entities_visit(device, add_announced, announced);
     return announced;
 }
 

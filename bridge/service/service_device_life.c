@@ -62,6 +62,21 @@ static void set_publishing(struct service_device *device)
         }
 }
 
+static void make_entities(struct service_device *device)
+{
+    const struct config_device_homeassistant *config = &device->config->homeassistant;
+    free(device->entities);
+    device->entities = memory_new(config->entity_count + 1, sizeof *device->entities);
+    for (size_t i = 0; i < config->entity_count; i++)
+        device->entities[i] = (struct device_entity){
+            .key = config->entities[i].property,
+            .name = config->entities[i].name,
+            .icon = config->entities[i].icon,
+            .enabled = config->entities[i].enabled,
+            .decimals = (int)config->entities[i].precision,
+        };
+}
+
 static void describe(struct service_device *device)
 {
     static const struct {
@@ -75,6 +90,7 @@ static void describe(struct service_device *device)
         [DRIVER_VIRTUAL] = {"virtual", "bl2mqtt", "Sum of energy meters"},
     };
     const struct config_device *config = device->config;
+    make_entities(device);
     if (config->channel_count > 1)
         (void)snprintf(device->model, sizeof device->model, "%s, %zu channels",
                        makes[config->driver].model, config->channel_count);
@@ -97,7 +113,11 @@ static void describe(struct service_device *device)
         .retain = config->retain && config->output != OUTPUT_ATTRIBUTES,
         .state_as_json = config->output != OUTPUT_ATTRIBUTES,
         .state_by_value = config->output != OUTPUT_JSON,
-        .homeassistant = config->homeassistant && config->output != OUTPUT_ATTRIBUTES,
+        .homeassistant = config->homeassistant.enabled && config->output != OUTPUT_ATTRIBUTES,
+        .homeassistant_name = config->homeassistant.name,
+        .excluded = config->homeassistant.exclude,
+        .entities = device->entities,
+        .entity_count = config->homeassistant.entity_count,
         .interval_ms = config->interval_ms,
         .min_interval_ms = config->min_interval_ms,
         .max_interval_ms = config->max_interval_ms,
@@ -376,6 +396,7 @@ void service_device_free(struct service_device *device)
         hub_remove(device->outputs->hub, device->in_hub);
     const struct equipment equipment = equipment_of(device);
     free_equipment(&equipment);
+    free(device->entities);
     free(device);
 }
 

@@ -33,6 +33,7 @@ struct service_device {
     struct device_description description;
     char model[64];
     const char **channel_names, **channel_labels;
+    struct device_entity *entities; /* what Home Assistant is told otherwise */
     char currency[TARIFF_CURRENCY_SIZE];
     struct device_publishing publishing;
     struct device_alarms *alarms;

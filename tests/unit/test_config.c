@@ -195,7 +195,7 @@ static void test_defaults(void **unused)
     assert_int_equal(device->mains_frequency_hz, 50);
     assert_true(device->mains_voltage_v == 230 && device->max_current_a == 80);
     assert_false(device->retain);
-    assert_true(device->homeassistant);
+    assert_true(device->homeassistant.enabled);
     assert_int_equal(device->line, 2);
     assert_int_equal(device->column, 5);
     const struct config_channel *channel = &device->channels[0];
@@ -266,7 +266,7 @@ static void test_every_value(void **unused)
     assert_string_equal(device->name, "Z\xc3\xa4hler");
     assert_int_equal(device->mains_frequency_hz, 60);
     assert_true(device->mains_voltage_v == 120.5 && device->max_current_a == 100);
-    assert_true(device->retain && !device->homeassistant);
+    assert_true(device->retain && !device->homeassistant.enabled);
     const struct config_channel *channel = &device->channels[0];
     assert_string_equal(channel->name, "main2");
     assert_int_equal(channel->baud, 38400);

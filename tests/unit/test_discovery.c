@@ -148,6 +148,58 @@ static void test_name_is_only_a_name(void **unused)
     json_decref(after.messages);
 }
 
+static void test_overrides(void **unused)
+{
+    (void)unused;
+    const struct device_entity entities[] = {
+        {"power_a", "Pump", "mdi:heat-pump", 0, 3},
+        {"power_reactive_a", "", "", 1, -1},
+        {"energy_flow_a", "", "", 1, 2}, /* no number, so no precision */
+    };
+    struct device_description other = device;
+    other.homeassistant_name = "Box";
+    other.excluded = "voltage_a,power,energy_b";
+    other.entities = entities;
+    other.entity_count = 3;
+    for (int mode = 0; mode < 2; mode++) {
+        struct discovery_context context = device_mode;
+        context.device_mode = mode == 0;
+        struct emitted emitted = start();
+        discovery_device(&context, &other, NULL, collect, &emitted);
+        json_t *announced = discovery_announced(&other);
+        json_t *all = discovery_announced(&device);
+        assert_int_equal(json_object_size(announced) + 3, json_object_size(all));
+        assert_null(json_object_get(announced, "voltage_a"));
+        assert_non_null(json_object_get(announced, "voltage_b"));
+        json_t *root =
+            json_object_get(emitted.messages,
+                            mode == 0 ? "ha/discovery/device/bl2mqtt_home_House-1/config"
+                                      : "ha/discovery/sensor/bl2mqtt_home_House-1/power_a/config");
+        assert_string_equal(text_at(json_object_get(root, "device"), "name"), "Box");
+        assert_int_equal(emitted.count, mode == 0 ? 1 : json_object_size(announced));
+        json_t *power =
+            mode == 0 ? json_object_get(json_object_get(root, "components"), "power_a") : root;
+        assert_string_equal(text_at(power, "name"), "Pump");
+        assert_string_equal(text_at(power, "icon"), "mdi:heat-pump");
+        assert_string_equal(text_at(power, "unique_id"), "bl2mqtt_home_House-1_power_a");
+        assert_true(json_is_false(json_object_get(power, "enabled_by_default")));
+        assert_int_equal(json_integer_value(json_object_get(power, "suggested_display_precision")),
+                         3);
+        if (mode == 0) {
+            json_t *components = json_object_get(root, "components");
+            json_t *reactive = json_object_get(components, "power_reactive_a");
+            assert_null(json_object_get(reactive, "enabled_by_default"));
+            assert_string_equal(text_at(reactive, "name"), "Reactive power A");
+            assert_null(json_object_get(json_object_get(components, "energy_flow_a"),
+                                        "suggested_display_precision"));
+            assert_int_equal(json_object_size(components), json_object_size(announced));
+        }
+        json_decref(all);
+        json_decref(announced);
+        json_decref(emitted.messages);
+    }
+}
+
 static void test_removed_component(void **unused)
 {
     (void)unused;
@@ -374,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_device_mode),
         cmocka_unit_test(test_update),
         cmocka_unit_test(test_name_is_only_a_name),
+        cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_removed_component),
         cmocka_unit_test(test_component_mode),
         cmocka_unit_test(test_bridge),
