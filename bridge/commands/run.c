@@ -4,6 +4,7 @@
 #include "bridge/commands/command.h"
 #include "bridge/config/config.h"
 #include "bridge/history/query/buckets.h"
+#include "bridge/service/restoring.h"
 #include "bridge/service/service.h"
 #include "drivers/base/memory.h"
 
@@ -26,6 +27,7 @@ static struct config *load(const char *path)
 static enum status serve(const char *path, struct config *config, const char *own_zone,
                          struct log *log)
 {
+    restoring_discard(config);
     for (;;) {
         bucket_use_zone(config->history.time_zone, own_zone);
         log_set_level(log, config->bridge.log_level);
@@ -45,6 +47,7 @@ static enum status serve(const char *path, struct config *config, const char *ow
         }
         if (end == SERVICE_STOPPED)
             break;
+        restoring_apply(config, path, log);
         struct config *again = load(path);
         if (again == NULL) {
             log_error(log,

@@ -92,6 +92,7 @@ struct config_web {
     char *token;     /**< "" none */
     char *base_path; /**< "" or "/meter" */
     enum config_web_auth auth;
+    bool maintenance; /**< backups and firmware are handled over HTTP */
 };
 
 struct config_openbeken {

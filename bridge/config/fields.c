@@ -238,6 +238,10 @@ const struct field fields[] = {
      .initial = "auto",
      .meaning = "auto: a login is needed unless web.listen is loopback. none: nobody needs one. "
                 "always: on loopback too, for a proxy in front."},
+    {IN_FILE(web.maintenance), .type = FIELD_BOOL, .path = "web.maintenance", .initial = "true",
+     .meaning =
+         "Backups are downloaded and restored, and modules flashed, from the web page. false "
+         "switches that off; so does an address that everybody reaches without a login."},
 
     {GROUP(SCOPE_FILE), .path = "openbeken", .meaning = "Modules with OpenBeken firmware."},
     {IN_FILE(openbeken.images), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,

@@ -231,6 +231,13 @@ static enum status carry_out(struct pending *pending, struct error *error)
 {
     struct requests *requests = pending->requests;
     request_handler handler = handler_of(requests, pending->row);
+    if (pending->row->trusted && !pending->door.trusted)
+        return error_set(
+            error, STATUS_REFUSED,
+            "The request %s is only taken over HTTP, and there only where a login or a "
+            "loopback address protects it (web.listen, web.password) and "
+            "web.maintenance is on.",
+            pending->name);
     if (handler == NULL)
         return error_set(error, STATUS_FAILED, "This bridge does not offer the request %s.",
                          pending->name);

@@ -47,6 +47,8 @@ struct request_door {
     /** The answer; called exactly once for each submitted request that was not abandoned. */
     void (*answer)(void *context, const struct request_answer *answer);
     void *context;
+    bool trusted; /**< whoever comes through it is logged in, or on this machine: may also ask for
+                            what the table keeps for them */
     size_t answer_max; /**< bytes of a response; longer ones become an error that names the HTTP
                             address; 0: unlimited */
 };

@@ -105,6 +105,14 @@ static const struct request_argument backup_rows[] = {
     END,
 };
 
+static const struct request_argument restore_rows[] = {
+    {.key = "history", .type = REQUEST_FLAG, .help = "restore the history; default: true"},
+    {.key = "config",
+     .type = REQUEST_FLAG,
+     .help = "restore bridge.yaml and secrets.yaml; default: false"},
+    END,
+};
+
 static const struct request_argument device_add_rows[] = {
     {.key = "id",
      .type = REQUEST_TEXT,
@@ -336,6 +344,16 @@ const struct request_row request_rows[] = {
     ROW("backup", backup, .plain = "", .arguments = backup_rows,
         .help = "backs the history up; answers `{\"path\",\"bytes\"}` when the backup is complete "
                 "and checked"),
+    ROW("restore/check", restore_check, .plain = "", .trusted = true,
+        .help =
+            "unpacks and checks the backup of `PUT /api/v1/upload/backup`, and changes nothing; "
+            "answers what is in it. HTTP only, as the next two"),
+    ROW("restore", restore, .trusted = true, .arguments = restore_rows,
+        .help = "ends the service, puts the checked backup in the place of what is there, which is "
+                "kept, and begins again; totals do not fall"),
+    ROW("restore/state", restore_state, .plain = "", .trusted = true,
+        .help = "answers what the last `restore` did: `{\"checking\",\"last\":{\"time\",\"ok\","
+                "\"sentence\"}}`"),
     ROW("device/add", device_add, .open = true, .arguments = device_add_rows,
         .help = "adds a device, written as in bridge.yaml; answers `{\"id\"}`"),
     ROW("device/adopt", device_adopt, .plain = "topic", .arguments = device_adopt_rows,

@@ -21,6 +21,9 @@ struct request_handlers {
     request_handler mqtt_test;
     request_handler permit_join;
     request_handler backup;
+    request_handler restore_check;
+    request_handler restore;
+    request_handler restore_state;
     request_handler device_add;
     request_handler device_adopt;
     request_handler device_remove;
@@ -51,7 +54,8 @@ struct request_row {
     /** The argument that a payload stands for which is no object (Zigbee2MQTT's `debug` for log_level);
      *  NULL: such a payload is ignored if empty, else refused. "": it is ignored. */
     const char *plain;
-    bool open; /**< other keys belong to the handler: a device as in bridge.yaml */
+    bool trusted; /**< only through a door that is (requests.h) */
+    bool open;    /**< other keys belong to the handler: a device as in bridge.yaml */
     const struct request_argument *arguments; /**< ended by a key of NULL; NULL: none */
 };
 

@@ -112,6 +112,9 @@ const struct request_handlers service_handlers = {
     .mqtt_test = handle_mqtt_test,
     .permit_join = handle_permit_join,
     .backup = handle_backup,
+    .restore = handle_restore,
+    .restore_check = handle_restore_check,
+    .restore_state = handle_restore_state,
     .device_add = handle_device_add,
     .device_adopt = handle_device_adopt,
     .device_remove = handle_device_remove,
@@ -165,6 +168,7 @@ void handlers_close(struct handlers *handlers)
         handlers_end_search(handlers);
     handlers_end_commands(handlers);
     handlers_end_broker_tests(handlers);
+    handlers_end_restore(handlers);
     handlers_end_questions(handlers);
     handlers_end_backups(handlers);
 }

@@ -22,6 +22,7 @@ struct handlers {
     struct recalibration *recalibration;  /* NULL: none is under way */
     struct errand *errands;               /* commands that run, handlers_commands.c */
     struct broker_test *broker_test;      /* NULL: none runs; handlers_broker.c */
+    struct restore_check *restore_check;  /* NULL: none; handlers_restore.c */
     struct config_backup *config_backups; /* handlers_backup.c */
     struct question *questions;           /* to the history, handlers_history.c */
     struct module_ids *ids;               /* that were made for devices without one */
@@ -50,6 +51,12 @@ enum status handle_ports(void *context, struct pending *pending, struct error *e
 enum status handle_scan(void *context, struct pending *pending, struct error *error);
 enum status handle_device_calibrate(void *context, struct pending *pending, struct error *error);
 void handlers_end_commands(struct handlers *handlers);
+
+/* handlers_restore.c */
+enum status handle_restore_check(void *context, struct pending *pending, struct error *error);
+enum status handle_restore(void *context, struct pending *pending, struct error *error);
+enum status handle_restore_state(void *context, struct pending *pending, struct error *error);
+void handlers_end_restore(struct handlers *handlers);
 
 /* handlers_broker.c */
 enum status handle_mqtt_test(void *context, struct pending *pending, struct error *error);

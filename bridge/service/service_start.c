@@ -372,13 +372,16 @@ static void create_outputs(struct service *service)
 
 static enum status create_web(struct service *service, struct error *error)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], folder[PATH_MAX] = "";
     enum status status = in_data_dir(service, service->config->history.path, path, error);
+    if (status == STATUS_OK)
+        status = backup_folder(service, folder, error);
     if (status != STATUS_OK)
         return status;
     const struct web_output_options options = {
         .config = service->config,
         .history_path = path,
+        .backup_folder = folder,
         .loop = &service->loop,
         .hub = service->hub,
         .requests = service->requests,

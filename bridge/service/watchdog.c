@@ -78,3 +78,15 @@ void watchdog_stopping(void)
 {
     notify("STOPPING=1\nSTATUS=Committing and disconnecting.");
 }
+
+/* WATCHDOG_USEC sets a new time (sd_notify(3)); half an hour is enough for the slowest disk. */
+void watchdog_patience(bool long_work)
+{
+    char words[64];
+    int64_t usual_us = number_from("WATCHDOG_USEC", INTERVAL_US_MAX);
+    if (usual_us <= 0)
+        return;
+    (void)snprintf(words, sizeof words, "WATCHDOG_USEC=%lld\nWATCHDOG=1",
+                   (long long)(long_work ? INT64_C(1800) * 1000000 : usual_us));
+    notify(words);
+}

@@ -7,6 +7,7 @@
 #ifndef BRIDGE_SERVICE_WATCHDOG_H
 #define BRIDGE_SERVICE_WATCHDOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct watchdog {
@@ -19,6 +20,9 @@ void watchdog_init(struct watchdog *watchdog);
 /** Both progress counters must have moved since the last call; else the dog stays hungry. */
 void watchdog_feed(struct watchdog *watchdog, uint64_t writer_progress,
                    uint64_t publisher_progress);
+
+/** Work between the end of the service and its next beginning may take long: nobody is to feed meanwhile. */
+void watchdog_patience(bool long_work);
 
 void watchdog_ready(const char *status);
 void watchdog_reloading(void);

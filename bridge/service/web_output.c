@@ -5,6 +5,8 @@
 #include "bridge/web/web.h"
 #include "drivers/base/memory.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 struct web_output {
@@ -30,6 +32,8 @@ struct web_output *web_output_open(const struct web_output_options *options)
     output->history_path = memory_copy_text(options->history_path);
     output->tariffs = config_tariffs(config);
     output->tariff_count = config->tariff_count;
+    char folder[PATH_MAX];
+    (void)snprintf(folder, sizeof folder, "%.*s/web", PATH_MAX - 10, config->bridge.data_dir);
     const struct web_settings settings = {
         .listen = config->web.listen,
         .password = config->web.password,
@@ -38,6 +42,9 @@ struct web_output *web_output_open(const struct web_output_options *options)
         .login_always = config->web.auth == WEB_AUTH_ALWAYS,
         .login_never = config->web.auth == WEB_AUTH_NONE,
         .history_path = output->history_path,
+        .backup_folder = options->backup_folder,
+        .folder = folder,
+        .maintenance = config->web.maintenance,
         .tariffs = output->tariffs,
         .tariff_count = output->tariff_count,
         .loop = options->loop,

@@ -13,7 +13,8 @@ struct web_output;
 
 struct web_output_options {
     const struct config *config; /**< borrowed, as everything here */
-    const char *history_path;    /**< copied */
+    const char *history_path;    /**< copied, as the next */
+    const char *backup_folder;   /**< "": beside the history */
     uv_loop_t *loop;
     struct hub *hub;
     struct requests *requests;

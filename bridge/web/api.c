@@ -2,6 +2,7 @@
 #include "bridge/web/api.h"
 
 #include "bridge/web/assets.h"
+#include "bridge/web/files.h"
 #include "bridge/web/metrics.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -261,7 +262,10 @@ static void serve_request(struct api *api, struct exchange *exchange, const char
     struct api_request *request = memory_new(1, sizeof *request);
     *request = (struct api_request){.api = api, .exchange = exchange, .next = api->pending};
     api->pending = request;
-    const struct request_door door = {.name = "HTTP", .answer = on_answer, .context = request};
+    const struct request_door door = {.name = "HTTP",
+                                      .trusted = api->maintenance && guard_is_protected(api->guard),
+                                      .answer = on_answer,
+                                      .context = request};
     struct pending *pending = requests_submit(api->requests, rest, body, length, &door);
     if (pending != NULL) /* else it was answered, and the request is gone */
         request->pending = pending;
@@ -300,6 +304,10 @@ const struct api_route api_routes[] = {
     {"GET", "/api/v1/state/", false, serve_state},
     {"GET", "/api/v1/stream", false, serve_stream},
     {"GET", "/api/v1/history/", false, serve_history},
+    {"GET", "/api/v1/backups", false, files_list_backups},
+    {"GET", "/api/v1/backups/", false, files_send_backup},
+    {"GET", "/api/v1/files/", false, files_send},
+    {"PUT", "/api/v1/upload/", false, files_uploaded},
     {"GET", "/api/v1/openapi.json", false, serve_openapi},
     {"GET", "/api/v1/session", true, serve_session},
     {"POST", "/api/v1/login", true, serve_login},
@@ -348,7 +356,7 @@ static bool refused(struct api *api, struct exchange *exchange, const struct api
                              "web.auth: always and a password it answers to any name.");
         return true;
     }
-    if (strcmp(route->method, "POST") == 0 &&
+    if (strcmp(route->method, "GET") != 0 &&
         !guard_origin_allowed(host, exchange_header(exchange, "Origin"))) {
         exchange_reply_error(exchange, 403, "The request comes from a page of another site.");
         return true;
@@ -368,6 +376,24 @@ static void redirect_to_base(const struct api *api, struct exchange *exchange)
     (void)snprintf(location, sizeof location, ".%s/", strrchr(api->base_path, '/'));
     exchange_set_header(exchange, "Location", location);
     exchange_reply_static(exchange, 308, NULL, "", 0);
+}
+
+/* Judged before the body comes: what is refused is not even received. */
+void api_upload(void *context, struct exchange *exchange, char path[PATH_MAX], int64_t *limit)
+{
+    struct api *api = context;
+    const char *below = below_base(api, exchange_path(exchange)), *kind;
+    for (size_t i = 0; below != NULL && i < api_route_count; i++) {
+        const struct api_route *route = &api_routes[i];
+        if (route->serve != files_uploaded || !route_fits(route, below, &kind) ||
+            !method_fits(route, exchange_method(exchange)))
+            continue;
+        if (refused(api, exchange, route) || files_refused(api, exchange))
+            return;
+        if (!files_upload_place(api, kind, path, limit))
+            exchange_reply_error(exchange, 404, "Uploads are \"firmware\" or \"backup\".");
+        return;
+    }
 }
 
 void api_handle(void *context, struct exchange *exchange)

@@ -18,13 +18,20 @@ struct api {
     struct guard *guard;
     struct stream_hub *streams;
     struct queries *queries;
+    struct queries *transfers; /**< backups and other files, which may take minutes */
     const char *base_path;
+    const char *backup_base; /**< history_backup_base() */
+    const char *folder;      /**< for files that come and go, private to the service */
+    bool maintenance;        /**< web.maintenance */
     int64_t started_boot_ms;
     struct api_request *pending; /**< requests without an answer yet */
 };
 
 /** Takes an exchange whatever it asks for. context is the struct api. */
 void api_handle(void *context, struct exchange *exchange);
+
+/** Says whether an exchange brings a file (server.h); context is the struct api. */
+void api_upload(void *context, struct exchange *exchange, char path[PATH_MAX], int64_t *limit);
 
 /** Answers the requests that wait, as the service is stopping. */
 void api_end(struct api *api);

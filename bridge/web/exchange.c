@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/web/exchange.h"
 
+#include "bridge/web/upload.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +31,10 @@ struct exchange {
     struct exchange_parameter parameters[SERVER_PARAMETERS_MAX];
     size_t parameter_count;
     bool too_many_parameters;
+    struct upload *upload; /* NULL: the body is in memory */
+    struct exchange *next_upload;
+    int64_t file_length;
+    bool sleeps; /* until the upload is ready */
     char *body;
     size_t body_length, body_capacity;
     struct header headers[HEADERS_MAX];
@@ -60,6 +66,7 @@ void exchange_free(struct exchange *exchange)
         free(exchange->headers[i].value);
     if (exchange->response != NULL)
         MHD_destroy_response(exchange->response);
+    upload_close(exchange->upload);
     free(exchange->path);
     free(exchange->body);
     free(exchange);
@@ -125,8 +132,83 @@ bool exchange_announces_too_much(const struct exchange *exchange)
     return text != NULL && !number_parse_int(text, strlen(text), 0, SERVER_BODY_MAX, &length);
 }
 
+static void fall_asleep(struct exchange *exchange)
+{
+    exchange->sleeps = true;
+    MHD_suspend_connection(exchange->connection);
+}
+
+static void on_upload_ready(void *context)
+{
+    struct exchange *exchange = context;
+    if (!exchange->sleeps)
+        return;
+    exchange->sleeps = false;
+    MHD_resume_connection(exchange->connection);
+    server_resumed(exchange->server);
+}
+
+void exchange_expect_file(struct exchange *exchange, uv_loop_t *loop, const char *path,
+                          int64_t limit)
+{
+    const char *text = exchange_header(exchange, "Content-Length");
+    char sentence[128];
+    int64_t length = 0;
+    (void)snprintf(sentence, sizeof sentence,
+                   "A file for this address has at most %" PRId64 " bytes.", limit);
+    if (text == NULL) {
+        exchange_refuse(exchange, 411, "The length of the file must be told (Content-Length).");
+    } else if (!number_parse_int(text, strlen(text), 1, limit, &length)) {
+        exchange_refuse(exchange, 413, sentence);
+    } else if (upload_busy(path)) {
+        exchange_refuse(exchange, 409, "Another file is being sent here; try again later.");
+    } else {
+        const struct upload_options options = {.loop = loop,
+                                               .path = path,
+                                               .length = length,
+                                               .ready = on_upload_ready,
+                                               .context = exchange};
+        exchange->upload = upload_open(&options);
+    }
+}
+
+bool exchange_file_complete(struct exchange *exchange)
+{
+    if (exchange->upload == NULL)
+        return true;
+    struct error error = {""};
+    if (!upload_end(exchange->upload)) {
+        fall_asleep(exchange);
+        return false;
+    }
+    if (upload_status(exchange->upload, &error) != STATUS_OK)
+        exchange_refuse(exchange, 500, error.text);
+    return true;
+}
+
+struct exchange **exchange_next_upload(struct exchange *exchange)
+{
+    return &exchange->next_upload;
+}
+
+void exchange_give_up_file(struct exchange *exchange)
+{
+    on_upload_ready(exchange);
+}
+
+int64_t exchange_uploaded(const struct exchange *exchange)
+{
+    return exchange->upload == NULL ? -1 : exchange->file_length;
+}
+
 bool exchange_take_body(struct exchange *exchange, const char *bytes, size_t length)
 {
+    if (exchange->upload != NULL) {
+        exchange->file_length += (int64_t)length;
+        if (!upload_take(exchange->upload, bytes, length))
+            fall_asleep(exchange);
+        return true;
+    }
     if (exchange->body_length + length > BODY_PATIENCE)
         return false;
     if (exchange->body_length + length > SERVER_BODY_MAX) {

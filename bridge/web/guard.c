@@ -48,6 +48,11 @@ bool guard_needs_login(const struct guard *guard)
     return guard->needs_login;
 }
 
+bool guard_is_protected(const struct guard *guard)
+{
+    return guard->needs_login || guard->checks_host;
+}
+
 bool guard_equal(const char *given, const char *secret)
 {
     size_t given_length = strlen(given);

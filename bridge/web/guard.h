@@ -35,6 +35,8 @@ struct guard *guard_create(const struct guard_settings *settings);
 void guard_free(struct guard *guard);
 
 bool guard_needs_login(const struct guard *guard);
+/** Whether whoever gets in is somebody: from this machine, or logged in. */
+bool guard_is_protected(const struct guard *guard);
 
 /** False for a Host that is not this machine's loopback while no login protects it: a page of
  *  somebody else's whose name was pointed here (DNS rebinding). host NULL: there was none. */

@@ -29,6 +29,7 @@ struct query {
     uv_thread_t thread;
     bool has_thread;
 
+    struct queries_work work; /* make NULL: the question to the history */
     struct history_question question;
     struct history_option options[SERVER_PARAMETERS_MAX];
     char *texts; /* of the options */
@@ -82,7 +83,9 @@ static void run_query(void *context)
 {
     struct query *query = context;
     struct error error = {""};
-    enum status status = history_answer(&query->question, take_bytes, query, &error);
+    enum status status = query->work.make != NULL
+                             ? query->work.make(query->work.own, take_bytes, query, &error)
+                             : history_answer(&query->question, take_bytes, query, &error);
     uv_mutex_lock(&query->lock);
     query->status = status;
     query->error = error;
@@ -136,6 +139,7 @@ static void free_query(struct query *query)
     uv_cond_destroy(&query->taken);
     free(query->bytes);
     free(query->texts);
+    free(query->work.own);
     free(query);
 }
 
@@ -154,10 +158,11 @@ static void begin_answer(struct query *query, size_t length, bool finished)
         query->phase = QUERY_ENDED;
         return;
     }
-    bool csv = query->question.format == HISTORY_CSV;
+    const char *type =
+        query->question.format == HISTORY_CSV ? "text/csv; charset=utf-8" : "application/json";
     query->phase = QUERY_STREAMING;
     exchange_reply_stream(
-        query->exchange, 200, csv ? "text/csv; charset=utf-8" : "application/json", BLOCK,
+        query->exchange, 200, query->work.make != NULL ? query->work.type : type, BLOCK,
         &(struct exchange_source){.read = read_answer, .end = end_answer, .context = query});
 }
 
@@ -248,16 +253,49 @@ static void copy_options(struct query *query, struct exchange *exchange)
     query->question.option_count = count;
 }
 
-void queries_ask(struct queries *queries, enum history_kind kind, struct exchange *exchange)
+/* NULL: it was refused. */
+static struct query *admit(struct queries *queries, struct exchange *exchange)
 {
     if (queries->waiting >= QUERIES_WAITING || queries->closing) {
         exchange_set_header(exchange, "Retry-After", "2");
         exchange_reply_error(exchange, 503, "Too many queries are waiting; try again later.");
-        return;
+        return NULL;
     }
     struct query *query = memory_new(1, sizeof *query);
     query->queries = queries;
     query->exchange = exchange;
+    (void)uv_mutex_init(&query->lock);
+    (void)uv_cond_init(&query->taken);
+    return query;
+}
+
+static void stand_in_line(struct queries *queries, struct query *query)
+{
+    struct query **last = &queries->list;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = query;
+    queries->waiting++;
+    tidy(queries);
+}
+
+void queries_run(struct queries *queries, const struct queries_work *work,
+                 struct exchange *exchange)
+{
+    struct query *query = admit(queries, exchange);
+    if (query == NULL) {
+        free(work->own);
+        return;
+    }
+    query->work = *work;
+    stand_in_line(queries, query);
+}
+
+void queries_ask(struct queries *queries, enum history_kind kind, struct exchange *exchange)
+{
+    struct query *query = admit(queries, exchange);
+    if (query == NULL)
+        return;
     query->question = (struct history_question){
         .kind = kind,
         .format = exchange_accepts(exchange, "Accept", "text/csv") ? HISTORY_CSV : HISTORY_JSON,
@@ -267,14 +305,7 @@ void queries_ask(struct queries *queries, enum history_kind kind, struct exchang
         .now_ms = clock_wall_ms(),
     };
     copy_options(query, exchange);
-    (void)uv_mutex_init(&query->lock);
-    (void)uv_cond_init(&query->taken);
-    struct query **last = &queries->list; /* in line */
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = query;
-    queries->waiting++;
-    tidy(queries);
+    stand_in_line(queries, query);
 }
 
 struct queries *queries_open(const struct queries_settings *settings)

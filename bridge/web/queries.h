@@ -31,6 +31,19 @@ void queries_end(struct queries *queries);
 /** After server_close. */
 void queries_free(struct queries *queries);
 
+/** Bytes for the reader; false: nobody wants the rest. */
+typedef bool (*queries_take)(void *context, const char *bytes, size_t length);
+
+/** Another answer that is made on a thread of its own. */
+struct queries_work {
+    /** Makes it. STATUS_USAGE is 400, STATUS_NO_ANSWER 404, others 500, while nothing was taken. */
+    enum status (*make)(void *own, queries_take take, void *context, struct error *error);
+    void *own; /**< freed with free() when it is over */
+    const char *type;
+};
+void queries_run(struct queries *queries, const struct queries_work *work,
+                 struct exchange *exchange);
+
 /** Answers GET /api/v1/history/<kind>: JSON, or CSV if the exchange accepts text/csv. */
 void queries_ask(struct queries *queries, enum history_kind kind, struct exchange *exchange);
 

@@ -25,6 +25,7 @@ struct server {
     struct server_settings settings;
     struct MHD_Daemon *daemon;
     struct peers peers;
+    struct exchange *uploads; /* a list */
     uint16_t port;
     int open_handles;
     bool closing;
@@ -116,7 +117,18 @@ static enum MHD_Result begin(struct server *server, struct MHD_Connection *conne
         exchange_refuse(exchange, 503, "Too many connections are open; try again later.");
         return exchange_queue(exchange);
     }
-    if (exchange_announces_too_much(exchange)) {
+    char path[PATH_MAX];
+    int64_t limit = 0;
+    if (server->settings.upload != NULL)
+        server->settings.upload(server->settings.context, exchange, path, &limit);
+    if (limit > 0 && !exchange_begun(exchange)) {
+        exchange_expect_file(exchange, server->settings.loop, path, limit);
+        *exchange_next_upload(exchange) = server->uploads;
+        server->uploads = exchange;
+    }
+    if (exchange_begun(exchange))
+        return exchange_queue(exchange);
+    if (limit == 0 && exchange_announces_too_much(exchange)) {
         exchange_refuse(exchange, 413, "The body of a request has at most 65536 bytes.");
         return exchange_queue(exchange);
     }
@@ -135,14 +147,27 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (*upload_size > 0) {
         bool good = exchange_take_body(exchange, upload, *upload_size);
         *upload_size = 0;
+        if (exchange_uploaded(exchange) >= 0) /* a large one takes its time, as long as it moves */
+            set_phase(server, connection, PEER_RECEIVING);
         return good ? MHD_YES : MHD_NO;
     }
+    if (!exchange_begun(exchange) && !exchange_file_complete(exchange))
+        return MHD_YES; /* asleep until the disk is done */
     if (!exchange_begun(exchange)) {
         set_phase(server, connection, PEER_ANSWERING);
         if (exchange_ready(exchange))
             server->settings.handle(server->settings.context, exchange);
     }
     return exchange_queue(exchange);
+}
+
+static void forget_upload(struct server *server, const struct exchange *exchange)
+{
+    struct exchange **link = &server->uploads;
+    while (*link != NULL && *link != exchange)
+        link = exchange_next_upload(*link);
+    if (*link != NULL)
+        *link = *exchange_next_upload(*link);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **own,
@@ -152,6 +177,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     struct server *server = context;
     if (*own == NULL)
         return;
+    forget_upload(server, *own);
     exchange_free(*own);
     *own = NULL;
     set_phase(server, connection, PEER_IDLE);
@@ -284,6 +310,9 @@ void server_close(struct server *server)
         return;
     server->closing = true;
     (void)uv_poll_stop(&server->poll); /* before its descriptor is closed */
+    for (struct exchange *exchange = server->uploads; exchange != NULL;
+         exchange = *exchange_next_upload(exchange))
+        exchange_give_up_file(exchange);
     MHD_stop_daemon(server->daemon);
     uv_close((uv_handle_t *)&server->poll, on_handle_closed);
     uv_close((uv_handle_t *)&server->timer, on_handle_closed);

@@ -12,6 +12,7 @@
 #include "drivers/base/log.h"
 #include "drivers/base/status.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,10 @@ struct server_settings {
     uv_loop_t *loop;
     struct log *log;
     void (*handle)(void *context, struct exchange *exchange);
+    /** Asked when the headers are complete: whether the body may be larger than SERVER_BODY_MAX, and goes into
+     *  a file. Answers with its path and the most bytes it may have, or refuses by a reply; else leaves limit
+     *  at 0. handle comes when the file is complete. */
+    void (*upload)(void *context, struct exchange *exchange, char path[PATH_MAX], int64_t *limit);
     void *context;
 };
 
@@ -61,6 +66,8 @@ const char *exchange_path(const struct exchange *exchange);
 const char *exchange_header(const struct exchange *exchange, const char *name);
 /** Whether the header Accept or Accept-Encoding lists that word with a weight above 0. */
 bool exchange_accepts(const struct exchange *exchange, const char *header, const char *word);
+/** Of an upload: bytes of its file; -1: it is none. */
+int64_t exchange_uploaded(const struct exchange *exchange);
 /** The body, NUL-terminated. */
 const char *exchange_body(const struct exchange *exchange, size_t *length);
 

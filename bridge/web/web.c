@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/web/web.h"
 
+#include "bridge/history/safety/backup.h"
 #include "bridge/web/api.h"
 #include "drivers/base/address.h"
 #include "drivers/base/clock.h"
+#include "drivers/base/file.h"
 #include "drivers/base/memory.h"
 
 struct web {
     struct api api;
     struct server *server;
     char *base_path;
+    char *folder, *backup_base;
 };
 
 enum status web_open(const struct web_settings *settings, struct web **result, struct error *error)
@@ -25,6 +28,7 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
         .loop = settings->loop,
         .log = settings->log,
         .handle = api_handle,
+        .upload = api_upload,
         .context = &web->api,
     };
     enum status status = server_open(&server, &web->server, error);
@@ -33,6 +37,10 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
         return status;
     }
     web->base_path = memory_copy_text(settings->base_path);
+    web->folder = memory_copy_text(settings->folder);
+    web->backup_base = history_backup_base(settings->history_path, settings->backup_folder);
+    /* One that cannot be made is reported with the first upload. */
+    (void)file_make_folder(settings->folder, &(struct error){""});
     web->api = (struct api){
         .hub = settings->hub,
         .requests = settings->requests,
@@ -50,7 +58,11 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
             .tariffs = settings->tariffs,
             .tariff_count = settings->tariff_count,
         }),
+        .transfers = queries_open(&(struct queries_settings){.loop = settings->loop}),
         .base_path = web->base_path,
+        .backup_base = web->backup_base,
+        .folder = web->folder,
+        .maintenance = settings->maintenance,
         .started_boot_ms = clock_boot_ms(),
     };
     *result = web;
@@ -69,11 +81,15 @@ void web_close(struct web *web)
         return;
     api_end(&web->api);
     queries_end(web->api.queries);
+    queries_end(web->api.transfers);
     stream_end(web->api.streams);
     server_close(web->server);
     queries_free(web->api.queries);
+    queries_free(web->api.transfers);
     stream_free(web->api.streams);
     guard_free(web->api.guard);
     free(web->base_path);
+    free(web->folder);
+    free(web->backup_base);
     free(web);
 }

@@ -23,6 +23,9 @@ struct web_settings {
     bool login_always;     /**< web.auth: always */
     bool login_never;      /**< web.auth: none */
     const char *history_path;
+    const char *backup_folder; /**< "": beside the history */
+    const char *folder;        /**< for files that come and go; is created */
+    bool maintenance;          /**< web.maintenance: backups and firmware are handled over HTTP */
     const struct tariff *tariffs; /**< for what energy cost; borrowed */
     size_t tariff_count;
     uv_loop_t *loop;

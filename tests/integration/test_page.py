@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The page in headless Chromium, against the real service and simulated chips."""
 
+import contextlib
+import http.client
 import json
 import shutil
+import tarfile
 
 import house
 import pytest
@@ -212,6 +215,48 @@ def test_a_meter_on_the_broker_appears_by_itself(service, browser, broker):
     assert "shed" in [device["id"] for device in service.json("/api/v1/devices")]
     browser.go("overview")
     browser.wait(lambda: len(browser.all("bl-channel")) == 3 and not browser.all("bl-found a"), "the banner to be gone")
+
+
+def test_backup_is_downloaded_and_restored(folder, service, browser, chips):
+    """Backup, change, restore: names and history are as they were, and what was replaced is kept."""
+    downloads = folder / "downloads"
+    downloads.mkdir()
+    browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+    wait_for(lambda: service.json("/api/v1/history/energy", device="house")[-1]["energy_kwh"], 20, "energy")
+    browser.open(url(service, "about"))
+    button(browser, "Back up and download").click()
+    archive = wait_for(lambda: next(iter(downloads.glob("*.tar")), None), 20, "the download")
+    with tarfile.open(archive) as tar:
+        assert tar.getnames() == ["history.db", "bridge.yaml"]
+    before = (folder / "bridge.yaml").read_text()
+    energy = service.json("/api/v1/state/house")["energy_a"]
+    assert service.request("device/rename", {"from": "house", "to": "Changed"})[0] == 200
+    assert (folder / "bridge.yaml").read_text() != before
+    browser.find('bl-backup input[type="file"]').send_keys(str(archive))
+    button(browser, "Send and check").click()
+    browser.wait(lambda: "History of 2 channels" in browser.text("bl-backup") and "House meter" in browser.text("bl-backup"), "what is in it", 30)
+    assert service.json("/api/v1/devices")[0]["friendly_name"] == "Changed", "nothing was replaced yet"
+    button(browser, "Restore").click()
+    browser.find("dialog button.danger").click()
+    def name_now():
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it ends and begins again
+            return service.json("/api/v1/devices")[0]["friendly_name"]
+
+    wait_for(lambda: name_now() == "House meter", 40, "the old name")
+    browser.wait(lambda: "The history is restored" in browser.text("bl-backup"), "what came of it", 40)
+    assert (folder / "bridge.yaml").read_text() == before
+    assert "Changed" in (folder / "bridge.yaml.replaced").read_text() and list((folder / "data").glob("history.db.replaced-*"))
+    wait_for(lambda: (service.json("/api/v1/state/house")["energy_a"] or 0) >= energy, 20, "a total that did not fall")
+
+
+def test_a_damaged_backup_is_refused(folder, service, browser):
+    broken = folder / "broken.tar"
+    broken.write_bytes(b"no archive" * 1000)
+    browser.open(url(service, "about"))
+    browser.find('bl-backup input[type="file"]').send_keys(str(broken))
+    button(browser, "Send and check").click()
+    browser.wait(lambda: "no tar archive" in browser.text("bl-backup .notice.bad"), "the refusal", 20)
+    assert service.request("restore", {"history": True})[0] == 409
 
 
 def test_login(folder, spawn, broker, chips, browser):

@@ -25,6 +25,7 @@ const {mergeSeries, thin} = await load("parts/chart.js");
 const {pathsOf} = await load("views/overview/sparkline.js");
 const {isEstimated, rangeOf, totalOf} = await load("views/history/load.js");
 const {filtered} = await load("views/logs/logs.js");
+const {contentsOf} = await load("views/about/backup.js");
 const {newOnes} = await load("views/overview/found.js");
 const {rawRows} = await load("views/device/raw.js");
 const {address} = await load("parts/api.js");
@@ -222,4 +223,15 @@ test("raw registers of several channels", () => {
   const register = (name, value, unit = "") => ({name, value, unit});
   const answer = {channels: {a: {registers: [register("WATT", -5)]}, b: {registers: [register("WATT", 7), register("FREQ", 20000, "us")]}}};
   assert.deepEqual(rawRows(answer, String), [{name: "WATT", cells: ["-5", "7"]}, {name: "FREQ", cells: ["–", "20000 us"]}]);
+});
+
+test("what a checked backup holds", () => {
+  const words = {history: (count, first, last) => `${count} ${first} ${last}`, emptyHistory: "empty", config: (names) => names.join()};
+  const channel = (first, last) => ({first, last});
+  const history = {problem: null, channels: [channel("2026-02", "2026-05"), channel("2026-01", "2026-03"), {}]};
+  assert.deepEqual(contentsOf({history, config: {problem: null, devices: ["A", "B"]}}, words),
+    {lines: ["3 2026-01 2026-05", "A,B"], history: true, config: true});
+  assert.deepEqual(contentsOf({history: {problem: null, channels: []}, config: null}, words), {lines: ["empty"], history: true, config: false});
+  assert.deepEqual(contentsOf({history: {problem: "It is damaged.", channels: []}, config: {problem: "Bad key.", devices: []}}, words),
+    {lines: ["It is damaged.", "Bad key."], history: false, config: false});
 });

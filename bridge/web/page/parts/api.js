@@ -1,5 +1,5 @@
 // The HTTP API of the bridge: documents, requests, history and the stream of what changes.
-import {Value} from "./ui.js";
+import {el, Value} from "./ui.js";
 
 // Relative to the page, so that it works below any path: web.base_path, a proxy's, Home Assistant's ingress.
 const base = new URL("api/v1/", document.baseURI);
@@ -52,6 +52,36 @@ export async function saveCsv(kind, parameters, name) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** Saves what an address below api/v1 answers as a file; the browser shows its progress. */
+export function saveFile(path) {
+  const link = el("a", {href: address(path), download: ""});
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+/** Sends a file to api/v1/upload/<kind>; onprogress(sent, total). */
+export function upload(kind, file, onprogress) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest(); // fetch does not tell how much was sent
+    sending.open("PUT", address(`upload/${kind}`));
+    sending.upload.onprogress = ({loaded, total}) => onprogress(loaded, total);
+    sending.onload = () => {
+      let body = {};
+      try {
+        body = JSON.parse(sending.responseText);
+      } catch {
+        // A proxy's own page: the status says enough.
+      }
+      if (sending.status === 401) loginNeeded.set(true);
+      if (sending.status === 200) resolve(body);
+      else reject(new ApiError(body.error || `HTTP ${sending.status}`, sending.status));
+    };
+    sending.onerror = () => reject(new ApiError("The connection was lost.", 0));
+    sending.send(file);
+  });
 }
 
 export async function session() {

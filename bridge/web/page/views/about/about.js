@@ -1,8 +1,9 @@
 // Versions, health, backups, and where to find more.
-import {address, get, health, logOut, request, session} from "../../parts/api.js";
+import {address, get, health, logOut, session} from "../../parts/api.js";
 import {bytes, moment, number, span} from "../../parts/format.js";
 import {t} from "../../parts/language.js";
-import {busy, el, fill, icon, notice, View} from "../../parts/ui.js";
+import {el, fill, icon, View} from "../../parts/ui.js";
+import "./backup.js";
 
 class About extends View {
   #facts = el("dl", {class: "facts"});
@@ -11,7 +12,7 @@ class About extends View {
   render() {
     fill(this, el("h1", null, t("nav.about")),
       el("section", {class: "card"}, el("h2", null, "bl2mqtt"), this.#facts),
-      this.#backupCard(),
+      document.createElement("bl-backup"),
       el("section", {class: "card"}, el("h2", null, t("about.more")), el("ul", {class: "links"},
         [["logs", "logs"], ["modules", "module"], ["setup", "add"]].map(([name, symbol]) =>
           el("li", null, el("a", {class: "button", href: `#/${name}`}, icon(symbol), t(`nav.${name}`)))),
@@ -37,16 +38,6 @@ class About extends View {
       [t("about.backup"), document.backup?.last && `${moment(document.backup.last)}${document.backup.bytes ? `, ${bytes(document.backup.bytes)}` : ""}`],
       [t("device.problems"), (document.problems ?? []).join(" ") || t("none")]];
     fill(this.#facts, facts.filter(([, value]) => value).map(([name, value]) => [el("dt", null, name), el("dd", null, String(value))]));
-  }
-
-  #backupCard() {
-    const place = el("div");
-    const button = el("button", {type: "button"}, t("about.backupNow"));
-    button.onclick = () => busy(button, place, async () => {
-      const answer = await request("backup", {include_config: true});
-      fill(place, notice("good", t("about.backupDone", {path: answer.path ?? "", size: bytes(answer.bytes)})));
-    });
-    return el("section", {class: "card"}, el("h2", null, t("about.backup")), el("p", null, t("about.backupText")), el("p", null, button), place);
   }
 
   #logOutButton() {
