@@ -102,7 +102,8 @@ enum status flasher_choose_baud(struct flasher *flasher, bool for_writing, struc
 
 /* ------------------------------------------------------------------ reading and writing */
 
-/** Reads length bytes (whole sectors), every 64 KiB checked by the chip's CRC. */
+/** Reads length bytes (whole sectors), every 64 KiB checked by the chip's CRC; blocks that are blank by
+ *  it are not carried over the line. */
 enum status flasher_read(struct flasher *flasher, uint32_t address, uint8_t *bytes, size_t length,
                          struct error *error);
 

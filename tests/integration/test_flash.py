@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import json
 import os
+import random
+import re
 
 import pytest
 
@@ -171,6 +173,23 @@ def test_backup(module, folder):
     assert facts["bytes"] == 0x200000
     assert saved.read_bytes() == sim.flash()
     assert operations(sim.stop()) == 0
+
+
+def test_backup_carries_no_blank_blocks(module, folder, seed):
+    """What the chip's CRC shows to be blank needs no line time; a block with a single other byte does."""
+    flash = bytearray(b"\xff" * 0x200000)
+    flash[:0x40000] = random.Random(seed).randbytes(0x40000)
+    flash[0x1A1234] = 0xFE
+    sim = module(flash=bytes(flash))
+    saved, trace = folder / "saved.bin", folder / "trace"
+    facts = answer(sim, "backup", "--output", saved, "--trace", trace)
+    assert facts["bytes"] == len(flash)
+    assert saved.read_bytes() == flash
+    read = {int.from_bytes(bytes.fromhex(found[1].replace(" ", "")), "little")
+            for found in re.finditer(r"> 01 e0 fc ff f4 \S\S \S\S 09 ((?:\S\S ?){4})", trace.read_text())}
+    looked_at = {address for address in read if not (address < 0x40000 or 0x1A0000 <= address < 0x1B0000)}
+    assert read >= {*range(0, 0x40000, 4096), *range(0x1A0000, 0x1B0000, 4096)}
+    assert len(looked_at) < 16  # the settings, and what tells who wrote the flash
 
 
 @pytest.mark.parametrize("args", [
