@@ -10,24 +10,44 @@ root_tools() { # installs what makes roots, on this machine
         DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends mmdebstrap >&2
 }
 
-root_base() { # root_base SUITE: prints the archive of a minimal Debian, made if it is not there
-    local archive=$roots/$1.tar
+root_foreign() { # root_foreign ARCH: lets this kernel run that processor's programs, by qemu-user
+    local name
+    case "$1" in
+    "$(dpkg --print-architecture)") return 0 ;;
+    arm64) name=qemu-aarch64 ;;
+    armhf) name=qemu-arm ;;
+    *) echo "$0: no emulator is known for $1" >&2; return 1 ;;
+    esac
+    [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+    [ ! -e "/proc/sys/fs/binfmt_misc/$name" ] || return 0
+    [ -e "/usr/lib/binfmt.d/$name.conf" ] ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-user-static >&2
+    # Installing may have done it. The kernel keeps the emulator open, so that it is there in every root.
+    [ -e "/proc/sys/fs/binfmt_misc/$name" ] || cat "/usr/lib/binfmt.d/$name.conf" >/proc/sys/fs/binfmt_misc/register
+}
+
+# root_base SUITE [ARCH]: prints the archive of a minimal Debian, made if it is not there
+root_base() {
+    local arch=${2:-$(dpkg --print-architecture)}
+    local archive=$roots/$1-$arch.tar
+    [ "$arch" != "$(dpkg --print-architecture)" ] || archive=$roots/$1.tar
     if [ ! -e "$archive" ]; then
         mkdir -p "$roots"
         echo "Making a minimal Debian $1 in $archive" >&2
         # The release without later updates: these can be newer for one architecture than for another, and then
         # libraries of both cannot be installed beside each other.
         # shellcheck disable=SC2016 # mmdebstrap gives the folder to the hook
-        mmdebstrap --quiet --variant=minbase --setup-hook='sed -i -E "/-security|-updates/d" "$1/etc/apt/sources.list"' \
+        mmdebstrap --quiet --variant=minbase --architectures="$arch" --setup-hook='sed -i -E "/-security|-updates/d" "$1/etc/apt/sources.list"' \
             --format=tar "$1" "$archive.new" >&2
         mv "$archive.new" "$archive"
     fi
     echo "$archive"
 }
 
-root_new() { # root_new SUITE FOLDER: unpacks a minimal Debian
+root_new() { # root_new SUITE FOLDER [ARCH]: unpacks a minimal Debian
     local archive
-    archive=$(root_base "$1")
+    root_foreign "${3:-$(dpkg --print-architecture)}" || return 1
+    archive=$(root_base "$1" "${3:-}")
     mkdir -p "$2"
     tar -C "$2" --exclude='./dev/*' -xf "$archive"
     cp /etc/resolv.conf "$2/etc/resolv.conf"
