@@ -19,9 +19,9 @@ root_foreign() { # root_foreign ARCH: lets this kernel run that processor's prog
     *) echo "$0: no emulator is known for $1" >&2; return 1 ;;
     esac
     [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-    [ ! -e "/proc/sys/fs/binfmt_misc/$name" ] || return 0
-    [ -e "/usr/lib/binfmt.d/$name.conf" ] ||
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-user-static >&2
+    # mmdebstrap asks arch-test.
+    { [ -e "/usr/lib/binfmt.d/$name.conf" ] && command -v arch-test >/dev/null; } ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-user-static arch-test >&2
     # Installing may have done it. The kernel keeps the emulator open, so that it is there in every root.
     [ -e "/proc/sys/fs/binfmt_misc/$name" ] || cat "/usr/lib/binfmt.d/$name.conf" >/proc/sys/fs/binfmt_misc/register
 }
