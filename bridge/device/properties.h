@@ -34,6 +34,7 @@ struct device_entity {
 /** What is fixed about a device while the service runs. All pointers are borrowed. */
 struct device_description {
     const char *id;           /**< [a-zA-Z0-9_-]: part of topics and of Home Assistant's ids */
+    const char *discovery_id; /**< what Home Assistant knows it by; NULL or "": id */
     const char *name;         /**< for people */
     const char *driver;       /**< "bl0942" */
     const char *manufacturer; /**< NULL or "": unknown */

@@ -187,14 +187,15 @@ static void tell_removed(struct announcer *announcer, const struct thing *thing,
     text_append(&text,
                 "%s%s%s was removed in Home Assistant; it is left alone until Home Assistant "
                 "or this service starts again.",
-                thing->device_id, *key != '\0' ? "/" : "", key);
+                thing->device != NULL ? thing->device->id : thing->device_id,
+                *key != '\0' ? "/" : "", key);
     log_info(announcer->log, "%s", words);
 
     json_t *data = *key != '\0' ? json_pack("{s:s}", "entity", key) : json_object();
     struct message_event event = {
         .type = "removed_in_homeassistant",
         .wall_ms = clock_wall_ms(),
-        .device = thing->device_id,
+        .device = thing->device != NULL ? thing->device->id : thing->device_id,
         .message = words,
         .data = data,
     };
@@ -358,6 +359,7 @@ bool announcer_incoming(struct announcer *announcer, const struct publisher_inco
 static void free_thing(struct thing *thing)
 {
     free(thing->device_id);
+    free(thing->topic_id);
     json_decref(thing->last_topics);
     json_decref(thing->removed_keys);
 }
@@ -395,6 +397,7 @@ static void want(struct announcer *announcer, struct thing *thing,
 {
     thing->wanted = true;
     thing->device = device;
+    thing->topic_id = memory_copy_text(device != NULL ? device->id : thing->device_id);
     (void)json_object_set_new(announcer->wanted, thing->device_id,
                               json_integer(thing - announcer->things));
     char filter[DISCOVERY_TOPIC_SIZE];
@@ -454,19 +457,23 @@ void announcer_add(struct announcer *announcer, const struct device_description 
 {
     if (!announcer->options.enabled || !device->homeassistant)
         return;
-    struct thing *before = find_unwanted(announcer, device->id);
+    struct thing *before = find_unwanted(announcer, discovery_id(device));
     json_t *record = before == NULL ? NULL : before->old;
+    const struct thing last = before != NULL ? *before : (struct thing){.last_hash = 0};
     if (before != NULL) {
         before->old = NULL;
         before->step = STEP_IDLE;
     }
-    add_wanted(announcer, device->id, device);
-    (void)json_object_del(announcer->forgotten, device->id);
+    add_wanted(announcer, discovery_id(device), device);
+    struct thing *thing = find_wanted(announcer, discovery_id(device));
+    thing->last_hash = last.last_hash; /* so that the next message keeps its distance */
+    thing->last_ms = last.last_ms;
+    (void)json_object_del(announcer->forgotten, discovery_id(device));
     if (record != NULL)
         place_record(announcer, record);
     if (!announcer->connected)
         return;
-    if (begin(announcer, find_wanted(announcer, device->id)))
+    if (begin(announcer, thing))
         announcer_start_save(announcer);
     announcer_arm(announcer);
 }
@@ -501,9 +508,9 @@ void announcer_remove(struct announcer *announcer, const char *device_id)
 
 void announcer_changed(struct announcer *announcer, const struct device_description *device)
 {
-    struct thing *thing = find_wanted(announcer, device->id);
+    struct thing *thing = find_wanted(announcer, discovery_id(device));
     if (thing == NULL || !device->homeassistant) {
-        announcer_remove(announcer, device->id);
+        announcer_remove(announcer, discovery_id(device));
         announcer_add(announcer, device);
         return;
     }
@@ -542,11 +549,21 @@ void announcer_forget(struct announcer *announcer, const char *device_id)
     }
 }
 
+/* A device that goes on under another id: Home Assistant must not see the old topics emptied before it has left
+ * them. */
+static bool is_moving(const struct thing *thing)
+{
+    return thing->wanted && thing->step != STEP_IDLE &&
+           strcmp(thing->topic_id, thing->device_id) != 0;
+}
+
 bool announcer_leaving(const struct announcer *announcer, const char *device_id)
 {
     for (size_t i = 0; i < announcer->thing_count; i++) {
         const struct thing *thing = &announcer->things[i];
-        if (!thing->wanted && thing->old != NULL && strcmp(thing->device_id, device_id) == 0)
+        bool same = strcmp(thing->device_id, device_id) == 0 ||
+                    (thing->topic_id != NULL && strcmp(thing->topic_id, device_id) == 0);
+        if (is_moving(thing) || (!thing->wanted && thing->old != NULL && same))
             return true;
     }
     return false;
@@ -599,7 +616,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
         add_wanted(announcer, DISCOVERY_BRIDGE_DEVICE, NULL);
         for (size_t i = 0; i < options->device_count; i++)
             if (options->devices[i]->homeassistant)
-                add_wanted(announcer, options->devices[i]->id, options->devices[i]);
+                add_wanted(announcer, discovery_id(options->devices[i]), options->devices[i]);
     }
     place_records(announcer);
     return announcer;

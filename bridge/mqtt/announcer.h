@@ -51,7 +51,9 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
 /** One more device, which is announced as soon as there is a connection; borrowed like the others. */
 void announcer_add(struct announcer *announcer, const struct device_description *device);
 
-/** A device leaves: what was announced of it is taken back. Nothing happens if it was not announced. */
+/** A device leaves: what was announced of it is taken back. Nothing happens if it was not announced. device_id: its
+ *  discovery_id(). If one with the same is added in the same turn of the loop, it is the same device under another
+ *  id, and Home Assistant keeps its entities. */
 void announcer_remove(struct announcer *announcer, const char *device_id);
 /** The description of a device has changed (its name, its channels, whether it is announced at all). */
 void announcer_changed(struct announcer *announcer, const struct device_description *device);
@@ -62,7 +64,8 @@ void announcer_refresh(struct announcer *announcer);
 void announcer_forget(struct announcer *announcer, const char *device_id);
 /** Clears what was announced of devices that are no more, again; returns of how many. */
 size_t announcer_purge(struct announcer *announcer);
-/** True while announcements of a device that is gone are still to be removed. */
+/** True while announcements of a device that is gone are still to be removed, or those of one that has another id
+ *  now are still on their way. device_id: of its topics. */
 bool announcer_leaving(const struct announcer *announcer, const char *device_id);
 
 /** Frees itself in the loop's next turn. Before publisher_close. NULL is allowed. */

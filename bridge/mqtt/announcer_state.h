@@ -31,8 +31,9 @@ enum step {
 };
 
 struct thing {
-    char *device_id;
-    bool wanted;                             /* false: only its old record is left to clear */
+    char *device_id; /* as in its discovery topics */
+    char *topic_id;  /* as in its own; NULL: it was not wanted since the start */
+    bool wanted;     /* false: only its old record is left to clear */
     const struct device_description *device; /* NULL: the bridge, or not wanted */
     json_t *record;                          /* of what is announced now; in announcer->records */
     json_t *old;                             /* to be cleared; likewise; NULL none */

@@ -6,6 +6,12 @@
 #define STATE_TEMPLATE "{{ value_json['state'] }}"
 #define OBJECT_ID_SIZE 160
 
+const char *discovery_id(const struct device_description *device)
+{
+    return device->discovery_id != NULL && device->discovery_id[0] != '\0' ? device->discovery_id
+                                                                           : device->id;
+}
+
 /* Jansson's iterators want a pointer to non-const, although they change nothing. */
 static json_t *iterable(const json_t *json)
 {
@@ -209,8 +215,8 @@ static json_t *property_component(const struct discovery_context *context,
 {
     char label[64];
     property_label(property, device, channel, label, sizeof label);
-    json_t *component =
-        new_component(context, property_platform_name(property->platform), device->id, key, label);
+    json_t *component = new_component(context, property_platform_name(property->platform),
+                                      discovery_id(device), key, label);
     set_text(component, "device_class", property->device_class);
     set_text(component, "unit_of_measurement", property_unit(property, device));
     set_text(component, "state_class", property->state_class);
@@ -354,12 +360,12 @@ void discovery_device(const struct discovery_context *context,
 {
     char id[OBJECT_ID_SIZE];
     char bridge[OBJECT_ID_SIZE];
-    object_id(context, device->id, id, sizeof id);
+    object_id(context, discovery_id(device), id, sizeof id);
     object_id(context, DISCOVERY_BRIDGE_DEVICE, bridge, sizeof bridge);
 
     struct announcement a = {
         .context = context,
-        .device_id = device->id,
+        .device_id = discovery_id(device),
         .device = device,
         .components = json_object(),
         .device_json = json_pack("{s:[s],s:s}", "identifiers", id, "name", announced_name(device)),

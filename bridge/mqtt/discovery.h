@@ -3,9 +3,10 @@
  * Home Assistant's MQTT discovery payloads. Pure: text from descriptions. The rules it obeys and why:
  * docs/homeassistant.md.
  *
- * Every device has an object id, "bl2mqtt_<bridge id>_<device id>". It is the device's identifier,
+ * Every device has an object id, "bl2mqtt_<bridge id>_<discovery id>". It is the device's identifier,
  * the prefix of its unique_ids and part of its discovery topics, and depends on nothing that a user
- * renames. The bridge itself is the device with the id "bridge".
+ * renames: the discovery id is the first id that the device had. device_id below means that one. The bridge
+ * itself is the device with the id "bridge".
  */
 #ifndef BRIDGE_MQTT_DISCOVERY_H
 #define BRIDGE_MQTT_DISCOVERY_H
@@ -24,6 +25,9 @@ struct discovery_context {
     const char *version;
     bool device_mode; /**< false: one message per component */
 };
+
+/** The id in a device's discovery topics. */
+const char *discovery_id(const struct device_description *device);
 
 /** One retained message: topic and JSON payload ("" to clear). Both borrowed. */
 typedef void (*discovery_emit)(void *context, const char *topic, const char *payload);

@@ -176,9 +176,8 @@ static const struct request_argument device_rename_rows[] = {
      .help = "its new name, or its new id"},
     {.key = "id",
      .type = REQUEST_FLAG,
-     .help = "true: `to` is the new id; its history follows, and Home Assistant gets it anew under "
-             "that "
-             "id; default: false"},
+     .help = "true: `to` is the new id; its history follows, and Home Assistant keeps its "
+             "entities; default: false"},
     {.key = "homeassistant_rename", .type = REQUEST_FLAG, .help = "Zigbee2MQTT's; has no effect"},
     END,
 };

@@ -2,6 +2,7 @@
 #include "bridge/service/apply.h"
 
 #include "bridge/config/diff.h"
+#include "bridge/service/first_id.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
@@ -87,12 +88,13 @@ static enum status join(struct service *service, const struct config_device *con
 /* Home Assistant lets go of the device before its topics are emptied. */
 static void leave(struct service *service, struct service_device *device)
 {
-    char id[64];
+    char id[64], discovery[64];
     size_t index = 0;
     (void)snprintf(id, sizeof id, "%s", service_device_config(device)->id);
+    (void)snprintf(discovery, sizeof discovery, "%s", discovery_id(description_of(device)));
     stop_reading(service, device);
     virtuals_remove(service->virtuals, device);
-    announcer_remove(service->announcer, id);
+    announcer_remove(service->announcer, discovery);
     while (service->devices[index] != device)
         index++;
     service->devices[index] = service->devices[--service->device_count];
@@ -208,13 +210,21 @@ static void take_order(struct service *service, enum config_device_change order,
 static void rename_history(struct service *service, const struct settings_rename *rename,
                            enum status *status, struct error *error)
 {
-    int64_t interval_ms = preferences_report_interval_ms(service->preferences, rename->from, 0);
     enum status result = history_rename_device(service->history, rename->from, rename->to, error);
-    if (interval_ms > 0)
-        (void)preferences_set_report_interval_ms(service->preferences, rename->to, interval_ms,
-                                                 NULL);
+    first_id_rename(service->preferences, rename->from, rename->to);
     if (result != STATUS_OK)
         *status = result;
+}
+
+static void forget_first_ids(struct service *service, const struct config_diff *diff,
+                             const struct settings_rename *rename)
+{
+    for (size_t i = 0; i < diff->device_count; i++) {
+        const struct config_device_diff *device = &diff->devices[i];
+        if (device->change == CONFIG_DEVICE_REMOVED &&
+            (rename == NULL || strcmp(device->before->id, rename->from) != 0))
+            first_id_forget(service->preferences, device->before->id);
+    }
 }
 
 enum status service_apply(struct service *service, struct config *after,
@@ -231,6 +241,8 @@ enum status service_apply(struct service *service, struct config *after,
     service->config = after;
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         take_order(service, orders[i], &diff, &status, error);
+        if (orders[i] == CONFIG_DEVICE_REMOVED)
+            forget_first_ids(service, &diff, rename);
         if (rename != NULL && orders[i] == CONFIG_DEVICE_REMOVED)
             rename_history(service, rename, &status, error);
     }

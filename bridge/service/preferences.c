@@ -213,9 +213,37 @@ enum status preferences_set_report_interval_ms(struct preferences *preferences, 
                            json_integer((json_int_t)interval_ms), error);
 }
 
+void preferences_forget(struct preferences *preferences, const char *device, const char *key)
+{
+    if (json_object_del(json_object_get(preferences->root, device), key) == 0)
+        (void)save(preferences, NULL);
+}
+
 void preferences_forget_report_interval(struct preferences *preferences, const char *device)
 {
-    json_t *entry = json_object_get(preferences->root, device);
-    if (json_object_del(entry, REPORT_INTERVAL_KEY) == 0)
-        (void)save(preferences, NULL);
+    preferences_forget(preferences, device, REPORT_INTERVAL_KEY);
+}
+
+bool preferences_other_has(const struct preferences *preferences, const char *device,
+                           const char *key, const char *text)
+{
+    const char *other;
+    json_t *entry;
+    json_object_foreach(preferences->root, other, entry)
+    {
+        const char *stored = json_string_value(json_object_get(entry, key));
+        if (stored != NULL && strcmp(stored, text) == 0 && strcmp(other, device) != 0)
+            return true;
+    }
+    return false;
+}
+
+void preferences_rename(struct preferences *preferences, const char *from, const char *to)
+{
+    json_t *entry = json_object_get(preferences->root, from);
+    if (entry == NULL)
+        return;
+    (void)json_object_set(preferences->root, to, entry);
+    (void)json_object_del(preferences->root, from);
+    (void)save(preferences, NULL);
 }

@@ -37,4 +37,12 @@ const json_t *preferences_get(const struct preferences *preferences, const char 
 enum status preferences_put(struct preferences *preferences, const char *device, const char *key,
                             json_t *value, struct error *error);
 
+/** Whether another device than that has this text under the key. */
+bool preferences_other_has(const struct preferences *preferences, const char *device,
+                           const char *key, const char *text);
+/** All that is stored of a device is stored of another one from now on; nothing may be stored of that. */
+void preferences_rename(struct preferences *preferences, const char *from, const char *to);
+/** That key is not stored any more. */
+void preferences_forget(struct preferences *preferences, const char *device, const char *key);
+
 #endif

@@ -98,6 +98,7 @@ static void describe(struct service_device *device)
         (void)snprintf(device->model, sizeof device->model, "%s", makes[config->driver].model);
     device->description = (struct device_description){
         .id = config->id,
+        .discovery_id = device->first_id,
         .name = config->name,
         .driver = makes[config->driver].driver,
         .manufacturer = makes[config->driver].manufacturer,
@@ -374,6 +375,7 @@ enum status service_device_create(const struct config_device *config,
         return status;
     }
     begin_own_totals(device);
+    first_id_find(outputs->preferences, outputs->hub, config->id, device->first_id);
     describe(device);
     device->in_hub = hub_add(outputs->hub, &device->description, device);
     hub_set_disabled(outputs->hub, device->in_hub, config->disabled);

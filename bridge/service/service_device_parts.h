@@ -8,6 +8,7 @@
 #include "bridge/service/device_alarms.h"
 #include "bridge/service/device_periods.h"
 #include "bridge/service/device_totals.h"
+#include "bridge/service/first_id.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/totals.h"
 
@@ -32,6 +33,7 @@ struct service_device {
     struct hub_device *in_hub;
     struct device_description description;
     char model[64];
+    char first_id[FIRST_ID_SIZE];
     const char **channel_names, **channel_labels;
     struct device_entity *entities; /* what Home Assistant is told otherwise */
     char currency[TARIFF_CURRENCY_SIZE];

@@ -16,8 +16,8 @@ def entities(broker, device, bridge="test"):
     try:
         wait_for(lambda: watch.payloads("bl2mqtt/bridge/state"), what="what the broker keeps")
         found = {}
-        for message in watch.messages:
-            parts, payload = message["topic"].split("/"), message["payload"]
+        for topic, payload in {m["topic"]: m["payload"] for m in watch.messages}.items():  # the last one of each
+            parts = topic.split("/")
             if not payload or f"bl2mqtt_{bridge}_{device}" not in parts:
                 continue
             body = json.loads(payload)
@@ -69,3 +69,83 @@ def test_overrides_hold_live_and_an_excluded_entity_goes(folder, broker, spawn, 
     assert entities(broker, "house") and run("--config", bridge.config, "check").returncode == 0
     bridge.good("device/options", {"id": "garage", "options": {"homeassistant": None}})
     wait_for(lambda: len(entities(broker, "garage")) > 15, 20, "all of it")
+
+
+class HomeAssistant:
+    """As it keeps its registry: an entity is a unique id, first seen under an entity id, and lost when its discovery topic is
+    emptied. It watches all the time."""
+
+    def __init__(self, broker):
+        self.watch, self.taken = broker.subscribe("homeassistant/#"), 0
+        self.registry, self.lost, self.topics = {}, [], {}
+
+    def look(self):
+        messages = self.watch.messages
+        while self.taken < len(messages):
+            self.take(messages[self.taken])
+            self.taken += 1
+        return self.registry
+
+    def take(self, message):
+        parts, payload = message["topic"].split("/"), message["payload"]
+        if not payload:
+            for unique in self.topics.pop(message["topic"], {}):
+                self.lost.append(unique)
+                del self.registry[unique]
+            return
+        body = json.loads(payload)
+        components = body["components"].values() if parts[1] == "device" else [body]
+        kept = self.topics.setdefault(message["topic"], {})
+        for component in components:
+            if "unique_id" in component:
+                unique = component["unique_id"]
+                assert unique not in self.registry or unique in kept, f"{unique} from two topics"
+                kept[unique] = True
+                entry = self.registry.setdefault(unique, {"entity_id": component["default_entity_id"]})
+                entry["state_topic"] = component.get("state_topic", body.get("state_topic"))
+                entry["command_topic"] = component.get("command_topic")
+                entry["device"] = body["device"]["identifiers"]
+
+
+@pytest.mark.parametrize("mode", ["device", "component"])
+def test_entities_outlive_another_id(folder, broker, spawn, mode):
+    there = HomeAssistant(broker)
+    bridge = Bridge(folder, broker, spawn, HOUSE, GARAGE, homeassistant={"discovery": mode})
+    unique = "bl2mqtt_test_garage_power"
+    wait_for(lambda: unique in there.look() and there.registry["bl2mqtt_test_garage_report_interval"], 20, "its entities")
+    ids = {k: v["entity_id"] for k, v in there.registry.items() if "_garage_" in k}
+
+    def reads(topic):
+        mine = [v for k, v in there.look().items() if k in ids]
+        return len(mine) == len(ids) and {v["state_topic"] for v in mine} == {topic}
+
+    for old, new in (("garage", "shed"), ("shed", "hut")):
+        assert bridge.good("device/rename", {"from": old, "to": new, "id": True}) == {"from": old, "to": new}
+        wait_for(lambda new=new: reads(f"bl2mqtt/{new}"), 20, "the new topics")
+        bridge.watch.wait(f"bl2mqtt/{old}/availability", lambda a: a == "", 30)
+    assert not there.lost and {k: v["entity_id"] for k, v in there.registry.items() if k in ids} == ids
+    assert there.registry["bl2mqtt_test_garage_report_interval"]["command_topic"] == "bl2mqtt/hut/set"
+    broker.publish("bl2mqtt/hut/set", '{"report_interval": 7 }')
+    bridge.watch.wait("bl2mqtt/hut", lambda s: s and s["report_interval"] == 7)
+    # Home Assistant had left the old topics before they were emptied
+    order = [(m["topic"], m["payload"]) for m in bridge.watch.messages]
+    emptied = order.index(("bl2mqtt/garage/availability", ""))
+    assert any(t.startswith("homeassistant/") and "bl2mqtt/shed" in p for t, p in order[:emptied])
+    # a device that gets the old id is another one, with a bridge in between that was killed
+    bridge.process.kill()
+    spawn("--config", bridge.config, "run").wait_line("Connected")
+    assert bridge.good("device/add", {**GARAGE, "name": "Second"}) == {"id": "garage"}
+    other = "bl2mqtt_test_garage__2_power"
+    wait_for(lambda: other in there.look() and there.registry[other]["state_topic"] == "bl2mqtt/garage", 20, "the second one")
+    assert there.registry[other]["entity_id"] == "sensor.garage_2_power"
+    assert reads("bl2mqtt/hut") and not there.lost
+    # each goes by itself, and what is left on the broker is exactly what stands in the registry
+    bridge.good("device/remove", {"id": "hut"})
+    wait_for(lambda: unique not in there.look() and other in there.registry, 20, "the first one to go")
+    assert set(there.lost) == set(ids)
+    wait_for(lambda: not entities(broker, "garage") and len(entities(broker, "garage__2")) == len(ids), 20, "one device on the broker")
+    # ... and its id is free again
+    bridge.good("device/remove", {"id": "garage"})
+    wait_for(lambda: other not in there.look(), 20, "the second one to go")
+    bridge.good("device/add", GARAGE)
+    wait_for(lambda: unique in there.look() and there.registry[unique]["state_topic"] == "bl2mqtt/garage", 20, "the id to be free")

@@ -297,8 +297,7 @@ def test_an_id_changes_and_the_history_follows(folder, bridge):
     state = bridge.watch.wait("bl2mqtt/shed", lambda s: s and s["power"] is not None and s["energy"] is not None)
     assert state["energy"] >= 777
     wait_for(lambda: polls(folder, "shed")[:len(before)] == before, what="the history under its new id")
-    bridge.watch.wait("homeassistant/device/bl2mqtt_test_shed/config", lambda c: c)
-    bridge.watch.wait("homeassistant/device/bl2mqtt_test_garage/config", lambda c: c == "")
+    bridge.watch.wait("homeassistant/device/bl2mqtt_test_garage/config", lambda c: c and c["state_topic"] == "bl2mqtt/shed")
     bridge.watch.wait("bl2mqtt/garage/availability", lambda a: a == "", timeout=20)
     answer = run("--config", bridge.config, "history", "energy", "--device", "shed", "--json")
     assert answer.returncode == 0 and bridge.process.stop() == 0
