@@ -8,9 +8,8 @@ import pathlib
 import signal
 import subprocess
 import threading
-import time
 
-from harness import BINARY, run
+from harness import BINARY, pause, run
 from simulator import Simulator
 
 
@@ -102,7 +101,7 @@ class Person(threading.Thread):
         for line in self.stream:
             self.words.append(line)
             if line.startswith("Waiting for the module"):
-                time.sleep(0.5)
+                pause(0.5, "a person takes a moment")
                 self.module.tell("power-cycle")
 
 

@@ -54,10 +54,18 @@ def free_port():
 
 
 def pause(seconds, why):
-    """The only sleep: for a moment that is the test's input, or for something that must not happen meanwhile. `why`
+    """The only sleep, with `during`: for a moment that is the test's input, or for something that must not happen meanwhile. `why`
     says which. Whatever can be seen to happen is waited for with wait_for."""
     assert why
     time.sleep(seconds)
+
+
+def during(seconds, every=0.02):
+    """Goes round for so long: an observation that must hold all the time, or a load that lasts. Yields what is left."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        yield left
+        time.sleep(min(every, left))
 
 
 def run(*args, timeout=30, env=None, cwd=None, stdin=None):
@@ -173,7 +181,8 @@ class Subscriber:
 
     def __init__(self, port, topics):
         args = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]
-        for topic in topics:
+        self._port, self._marker, self._marked = port, f"test/marker/{os.urandom(4).hex()}", threading.Event()
+        for topic in (*topics, self._marker):
             args += ["-t", topic]
         self.messages = []
         self._queue = queue.Queue()
@@ -185,6 +194,10 @@ class Subscriber:
     def _read(self):
         for line in self._process.stdout:
             message = json.loads(line)
+            if message["topic"].startswith("test/marker/"):
+                if message["topic"] == self._marker:
+                    self._marked.set()
+                continue
             message["at"] = time.monotonic()
             message["payload"] = message.get("payload") or ""  # %j says null for an empty payload
             self.messages.append(message)
@@ -203,6 +216,15 @@ class Subscriber:
                     return (value,)
             return None
         return wait_for(find, timeout, f"a message on {topic}")[0]
+
+    def catch_up(self):
+        """Until everything has come that the broker had for this subscriber: a broker keeps the order."""
+        def marked():
+            subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self._port), "-t", self._marker, "-q", "1",
+                            "-n"], check=True, timeout=10)
+            return self._marked.wait(0.3)
+        self._marked.clear()
+        wait_for(marked, 10, "the broker's messages")
 
     def clear(self):
         self.messages.clear()

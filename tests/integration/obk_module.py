@@ -543,7 +543,7 @@ class ObkModule:
                     return
                 body += piece
                 if self.upload_bytes_per_s:
-                    time.sleep(len(piece) / self.upload_bytes_per_s)
+                    self._stop.wait(len(piece) / self.upload_bytes_per_s)
             self._answer(connection, method.decode(), path.decode(), body, head)
 
     def _cut_upload(self, path, body):
@@ -576,7 +576,7 @@ class ObkModule:
             self._stop.wait(fault.value or 30)
         elif fault.kind == "reset":
             connection.sendall(self._page(200, "application/json", '{"uptime_s":3'))
-            time.sleep(0.05)
+            self._stop.wait(0.05)  # the bytes before the reset are on their way
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif fault.kind == "wrong":
             connection.sendall(self._page(200, "application/json", fault.value))

@@ -8,10 +8,9 @@ import select
 import socket
 import subprocess
 import threading
-import time
 import tty
 
-from harness import free_port, wait_for
+from harness import free_port, pause, wait_for
 
 
 class Server:
@@ -44,7 +43,7 @@ class Server:
             try:
                 client = self._dial() if self.dial else self.listener.accept()[0]
             except OSError:
-                time.sleep(0.05)
+                pause(0.05, "before it is dialled again")
                 continue
             if self.refuse:
                 client.close()
@@ -81,12 +80,12 @@ class Server:
     def _pass(self, write, data):
         if self.swallow:
             return
-        time.sleep(random.uniform(*self.delay))
+        pause(random.uniform(*self.delay), "a slow network")
         pieces = [data[i:i + 1] for i in range(len(data))] if self.split else [data]
         for piece in pieces:
             write(piece)
             if self.split:
-                time.sleep(0.001)
+                pause(0.001, "bytes come one by one")
 
     def inject(self, data=b"\x58\xaa"):
         """Another client asks; its answer goes to all."""
@@ -116,7 +115,7 @@ class Ser2net:
         self.process = subprocess.Popen(["ser2net", "-n", "-c", config, "-P", folder / "ser2net.pid"],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self._listens, 10, "ser2net")
-        time.sleep(0.2)  # it closes the tty behind that first connection
+        pause(0.2, "it closes the tty behind that first connection")
 
     def _listens(self):
         try:

@@ -9,7 +9,7 @@ import time
 import jsonschema
 import pytest
 
-from harness import PATIENCE, ROOT, run, wait_for, write_config
+from harness import PATIENCE, ROOT, pause, run, wait_for, write_config
 from obk_module import Chip, Flash, ObkModule
 
 ADOPT = "bl2mqtt/bridge/request/device/adopt"
@@ -120,7 +120,7 @@ def test_a_module_leaves_and_nothing_of_it_stays_on_the_broker(folder, broker, m
     watch.wait("bl2mqtt/bridge/devices", lambda d: [x["id"] for x in d] == ["own"])
     late = broker.subscribe("#")
     wait_for(lambda: late.payloads("bl2mqtt/own/availability"), what="what the broker keeps")
-    time.sleep(0.3)
+    late.catch_up()
     assert not [m["topic"] for m in late.messages if "sensor9" in m["topic"] and m.get("retain") and
                 not m["topic"].startswith("utilities/")]
     assert query(folder, "SELECT count(*) FROM channel WHERE device = 'sensor9'") == [(1,)]  # the past stays
@@ -224,9 +224,7 @@ def test_find_says_what_is_a_device_and_what_to_paste(folder, broker, module, se
 def test_find_of_a_module_that_reads_the_second_chip_only(folder, broker, spawn):
     search = spawn("openbeken", "find", "--server", broker.url, "--minutes", "0.05", cwd=folder)
     search.wait_line("Listening")
-    while search.running():
-        broker.publish("upper/voltage_b/get", "230.0")
-        time.sleep(0.3)
+    wait_for(lambda: broker.publish("upper/voltage_b/get", "230.0") or not search.running(), 30, "the end", every=0.3)
     search.wait_line("channels: {b: {}}")
 
 
@@ -285,7 +283,7 @@ def test_flag_30_is_never_asked_but_read(broker, module, service):
         first = next(m["at"] for m in watch.messages if m["topic"] == f"bl2mqtt/{device}" and
                      json.loads(m["payload"] or "{}").get("power") == 1100.0)
         assert first - online < 2, (device, first - online, online - began)
-    time.sleep(1.5)
+    pause(1.5, "a second question would have come by then")
     assert watch.payloads("cmnd/plain/Status") == ["8"]
     assert watch.payloads("cmnd/looping/Status") == []
     assert loop.own_answers == 0

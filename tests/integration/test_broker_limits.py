@@ -5,11 +5,10 @@ obeyed where that is possible, and there is no endless reconnect."""
 import socket
 import struct
 import threading
-import time
 
 import pytest
 
-from harness import Broker, wait_for, write_config
+from harness import Broker, during, wait_for, write_config
 from test_hostile import resident_kb
 
 DEVICE = {"id": "house", "driver": "simulator", "channels": {"a": {}, "b": {}}, "interval": "1s", "report_interval": "1s"}
@@ -149,10 +148,7 @@ def test_a_huge_packet_is_not_buffered(folder, spawn, version):
     process = spawn("--config", config, "run",
                     env={"ASAN_OPTIONS": "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"})
     process.wait_line("The connection to the MQTT broker", 30)
-    most, deadline = 0, time.monotonic() + 6
-    while time.monotonic() < deadline:
-        most = max(most, resident_kb(process.pid))
-        time.sleep(0.02)
+    most = max(resident_kb(process.pid) for _ in during(6))
     first = next(line for line in process.lines if "was lost" in line)
     assert "packet of 268435" in first and "4194304" in first, first
     print(f"figure: announced 268 MB, {hostile.sent >> 10} kB sent over {hostile.connections} connections; "

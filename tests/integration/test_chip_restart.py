@@ -9,11 +9,11 @@ import sqlite3
 import time
 
 import house
-from harness import wait_for, write_config
+from harness import during, pause, wait_for, write_config
 
 BELOW_TOP = (1 << 24) - 20
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "2"))
-HURRY_PAUSE_S = 5  # for so long after a restart another one is not put on disk at once
+FLUSH_PAUSE_S = 5  # for so long after a restart another one is not put on disk at once
 
 
 def wait_baseline(stored, counter):
@@ -39,18 +39,18 @@ def test_a_restart_outlives_a_kill(folder, broker, spawn, seed):
             for chip, wait in zip(chips.values(), waits):
                 chip.tell("reset")
                 house.load(chip, 5000)  # a counter that could as well have wrapped
-                time.sleep(wait / 2)
+                pause(wait / 2, "the moment of the kill is the input")
             process.signal(signal.SIGKILL)
-            time.sleep(1.5)
+            pause(1.5, "the chips count while nobody reads them")
             process = spawn("--config", config, "run")
-            time.sleep(1.5)
+            pause(1.5, "and while somebody does")
             counted_again = time.monotonic()
             for name, total in stored.totals().items():
                 assert sum(total) <= house.counted(chips[name]), (name, waits)
             # Everything before the restart was stored, and the counter shows the rest: not one is missing.
             house.settle(chips, folder)
             # The next round sets the counter to just below its top, which no real one reaches so soon after a restart.
-            time.sleep(max(0.0, counted_again + HURRY_PAUSE_S + 0.5 - time.monotonic()))
+            pause(max(0.0, counted_again + FLUSH_PAUSE_S + 0.5 - time.monotonic()), "so long no other is stored at once")
         assert process.stop() == 0
         stored.assert_consistent()
     finally:
@@ -68,13 +68,12 @@ def test_a_chip_that_restarts_all_the_time_does_not_wear_the_disk_out(folder, br
         watch.wait("bl2mqtt/house", lambda state: state["energy"] is not None, timeout=15)
         chip.tell("reset")  # the first commit of this minute that holds a state
         db = sqlite3.connect(f"file:{folder}/data/history.db?mode=ro", uri=True)
-        versions, resets, ends = set(), 0, time.monotonic() + 6
-        while time.monotonic() < ends:
-            if resets < 6 - int(ends - time.monotonic()):
+        versions, resets = set(), 0
+        for left in during(6):
+            if resets < 6 - int(left):
                 chip.tell("reset")
                 resets += 1
             versions.add(db.execute("PRAGMA data_version").fetchone())
-            time.sleep(0.02)
         db.close()
         assert process.output.count("restarted: its MODE register") >= 3
         assert 2 <= len(versions) <= 4, versions  # as it was; one at once, one after 5 s, and an event's or the like

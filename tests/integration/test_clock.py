@@ -12,7 +12,7 @@ import time
 import pytest
 
 import house
-from harness import run, wait_for, write_config
+from harness import pause, run, wait_for, write_config
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "campaign"))
 
@@ -116,9 +116,9 @@ def test_readings_wait_for_the_clock(folder, broker, spawn, chips, clock):
     for name, chip in chips.items():
         house.load(chip, {"a": 15000, "b": -9000}[name])
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "clock_awaited", 10)
-    time.sleep(3 * COMMIT_S)
+    pause(3 * COMMIT_S, "nothing may be stored meanwhile")
     clock(-3600)  # somebody's guess
-    time.sleep(3 * COMMIT_S)
+    pause(3 * COMMIT_S, "nor now")
     assert stored.query("SELECT count(*) FROM reading") == [(0,)]
     # Totals do not wait, and a question about the device says why there are no readings of it yet.
     watch.wait("bl2mqtt/house", lambda s: (s["energy_a"] or 0) > 0, 20)
@@ -169,7 +169,7 @@ def test_nobody_sets_the_clock(folder, broker, spawn, chips, clock):
     before = rows(stored)
     process = spawn("--config", config, "run", env=clock.environment)
     process.wait_line("not set yet")
-    time.sleep(3 * COMMIT_S)
+    pause(3 * COMMIT_S, "nothing may be stored meanwhile")
     assert rows(stored) == before
     assert process.stop() == 0
     assert rows(stored) > before

@@ -10,12 +10,11 @@ import re
 import select
 import signal
 import subprocess
-import time
 import urllib.request
 
 import pytest
 
-from harness import BINARY, ROOT, wait_for
+from harness import BINARY, ROOT, pause, wait_for
 
 REPEATS = int(os.environ.get("TEST_DEMO_REPEATS", "4"))
 
@@ -97,7 +96,7 @@ def test_ctrl_c_ends_everything(folder, presses):
         assert b"<title>" in answer.read()
     for _ in range(presses):
         os.write(terminal, b"\x03")
-        time.sleep(random.uniform(0, 0.2))  # people press at any pace
+        pause(random.uniform(0, 0.2), "people press at any pace")
     seen, status = drain_until_exit(pid, terminal)
     assert status == 130
     assert "What to try next" in seen
@@ -110,7 +109,7 @@ def test_ctrl_c_at_any_moment(folder, seed):
     dice = random.Random(seed)
     for round_number in range(REPEATS):
         pid, terminal = start_demo(folder, *(["--raw"] if round_number % 2 else []))
-        time.sleep(dice.uniform(0, 4))  # the moment is the test's input
+        pause(dice.uniform(0, 4), "the moment is the input")
         os.write(terminal, b"\x03" * dice.randint(1, 3))
         _, status = drain_until_exit(pid, terminal)
         # Before bash has set its traps, the signal itself ends it.

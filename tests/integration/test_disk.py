@@ -13,7 +13,7 @@ import time
 import pytest
 
 import house
-from harness import preloaded, run, wait_for, write_config
+from harness import pause, preloaded, run, wait_for, write_config
 
 LOADS = {"a": 15000, "b": -9000}
 
@@ -156,7 +156,7 @@ def test_moved_away_and_back(folder, broker, spawn, chips, what):
     moved, place = (folder / "away", folder / "data") if what == "folder" else (folder / "data/away.db", stored.path)
     place.rename(moved)
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_problem", 15)
-    time.sleep(0.6)
+    pause(0.6, "what is measured meanwhile waits in memory")
     watch.clear()
     moved.rename(place)
     watch.wait("bl2mqtt/bridge/event", lambda e: "moved away and back" in e["message"], 40)
@@ -274,9 +274,9 @@ def test_damaged_while_running(folder, broker, spawn, chips, seed, copy):
     age(stored.path)
     newest = 0
     if copy:
-        assert run("history", "backup", "--database", stored.path).returncode == 0
         newest = stored.newest_ms()
-    time.sleep(1)
+        assert run("history", "backup", "--database", stored.path).returncode == 0
+    pause(1, "some readings that no copy has")
     watch.wait("bl2mqtt/house", lambda s: s["energy_a"] is not None)
     db = sqlite3.connect(stored.path)  # what is in the log alone would not be hit
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

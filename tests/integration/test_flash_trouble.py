@@ -13,7 +13,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 import tty
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +21,7 @@ import pytest
 from beken_images import APP, SECTOR, make_ua
 from beken_module import answer, attended, put
 from flash_helper import missing
-from harness import BINARY, run
+from harness import BINARY, pause, run
 from simulator import make_raw, open_tty
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "campaign"))
@@ -49,9 +48,9 @@ def held_up(process, number):
     """Stops a process for a moment, again and again, until the flasher has ended."""
     def go(flasher):
         while flasher.poll() is None:
-            time.sleep(0.1)
+            pause(0.1, "it runs for a moment")
             os.kill(process(flasher), signal.SIGSTOP)
-            time.sleep(number)
+            pause(number, "and stands still for one")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process(flasher), signal.SIGCONT)
     return go

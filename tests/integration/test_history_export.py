@@ -7,14 +7,12 @@ import datetime
 import io
 import json
 import os
-import re
 import sqlite3
 import subprocess
-import time
 
 import pytest
 
-from harness import BINARY, run, write_config
+from harness import BINARY, pause, run, write_config
 from test_history import BERLIN, KP, UWH_PER_COUNT, energy, make_history, ms
 
 HOUR = 3600000
@@ -274,7 +272,7 @@ def test_while_a_service_writes(folder, broker, spawn):
     service.wait_line("house b is online")
     seen = []
     for _ in range(4):
-        time.sleep(0.5)
+        pause(0.5, "some commits lie between two exports")
         result = run("--config", config, "history", "export", "--device", "house", "--format", "csv")
         assert result.returncode == 0, result.stderr
         rows = result.stdout.splitlines()

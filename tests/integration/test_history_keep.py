@@ -4,7 +4,7 @@
 import time
 
 import house
-from harness import wait_for, write_config
+from harness import during, wait_for, write_config
 from test_history import make_history
 
 DAY_MS = 86400000
@@ -42,9 +42,9 @@ class Bench:
         # Rows are only deleted once they are in the rows of the next level.
         wait_for(lambda: self.count("rollup_quarter") >= 20 * 96 - 1, 20, "the quarters of the hour")
         self.clock.up_for(10000 + 7200)
-        end = time.monotonic() + 3
-        while time.monotonic() < end and not until():
-            time.sleep(0.1)
+        for _ in during(3, every=0.1):
+            if until():
+                break
         assert process.stop() == 0
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 import jsonschema
 import pytest
 
-from harness import PATIENCE, ROOT, preloaded, run, wait_for, write_config
+from harness import PATIENCE, ROOT, pause, preloaded, run, wait_for, write_config
 
 DEVICES = [{"id": "house", "driver": "simulator", "interval": "50ms", "channels": {"a": {}, "b": {}}}]
 HEALTH = json.loads((ROOT / "schema/mqtt/bridge_health.json").read_text())
@@ -140,14 +140,14 @@ def test_daily(folder, service):
         (folder / "offset.new").write_text(str(round((when - datetime.now(timezone.utc)).total_seconds())))
         (folder / "offset.new").rename(offset)
 
-    time.sleep(1.2)
+    pause(1.2, "no copy may be made meanwhile")
     assert copies(folder / "data") == []  # not before its time; a missed one waits for some minutes
     for day in range(2):
         jump(due + timedelta(days=day, seconds=-2))
         want = (due + timedelta(days=day)).strftime("history.db.backup-%Y%m%dT%H%M")
         found = wait_for(lambda: [c for c in copies(folder / "data") if c.name.startswith(want)], 20, want)
     wait_for(lambda: copies(folder / "data") == found, what="the old one to go")
-    time.sleep(1.2)
+    pause(1.2, "no other may be made meanwhile")
     assert copies(folder / "data") == found  # one a day
     assert process.stop() == 0
     assert len(events(folder / "data/history.db", "backup_made")) == 2

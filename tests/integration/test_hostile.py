@@ -9,7 +9,7 @@ import struct
 import time
 
 import house
-from harness import BINARY, wait_for, write_config
+from harness import BINARY, pause, wait_for, write_config
 
 FLOOD = 10000
 SANITIZED = b"__asan_init" in open(BINARY, "rb").read()
@@ -92,7 +92,7 @@ class Junk:
         for number in range(count):
             client.publish(self.topic(), self.payload())
             if number % 50 == 0:
-                time.sleep(0.01)  # or most of it never gets beyond the bounded queues
+                pause(0.01, "or most of it never gets beyond the bounded queues")
 
 
 def resident_kb(pid):

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import select
-import signal
 import socket
 import subprocess
 import threading
@@ -17,7 +16,7 @@ import jsonschema
 import pytest
 
 from discovery_rules import check, check_state
-from harness import BINARY, PATIENCE, ROOT, Broker, decode, free_port, wait_for
+from harness import BINARY, PATIENCE, ROOT, Broker, decode, free_port, pause, wait_for
 
 BUILD = pathlib.Path(BINARY).resolve().parents[1]
 PROBE = os.environ.get("TEST_MQTT_PROBE", str(BUILD / "tests/integration/tools/mqtt_probe"))
@@ -121,7 +120,7 @@ class Proxy:
             while True:
                 for ready in select.select(list(other), [], [], 0.05)[0]:
                     if self.frozen:
-                        time.sleep(0.05)
+                        pause(0.05, "frozen")
                         continue
                     data = ready.recv(65536)
                     if not data:
@@ -283,7 +282,7 @@ def test_slow_name_lookup_blocks_nobody(broker, start):
 def test_close_while_the_name_lookup_hangs(broker, start):
     probe = start(f"mqtt://broker.test:{broker.port}", env={**NAMES, "SLOW_DNS_MS": "60000"})
     probe.health()
-    time.sleep(0.3)
+    pause(0.3, "the lookup has begun by then")
     began = time.monotonic()
     assert probe.close(500) < 700 * PATIENCE
     assert time.monotonic() - began < 3 * PATIENCE

@@ -5,11 +5,10 @@ what networks do."""
 import json
 import shutil
 import socket
-import time
 
 import pytest
 
-from harness import SimulatedMeter, free_port, run, wait_for, write_config
+from harness import SimulatedMeter, free_port, pause, run, wait_for, write_config
 from house import CALIBRATION, FACTORS, KWH_PER_COUNT, counted, load
 from serial_server import Ser2net, Server
 
@@ -185,12 +184,12 @@ def test_faults(things, folder, broker, spawn):
     server.split = True
     back(8000)
     server.delay = (0.0, 3.0)
-    time.sleep(8)
+    pause(8, "a slow network, for a while")
     server.delay = (0.0, 0.0)
     back(7000)
     for _ in range(10):
         server.inject()
-        time.sleep(0.3)
+        pause(0.3, "the other client asks again and again")
     back(6000)
     server.half_close()
     back(5500)

@@ -2,11 +2,10 @@
 """OpenBeken modules through a real broker: readings, totals, availability, what a hostile client does."""
 
 import sqlite3
-import time
 
 import pytest
 
-from harness import decode, run, wait_for, write_config
+from harness import decode, pause, run, wait_for, write_config
 from module_messages import Module
 
 
@@ -55,7 +54,7 @@ def test_both_channels_and_the_total(folder, broker, spawn, module):
     for a, b in ((12349, 8), (12352, 11), (12355, 14), (12358, 17)):
         module.values(energy=f"{a}.000")
         module.values("_b", energy=f"{b}.000")
-        time.sleep(1.3)  # two numbers within a second would be two seconds to the bridge
+        pause(1.3, "two numbers within a second would be two seconds to the bridge")
 
     def totals():
         rows = query(folder, "SELECT c.channel, t.imported, t.exported FROM channel c "
@@ -72,7 +71,7 @@ def test_offline_and_back(folder, broker, spawn, module):
     start(spawn, folder, broker, workshop(channels={"a": {}}))
     watch.wait("bl2mqtt/workshop/availability", lambda s: s["state"] == "offline")
     watch.wait("bl2mqtt/bridge/state", lambda s: s["state"] == "online")
-    time.sleep(0.5)
+    pause(0.5, "the bridge takes in what the broker kept")
     module.values(voltage="230.0", energy="5.001")  # kWh, as its retained announcement says
     watch.wait("bl2mqtt/workshop/availability", lambda s: s["state"] == "online")
     wait_for(lambda: query(folder, "SELECT energy FROM reading WHERE energy IS NOT NULL") == [(5001000,)], 5,
@@ -84,7 +83,7 @@ def test_hostile_messages_leave_no_trace(folder, broker, spawn, module):
     watch = broker.subscribe("bl2mqtt/#")
     watch.wait("bl2mqtt/bridge/health")
     process.wait_line("Running")
-    time.sleep(0.5)
+    pause(0.5, "the subscriptions stand")
     bad = ["nan", "inf", "-inf", "1e999", "0x1p4", "0xFF", "1,5", " 1", "1 ", "--1", "1.2.3", "9" * 65536,
            b"230\x00", b"\xff\xfe", "{" * 65000, "[" * 65000, '{"a":' * 10000, "true", "NaN", "1e-999999999"]
     topics = ["voltage/get", "power_b/get", "energycounter/get", "138/get", "connected", "uptime", "voltage"]
@@ -118,7 +117,7 @@ def test_retained_readings_are_not_taken_for_new(folder, broker, spawn, module):
     process = start(spawn, folder, broker)
     watch = broker.subscribe("bl2mqtt/workshop")
     process.wait_line("Running")
-    time.sleep(1.5)
+    pause(1.5, "a reading of what was retained would have been made by then")
     module.values(power="5.00")
     state = watch.wait("bl2mqtt/workshop", lambda s: s.get("power_a") == 5)
     assert state["voltage_a"] is None
@@ -142,7 +141,7 @@ def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, mod
     process = spawn("--config", config, "openbeken", "find", "--minutes", "0.05", "--json")
     process.wait_line("Listening")
     watch.wait("bl2mqtt/bridge/find", lambda payload: payload == "")  # its birth
-    time.sleep(1)
+    pause(1, "the search takes in what the broker kept")
     module.values("_b", voltage="230.3")
     single.values(power="5.00")
     wait_for(lambda: not process.running(), 15, "the end of the search")
@@ -163,7 +162,7 @@ def test_find_lists_what_is_there_and_leaves_no_trace(folder, broker, spawn, mod
     result = run("check", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     late = broker.subscribe("#")
-    time.sleep(0.5)
+    late.catch_up()
     assert late.payloads("bl2mqtt/bridge/find") == []
 
 
@@ -174,7 +173,7 @@ def test_announcements_are_removed_on_request(folder, broker, spawn, module):
     process = start(spawn, folder, broker, {"id": "d", "driver": "simulator", "channels": {"a": {}}})
     process.wait_line("Connected")
     watch = broker.subscribe("bl2mqtt/bridge/response/#")
-    time.sleep(0.3)
+    watch.catch_up()
     broker.publish("bl2mqtt/bridge/request/openbeken/clear_announcements",
                    {"topic": "utilities/sensor9", "transaction": 7})
     broker.publish("bl2mqtt/bridge/request/permit_join", {"time": 1})
@@ -189,8 +188,7 @@ def test_announcements_are_removed_on_request(folder, broker, spawn, module):
     assert set(modules) == {"obk1"}, (answer, process.output)
     assert "driver: openbeken" in modules["obk1"]["config"]
     left = broker.subscribe("homeassistant/sensor/#")
-    wait_for(lambda: left.messages, 3, "the other's announcements")
-    time.sleep(0.3)
+    left.catch_up()
     assert {m["topic"].split("/")[2] for m in left.messages} == {"OBK_Other_sensor_0", "OBK_Other_sensor_3"}
     process.stop()
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Broker, wait_for, write_config
+from harness import Broker, pause, wait_for, write_config
 
 STATE = "bl2mqtt/bridge/state"
 HEALTH = "bl2mqtt/bridge/health"
@@ -52,7 +52,7 @@ def test_an_overwritten_topic_is_repaired(broker, service, topic, junk):
     wait_for(lambda: "online" in retained(broker).get("bl2mqtt/house/availability", ""), what="the device")
     good = retained(broker, topic)[topic]
     if "homeassistant" in topic:
-        time.sleep(6)  # what is announced twice within seconds is dropped by Home Assistant
+        pause(6, "what is announced twice within seconds is dropped by Home Assistant")
     watch = broker.subscribe(topic, HEALTH)
     broker.publish(topic, junk, retain=True)
     began = time.monotonic()
@@ -72,7 +72,7 @@ def test_repairs_are_rare_when_somebody_insists(broker, service):
     watch = broker.subscribe(STATE)
     for _ in range(40):
         broker.publish(STATE, '{"state":"offline"}', retain=True)
-        time.sleep(0.25)
+        pause(0.25, "somebody insists")
     repairs = sum("online" in p for p in watch.payloads(STATE)) - 1
     lines = [line for line in process.lines if "belongs to this bridge" in line]
     assert 2 <= repairs <= 6 and len(lines) <= 4, (repairs, lines)
@@ -93,9 +93,9 @@ def test_two_bridges_on_one_base_topic_do_not_fight(folder, broker, spawn, tmp_p
     processes[1].wait_line('The bridge "one" publishes below bl2mqtt')
     processes[0].wait_line('The bridge "two" publishes below bl2mqtt')
     problems(watch, "Each bridge needs a base topic")
-    time.sleep(3)
+    pause(3, "the first repairs are done")
     watch.clear()
-    time.sleep(8)
+    pause(8, "no more may come now")
     assert len(watch.payloads("bl2mqtt/bridge/info")) <= 1  # no war
     kept = retained(broker, "bl2mqtt/#")
     assert "bl2mqtt/one/availability" in kept and "bl2mqtt/two/availability" in kept

@@ -5,7 +5,7 @@ import json
 import time
 
 import house
-from harness import wait_for, write_config
+from harness import pause, wait_for, write_config
 
 
 def start(folder, broker, spawn, **device):
@@ -25,9 +25,9 @@ def times(watch, since=0.0):
 
 def test_what_stands_still_is_published_once_a_minute(folder, broker, spawn, chips):
     process, watch = start(folder, broker, spawn, max_interval="8s")
-    time.sleep(12)  # the values of the start have come to rest
+    pause(12, "the values of the start have come to rest")
     began = time.monotonic()
-    time.sleep(20)
+    pause(20, "what is published meanwhile is counted")
     quiet = times(watch, began)
     assert 2 <= len(quiet) <= 4, quiet
     # A step is shown soon, and the last value stands.
@@ -55,7 +55,7 @@ def test_a_problem_is_published_at_once(folder, broker, spawn, chips):
 def test_a_pace_that_is_set_is_kept_changed_or_not(folder, broker, spawn, chips):
     process, watch = start(folder, broker, spawn, report_interval="2s")
     began = time.monotonic()
-    time.sleep(20)
+    pause(20, "what is published meanwhile is counted")
     kept = times(watch, began)
     assert 8 <= len(kept) <= 12, [b - a for a, b in zip(kept, kept[1:])]
     assert process.stop() == 0
@@ -88,8 +88,7 @@ def test_without_json_nothing_is_announced(folder, broker, spawn, chips):
 
     def kept():
         fresh = broker.subscribe("bl2mqtt/house/#", "homeassistant/device/#", "bl2mqtt/bridge/state")
-        fresh.wait("bl2mqtt/bridge/state")
-        time.sleep(0.5)
+        fresh.catch_up()
         return {m["topic"] for m in fresh.messages if m["payload"] and m["retain"] and "house" in m["topic"]}
 
     wait_for(lambda: kept() == {"bl2mqtt/house/availability"}, 15, "the old state and the announcement to be cleared")

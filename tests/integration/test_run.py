@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import ROOT, SimulatedMeter, run, wait_for, write_config
+from harness import ROOT, SimulatedMeter, pause, run, wait_for, write_config
 
 # Factors of the 80 A example board; the simulated chips are given the same.
 VOLTAGE, CURRENT, POWER = 15883.34, 128118.87, 317.931
@@ -108,7 +108,7 @@ def test_energy_is_right_to_the_count(folder, broker, spawn):
         before = [meter.truth() for meter in meters]
         meters[0].tell("load 230 60 13700")   # about 10 counts a second: it wraps within 2 s
         meters[1].tell("load 230 40 -9100")
-        time.sleep(4)
+        pause(4, "the counter wraps")
         for meter in meters:
             meter.tell("load 230 0 0")
         after = [meter.truth() for meter in meters]
@@ -116,7 +116,7 @@ def test_energy_is_right_to_the_count(folder, broker, spawn):
                     "b": (0, after[1]["counts_exported"] - before[1]["counts_exported"])}
         assert expected["a"][0] > 25 and expected["b"][1] > 15
         # The refresh of WATT lags by up to 800 ms, so truth goes on a little after the load is gone.
-        time.sleep(1.5)
+        pause(1.5, "see above")
         after = [meter.truth() for meter in meters]
         expected = {"a": (after[0]["counts_imported"] - before[0]["counts_imported"], 0),
                     "b": (0, after[1]["counts_exported"] - before[1]["counts_exported"])}
@@ -164,7 +164,7 @@ def test_unplugged_and_back_under_another_name(folder, broker, spawn, two_meters
     assert watch.payloads("bl2mqtt/house/availability") == []  # one channel is enough to be online
     two_meters[1].tell("unplug")
     watch.wait("bl2mqtt/house/availability", lambda s: s == {"state": "offline"})
-    time.sleep(1)
+    pause(1, "the chips count while nobody reads them")
     watch.clear()
     for meter in two_meters:
         meter.tell("replug")  # a new pty under the same link
@@ -174,7 +174,7 @@ def test_unplugged_and_back_under_another_name(folder, broker, spawn, two_meters
     assert "port_back" in events
     # What the chip counted while it was away is in the total, to the count.
     two_meters[0].tell("load 230 0 0")
-    time.sleep(1.5)
+    pause(1.5, "the chip's WATT lags behind the load")
     truth = two_meters[0].truth()["counter"] - first_counter(folder, "a")
     wait_for(lambda: totals(folder)["a"][0] == truth, 8, f"{truth} counts; stored are {totals(folder)}")
 
@@ -186,12 +186,15 @@ def test_broker_away(folder, broker, spawn, two_meters):
     watch.close()
     broker.stop()
     process.wait_line("onnection", timeout=10)
-    time.sleep(3)
+    pause(3, "nobody takes the messages meanwhile")
     with database(folder) as db:
         before = db.execute("SELECT count(*) FROM reading").fetchone()[0]
-    time.sleep(2.5)
-    with database(folder) as db:
-        assert db.execute("SELECT count(*) FROM reading").fetchone()[0] > before + 8
+
+    def stored():
+        with database(folder) as db:
+            return db.execute("SELECT count(*) FROM reading").fetchone()[0]
+
+    wait_for(lambda: stored() > before + 8, 5, "readings to be stored without a broker")
     broker.start()
     returned = time.monotonic()
     watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
@@ -213,19 +216,19 @@ def test_killed_again_and_again_loses_no_energy(folder, broker, spawn):
         floor = 0.0
         baseline = None
         for round_number in range(4):
-            time.sleep(0.7 + 0.4 * round_number)
+            pause(0.7 + 0.4 * round_number, "the moment of the kill is the input")
             if baseline is None:
                 baseline = first_counter(folder, "a")
             process.signal(signal.SIGKILL)
             floor = max([floor] + [json.loads(p)["energy"] or 0 for p in watch.payloads("bl2mqtt/house")])
-            time.sleep(0.3)
+            pause(0.3, "the chip counts while nobody reads it")
             watch.clear()
             process = spawn("--config", config, "run")
             state = watch.wait("bl2mqtt/house", lambda s: s["energy"] is not None)
             assert state["energy"] >= 0
             watch.wait("bl2mqtt/house", lambda s: s["power"] is not None, timeout=15)
         meter.tell("load 230 0 0")
-        time.sleep(1.5)
+        pause(1.5, "the chip's WATT lags behind the load")
         truth = meter.truth()["counter"] - baseline
         wait_for(lambda: totals(folder)["a"][0] == truth, 8, f"{truth} counts; stored {totals(folder)}")
         assert floor <= totals(folder)["a"][0] * KWH_PER_COUNT + 0.001
@@ -264,7 +267,7 @@ def test_history_energy_answers_while_the_service_runs(folder, broker, spawn, tw
     watch = broker.subscribe("bl2mqtt/house")
     config, process = start(spawn, folder, broker)
     watch.wait("bl2mqtt/house", lambda s: complete(s) and (s["energy_a"] or 0) > 0, timeout=15)
-    time.sleep(1.5)
+    pause(1.5, "a commit")
     result = run("--config", config, "history", "energy", "--device", "house", "--channel", "a", "--from", "today",
                  "--to", "now", "--bucket", "day", "--json", env={"TZ": "Europe/Berlin"})
     assert result.returncode == 0, result.stderr
@@ -315,7 +318,7 @@ def test_several_chips_on_one_line(folder, broker, spawn):
         watch = broker.subscribe("bl2mqtt/house")
         start(spawn, folder, broker, house(folder, channels=channels, interval="1s"))
         state = watch.wait("bl2mqtt/house", lambda s: all(s[f"power_{c}"] for c in "abcd"), timeout=20)
-        time.sleep(2)
+        pause(2, "all averages are of the load")
         watch.clear()
         state = watch.wait("bl2mqtt/house", lambda s: all(s[f"power_{c}"] for c in "abcd"))
         for address, name in enumerate("abcd"):

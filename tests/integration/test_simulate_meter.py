@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import BINARY, run, wait_for
+from harness import BINARY, pause, run, wait_for
 from simulator import Simulator, make_raw, open_tty, starter
 
 KV, KI, KP = 15883.34, 128118.87, 317.931
@@ -47,7 +47,7 @@ class Host:
 
     def ask(self, request, length, timeout=0.5):
         """Sends, then reads until length bytes came or it is quiet for timeout seconds."""
-        time.sleep(0.025)  # every chip on the line has come to its senses
+        pause(0.025, "every chip on the line has given up the request before")
         os.write(self.fd, bytes(request))
         answer = b""
         while len(answer) < length and select.select([self.fd], [], [], timeout)[0]:
@@ -134,7 +134,7 @@ def test_chips_share_a_line(meter):
     m.tell("@1 load 230 1 230", "@3 load 220 2 -440")
     with host(m.start["port"], termios.B9600) as h:
         wait_for(lambda: u24(h.packet(1), 10) and u24(h.packet(3), 10), 3, "both chips to measure")
-        time.sleep(0.5)
+        pause(0.5, "the averages are of the load")
         assert u24(h.packet(1), 10) / KP == pytest.approx(230, rel=5e-4)
         assert (u24(h.packet(3), 10) - (1 << 24)) / KP == pytest.approx(-440, rel=5e-4)
         assert h.ask([0x58, 0xAA], 1, timeout=0.1) == b""  # nobody there
@@ -160,7 +160,7 @@ def test_counter(meter):
         m.tell("load 230 60 13800")  # 10.46 counts a second
         started = time.monotonic()
         wait_for(lambda: u24(h.packet(), 13) < 100, 3, "the wrap")
-        time.sleep(1)
+        pause(1, "it counts")
         m.tell("load 230 0 0")
         truth = m.truth()["chips"][0]
         passed = time.monotonic() - started
@@ -212,7 +212,7 @@ def test_unplug_and_replug(meter, folder):
     with pytest.raises(OSError):
         os.write(h.fd, b"\x58\xaa")
     h.close()
-    time.sleep(1.2)
+    pause(1.2, "the chip counts without its port")
     truth = m.truth("unplug", "replug", "replug")  # once more changes nothing
     assert os.readlink(link) == truth["port"]
     assert truth["chips"][0]["counts_imported"] > before  # the chip was powered all the time

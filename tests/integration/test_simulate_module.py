@@ -14,7 +14,7 @@ import zlib
 
 import pytest
 
-from harness import BINARY, run, wait_for
+from harness import BINARY, during, pause, run, wait_for
 from simulator import Simulator, make_raw, open_tty, starter
 
 LINK_CHECK = bytes.fromhex("01e0fc0100")
@@ -87,7 +87,7 @@ class Host:
 
     def change_baud(self, baud):
         self.write(bytes.fromhex("01e0fc060f") + struct.pack("<IB", baud, 20))
-        time.sleep(0.01)
+        pause(0.01, "the chip switches")
         self.set_baud(baud)
         reply = self.read(12, 2.0)
         assert reply == bytes.fromhex("040e0901e0fc0f") + struct.pack("<IB", baud, 20)
@@ -257,10 +257,8 @@ def test_a_starved_simulator_does_not_take_it_for_silence(module, host):
     port = host(one.start["port"])
     port.link()
     one.process.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
+    for _ in during(0.5, every=0.01):
         port.write(LINK_CHECK)
-        time.sleep(0.01)
     one.process.send_signal(signal.SIGCONT)
     for _ in range(10):
         port.write(LINK_CHECK)
@@ -286,7 +284,7 @@ def test_power_cycle_on_open(module, host):
         port.link()
         assert one.stats()["counters"]["power_cycles"] == cycles
         port.close()
-        time.sleep(0.1)
+        pause(0.1, "the simulator sees that its port was closed")
 
 
 def test_links_beside_another_controller(module, host):

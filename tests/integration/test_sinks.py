@@ -14,7 +14,7 @@ import pytest
 
 import house
 from engines import Influx, Pretender, VictoriaMetrics
-from harness import wait_for, write_config
+from harness import pause, wait_for, write_config
 
 DEVICE = {"id": "demo", "driver": "simulator", "channels": {"a": {"load": "constant"}, "b": {"load": "constant"}}}
 LINE = re.compile(r"bl2mqtt,bridge=test,channel=(\w),device=demo (\S+) (\d+)")
@@ -136,7 +136,7 @@ def test_a_day_behind(folder, broker, spawn, engine):
             process.signal(signal.SIGKILL)
             process.stop()
             process = spawn("--config", path, "run")
-        time.sleep(1.5)
+        pause(1.5, "the engine is away")
         engine.start()
     wait_for(lambda: engine.count() >= hours * 7200, 60, "all of it", every=0.2)
     took = time.monotonic() - began

@@ -13,7 +13,7 @@ import time
 import yaml
 
 import house
-from harness import BINARY, preloaded, wait_for, write_config
+from harness import BINARY, during, pause, preloaded, wait_for, write_config
 
 FULL = os.environ.get("TEST_FULL") == "1"
 INTERVAL_MS = 500
@@ -62,14 +62,10 @@ def test_disk_stalls(folder, broker, spawn, chips):
     for name, chip in chips.items():
         house.load(chip, {"a": 13700, "b": -9000}[name])
     switch.touch()
-    oldest = 0
     wait_for(lambda: reading_age_ms(stored) > 2000, 5, "the disk to stall")
     # What a user sets is stored too. That must not make the loop wait for the disk either.
     broker.publish("bl2mqtt/house/set", {"report_interval": 1})
-    began = time.monotonic()
-    while seconds(began) < 2.5:
-        oldest = max(oldest, reading_age_ms(stored))
-        time.sleep(0.1)
+    oldest = max(reading_age_ms(stored) for _ in during(2.5, every=0.1))
     switch.unlink()
     assert oldest > 4000, "the stall was not felt; nothing was tested"
     wait_for(lambda: reading_age_ms(stored) < 2000, 15, "the disk to come back")
@@ -213,16 +209,16 @@ def test_what_systemd_is_told(folder, broker, spawn, chips):
                         program="/bin/sh")
         wait_for(lambda: manager.count("READY=1") == 1, 10, "READY=1")
         assert manager.heard[0][1].startswith("READY=1\nSTATUS=Running")
-        time.sleep(6)
+        pause(6, "how often it is fed is counted")
         print(f"figure: watchdog of 3 s: fed every {manager.longest_hunger():.2f} s at most")
         assert manager.longest_hunger() < 2.9
 
         # Longer in one fsync than the watchdog allows: it must not be fed any more, until it goes on.
         switch.touch()
-        time.sleep(2.8)  # it begins with the next commit; what went on before is still a meal
+        pause(2.8, "it begins with the next commit; what went on before is still a meal")
         switch.unlink()
         fed = manager.count("WATCHDOG=1")
-        time.sleep(2.8)
+        pause(2.8, "it may not be fed meanwhile")
         assert manager.count("WATCHDOG=1") == fed
         wait_for(lambda: manager.count("WATCHDOG=1") > fed, 12, "the watchdog to be fed again")
         assert manager.longest_hunger() > 3
@@ -245,6 +241,6 @@ def test_no_watchdog_for_another_process(folder, broker, spawn, chips):
         config = write_config(folder, broker.url, [house.house(folder)])
         process = spawn("--config", config, "run", env={**manager.environment(1), "WATCHDOG_PID": "1"})
         wait_for(lambda: manager.count("READY=1") == 1, 10, "READY=1")
-        time.sleep(1.5)
+        pause(1.5, "it may not be fed meanwhile")
         assert manager.count("WATCHDOG=1") == 0
         assert process.stop() == 0

@@ -4,12 +4,11 @@ packages, and packages that are made by the published rules."""
 
 import json
 import signal
-import time
 
 import pytest
 
 from beken_images import make_ota, make_qio, make_rbl, make_ua, make_ug
-from harness import Process, BINARY, run, wait_for
+from harness import BINARY, Process, pause, run, wait_for
 from obk_module import Chip, Flash, ObkModule
 
 TWIN_SCRIPT = b"logtype none\nBL0942opts 3\nstartDriver BL0942\n"
@@ -187,7 +186,7 @@ def test_stopped_while_sending(module, folder):
     path = put(folder, "new.rbl", make_ota("BK7231N", length=200000))
     process = Process([BINARY, "openbeken", "update", "--host", single.host, path, "--progress", "json"])
     wait_for(lambda: single.package is not None, what="the upload")
-    time.sleep(0.3)
+    pause(0.3, "in the middle of the upload")
     assert process.stop(signal.SIGINT) == 1
     assert "Stopped." in process.output and "the firmware it had" in process.output
     wait_for(lambda: single.boots == 2, what="the restart")

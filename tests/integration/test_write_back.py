@@ -10,7 +10,7 @@ import time
 
 import yaml
 
-from harness import wait_for
+from harness import pause, wait_for
 from test_requests import Bridge
 
 RICH = """\
@@ -116,7 +116,7 @@ class Writes(threading.Thread):
             mark = status.st_ino, status.st_mtime_ns
             if not self.seen or self.seen[-1] != mark:
                 self.seen.append(mark)
-            time.sleep(0.002)
+            pause(0.002, "before it looks again")
 
     def stop(self):
         self.end = True
