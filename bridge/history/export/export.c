@@ -2,6 +2,7 @@
 #include "bridge/history/export/export.h"
 #include "bridge/history/export/statistics.h"
 
+#include "bridge/history/query/reader.h"
 #include "bridge/history/query/readings.h"
 #include "bridge/history/query/time_text.h"
 #include "drivers/base/file.h"
@@ -369,13 +370,12 @@ enum status history_export(const struct history_export_options *options, FILE *o
 {
     struct export export = {
         .options = options, .from_ms = options->from_ms, .to_ms = options->to_ms, .out = out};
-    if (export.from_ms >= export.to_ms)
-        return error_set(error, STATUS_USAGE,
-                         "The time asked for ends before it begins, or where it begins. A date "
-                         "means the beginning of that day.");
+    enum status status = reader_check_order(export.from_ms, export.to_ms, error);
+    if (status != STATUS_OK)
+        return status;
     /* Before the first byte: a program that reads it must not take a head alone for an empty answer. */
-    enum status status = history_channels(options->path, options->device, options->channel,
-                                          any_channel, NULL, error);
+    status = history_channels(options->path, options->device, options->channel, any_channel, NULL,
+                              error);
     if (status != STATUS_OK)
         return status;
     return options->output == NULL ? write_all(&export, error) : write_file(&export, error);

@@ -2,6 +2,7 @@
 #include "bridge/history/query/cost.h"
 
 #include "bridge/history/query/buckets.h"
+#include "bridge/history/query/reader.h"
 #include "drivers/base/wide.h"
 
 #include <string.h>
@@ -142,15 +143,10 @@ static enum status ask_years(struct costing *costing, struct error *error)
 
 static enum status check(const struct history_cost_question *question, struct error *error)
 {
-    if (question->from_ms < 0 || question->to_ms > BUCKET_TIME_MAX_MS)
-        return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");
-    if (question->from_ms >= question->to_ms)
-        return error_set(error, STATUS_USAGE,
-                         "The time asked for ends before it begins, or where it begins. A date "
-                         "means the beginning of that day.");
-    if (question->to_ms - question->from_ms > 200LL * 366 * 86400000)
+    enum status status = reader_check_span(question->from_ms, question->to_ms, error);
+    if (status == STATUS_OK && question->to_ms - question->from_ms > 200LL * 366 * 86400000)
         return error_set(error, STATUS_USAGE, "Ask for at most 200 years.");
-    return STATUS_OK;
+    return status;
 }
 
 enum status history_query_cost(struct history_query *query,

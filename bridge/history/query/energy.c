@@ -2,23 +2,19 @@
 #include "bridge/history/query/energy.h"
 
 #include "bridge/history/import/foreign.h"
+#include "bridge/history/query/accumulator.h"
 #include "bridge/history/query/buckets.h"
-#include "bridge/history/query/conversion.h"
 #include "bridge/history/query/estimates.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/store/lock.h"
 #include "bridge/history/store/meta.h"
-#include "bridge/history/store/peaks.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* No installation has more; keeps nonsense in a damaged file from overflowing. */
-#define POWER_MAX_MW 1e12
 #define DEVICE 1 /* there is only one in an answer */
 
 struct history_query {
@@ -28,37 +24,24 @@ struct history_query {
     struct conversion conversion;
 };
 
-/* One channel of the device: what its rows cover, and its power, in the current bucket. */
-struct lane {
-    char name[CHANNEL_TEXT_MAX];
-    int64_t since_ms; /* known since */
-    int64_t last_ms;  /* last reading known of */
-
-    bool any; /* it has rows in this bucket */
-    int64_t covered_ms;
-    int64_t power_covered_ms;
-    double power_mw_ms;
-    int64_t min_mw, max_mw;
-};
-
 /* One number in the file: a channel read by one kind of source. */
-struct series {
+struct source {
     struct converted converted;
-    size_t lane;
+    size_t channel; /* index */
 };
 
 struct answer {
     struct history_query *query;
-    struct series *series;
-    size_t series_count;
-    struct lane *lanes;
-    size_t lane_count;
-    size_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into series plus 1; 0: another device's */
+    struct source *sources;
+    size_t source_count;
+    struct accumulator_channel *channels;
+    char (*names)[CHANNEL_TEXT_MAX]; /* beside channels */
+    size_t channel_count;
+    size_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into sources plus 1; 0: another device's */
     enum history_bucket bucket;
     int64_t from_ms, to_ms;
-    int64_t start_ms, end_ms; /* of the current bucket */
-    int64_t imported_uwh, exported_uwh;
-    struct peaks peaks;              /* of the sum over the lanes, in the current bucket */
+    int64_t start_ms, end_ms;        /* of the current bucket */
+    struct peaks peaks;              /* of the sum over the channels, in the current bucket */
     struct history_energy_row *rows; /* handed out when nothing is read any more */
     size_t row_count;
     size_t row_capacity;
@@ -102,48 +85,48 @@ void history_query_close(struct history_query *query)
 
 /* ---- which channels ---- */
 
-static size_t lane_of(struct answer *answer, const char *name)
+static size_t channel_of(struct answer *answer, const char *name)
 {
-    for (size_t i = 0; i < answer->lane_count; i++)
-        if (strcmp(answer->lanes[i].name, name) == 0)
+    for (size_t i = 0; i < answer->channel_count; i++)
+        if (strcmp(answer->names[i], name) == 0)
             return i;
-    struct lane *lane = &answer->lanes[answer->lane_count];
-    memcpy(lane->name, name, strlen(name) + 1);
-    lane->since_ms = INT64_MAX;
-    return answer->lane_count++;
+    memcpy(answer->names[answer->channel_count], name, strlen(name) + 1);
+    answer->channels[answer->channel_count].since_ms = INT64_MAX;
+    return answer->channel_count++;
 }
 
 /* Columns: number, channel, kind, time of the first calibration, time of the last credit. */
-static void add_series(struct answer *answer, sqlite3_stmt *statement)
+static void add_source(struct answer *answer, sqlite3_stmt *statement)
 {
     int64_t number = sqlite3_column_int64(statement, 0);
     const char *name = (const char *)sqlite3_column_text(statement, 1);
     if (number < 1 || number > CHANNEL_NUMBER_MAX || name == NULL ||
         strlen(name) >= CHANNEL_TEXT_MAX || answer->by_number[number] != 0)
         return; /* no service of ours wrote such a row */
-    size_t index = answer->series_count++;
-    struct series *series = &answer->series[index];
-    series->converted.number = (unsigned)number;
-    series->converted.kind = (enum reading_kind)sqlite3_column_int(statement, 2);
-    series->lane = lane_of(answer, name);
+    size_t index = answer->source_count++;
+    struct source *source = &answer->sources[index];
+    source->converted.number = (unsigned)number;
+    source->converted.kind = (enum reading_kind)sqlite3_column_int(statement, 2);
+    source->channel = channel_of(answer, name);
     answer->by_number[number] = index + 1;
 
-    struct lane *lane = &answer->lanes[series->lane];
+    struct accumulator_channel *channel = &answer->channels[source->channel];
     int64_t since_ms = sqlite3_column_int64(statement, 3); /* NULL gives 0 */
     int64_t last_ms = sqlite3_column_int64(statement, 4);
-    lane->since_ms = since_ms < lane->since_ms ? since_ms : lane->since_ms;
-    lane->last_ms = last_ms > lane->last_ms ? last_ms : lane->last_ms;
+    channel->since_ms = since_ms < channel->since_ms ? since_ms : channel->since_ms;
+    channel->last_ms = last_ms > channel->last_ms ? last_ms : channel->last_ms;
 }
 
-static int load_series(struct answer *answer, const char *device, const char *channel)
+static int load_sources(struct answer *answer, const char *device, const char *channel)
 {
     sqlite3 *db = answer->query->db;
     int64_t channels = 0;
     int code = sql_integer(db, "SELECT count(*) FROM channel", &channels);
     if (code != SQLITE_OK)
         return code;
-    answer->series = memory_new((size_t)channels, sizeof *answer->series);
-    answer->lanes = memory_new((size_t)channels, sizeof *answer->lanes);
+    answer->sources = memory_new((size_t)channels, sizeof *answer->sources);
+    answer->channels = memory_new((size_t)channels, sizeof *answer->channels);
+    answer->names = memory_new((size_t)channels, sizeof *answer->names);
     sqlite3_stmt *statement = NULL;
     code = sqlite3_prepare_v2(db,
                               "SELECT number, channel.channel, kind, "
@@ -158,48 +141,10 @@ static int load_series(struct answer *answer, const char *device, const char *ch
         (void)sqlite3_bind_text(statement, 2, channel, -1, SQLITE_STATIC); /* NULL binds NULL */
         (void)sqlite3_bind_int64(statement, 3, channels);
         while ((code = sqlite3_step(statement)) == SQLITE_ROW)
-            add_series(answer, statement);
+            add_source(answer, statement);
     }
     (void)sqlite3_finalize(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* ---- calibration ---- */
-
-static double bounded_mw(double mw)
-{
-    return mw > POWER_MAX_MW ? POWER_MAX_MW : mw < -POWER_MAX_MW ? -POWER_MAX_MW : mw;
-}
-
-static void add_power(struct lane *lane, const struct known_calibration *calibration,
-                      const struct rollup_row *row)
-{
-    if (row->power_covered_ms <= 0)
-        return;
-    double factor = conversion_mw_per_raw(calibration);
-    int64_t one = llround(bounded_mw((double)row->power_min * factor));
-    int64_t other = llround(bounded_mw((double)row->power_max * factor));
-    int64_t min = one < other ? one : other; /* the other way round where the sign is turned */
-    int64_t max = one < other ? other : one;
-    bool first = lane->power_covered_ms == 0;
-    lane->min_mw = first || min < lane->min_mw ? min : lane->min_mw;
-    lane->max_mw = first || max > lane->max_mw ? max : lane->max_mw;
-    lane->power_mw_ms += (double)row->power_ms * factor;
-    lane->power_covered_ms += row->power_covered_ms;
-}
-
-static int64_t mean_mw(const struct lane *lane)
-{
-    int64_t mean = llround(bounded_mw(lane->power_mw_ms / (double)lane->power_covered_ms));
-    return mean < lane->min_mw ? lane->min_mw : mean > lane->max_mw ? lane->max_mw : mean;
-}
-
-static void empty_lane(struct lane *lane)
-{
-    lane->any = false;
-    lane->covered_ms = 0;
-    lane->power_covered_ms = 0;
-    lane->power_mw_ms = 0;
 }
 
 /* ---- buckets ---- */
@@ -210,78 +155,29 @@ static void begin_bucket(struct answer *answer, int64_t start_ms)
     answer->end_ms = bucket_next(answer->bucket, start_ms);
     if (answer->end_ms > answer->to_ms)
         answer->end_ms = answer->to_ms;
-    answer->imported_uwh = 0;
-    answer->exported_uwh = 0;
     peaks_begin(&answer->peaks);
-    for (size_t i = 0; i < answer->lane_count; i++)
-        empty_lane(&answer->lanes[i]);
-}
-
-/* A channel that did not exist yet, or is no longer read, does not make the sum incomplete. */
-static bool is_expected(const struct answer *answer, const struct lane *lane)
-{
-    if (lane->any)
-        return true;
-    return lane->since_ms < answer->end_ms && lane->last_ms >= answer->start_ms;
-}
-
-/* The mean is of all the time, the range of the moments at which all channels were known. */
-static void set_range(struct answer *answer, struct history_energy_row *row)
-{
-    double min_mw;
-    double max_mw;
-    if (answer->lane_count == 1) {
-        row->power_range_known = true;
-        row->power_min_mw = answer->lanes[0].min_mw;
-        row->power_max_mw = answer->lanes[0].max_mw;
-        return;
-    }
-    peaks_end(&answer->peaks);
-    row->power_range_known = peaks_of(&answer->peaks, DEVICE, &min_mw, &max_mw);
-    if (!row->power_range_known)
-        return;
-    row->power_min_mw = llround(bounded_mw(min_mw));
-    row->power_max_mw = llround(bounded_mw(max_mw));
-    if (row->power_min_mw > row->power_mean_mw)
-        row->power_min_mw = row->power_mean_mw;
-    if (row->power_max_mw < row->power_mean_mw)
-        row->power_max_mw = row->power_mean_mw;
+    for (size_t i = 0; i < answer->channel_count; i++)
+        answer->channels[i].sum = (struct accumulator){0};
 }
 
 static struct history_energy_row sum_up(struct answer *answer)
 {
-    struct history_energy_row row = {
+    struct accumulator_total total;
+    accumulator_total(answer->channels, answer->channel_count, answer->start_ms, answer->end_ms,
+                      &answer->peaks, DEVICE, &total);
+    return (struct history_energy_row){
         .start_ms = answer->start_ms,
         .end_ms = answer->end_ms,
-        .imported_uwh = answer->imported_uwh,
-        .exported_uwh = answer->exported_uwh,
-        .power_known = true,
-        .coverage_permille = 1000,
+        .measured = total.any,
+        .imported_uwh = total.imported_uwh,
+        .exported_uwh = total.exported_uwh,
+        .power_known = total.power_known,
+        .power_mean_mw = total.power_mean_mw,
+        .power_range_known = total.range_known,
+        .power_min_mw = total.power_min_mw,
+        .power_max_mw = total.power_max_mw,
+        .coverage_permille = total.coverage_permille,
     };
-    bool any = false;
-    for (size_t i = 0; i < answer->lane_count; i++) {
-        struct lane *lane = &answer->lanes[i];
-        row.measured = row.measured || lane->any;
-        if (!is_expected(answer, lane))
-            continue;
-        any = true;
-        int64_t length_ms = answer->end_ms - answer->start_ms;
-        int64_t covered_ms = lane->covered_ms < length_ms ? lane->covered_ms : length_ms;
-        int permille = (int)(covered_ms * 1000 / length_ms);
-        if (permille < row.coverage_permille)
-            row.coverage_permille = permille;
-        if (lane->power_covered_ms == 0)
-            row.power_known = false;
-        else
-            row.power_mean_mw += mean_mw(lane);
-    }
-    row.power_known = row.power_known && any;
-    row.coverage_permille = any ? row.coverage_permille : 0;
-    if (!row.power_known)
-        row.power_mean_mw = 0;
-    else
-        set_range(answer, &row);
-    return row;
 }
 
 /* Finishes buckets until the one that holds wall_ms. */
@@ -303,38 +199,18 @@ static int take_row(void *context, const struct rollup_row *row)
     size_t index = answer->by_number[row->number];
     if (index == 0)
         return SQLITE_OK;
-    struct series *series = &answer->series[index - 1];
-    struct converted *converted = &series->converted;
+    struct source *source = &answer->sources[index - 1];
+    struct converted *converted = &source->converted;
     int code = conversion_at(&answer->query->conversion, converted, row->start_ms);
     if (code != SQLITE_OK)
         return code;
     advance(answer, row->start_ms);
-    struct lane *lane = &answer->lanes[series->lane];
-    lane->any = true;
-    conversion_add(&lane->covered_ms, row->covered_ms);
-    add_power(lane, &converted->calibration, row);
-    if (answer->lane_count > 1)
+    struct accumulator *sum = &answer->channels[source->channel].sum;
+    accumulator_add(sum, converted, row);
+    accumulator_credit(sum, converted, row);
+    if (answer->channel_count > 1)
         peaks_add(&answer->peaks, DEVICE, row, conversion_mw_per_raw(&converted->calibration));
-    conversion_add(&answer->imported_uwh,
-                   conversion_credit(converted, &converted->imported, row->imported));
-    conversion_add(&answer->exported_uwh,
-                   conversion_credit(converted, &converted->exported, row->exported));
     return SQLITE_OK;
-}
-
-/* Energy is the increase of a running sum that begins where the factors do. */
-static int begin_series(struct answer *answer, struct series *series)
-{
-    struct history_query *query = answer->query;
-    struct converted *converted = &series->converted;
-    int64_t anchor_ms = 0;
-    int code = conversion_at(&query->conversion, converted, answer->from_ms);
-    if (code == SQLITE_OK)
-        code = conversion_anchor(&query->conversion, converted, answer->from_ms, &anchor_ms);
-    if (code == SQLITE_OK && anchor_ms < answer->from_ms)
-        code = segments_sum(query->segments, converted->number, anchor_ms, answer->from_ms,
-                            &converted->imported, &converted->exported);
-    return code;
 }
 
 static int read_all(struct answer *answer)
@@ -342,8 +218,9 @@ static int read_all(struct answer *answer)
     bool short_ones = answer->bucket == BUCKET_HOUR || answer->bucket == BUCKET_QUARTER;
     enum rollup_level coarsest = short_ones ? ROLLUP_QUARTER : ROLLUP_DAY;
     int code = SQLITE_OK;
-    for (size_t i = 0; i < answer->series_count && code == SQLITE_OK; i++)
-        code = begin_series(answer, &answer->series[i]);
+    for (size_t i = 0; i < answer->source_count && code == SQLITE_OK; i++)
+        code = segments_begin(answer->query->segments, &answer->query->conversion,
+                              &answer->sources[i].converted, answer->from_ms);
     begin_bucket(answer, answer->from_ms);
     if (code == SQLITE_OK)
         code = segments_walk(answer->query->segments, answer->from_ms, answer->to_ms, coarsest,
@@ -424,11 +301,11 @@ static enum status read_answer(struct answer *answer, const char *device, const 
     enum status status = STATUS_OK;
     int code = sql_run(query->db, "BEGIN");
     if (code == SQLITE_OK)
-        code = load_series(answer, device, channel);
+        code = load_sources(answer, device, channel);
     struct foreign foreign = {NULL, false};
     if (code == SQLITE_OK)
         code = foreign_open(query->db, device, channel, &foreign);
-    if (code == SQLITE_OK && answer->series_count == 0 && !foreign.any)
+    if (code == SQLITE_OK && answer->source_count == 0 && !foreign.any)
         status = reader_no_such_channel(query->db, device, channel, error);
     else if (code == SQLITE_OK)
         code = read_all(answer);
@@ -439,26 +316,22 @@ static enum status read_answer(struct answer *answer, const char *device, const 
     foreign_close(&foreign);
     if (code != SQLITE_OK)
         status = sql_explain(code, query->db, query->path, error);
-    if (!sqlite3_get_autocommit(query->db))
-        (void)sql_run(query->db, "ROLLBACK"); /* nothing was written */
+    sql_end_reading(query->db);
     return status;
 }
 
 static enum status check_span(int64_t from_ms, int64_t to_ms, enum history_bucket bucket,
                               struct error *error)
 {
-    /* Least lengths but for the half hours of a few zones. */
+    /* Minimum lengths but for the half hours of a few zones. */
     static const int64_t length_ms[] = {
         [BUCKET_HOUR] = 3600000LL,        [BUCKET_DAY] = 23 * 3600000LL,
         [BUCKET_MONTH] = 27 * 86400000LL, [BUCKET_YEAR] = 364 * 86400000LL,
         [BUCKET_QUARTER] = 900000LL,
     };
-    if (from_ms < 0 || to_ms > BUCKET_TIME_MAX_MS)
-        return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");
-    if (from_ms >= to_ms)
-        return error_set(error, STATUS_USAGE,
-                         "The time asked for ends before it begins, or where it begins. A date "
-                         "means the beginning of that day.");
+    enum status status = reader_check_span(from_ms, to_ms, error);
+    if (status != STATUS_OK)
+        return status;
     if ((to_ms - from_ms) / length_ms[bucket] > HISTORY_BUCKETS_MAX)
         return error_set(error, STATUS_USAGE,
                          "That would be more than %d rows. Ask for less time or longer buckets.",
@@ -484,8 +357,9 @@ enum status history_query_energy(struct history_query *query, const char *device
     for (size_t i = 0; status == STATUS_OK && wanted && i < answer->row_count; i++)
         wanted = callback(context, &answer->rows[i]);
     free(answer->rows);
-    free(answer->series);
-    free(answer->lanes);
+    free(answer->sources);
+    free(answer->channels);
+    free(answer->names);
     peaks_free(&answer->peaks);
     free(answer);
     return status;

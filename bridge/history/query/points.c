@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/query/points.h"
 
+#include "bridge/history/query/accumulator.h"
 #include "bridge/history/query/buckets.h"
-#include "bridge/history/query/conversion.h"
 #include "bridge/history/query/estimates.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
@@ -13,20 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Parts of a bucket put together; weight: time or readings. */
-struct blend {
-    double weight, sum, min, max;
-};
-
 /* A number of the file, and if it is the first of its device and channel: what its bucket has so far. */
-struct series {
+struct source {
     struct converted converted;
     bool begun;  /* its running sums are known */
     size_t lead; /* index of the first of the same device and channel */
-    bool any;
-    int64_t imported_uwh, exported_uwh, covered_ms;
+    struct accumulator sum;
     int64_t estimated_imported_uwh, estimated_exported_uwh;
-    struct blend voltage, current, power, frequency;
+    struct blend voltage, current, frequency;
 };
 
 struct history_points {
@@ -37,7 +31,7 @@ struct history_points {
     struct segments *segments;
     struct conversion conversion;
     struct reader_channels channels;
-    struct series *series; /* one per channel */
+    struct source *sources; /* one per channel */
     /* Running sums are those at the end of what was read last: after this key, at this time. */
     int64_t left_at_key, left_at_ms;
 };
@@ -102,7 +96,7 @@ void history_points_close(struct history_points *points)
     conversion_close(&points->conversion);
     (void)sqlite3_close(points->db);
     free(points->channels.list);
-    free(points->series);
+    free(points->sources);
     free(points->path);
     free(points);
 }
@@ -124,20 +118,20 @@ static enum status refresh_channels(struct history_points *points, struct error 
     if (code != SQLITE_OK)
         return sql_explain(code, points->db, points->path, error);
     struct reader_channels *channels = &points->channels;
-    if (points->series != NULL && (size_t)count == channels->count)
+    if (points->sources != NULL && (size_t)count == channels->count)
         return STATUS_OK;
     free(channels->list);
-    free(points->series);
-    points->series = NULL;
+    free(points->sources);
+    points->sources = NULL;
     points->left_at_key = NOWHERE;
     enum status status = reader_channels(points->db, points->path, NULL, NULL, channels, error);
     if (status != STATUS_OK)
         return status;
-    points->series = memory_new(channels->count, sizeof *points->series);
+    points->sources = memory_new(channels->count, sizeof *points->sources);
     for (size_t i = 0; i < channels->count; i++) {
-        points->series[i].converted =
+        points->sources[i].converted =
             (struct converted){.number = channels->list[i].number, .kind = channels->list[i].kind};
-        points->series[i].lead = lead_of(channels, i);
+        points->sources[i].lead = lead_of(channels, i);
     }
     return STATUS_OK;
 }
@@ -161,17 +155,6 @@ static int64_t end_of(const struct history_points *points, int64_t start_ms)
 
 /* ---- parts of a point ---- */
 
-static void blend_add(struct blend *blend, double weight, double mean, double one, double other)
-{
-    double min = one < other ? one : other; /* the other way round where the sign is turned */
-    double max = one < other ? other : one;
-    bool first = blend->weight == 0;
-    blend->min = first || min < blend->min ? min : blend->min;
-    blend->max = first || max > blend->max ? max : blend->max;
-    blend->sum += mean * weight;
-    blend->weight += weight;
-}
-
 static void add_quantity(struct blend *blend, const struct rollup_quantity *quantity,
                          double counts_per_unit)
 {
@@ -182,12 +165,12 @@ static void add_quantity(struct blend *blend, const struct rollup_quantity *quan
               (double)quantity->min / counts_per_unit, (double)quantity->max / counts_per_unit);
 }
 
-/* A BL0942 measures the period in microseconds, OpenBeken tells millihertz. */
+/* A BL0942 measures the period in microseconds, OpenBeken sends millihertz. */
 static void add_frequency(struct blend *blend, const struct rollup_quantity *quantity,
                           enum reading_kind kind)
 {
     if (quantity->count <= 0 || quantity->min <= 0)
-        return; /* there was no mains to tell it of at least once */
+        return; /* without mains there was none, at least once */
     double weight = (double)quantity->count;
     if (kind != READING_BL0942)
         add_quantity(blend, quantity, 1000);
@@ -196,37 +179,14 @@ static void add_frequency(struct blend *blend, const struct rollup_quantity *qua
                   1e6 / (double)quantity->min);
 }
 
-static void add_row(struct series *lead, const struct series *series, const struct rollup_row *row)
+static void add_row(struct source *lead, struct source *source, const struct rollup_row *row)
 {
-    const struct known_calibration *calibration = &series->converted.calibration;
-    const struct calibration *factors = &calibration->factors;
-    lead->any = true;
-    conversion_add(&lead->covered_ms, row->covered_ms);
+    const struct calibration *factors = &source->converted.calibration.factors;
+    accumulator_add(&lead->sum, &source->converted, row);
+    accumulator_credit(&lead->sum, &source->converted, row);
     add_quantity(&lead->voltage, &row->voltage, factors->voltage);
     add_quantity(&lead->current, &row->current, factors->current);
-    add_frequency(&lead->frequency, &row->frequency, series->converted.kind);
-    if (row->power_covered_ms <= 0)
-        return;
-    double counts_per_watt = calibration->invert ? -factors->power : factors->power;
-    double time = (double)row->power_covered_ms;
-    blend_add(&lead->power, time, (double)row->power_ms / time / counts_per_watt,
-              (double)row->power_min / counts_per_watt, (double)row->power_max / counts_per_watt);
-}
-
-/* Energy is the increase of a running sum that begins where the factors do. */
-static int begin_sums(struct history_points *points, struct series *series, int64_t start_ms)
-{
-    struct converted *converted = &series->converted;
-    int64_t anchor_ms = 0;
-    int code = conversion_at(&points->conversion, converted, start_ms);
-    converted->imported = converted->exported = 0;
-    if (code == SQLITE_OK)
-        code = conversion_anchor(&points->conversion, converted, start_ms, &anchor_ms);
-    if (code == SQLITE_OK && anchor_ms < start_ms)
-        code = segments_sum(points->segments, converted->number, anchor_ms, start_ms,
-                            &converted->imported, &converted->exported);
-    series->begun = code == SQLITE_OK;
-    return code;
+    add_frequency(&lead->frequency, &row->frequency, source->converted.kind);
 }
 
 static int take_row(struct history_points *points, const struct rollup_row *row)
@@ -234,72 +194,57 @@ static int take_row(struct history_points *points, const struct rollup_row *row)
     size_t index = points->channels.by_number[row->number];
     if (index == 0)
         return SQLITE_OK;
-    struct series *series = &points->series[index - 1];
-    struct series *lead = &points->series[series->lead];
-    struct converted *converted = &series->converted;
-    int code = series->begun ? conversion_at(&points->conversion, converted, row->start_ms)
-                             : begin_sums(points, series, row->start_ms);
-    if (code != SQLITE_OK)
-        return code;
-    add_row(lead, series, row);
-    conversion_add(&lead->imported_uwh,
-                   conversion_credit(converted, &converted->imported, row->imported));
-    conversion_add(&lead->exported_uwh,
-                   conversion_credit(converted, &converted->exported, row->exported));
-    return SQLITE_OK;
+    struct source *source = &points->sources[index - 1];
+    struct converted *converted = &source->converted;
+    int code = source->begun ? conversion_at(&points->conversion, converted, row->start_ms)
+                             : segments_begin(points->segments, &points->conversion, converted,
+                                              row->start_ms);
+    source->begun = source->begun || code == SQLITE_OK;
+    if (code == SQLITE_OK)
+        add_row(&points->sources[source->lead], source, row);
+    return code;
 }
 
 /* ---- points ---- */
 
-static struct history_range range_of(const struct blend *blend)
+static struct history_range range_of(const struct blend *blend, double units)
 {
-    struct history_range range = {.known = blend->weight > 0};
-    if (!range.known)
-        return range;
-    range.min = blend->min;
-    range.max = blend->max;
-    range.mean = blend->sum / blend->weight;
-    range.mean = range.mean < range.min   ? range.min
-                 : range.mean > range.max ? range.max
-                                          : range.mean;
-    return range;
-}
-
-static int coverage(int64_t covered_ms, int64_t length_ms)
-{
-    covered_ms = covered_ms < 0 ? 0 : covered_ms > length_ms ? length_ms : covered_ms;
-    return (int)(covered_ms * 1000 / length_ms);
+    if (!(blend->weight > 0))
+        return (struct history_range){.known = false};
+    return (struct history_range){.known = true,
+                                  .min = blend->min / units,
+                                  .mean = blend_mean(blend) / units,
+                                  .max = blend->max / units};
 }
 
 static bool hand_out(struct answer *answer, size_t index, int64_t start_ms)
 {
     const struct history_points *points = answer->points;
-    const struct series *series = &points->series[index];
+    const struct source *source = &points->sources[index];
     int64_t end_ms = end_of(points, start_ms);
     const struct history_point point = {
         .device = points->channels.list[index].device,
         .channel = points->channels.list[index].name,
         .start_ms = start_ms,
         .end_ms = end_ms,
-        .imported_uwh = series->imported_uwh,
-        .exported_uwh = series->exported_uwh,
-        .estimated_imported_uwh = series->estimated_imported_uwh,
-        .estimated_exported_uwh = series->estimated_exported_uwh,
-        .voltage_v = range_of(&series->voltage),
-        .current_a = range_of(&series->current),
-        .power_w = range_of(&series->power),
-        .frequency_hz = range_of(&series->frequency),
-        .coverage_permille = coverage(series->covered_ms, end_ms - start_ms),
+        .imported_uwh = source->sum.imported_uwh,
+        .exported_uwh = source->sum.exported_uwh,
+        .estimated_imported_uwh = source->estimated_imported_uwh,
+        .estimated_exported_uwh = source->estimated_exported_uwh,
+        .voltage_v = range_of(&source->voltage, 1),
+        .current_a = range_of(&source->current, 1),
+        .power_w = range_of(&source->sum.power, 1000),
+        .frequency_hz = range_of(&source->frequency, 1),
+        .coverage_permille = accumulator_coverage(source->sum.covered_ms, end_ms - start_ms),
     };
     return answer->callback(answer->context, &point);
 }
 
-static void empty(struct series *series)
+static void empty(struct source *source)
 {
-    series->any = false;
-    series->imported_uwh = series->exported_uwh = series->covered_ms = 0;
-    series->estimated_imported_uwh = series->estimated_exported_uwh = 0;
-    series->voltage = series->current = series->power = series->frequency = (struct blend){0};
+    source->sum = (struct accumulator){0};
+    source->estimated_imported_uwh = source->estimated_exported_uwh = 0;
+    source->voltage = source->current = source->frequency = (struct blend){0};
 }
 
 /* ---- what was counted while nobody read ---- */
@@ -330,16 +275,18 @@ static void spread(struct answer *answer, int64_t start_ms)
         size_t index = points->channels.by_number[estimate->number];
         if (index == 0 || estimate->start_ms >= end_ms || estimate->end_ms < start_ms)
             continue;
-        struct series *lead = &points->series[points->series[index - 1].lead];
+        struct source *lead = &points->sources[points->sources[index - 1].lead];
         int64_t imported_uwh;
         int64_t exported_uwh;
         estimate_part(estimate, start_ms, end_ms, &imported_uwh, &exported_uwh);
         bool whole = estimate->end_ms < end_ms;
-        lead->any = true;
+        lead->sum.any = true;
         conversion_add(&lead->estimated_imported_uwh, imported_uwh);
         conversion_add(&lead->estimated_exported_uwh, exported_uwh);
-        conversion_add(&lead->imported_uwh, imported_uwh - (whole ? estimate->imported_uwh : 0));
-        conversion_add(&lead->exported_uwh, exported_uwh - (whole ? estimate->exported_uwh : 0));
+        conversion_add(&lead->sum.imported_uwh,
+                       imported_uwh - (whole ? estimate->imported_uwh : 0));
+        conversion_add(&lead->sum.exported_uwh,
+                       exported_uwh - (whole ? estimate->exported_uwh : 0));
     }
 }
 
@@ -367,14 +314,14 @@ static void finish(struct answer *answer, int64_t start_ms)
     spread(answer, start_ms);
     for (size_t i = 0; i < points->channels.count; i++) {
         int64_t key = key_make(start_ms, points->channels.list[i].number);
-        bool wanted = points->series[i].any && key > answer->after && !answer->stopped;
+        bool wanted = points->sources[i].sum.any && key > answer->after && !answer->stopped;
         if (wanted && (answer->left == 0 || !hand_out(answer, i, start_ms))) {
             answer->stopped = true;
         } else if (wanted) {
             answer->left--;
             *answer->last = key;
         }
-        empty(&points->series[i]);
+        empty(&points->sources[i]);
     }
 }
 
@@ -431,10 +378,10 @@ static bool goes_on(struct history_points *points, int64_t after)
 {
     bool on = points->left_at_key != NOWHERE && points->left_at_key == after;
     for (size_t i = 0; i < points->channels.count; i++) {
-        struct series *series = &points->series[i];
-        empty(series);
-        series->begun = series->begun && on;
-        series->converted.recalibrated_ms = INT64_MIN; /* look again */
+        struct source *source = &points->sources[i];
+        empty(source);
+        source->begun = source->begun && on;
+        source->converted.recalibrated_ms = INT64_MIN; /* look again */
     }
     return on;
 }
@@ -471,7 +418,6 @@ enum status history_points_read(struct history_points *points, int64_t after, si
     }
     if (code != SQLITE_OK)
         status = sql_explain(code, points->db, points->path, error);
-    if (!sqlite3_get_autocommit(points->db))
-        (void)sql_run(points->db, "ROLLBACK"); /* nothing was written */
+    sql_end_reading(points->db);
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/query/reader.h"
 
+#include "bridge/history/query/buckets.h"
 #include "bridge/history/store/schema.h"
 #include "bridge/history/store/sql.h"
 #include "drivers/base/memory.h"
@@ -130,4 +131,20 @@ enum status reader_channels(sqlite3 *db, const char *path, const char *device, c
     free(channels->list);
     channels->list = NULL;
     return status;
+}
+
+enum status reader_check_order(int64_t from_ms, int64_t to_ms, struct error *error)
+{
+    if (from_ms >= to_ms)
+        return error_set(error, STATUS_USAGE,
+                         "The time asked for ends before it begins, or where it begins. A date "
+                         "means the beginning of that day.");
+    return STATUS_OK;
+}
+
+enum status reader_check_span(int64_t from_ms, int64_t to_ms, struct error *error)
+{
+    if (from_ms < 0 || to_ms > BUCKET_TIME_MAX_MS)
+        return error_set(error, STATUS_USAGE, "The time asked for is not within 1970 to 9999.");
+    return reader_check_order(from_ms, to_ms, error);
 }

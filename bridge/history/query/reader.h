@@ -18,6 +18,11 @@ enum status reader_open(const char *path, sqlite3 **db, struct error *error);
 /** The same, and a history of an older version does as well; what its tables are is not known. */
 enum status reader_open_older(const char *path, sqlite3 **db, struct error *error);
 
+/** STATUS_USAGE if the span is empty. */
+enum status reader_check_order(int64_t from_ms, int64_t to_ms, struct error *error);
+/** The same, and if it is not within what buckets are made for. */
+enum status reader_check_span(int64_t from_ms, int64_t to_ms, struct error *error);
+
 /** A row of the table `channel`. */
 struct reader_channel {
     unsigned number;

@@ -168,8 +168,7 @@ static int begin_sums(struct stream *stream, int64_t from_ms)
                                 &converted->imported, &converted->exported);
     }
     segments_close(segments);
-    if (!sqlite3_get_autocommit(stream->db))
-        (void)sql_run(stream->db, "ROLLBACK"); /* nothing was written */
+    sql_end_reading(stream->db);
     return code;
 }
 
@@ -264,13 +263,12 @@ enum status history_readings(const char *path, const char *device, const char *c
                              int64_t from_ms, int64_t to_ms, history_reading_callback callback,
                              void *context, struct error *error)
 {
-    if (from_ms >= to_ms)
-        return error_set(error, STATUS_USAGE,
-                         "The time asked for ends before it begins, or where it begins. A date "
-                         "means the beginning of that day.");
+    enum status status = reader_check_order(from_ms, to_ms, error);
+    if (status != STATUS_OK)
+        return status;
     struct stream *stream = memory_new(1, sizeof *stream);
     stream->path = path;
-    enum status status = open_stream(stream, device, channel, error);
+    status = open_stream(stream, device, channel, error);
     if (status == STATUS_OK) {
         int code = run(stream, from_ms, to_ms, callback, context);
         if (code != SQLITE_OK)

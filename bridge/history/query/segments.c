@@ -312,3 +312,17 @@ int segments_sum(struct segments *segments, unsigned number, int64_t from_ms, in
     *exported = walk.exported;
     return code;
 }
+
+int segments_begin(struct segments *segments, struct conversion *conversion,
+                   struct converted *converted, int64_t wall_ms)
+{
+    int64_t anchor_ms = 0;
+    converted->imported = converted->exported = 0;
+    int code = conversion_at(conversion, converted, wall_ms);
+    if (code == SQLITE_OK)
+        code = conversion_anchor(conversion, converted, wall_ms, &anchor_ms);
+    if (code == SQLITE_OK && anchor_ms < wall_ms)
+        code = segments_sum(segments, converted->number, anchor_ms, wall_ms, &converted->imported,
+                            &converted->exported);
+    return code;
+}

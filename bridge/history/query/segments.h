@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A span of time put together from the fewest rows: days, quarters and minutes where they are made
+ * A span of time made of the fewest rows: days, quarters and minutes where they are made
  * and fit, readings for what is left at its ends and for what is not over. Every reading of the span
  * is in exactly one row. To be used within one read transaction per walk.
  */
 #ifndef BRIDGE_HISTORY_QUERY_SEGMENTS_H
 #define BRIDGE_HISTORY_QUERY_SEGMENTS_H
 
+#include "bridge/history/query/conversion.h"
 #include "bridge/history/store/minutes.h"
 #include "bridge/history/store/rollup.h"
 
@@ -31,5 +32,10 @@ int segments_walk(struct segments *segments, int64_t from_ms, int64_t to_ms,
 /** Adds up a channel's counts over from_ms..to_ms. SQLite's code. */
 int segments_sum(struct segments *segments, unsigned number, int64_t from_ms, int64_t to_ms,
                  int64_t *imported, int64_t *exported);
+
+/** Begins a channel's running sums: its calibration at wall_ms, and what was counted since its factors
+ *  hold. From there on conversion_credit gives each row's increase. SQLite's code. */
+int segments_begin(struct segments *segments, struct conversion *conversion,
+                   struct converted *converted, int64_t wall_ms);
 
 #endif

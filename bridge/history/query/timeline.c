@@ -22,15 +22,6 @@
 #define KIND_SIZE 64
 #define MESSAGE_SIZE 512
 
-static enum status check_span(int64_t from_ms, int64_t to_ms, struct error *error)
-{
-    if (from_ms < to_ms)
-        return STATUS_OK;
-    return error_set(error, STATUS_USAGE,
-                     "The time asked for ends before it begins, or where it begins. A date means "
-                     "the beginning of that day.");
-}
-
 static void copy_column(sqlite3_stmt *row, int column, char *text, size_t size)
 {
     const char *found = (const char *)sqlite3_column_text(row, column);
@@ -109,7 +100,7 @@ enum status history_events(const char *path, const char *device, const char *cha
                            int64_t from_ms, int64_t to_ms, history_event_callback callback,
                            void *context, struct error *error)
 {
-    enum status status = check_span(from_ms, to_ms, error);
+    enum status status = reader_check_order(from_ms, to_ms, error);
     if (status != STATUS_OK)
         return status;
     sqlite3 *db = NULL;
@@ -365,7 +356,7 @@ enum status history_gaps(const char *path, const char *device, const char *chann
                          int64_t to_ms, int64_t min_ms, history_gap_callback callback,
                          void *context, struct error *error)
 {
-    enum status status = check_span(from_ms, to_ms, error);
+    enum status status = reader_check_order(from_ms, to_ms, error);
     if (status != STATUS_OK)
         return status;
     sqlite3 *db = NULL;

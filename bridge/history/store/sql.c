@@ -275,3 +275,9 @@ const char *sql_library_version(void)
 {
     return sqlite3_libversion();
 }
+
+void sql_end_reading(sqlite3 *db)
+{
+    if (!sqlite3_get_autocommit(db))
+        (void)sql_run(db, "ROLLBACK");
+}

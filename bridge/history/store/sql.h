@@ -42,6 +42,9 @@ int sql_create_file(const char *path);
  */
 int sql_open_unwritable(const char *path, sqlite3 **db);
 
+/** Ends a transaction in which nothing was written, if one is open. */
+void sql_end_reading(sqlite3 *db);
+
 /** Runs all statements in text. */
 int sql_run(sqlite3 *db, const char *text);
 
