@@ -76,40 +76,43 @@ enum status calibrate_from_service(struct calibrate_work *work, struct error *er
 /* The loop's own view of the work. */
 struct listening {
     struct calibrate_work *work;
+    struct sources *sources;
     uv_loop_t loop;
     uv_timer_t end;
     char reason[256]; /* why the channel is offline */
 };
 
-static void on_reading(void *context, void *device, size_t channel, const struct reading *reading)
+static bool is_asked_for(const struct listening *listening, unsigned number)
 {
-    (void)device;
+    size_t channel;
+    (void)sources_owner(listening->sources, number, &channel);
+    return channel == listening->work->channel_index;
+}
+
+static void on_reading(void *context, unsigned number, const struct reading *reading)
+{
     struct listening *listening = context;
-    if (channel != listening->work->channel_index)
+    if (!is_asked_for(listening, number))
         return;
     take_reading(listening->work, reading);
     if (enough(listening->work))
         uv_stop(&listening->loop);
 }
 
-static void on_availability(void *context, void *device, size_t channel, bool online,
-                            const char *reason)
+static void on_availability(void *context, unsigned number, bool online, const char *reason)
 {
-    (void)device;
     struct listening *listening = context;
-    if (channel != listening->work->channel_index)
+    if (!is_asked_for(listening, number))
         return;
     (void)snprintf(listening->reason, sizeof listening->reason, "%s", online ? "" : reason);
     if (!online) /* asked at every rate, or without a port */
         uv_stop(&listening->loop);
 }
 
-static void on_event(void *context, void *device, size_t channel, enum driver_event event,
-                     const char *message)
+static void on_event(void *context, unsigned number, enum driver_event event, const char *message)
 {
     (void)context;
-    (void)device;
-    (void)channel;
+    (void)number;
     (void)event;
     (void)fprintf(stderr, "%s\n", message);
 }
@@ -122,7 +125,7 @@ static void on_end(uv_timer_t *timer)
 static enum status listen_to_chip(struct listening *listening, struct error *error)
 {
     struct calibrate_work *work = listening->work;
-    const struct sources_sink sink = {
+    const struct driver_sink sink = {
         .context = listening,
         .reading = on_reading,
         .availability = on_availability,
@@ -132,7 +135,7 @@ static enum status listen_to_chip(struct listening *listening, struct error *err
     (void)uv_timer_start(
         &listening->end, on_end,
         (uint64_t)(work->options->seconds * 1000 + PATIENCE_MS + 2 * work->device->interval_ms), 0);
-    struct sources *sources = sources_create(
+    struct sources *sources = listening->sources = sources_create(
         &listening->loop, work->config->homeassistant.discovery_prefix, &sink, NULL, NULL);
     (void)sources_add(sources, work, work->device);
     sources_apply(sources);

@@ -20,30 +20,35 @@
 
 /* ---- what comes from the drivers ---- */
 
-static void on_reading(void *context, void *owner, size_t channel, const struct reading *reading)
+static void on_reading(void *context, unsigned number, const struct reading *reading)
 {
     struct service *service = context;
+    size_t channel;
+    struct service_device *owner = sources_owner(service->sources, number, &channel);
     notices_clock(service->notices);
     service_device_reading(owner, channel, reading);
     virtuals_reading(service->virtuals, owner, channel, reading);
 }
 
-static void on_availability(void *context, void *owner, size_t channel, bool online,
-                            const char *reason)
+static void on_availability(void *context, unsigned number, bool online, const char *reason)
 {
     struct service *service = context;
+    size_t channel;
+    struct service_device *owner = sources_owner(service->sources, number, &channel);
     service_device_availability(owner, channel, online, reason);
     virtuals_availability(service->virtuals, owner, channel, online);
 }
 
-static void on_driver_event(void *context, void *owner, size_t channel, enum driver_event event,
+static void on_driver_event(void *context, unsigned number, enum driver_event event,
                             const char *message)
 {
-    (void)context;
+    struct service *service = context;
+    size_t channel;
+    struct service_device *owner = sources_owner(service->sources, number, &channel);
     service_device_driver_event(owner, channel, event, message);
 }
 
-const struct sources_sink service_sink = {
+const struct driver_sink service_sink = {
     .reading = on_reading,
     .availability = on_availability,
     .event = on_driver_event,

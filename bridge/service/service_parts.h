@@ -88,7 +88,7 @@ struct service {
 };
 
 /* service.c: what the parts call back. context is the service. */
-extern const struct sources_sink service_sink; /* without its context */
+extern const struct driver_sink service_sink; /* without its context */
 void service_totals_shifted(void *context, const struct service_device *device, size_t channel,
                             int64_t imported_uwh, int64_t exported_uwh);
 bool service_statistics(void *context, size_t source, size_t channel,

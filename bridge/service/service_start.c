@@ -485,7 +485,7 @@ static void create_updates(struct service *service)
 
 static void create_sources(struct service *service)
 {
-    struct sources_sink sink = service_sink;
+    struct driver_sink sink = service_sink;
     sink.context = service;
     service->sources =
         sources_create(&service->loop, service->config->homeassistant.discovery_prefix, &sink,

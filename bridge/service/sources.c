@@ -35,8 +35,7 @@ struct slot {
 
 struct sources {
     uv_loop_t *loop;
-    struct sources_sink sink;
-    struct driver_sink driver_sink;
+    struct driver_sink sink;
     struct publisher *publisher;
     struct log *log;
     char *discovery_prefix;
@@ -55,25 +54,11 @@ struct sources {
     bool connected; /* to the broker */
 };
 
-static void on_reading(void *context, unsigned number, const struct reading *reading)
+void *sources_owner(const struct sources *sources, unsigned number, size_t *channel)
 {
-    const struct sources *sources = context;
     const struct slot *slot = &sources->slots[number];
-    sources->sink.reading(sources->sink.context, slot->owner, slot->channel, reading);
-}
-
-static void on_availability(void *context, unsigned number, bool online, const char *reason)
-{
-    const struct sources *sources = context;
-    const struct slot *slot = &sources->slots[number];
-    sources->sink.availability(sources->sink.context, slot->owner, slot->channel, online, reason);
-}
-
-static void on_event(void *context, unsigned number, enum driver_event event, const char *message)
-{
-    const struct sources *sources = context;
-    const struct slot *slot = &sources->slots[number];
-    sources->sink.event(sources->sink.context, slot->owner, slot->channel, event, message);
+    *channel = slot->channel;
+    return slot->owner;
 }
 
 static const struct config_channel *channel_of(const struct slot *slot)
@@ -139,8 +124,7 @@ static void open_line(struct sources *sources, struct line *line)
         };
     }
     if (options.chip_count > 0)
-        line->driver =
-            bl0942_line_create(sources->loop, &options, &sources->driver_sink, sources->log);
+        line->driver = bl0942_line_create(sources->loop, &options, &sources->sink, sources->log);
 }
 
 /* ---- simulated channels ---- */
@@ -161,8 +145,8 @@ static void open_simulator(struct sources *sources, size_t number)
         .seed = number + 1,
     };
     struct error error = {""};
-    slot->simulator = simulator_driver_create(sources->loop, &options, &sources->driver_sink,
-                                              sources->log, &error);
+    slot->simulator =
+        simulator_driver_create(sources->loop, &options, &sources->sink, sources->log, &error);
     if (slot->simulator == NULL)
         log_error(sources->log, "Device %s cannot be simulated: %s", slot->device->id, error.text);
 }
@@ -223,7 +207,7 @@ static void create_modules(struct sources *sources, const struct openbeken_modul
         .publish = ask_module,
         .publish_context = sources,
     };
-    sources->modules = openbeken_source_create(&options, &sources->driver_sink, clock_boot_ms());
+    sources->modules = openbeken_source_create(&options, &sources->sink, clock_boot_ms());
     openbeken_source_filters(sources->modules, subscribe_to, sources);
     openbeken_source_connection(sources->modules, sources->connected, clock_boot_ms());
     start_tick(sources);
@@ -281,7 +265,7 @@ static void open_esphome(struct sources *sources, const struct config_device *de
         };
     }
     struct message_source *source =
-        esphome_source_create(&options, &sources->driver_sink, clock_boot_ms());
+        esphome_source_create(&options, &sources->sink, clock_boot_ms());
     open_message_source(sources, device, first, source);
 }
 
@@ -318,7 +302,7 @@ static void open_mapped(struct sources *sources, const struct config_device *dev
         options.channel_count++;
     }
     open_message_source(sources, device, first,
-                        mapping_source_create(&options, &sources->driver_sink, clock_boot_ms()));
+                        mapping_source_create(&options, &sources->sink, clock_boot_ms()));
 }
 
 /* ---- devices ---- */
@@ -419,7 +403,7 @@ void sources_apply(struct sources *sources)
 /* ---- life ---- */
 
 struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
-                               const struct sources_sink *sink, struct publisher *publisher,
+                               const struct driver_sink *sink, struct publisher *publisher,
                                struct log *log)
 {
     struct sources *sources = memory_new(1, sizeof *sources);
@@ -428,12 +412,6 @@ struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
     sources->publisher = publisher;
     sources->log = log;
     sources->sink = *sink;
-    sources->driver_sink = (struct driver_sink){
-        .context = sources,
-        .reading = on_reading,
-        .availability = on_availability,
-        .event = on_event,
-    };
     sources->router = message_router_create();
     sources->tick = memory_new(1, sizeof *sources->tick);
     (void)uv_timer_init(loop, sources->tick);

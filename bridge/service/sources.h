@@ -13,21 +13,11 @@
 
 #include <uv.h>
 
-/** Called with the owner that sources_add was given, and the channel's index in the device. */
-struct sources_sink {
-    void *context;
-    void (*reading)(void *context, void *owner, size_t channel, const struct reading *reading);
-    void (*availability)(void *context, void *owner, size_t channel, bool online,
-                         const char *reason);
-    void (*event)(void *context, void *owner, size_t channel, enum driver_event event,
-                  const char *message);
-};
-
 struct sources;
 
-/** sink is copied; its context, publisher and log are borrowed. discovery_prefix is copied. */
+/** sink is copied, and is what the drivers call; sources_owner() says for whom. Its context, publisher and log are borrowed. discovery_prefix is copied. */
 struct sources *sources_create(uv_loop_t *loop, const char *discovery_prefix,
-                               const struct sources_sink *sink, struct publisher *publisher,
+                               const struct driver_sink *sink, struct publisher *publisher,
                                struct log *log);
 
 /** Begins to read a device, with the next sources_apply, and returns the number by which it is known here.
@@ -48,6 +38,10 @@ void sources_close(struct sources *sources);
 
 /** True if it was a message of a device. Connection edges are taken note of. */
 bool sources_incoming(struct sources *sources, const struct publisher_incoming *incoming);
+
+/** The owner that sources_add was given, and the index of the channel in its device, of the number that a
+ *  driver calls the sink with. */
+void *sources_owner(const struct sources *sources, unsigned number, size_t *channel);
 
 /** Counters of a channel since the device was added; they only grow. False: it is not read. */
 bool sources_statistics(const struct sources *sources, size_t number, size_t channel,
