@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Gives Home Assistant the hours of energy that it missed. Needs Debian's python3-websocket.
 
