@@ -254,7 +254,7 @@ static const struct request_argument history_power_rows[] = {
     {.key = "points",
      .type = REQUEST_INTEGER,
      .low = 1,
-     .high = 100000,
+     .high = 99999,
      .help = "at most so many rows; default: 300"},
     {.key = "bucket", .type = REQUEST_TEXT, .low = 1, .high = 15, .help = "length of a row: `15m`"},
     END,

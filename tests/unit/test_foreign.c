@@ -57,12 +57,12 @@ static void test_files(void **state)
     } rows[] = {
         /* counters */
         {"time,total\n1700000000,10\n1700003600,11.5\n", FOREIGN_KWH, 1, 1500, 2, 0, 0, 0, 0, 0},
-        {"1700000000,10\n1700003600,11.5\n", FOREIGN_KWH, 1, 1500, 2, 0, 0, 0, 0, 0},
+        {"1700000000,1010\n1700003600,1011.5\n", FOREIGN_KWH, 1, 1500, 2, 0, 0, 0, 0, 0},
         {"time;total\n1700000000;10,25\n1700003600;11,5\n", FOREIGN_KWH, 1, 1250, 2, 0, 0, 0, 0, 0},
         {"time\ttotal\n1700000000\t10\n1700003600\t11\n", FOREIGN_KWH, 1, 1000, 2, 0, 0, 0, 0, 0},
         {"\xef\xbb\xbfTime, Total\r\n1700000000, 10\r\n\r\n1700003600, 11\r\n", FOREIGN_KWH, 1,
          1000, 2, 0, 0, 0, 0, 0},
-        {"time,wh\n1700000000,10\n1700003600,1010\n", FOREIGN_KWH, 1, 1000, 2, 0, 0, 0, 0, 0},
+        {"time,wh\n1700000000,90010\n1700003600,91010\n", FOREIGN_KWH, 1, 1000, 2, 0, 0, 0, 0, 0},
         {"time,total,unit\n1700000000,1,MWh\n1700003600,1.001,MWh\n", FOREIGN_KWH, 1, 1000, 2, 0, 0,
          0, 0, 0},
         {"last_changed,state\n2023-11-14T22:13:20.123456+00:00,\"10\"\n"
@@ -290,6 +290,13 @@ static void test_doubts(void **state)
         {"time;total\n2025-06-05;1.234\n2025-06-06;2.234\n", "Line 2: \"1.234\"", &point, 1000},
         {falls, "first in line 4", &interval, 112100},
         {falls, "--values total", &total, 6000 + 5500 + 7500 - 6000},
+        /* a column that says neither, and too few values to tell */
+        {"date,kWh\n20250720,5\n20250721,7\n20250722,6\n", "first in line 4", &interval, 18000},
+        {"date,kWh\n20250720,5\n20250721,7\n20250722,9\n", "from line 2 on", &interval, 21000},
+        {"date,kWh\n20250720,5.5\n20250721,5.5\n20250722,5.5\n", "--values", &interval, 16500},
+        {"date,kWh\n20250720,5.5\n20250721,5.5\n20250722,5.5\n", "from line 2 on", &total, 0},
+        {"date,kWh\n\n20250720,5\n20250721,7\n", "from line 3 on", &total, 2000},
+        {"date,kWh\n45858,5\n45859,7\n45860,6\n", "Line 2: \"45858\"", NULL, 0},
         {"time,total\n2025-06-05,1\n2025-06-06,abc\n", "Line 3: \"abc\"", NULL, 0},
         {"time,total\n2025-06-05,1\n31.31.2025,2\n", "Line 3: \"31.31.2025\"", NULL, 0},
         {"time;total\n2025-06-05;998,5\n2025-06-06;1.00,5\n", "Line 3: \"1.00,5\"", NULL, 0},

@@ -12,6 +12,8 @@
 #define KWH_MAX 9e6 /* nine gigawatt hours still fit microwatt hours in 64 bits */
 #define TIME_SIZE 96
 #define SAMPLE_ROWS 5000
+#define FEW_MOVES 8 /* so many values of consumption hardly ever rise in a row */
+#define LARGE 20    /* a counter that is so many of its steps high has been counting before */
 
 struct table {
     struct foreign_source *source;
@@ -37,8 +39,10 @@ struct doubt {
 /* What the first rows show of the values. */
 struct shape {
     int64_t rises, falls;
-    int64_t first_fall;  /* its line */
-    int64_t distance_ms; /* the smallest */
+    int64_t first_line;          /* of the first value */
+    int64_t first_fall;          /* its line */
+    int64_t first_uwh, last_uwh; /* values */
+    int64_t distance_ms;         /* the smallest */
 };
 
 /* ---- rows ---- */
@@ -222,6 +226,11 @@ static void look_at_values(struct table *table, struct shape *shape)
         if (!is_wanted(table) || !uwh_of_cell(table, table->columns.value, &uwh) ||
             !foreign_time(time, table->order, before_ms, &at_ms))
             continue;
+        if (before_uwh < 0) {
+            shape->first_line = foreign_source_line_number(table->source);
+            shape->first_uwh = uwh;
+        }
+        shape->last_uwh = uwh;
         shape->rises += before_uwh >= 0 && uwh > before_uwh ? 1 : 0;
         shape->falls += before_uwh >= 0 && uwh < before_uwh ? 1 : 0;
         if (shape->falls == 1 && shape->first_fall == 0)
@@ -234,8 +243,37 @@ static void look_at_values(struct table *table, struct shape *shape)
     }
 }
 
-/* A counter falls when it begins anew or was misread, once in a while; consumption falls as often as it
- * rises. What is between the two is not guessed. */
+/* A column that is named neither way. A counter falls when it begins anew or was misread, once in a while;
+ * consumption falls as often as it rises. What is between the two, a value that stands, and a few values that
+ * rise as both may, are not guessed. */
+static enum status judge_shape(const struct shape *shape, enum foreign_kind *kind,
+                               struct error *error)
+{
+    int64_t moves = shape->rises + shape->falls;
+    int64_t growth_uwh = shape->last_uwh - shape->first_uwh;
+    *kind = FOREIGN_KIND_TOTAL;
+    if (shape->falls >= 2 && shape->falls * 4 >= moves) {
+        *kind = FOREIGN_KIND_INTERVAL;
+        return STATUS_OK;
+    }
+    if (shape->falls > 0 && shape->falls * 10 >= moves)
+        return error_set(error, STATUS_USAGE,
+                         "The values fall %lld times, first in line %lld: too often for a counter, "
+                         "and too rarely for what was consumed in each interval. Say which they "
+                         "are: --values total or --values interval.",
+                         (long long)shape->falls, (long long)shape->first_fall);
+    bool stands = moves == 0 && shape->last_uwh > 0;
+    bool small = shape->falls == 0 && moves > 0 && moves < FEW_MOVES &&
+                 shape->first_uwh < growth_uwh / moves * LARGE;
+    if (!stands && !small)
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "The values from line %lld on may be what a counter shows, or what was "
+                     "consumed in each interval. Say which they are: --values total or --values "
+                     "interval.",
+                     (long long)shape->first_line);
+}
+
 static enum status choose_kind(struct table *table, struct error *error)
 {
     struct shape shape;
@@ -243,17 +281,9 @@ static enum status choose_kind(struct table *table, struct error *error)
     table->counter->usual_ms = shape.distance_ms;
     enum foreign_kind kind =
         table->options->kind != FOREIGN_KIND_AUTO ? table->options->kind : table->columns.kind;
-    int64_t moves = shape.rises + shape.falls;
-    if (kind == FOREIGN_KIND_AUTO && shape.falls >= 2 && shape.falls * 4 >= moves)
-        kind = FOREIGN_KIND_INTERVAL;
-    else if (kind == FOREIGN_KIND_AUTO && shape.falls >= 2 && shape.falls * 10 >= moves)
-        return error_set(error, STATUS_USAGE,
-                         "The values fall %lld times, first in line %lld: too often for a counter, "
-                         "and too rarely for what was consumed in each interval. Say which they "
-                         "are: --values total or --values interval.",
-                         (long long)shape.falls, (long long)shape.first_fall);
+    enum status status = kind == FOREIGN_KIND_AUTO ? judge_shape(&shape, &kind, error) : STATUS_OK;
     table->counter->parsed->intervals = kind == FOREIGN_KIND_INTERVAL;
-    return STATUS_OK;
+    return status;
 }
 
 /* ---- the walk ---- */

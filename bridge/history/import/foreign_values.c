@@ -275,6 +275,9 @@ static bool parse_compact(const char *text, int64_t *wall_ms)
     return parse_iso(iso, wall_ms);
 }
 
+/* Numbers of seconds below 1973 are days since 1900, or no times at all. */
+#define SECONDS_MIN 1e8
+
 /* Up to the year 5138 numbers of seconds are smaller than those of milliseconds from 1973 on. */
 static bool parse_number(const char *text, int64_t *wall_ms)
 {
@@ -282,7 +285,7 @@ static bool parse_number(const char *text, int64_t *wall_ms)
     if (!foreign_number(text, strchr(text, ',') != NULL ? ',' : '.', &value))
         return false;
     double ms = value < 1e11 ? value * 1000 : value;
-    if (!(ms >= 0 && ms <= (double)BUCKET_TIME_MAX_MS))
+    if (!(value >= SECONDS_MIN && ms <= (double)BUCKET_TIME_MAX_MS))
         return false;
     *wall_ms = llround(ms);
     return true;
