@@ -5,11 +5,14 @@
 #include "bridge/config/suggest.h"
 #include "bridge/options/layout.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/plain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define SHOWN_SIZE 200 /* of a word that is no command */
 
 enum { NAME_COLUMN = 24, NAME_SIZE = 64, WORDS_MAX = 3 };
 
@@ -228,10 +231,13 @@ static enum status no_such_command(int count, char **words)
     const char *guess = word != NULL ? nearest(count, words) : NULL;
     if (guess == NULL && known == 0 && word != NULL && nearest_group(word, of_group))
         guess = of_group;
+    char shown[SHOWN_SIZE] = "";
+    if (word != NULL)
+        (void)plain_copy(shown, sizeof shown, word);
     if (known == 0 && word != NULL)
-        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s\"", word);
+        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s\"", shown);
     else if (word != NULL)
-        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s %s\"", group, word);
+        (void)fprintf(stderr, "bl2mqtt: There is no command \"%s %s\"", group, shown);
     if (word != NULL && guess != NULL)
         (void)fprintf(stderr, ". Did you mean `bl2mqtt %s`?%s", guess, known == 0 ? "\n" : "");
     else if (word != NULL)

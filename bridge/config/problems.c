@@ -2,6 +2,7 @@
 #include "bridge/config/problems.h"
 
 #include "bridge/config/characters.h"
+#include "drivers/base/plain.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static void copy_printable(char *out, size_t size, const char *text)
     size_t to = 0;
     while (from < length) {
         size_t step = utf8_character(text + from, length - from);
-        bool printable = step > 0 && !utf8_is_control(text + from, step);
+        bool printable = step > 0 && plain_is(text + from, step);
         if (step == 0)
             step = 1;
         size_t room = printable ? step : 1;

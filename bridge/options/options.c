@@ -5,9 +5,12 @@
 #include "bridge/config/suggest.h"
 #include "bridge/options/values.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/plain.h"
 
 #include <getopt.h>
 #include <string.h>
+
+#define SHOWN_SIZE 200 /* of a word of the command line in a message */
 
 enum { ROWS_MAX = 256, HELP_KEY = 'h', HELP_LONG_KEY = 999, FIRST_KEY = 1000 };
 
@@ -106,7 +109,9 @@ static void print_prefix(const struct command_line *line)
 enum status options_bad_value(const char *command, const char *option, const char *value,
                               const char *wanted)
 {
-    (void)fprintf(stderr, "bl2mqtt %s: --%s %s: give %s.\n", command, option, value, wanted);
+    char shown[SHOWN_SIZE];
+    (void)fprintf(stderr, "bl2mqtt %s: --%s %s: give %s.\n", command, option,
+                  plain_copy(shown, sizeof shown, value), wanted);
     return STATUS_USAGE;
 }
 
@@ -120,8 +125,9 @@ enum status options_missing(const char *command, const char *what)
 static enum status extra_word(const struct command_line *line, const char *word)
 {
     print_prefix(line);
+    char shown[SHOWN_SIZE];
     (void)fprintf(stderr, "\"%s\" is one word too many; `bl2mqtt %s --help` lists the options.\n",
-                  word, line->name);
+                  plain_copy(shown, sizeof shown, word), line->name);
     return STATUS_USAGE;
 }
 
@@ -129,8 +135,9 @@ static enum status extra_word(const struct command_line *line, const char *word)
 static enum status config_behind(const struct command_line *line, const char *value)
 {
     print_prefix(line);
+    char shown[SHOWN_SIZE];
     (void)fprintf(stderr, "--config stands before the command: `bl2mqtt --config %s %s`.\n",
-                  value != NULL ? value : "FILE", line->name);
+                  plain_copy(shown, sizeof shown, value != NULL ? value : "FILE"), line->name);
     return STATUS_USAGE;
 }
 
@@ -170,6 +177,7 @@ static enum status unknown(const struct parsing *parsing, const char *word, cons
     size_t length = strcspn(word + 2, "=");
     const char *value = word[2 + length] == '=' ? word + 3 + length : NULL;
     (void)snprintf(name, sizeof name, "%.*s", (int)length, word + 2);
+    plain_make(name);
     if (parsing->line->name[0] != '\0' && strcmp(name, "config") == 0)
         return config_behind(parsing->line, value != NULL ? value : next);
     return refuse(parsing, name, value);
@@ -178,7 +186,8 @@ static enum status unknown(const struct parsing *parsing, const char *word, cons
 static enum status needs_value(const struct parsing *parsing, const char *word)
 {
     print_prefix(parsing->line);
-    (void)fprintf(stderr, "%s needs a value.\n", word);
+    char shown[SHOWN_SIZE];
+    (void)fprintf(stderr, "%s needs a value.\n", plain_copy(shown, sizeof shown, word));
     return try_help(parsing->line);
 }
 
@@ -193,7 +202,9 @@ static enum status take(struct parsing *parsing, const struct option_row *row, c
     if (row->required != NULL && value[0] == '\0')
         return options_missing(parsing->line->name, row->required);
     print_prefix(parsing->line);
-    (void)fprintf(stderr, "--%s %.200s: give %s.\n", row->name, value, wanted);
+    char shown[SHOWN_SIZE];
+    (void)fprintf(stderr, "--%s %s: give %s.\n", row->name, plain_copy(shown, sizeof shown, value),
+                  wanted);
     return STATUS_USAGE;
 }
 

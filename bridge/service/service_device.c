@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define LOG_PAUSE_MS 50       /* between two readings of a channel in the log */
 #define FLUSH_PAUSE_MS 5000   /* a chip that restarts all the time must not wear the disk out */
 #define NOISY_FADES_MS 120000 /* a line is called noisy until two minutes without complaint */
 
@@ -232,10 +233,15 @@ static bool any_online(const struct service_device *device)
     return false;
 }
 
-/* For whoever asks why a value is what it is: the raw numbers, which the state does not show. */
-static void log_reading(const struct service_device *device, const struct service_channel *channel,
+/* For whoever asks why a value is what it is: the raw numbers, which the state does not show. No source has
+ * so many on purpose that some are left out. */
+static void log_reading(const struct service_device *device, struct service_channel *channel,
                         const struct reading *reading, const struct meter_result *result)
 {
+    int64_t now_ms = clock_boot_ms();
+    if (now_ms - channel->logged_ms < LOG_PAUSE_MS)
+        return;
+    channel->logged_ms = now_ms;
     log_debug(device->outputs->log,
               "%s %s: as measured, voltage %" PRId64 ", current %" PRId64 ", power %" PRId64
               ", energy %" PRId64 ", frequency %" PRId64 " (present 0x%02x, flags 0x%02x); %" PRId64

@@ -24,6 +24,7 @@ struct service_channel {
     unsigned problems;      /* the meter's, as of the last reading */
     struct reading last;    /* as measured; wall_ms 0: none yet */
     struct totals totals;
+    int64_t logged_ms;      /* boot clock: when its last reading was in the log */
     int64_t flush_after_ms; /* boot clock: not before, the disk is asked to flush again */
 };
 

@@ -2,6 +2,7 @@
 #include "drivers/base/plain.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Bytes of the character that begins at text, 0 if it is not UTF-8; *character is its code point. */
@@ -100,4 +101,11 @@ void plain_make(char *text)
 void plain_make_lines(char *text)
 {
     make(text, true);
+}
+
+const char *plain_copy(char *out, size_t size, const char *text)
+{
+    (void)snprintf(out, size, "%s", text);
+    plain_make(out);
+    return out;
 }

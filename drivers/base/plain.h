@@ -19,7 +19,10 @@ bool plain_is(const char *text, size_t length);
  */
 void plain_make(char *text);
 
-/** The same, but keeps line feeds and tabs: for a report of several lines. */
+/** A plain copy of text in out, cut to size; returns out. */
+const char *plain_copy(char *out, size_t size, const char *text);
+
+/** As plain_make, but keeps line feeds and tabs: for a report of several lines. */
 void plain_make_lines(char *text);
 
 #endif

@@ -148,3 +148,19 @@ def test_where_the_configuration_is_looked_for(folder):
         result = run(*words, "check", env=env, cwd=cwd)
         assert result.returncode == 2 and result.stderr.startswith(f"{expected}:2:"), result.stderr
         assert "BL2MQTT_CONFIG" not in result.stderr
+
+
+def test_what_could_change_a_terminal_is_not_echoed(folder):
+    """Controls and marks that turn the writing direction: neither of a word nor of a file."""
+    bad = "\u009b31m\u202ex\u2066\u0085\u001b[2J\u2028y"
+    (folder / "bad.yaml").write_text(f"bridge:\n  x\u202ey\u2066z: 1\n  id: a\u2028b\nx\u202e: [1\n")
+    (folder / "worse.yaml").write_text('devices:\n  - {id: "\\x9b\\u202e", driver: "\\u2066"}\n')
+    lines = [(bad,), ("history", bad), ("history", "energy", bad), ("history", "energy", "--" + bad), ("history", "energy", f"--bucket={bad}"),
+             ("history", "energy", "--device", bad, "--config", bad), ("history", "power", "--points", bad), ("simulate", bad),
+             ("scan", "--port", bad), ("--config", bad, "check"), ("--config", folder / "bad.yaml", "check"),
+             ("--config", folder / "worse.yaml", "check"), ("history", "import", bad, "--device", bad)]
+    for line in lines:
+        result = run(*line)
+        shown = result.stdout + result.stderr
+        assert result.returncode != 0 and shown, line
+        assert not [c for c in shown if c != "\n" and (not c.isprintable() or c in "\u2028\u2029")], (line, shown)

@@ -290,7 +290,7 @@ static void test_doubts(void **state)
         {"time;total\n2025-06-05;1.234\n2025-06-06;2.234\n", "Line 2: \"1.234\"", &point, 1000},
         {falls, "first in line 4", &interval, 112100},
         {falls, "--values total", &total, 6000 + 5500 + 7500 - 6000},
-        /* a column that says neither, and too few values to tell */
+        /* a column that says neither, and too few values to decide */
         {"date,kWh\n20250720,5\n20250721,7\n20250722,6\n", "first in line 4", &interval, 18000},
         {"date,kWh\n20250720,5\n20250721,7\n20250722,9\n", "from line 2 on", &interval, 21000},
         {"date,kWh\n20250720,5.5\n20250721,5.5\n20250722,5.5\n", "--values", &interval, 16500},
