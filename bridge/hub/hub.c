@@ -32,6 +32,7 @@ struct hub {
     struct hub_output outputs[HUB_OUTPUTS_MAX]; /* context NULL: free */
     bool used[HUB_OUTPUTS_MAX];
     unsigned due;
+    char *job; /* NULL: none yet */
 };
 
 /* Calls one member of every output that has it. An output may leave meanwhile. */
@@ -76,7 +77,20 @@ void hub_free(struct hub *hub)
         free_device(hub->devices[i]);
     free(hub->devices);
     free(hub->numbers);
+    free(hub->job);
     free(hub);
+}
+
+void hub_job(struct hub *hub, const char *json)
+{
+    free(hub->job);
+    hub->job = memory_copy_text(json);
+    FOR_OUTPUTS(hub, job, hub->job);
+}
+
+const char *hub_job_json(const struct hub *hub)
+{
+    return hub->job == NULL ? "null" : hub->job;
 }
 
 void hub_set_sources(struct hub *hub, const struct hub_sources *sources)

@@ -61,6 +61,8 @@ struct hub_output {
     void (*event)(void *context, const struct message_event *event);
     /** A line of the log, level warning, info or error; debug lines are not passed on. */
     void (*log)(void *context, enum log_level level, const char *message);
+    /** hub_job_json has changed: what a long job on a module does. */
+    void (*job)(void *context, const char *json);
     /** hub_health_json has changed in more than its counters, or a minute has passed. By hub_flush. */
     void (*health)(void *context);
     /** hub_info_json has changed: configuration, log level, restart_required. By hub_flush. */
@@ -119,6 +121,8 @@ char *hub_health_json(struct hub *hub);
 char *hub_info_json(struct hub *hub);
 char *hub_event_json(const struct message_event *event);
 char *hub_log_json(enum log_level level, const char *message);
+/** The job on a module that runs, or ran last; "null": none since the start. Borrowed until the next hub_job. */
+const char *hub_job_json(const struct hub *hub);
 /** MESSAGE_ONLINE or MESSAGE_OFFLINE: the payload of <base>/<device>/availability. Static. */
 const char *hub_availability_json(const struct hub_device *device);
 
@@ -143,6 +147,8 @@ void hub_set_disabled(struct hub *hub, struct hub_device *device, bool disabled)
 
 /** Health is reported with the next hub_flush as well: most events are about it. */
 void hub_event(struct hub *hub, const struct message_event *event);
+/** json is copied. */
+void hub_job(struct hub *hub, const char *json);
 void hub_log(struct hub *hub, enum log_level level, const char *message);
 void hub_health_changed(struct hub *hub);
 void hub_info_changed(struct hub *hub);

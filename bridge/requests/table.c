@@ -113,6 +113,63 @@ static const struct request_argument restore_rows[] = {
     END,
 };
 
+#define TEXT_OF_MODULE(name, words)                                                                \
+    {                                                                                              \
+        .key = name, .type = REQUEST_TEXT, .low = 1, .high = 255, .help = words                    \
+    }
+
+static const struct request_argument flash_start_rows[] = {
+    {.key = "job",
+     .type = REQUEST_CHOICE,
+     .words = "probe|link-test|backup|provision",
+     .required = true,
+     .help = "the command of `bl2mqtt flash` to run"},
+    {.key = "port",
+     .type = REQUEST_TEXT,
+     .low = 1,
+     .high = PATH_BYTES_MAX,
+     .required = true,
+     .help = "the adapter's serial port"},
+    {.key = "reset",
+     .type = REQUEST_CHOICE,
+     .words = "none|rts|dtr|rts-dtr",
+     .help = "the adapter's line that pulls CEN; default: none"},
+    {.key = "baud",
+     .type = REQUEST_INTEGER,
+     .low = 9600,
+     .high = 4000000,
+     .help = "keep to this rate; default: the best one"},
+    {.key = "timeout",
+     .type = REQUEST_INTEGER,
+     .low = 1,
+     .high = 3600,
+     .help = "seconds to wait for the module; default: 60"},
+    {.key = "firmware",
+     .type = REQUEST_TEXT,
+     .low = 1,
+     .high = PATH_BYTES_MAX,
+     .help =
+         "`upload`: the file of `PUT /api/v1/upload/firmware`; else a file in `bridge.data_dir` "
+         "or `openbeken.images`"},
+    TEXT_OF_MODULE("profile", "kind of meter, of `flash/profiles`"),
+    TEXT_OF_MODULE("client_id", "the module's MQTT client id"),
+    TEXT_OF_MODULE("name", "the module's name; default: none"),
+    TEXT_OF_MODULE("wifi_ssid", "the network that it is to join"),
+    TEXT_OF_MODULE("wifi_password", "its password; absent: the network is open"),
+    TEXT_OF_MODULE("mqtt_host", "the broker, as the module reaches it"),
+    {.key = "mqtt_port", .type = REQUEST_INTEGER, .low = 1, .high = 65535, .help = "default: 1883"},
+    TEXT_OF_MODULE("mqtt_user", "user at the broker; default: none"),
+    TEXT_OF_MODULE("mqtt_password", "its password"),
+    TEXT_OF_MODULE("module_host", "where it will be on the network; default: as it reports"),
+    {.key = "wait",
+     .type = REQUEST_INTEGER,
+     .low = 1,
+     .high = 3600,
+     .help = "seconds to wait for its first readings; default: 150"},
+    {.key = "adopt", .type = REQUEST_FLAG, .help = "then add it to this bridge; default: true"},
+    END,
+};
+
 static const struct request_argument device_add_rows[] = {
     {.key = "id",
      .type = REQUEST_TEXT,
@@ -353,6 +410,13 @@ const struct request_row request_rows[] = {
     ROW("restore/state", restore_state, .plain = "", .trusted = true,
         .help = "answers what the last `restore` did: `{\"checking\",\"last\":{\"time\",\"ok\","
                 "\"sentence\"}}`"),
+    ROW("flash/profiles", flash_profiles, .plain = "",
+        .help = "the kinds of meter that are known, as `bl2mqtt profiles --json`"),
+    ROW("flash/start", flash_start, .trusted = true, .arguments = flash_start_rows,
+        .help = "begins a job on a module at a serial port, one at a time; answers at once, `GET "
+                "/api/v1/job` and the stream's event `job` have how it goes. HTTP only"),
+    ROW("flash/cancel", flash_cancel, .plain = "", .trusted = true,
+        .help = "asks the job that runs to end at the next safe moment. HTTP only"),
     ROW("device/add", device_add, .open = true, .arguments = device_add_rows,
         .help = "adds a device, written as in bridge.yaml; answers `{\"id\"}`"),
     ROW("device/adopt", device_adopt, .plain = "topic", .arguments = device_adopt_rows,

@@ -24,6 +24,9 @@ struct request_handlers {
     request_handler restore_check;
     request_handler restore;
     request_handler restore_state;
+    request_handler flash_profiles;
+    request_handler flash_start;
+    request_handler flash_cancel;
     request_handler device_add;
     request_handler device_adopt;
     request_handler device_remove;

@@ -22,6 +22,9 @@ struct child {
     struct stream output, complaint;
     child_done done; /* NULL: nobody wants to know any more */
     void *context;
+    child_line line; /* NULL: nobody reads along */
+    char words[CHILD_LINE_MAX];
+    size_t word_count;
     int64_t exit_status;
     unsigned open_handles; /* that must close before it is done */
     char buffer[4096];
@@ -63,11 +66,27 @@ static void keep(struct stream *stream, const char *bytes, size_t length)
     stream->bytes[stream->length] = '\0';
 }
 
+static void read_along(struct child *child, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] != '\n') {
+            if (child->word_count < sizeof child->words - 1)
+                child->words[child->word_count++] = bytes[i];
+            continue;
+        }
+        child->words[child->word_count] = '\0';
+        child->word_count = 0;
+        child->line(child->context, child->words);
+    }
+}
+
 static void on_bytes(uv_stream_t *pipe, ssize_t count, const uv_buf_t *buffer)
 {
     struct child *child = pipe->data;
     struct stream *stream =
         pipe == (uv_stream_t *)&child->output.pipe ? &child->output : &child->complaint;
+    if (count > 0 && child->line != NULL && stream == &child->complaint)
+        read_along(child, buffer->base, (size_t)count);
     if (count > 0)
         keep(stream, buffer->base, (size_t)count);
     else if (count < 0)
@@ -164,16 +183,37 @@ enum status child_start(uv_loop_t *loop, const char *const *arguments, child_don
     return STATUS_OK;
 }
 
-void child_stop(struct child *child)
+void child_watch(struct child *child, child_line line)
 {
-    if (child == NULL)
-        return;
+    child->line = line;
+}
+
+void child_ask_to_end(struct child *child)
+{
+    (void)uv_process_kill(&child->process, SIGTERM);
+}
+
+static void let_go(struct child *child, int signal_number)
+{
     child->done = NULL;
-    (void)uv_process_kill(&child->process, SIGKILL);
+    child->line = NULL;
+    (void)uv_process_kill(&child->process, signal_number);
     uv_handle_t *const handles[] = {(uv_handle_t *)&child->process,
                                     (uv_handle_t *)&child->output.pipe,
                                     (uv_handle_t *)&child->complaint.pipe};
     for (size_t i = 0; i < 3; i++)
         if (!uv_is_closing(handles[i]))
             uv_close(handles[i], on_closed);
+}
+
+void child_stop(struct child *child)
+{
+    if (child != NULL)
+        let_go(child, SIGKILL);
+}
+
+void child_leave(struct child *child)
+{
+    if (child != NULL)
+        let_go(child, SIGTERM);
 }

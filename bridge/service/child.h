@@ -11,7 +11,7 @@
 
 #include <uv.h>
 
-#define CHILD_ARGUMENTS_MAX 24
+#define CHILD_ARGUMENTS_MAX 48
 
 struct child;
 
@@ -23,6 +23,17 @@ typedef void (*child_done)(void *context, enum status status, const char *json,
 /** arguments: NULL-terminated, without the program; copied. done is called once, later. */
 enum status child_start(uv_loop_t *loop, const char *const *arguments, child_done done,
                         void *context, struct child **child, struct error *error);
+
+/** Each line of its stderr, without its end, cut at CHILD_LINE_MAX bytes; right after child_start. */
+#define CHILD_LINE_MAX 4096
+typedef void (*child_line)(void *context, const char *line);
+void child_watch(struct child *child, child_line line);
+
+/** Asks it to end (SIGTERM); done is called when it has. */
+void child_ask_to_end(struct child *child);
+/** Asks it to end, and nobody waits for that: for work that must not be torn off in its middle. done is not
+ *  called. The loop must run until its handles are closed. NULL is allowed. */
+void child_leave(struct child *child);
 
 /** Ends it without calling done. The loop must run until its handles are closed. NULL is allowed. */
 void child_stop(struct child *child);

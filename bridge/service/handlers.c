@@ -18,6 +18,8 @@ static enum status handle_health_check(void *context, struct pending *pending, s
 static enum status handle_restart(void *context, struct pending *pending, struct error *error)
 {
     const struct handlers *handlers = context;
+    if (handlers_job_blocks(handlers, error))
+        return STATUS_REFUSED;
     log_repeating(handlers->options.log, LOG_LEVEL_INFO, "restart requested",
                   "Loading the configuration again on request.");
     enum status status = handlers->options.reload(handlers->options.context, error);
@@ -115,6 +117,9 @@ const struct request_handlers service_handlers = {
     .restore = handle_restore,
     .restore_check = handle_restore_check,
     .restore_state = handle_restore_state,
+    .flash_profiles = handle_flash_profiles,
+    .flash_start = handle_flash_start,
+    .flash_cancel = handle_flash_cancel,
     .device_add = handle_device_add,
     .device_adopt = handle_device_adopt,
     .device_remove = handle_device_remove,
@@ -169,6 +174,7 @@ void handlers_close(struct handlers *handlers)
     handlers_end_commands(handlers);
     handlers_end_broker_tests(handlers);
     handlers_end_restore(handlers);
+    handlers_end_job(handlers);
     handlers_end_questions(handlers);
     handlers_end_backups(handlers);
 }

@@ -90,6 +90,12 @@ enum status handle_ports(void *context, struct pending *pending, struct error *e
     return start(context, pending, arguments, NULL, error);
 }
 
+enum status handle_flash_profiles(void *context, struct pending *pending, struct error *error)
+{
+    static const char *const arguments[] = {"profiles", "--json", NULL};
+    return start(context, pending, arguments, NULL, error);
+}
+
 enum status handle_scan(void *context, struct pending *pending, struct error *error)
 {
     char baud[24];

@@ -71,6 +71,8 @@ enum status handle_restore(void *context, struct pending *pending, struct error 
         return error_set(error, STATUS_USAGE, "There is nothing to restore: history or config.");
     if (handlers->restore_check != NULL)
         return error_set(error, STATUS_REFUSED, "A backup is being checked; wait for that.");
+    if (handlers_job_blocks(handlers, error))
+        return STATUS_REFUSED;
     enum status status = restoring_plan(folder, history, config, error);
     if (status == STATUS_OK)
         status = handlers->options.reload(handlers->options.context, error);

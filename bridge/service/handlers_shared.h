@@ -23,6 +23,7 @@ struct handlers {
     struct errand *errands;               /* commands that run, handlers_commands.c */
     struct broker_test *broker_test;      /* NULL: none runs; handlers_broker.c */
     struct restore_check *restore_check;  /* NULL: none; handlers_restore.c */
+    struct job *job;                      /* on a module; NULL: none runs; handlers_flash.c */
     struct config_backup *config_backups; /* handlers_backup.c */
     struct question *questions;           /* to the history, handlers_history.c */
     struct module_ids *ids;               /* that were made for devices without one */
@@ -48,9 +49,17 @@ void handlers_end_backups(struct handlers *handlers);
 
 /* handlers_commands.c */
 enum status handle_ports(void *context, struct pending *pending, struct error *error);
+enum status handle_flash_profiles(void *context, struct pending *pending, struct error *error);
 enum status handle_scan(void *context, struct pending *pending, struct error *error);
 enum status handle_device_calibrate(void *context, struct pending *pending, struct error *error);
 void handlers_end_commands(struct handlers *handlers);
+
+/* handlers_flash.c */
+enum status handle_flash_start(void *context, struct pending *pending, struct error *error);
+enum status handle_flash_cancel(void *context, struct pending *pending, struct error *error);
+/** True, with *error filled: a module is being worked on, so the service must go on. */
+bool handlers_job_blocks(const struct handlers *handlers, struct error *error);
+void handlers_end_job(struct handlers *handlers);
 
 /* handlers_restore.c */
 enum status handle_restore_check(void *context, struct pending *pending, struct error *error);

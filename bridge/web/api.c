@@ -38,6 +38,13 @@ static void serve_devices(struct api *api, struct exchange *exchange, const char
     reply_json(exchange, 200, hub_devices_json(api->hub));
 }
 
+static void serve_job(struct api *api, struct exchange *exchange, const char *rest)
+{
+    (void)rest;
+    const char *json = hub_job_json(api->hub);
+    exchange_reply_copy(exchange, 200, JSON_TYPE, json, strlen(json));
+}
+
 static void serve_bridge_health(struct api *api, struct exchange *exchange, const char *rest)
 {
     (void)rest;
@@ -304,6 +311,7 @@ const struct api_route api_routes[] = {
     {"GET", "/api/v1/state/", false, serve_state},
     {"GET", "/api/v1/stream", false, serve_stream},
     {"GET", "/api/v1/history/", false, serve_history},
+    {"GET", "/api/v1/job", false, serve_job},
     {"GET", "/api/v1/backups", false, files_list_backups},
     {"GET", "/api/v1/backups/", false, files_send_backup},
     {"GET", "/api/v1/files/", false, files_send},

@@ -12,11 +12,21 @@
 #define DEVICE_ID_SIZE 64
 
 /* The kinds of events, as bits of what a viewer wants. */
-enum { KIND_STATE, KIND_AVAILABILITY, KIND_EVENT, KIND_LOG, KIND_HEALTH, KIND_DEVICES, KINDS };
+enum {
+    KIND_STATE,
+    KIND_AVAILABILITY,
+    KIND_EVENT,
+    KIND_LOG,
+    KIND_HEALTH,
+    KIND_DEVICES,
+    KIND_JOB,
+    KINDS
+};
 static const char *const kind_names[KINDS] = {
     [KIND_STATE] = "state",   [KIND_AVAILABILITY] = "availability",
     [KIND_EVENT] = "event",   [KIND_LOG] = "log",
     [KIND_HEALTH] = "health", [KIND_DEVICES] = "devices",
+    [KIND_JOB] = "job",
 };
 
 struct viewer {
@@ -225,6 +235,11 @@ static void on_devices(void *context)
     send_event(context, KIND_DEVICES, NULL, "{}");
 }
 
+static void on_job(void *context, const char *json)
+{
+    send_event(context, KIND_JOB, NULL, json);
+}
+
 /* ---- one viewer ---- */
 
 static ssize_t read_viewer(void *context, char *bytes, size_t size)
@@ -309,7 +324,7 @@ static bool read_parameters(struct stream_hub *streams, struct exchange *exchang
         } else if (!parse_kinds(value, &viewer->kinds)) {
             exchange_reply_error(exchange, 400,
                                  "events is a list of some of state, availability, event, log, "
-                                 "health and devices, with commas between them.");
+                                 "health, devices and job, with commas between them.");
             return false;
         }
     }
@@ -336,6 +351,14 @@ static void push_health(struct viewer *viewer)
     if (json == NULL)
         return;
     push(viewer, "event: health\ndata: ", 20);
+    push(viewer, json, strlen(json));
+    push(viewer, "\n\n", 2);
+}
+
+static void push_job(struct viewer *viewer)
+{
+    const char *json = hub_job_json(viewer->streams->hub);
+    push(viewer, "event: job\ndata: ", 17);
     push(viewer, json, strlen(json));
     push(viewer, "\n\n", 2);
 }
@@ -367,6 +390,8 @@ void stream_begin(struct stream_hub *streams, struct exchange *exchange)
         push_health(viewer);
     if (wants(viewer, KIND_LOG, NULL))
         push_log(viewer);
+    if (wants(viewer, KIND_JOB, NULL))
+        push_job(viewer);
 }
 
 /* ---- opening and closing ---- */
@@ -402,6 +427,7 @@ struct stream_hub *stream_open(uv_loop_t *loop, struct hub *hub)
                                  .devices = on_devices,
                                  .event = on_event,
                                  .log = on_log,
+                                 .job = on_job,
                                  .health = on_health,
                              });
     return streams;

@@ -26,11 +26,18 @@ const {pathsOf} = await load("views/overview/sparkline.js");
 const {isEstimated, rangeOf, totalOf} = await load("views/history/load.js");
 const {filtered} = await load("views/logs/logs.js");
 const {contentsOf} = await load("views/about/backup.js");
+const {progressOf, leftBy, filesOf, factsOf, brokerFor} = await load("views/provisioning/progress.js");
 const {newOnes} = await load("views/overview/found.js");
 const {rawRows} = await load("views/device/raw.js");
 const {address} = await load("parts/api.js");
 const {texts: en} = await load("texts/en.js");
 const {texts: de} = await load("texts/de.js");
+
+test("every module can be loaded", async () => {
+  const files = readdirSync(page, {recursive: true}).filter((name) => name.endsWith(".js") && name !== "app.js");
+  assert.ok(files.length > 30);
+  for (const name of files) await load(name);
+});
 
 const local = (...parts) => new Date(...parts).getTime();
 
@@ -234,4 +241,22 @@ test("what a checked backup holds", () => {
   assert.deepEqual(contentsOf({history: {problem: null, channels: []}, config: null}, words), {lines: ["empty"], history: true, config: false});
   assert.deepEqual(contentsOf({history: {problem: "It is damaged.", channels: []}, config: {problem: "Bad key.", devices: []}}, words),
     {lines: ["It is damaged.", "Bad key."], history: false, config: false});
+});
+
+test("a job on a module in words", () => {
+  assert.deepEqual(progressOf({done: 512, total: 2048, bytes_per_s: 100, remaining_s: 15}), {percent: 25, rate: 100, remaining: 15});
+  assert.deepEqual(progressOf({done: 0, total: 1}), {percent: null, rate: null, remaining: null});
+  assert.equal(leftBy({state: "done", changing: true}), null);
+  assert.equal(leftBy({state: "running", changing: true}), null);
+  assert.equal(leftBy({state: "cancelled", changing: false}), "flash.leftUnchanged");
+  assert.equal(leftBy({state: "failed", changing: true}), "flash.leftChanged");
+  assert.deepEqual(filesOf({file: "/data/web/files/module-a.bin", backup: null}), ["module-a.bin"]);
+  assert.deepEqual(filesOf({backup: "/elsewhere/b.bin"}), []);
+  assert.deepEqual(factsOf({chip: "BK7231N", mac: "", error: null, steps: [1], application: {version: "1.18"}, list: []}),
+    [["chip", "BK7231N"], ["application version", "1.18"]]);
+  assert.deepEqual(factsOf(null), []);
+  assert.deepEqual(brokerFor("mqtts://broker.lan:8883"), {host: "broker.lan", port: "8883"});
+  assert.deepEqual(brokerFor("mqtt://127.0.0.1:1883"), {host: "", port: "1883"});
+  assert.deepEqual(brokerFor("mqtt://[fd00::2]"), {host: "[fd00::2]", port: "1883"});
+  assert.deepEqual(brokerFor(undefined), {host: "", port: "1883"});
 });

@@ -112,6 +112,9 @@ export const lastEvent = new Value(null);
 /** Lines of the log, the newest last. */
 export const log = new Value([]);
 
+/** The job on a module that runs or ran last; null: none. It goes on whether anybody looks or not. */
+export const job = new Value(null);
+
 const LOG_LINES = 1000;
 const RETRY_MS = 2000;
 let source = null;
@@ -167,6 +170,7 @@ export function connect() {
   });
   on("devices", loadDevices);
   on("health", (document) => health.set(document));
+  on("job", (document) => job.set(document));
   on("event", (event) => lastEvent.set(event));
   on("log", (line) => log.set([...log.get().slice(1 - LOG_LINES), {...line, received: Date.now()}]));
 }

@@ -34,7 +34,7 @@ class Modules extends View {
     fill(this, el("h1", null, t("nav.modules")),
       el("section", {class: "card"}, el("h2", null, t("modules.onNetwork")), el("p", null, t("modules.intro")), el("p", null, find), place, this.#list),
       el("section", {class: "card"}, el("h2", null, t("modules.newTitle")), el("p", null, t("modules.newText")),
-        el("p", null, el("code", null, "bl2mqtt flash provision --port /dev/serial/by-id/… --firmware OpenBK7231N_….rbl --wifi-ssid … --wifi-password-file … --mqtt-host …"))));
+        el("p", null, el("a", {class: "button", href: "#/flash"}, t("flash.title")))));
     if (route.get().parameters?.search) find.click(); // the overview's banner leads here
   }
 

@@ -46,9 +46,9 @@ class Setup extends View {
     const refresh = el("button", {type: "button"}, t("setup.refresh"));
     const load = () => busy(refresh, place, async () => {
       const answer = await request("ports");
-      const ports = Array.isArray(answer) ? answer : answer.ports ?? [];
-      fill(port, ports.map((one) => el("option", {value: one.stable ?? one.by_id ?? one.path ?? one.port ?? one.name},
-        [one.stable ?? one.by_id ?? one.path ?? one.port ?? one.name, one.description, one.holder && t("setup.held", {holder: one.holder.name ?? one.holder})].filter(Boolean).join(" – "))));
+      const {ports} = answer;
+      fill(port, ports.map((one) => el("option", {value: one.by_id ?? one.path},
+        [one.by_id ?? one.path, one.description, one.holder && t("setup.held", {holder: one.holder.name ?? one.holder})].filter(Boolean).join(" – "))));
       scan.disabled = ports.length === 0;
       if (ports.length === 0) fill(place, notice("warning", t("setup.noPorts")));
     });
