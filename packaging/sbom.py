@@ -11,7 +11,7 @@ import subprocess
 
 # The library's file name: its name, its licence, what Debian calls its package.
 LIBRARIES = {
-    "libpaho-mqtt3as": ("Eclipse Paho MQTT C", "EPL-2.0 OR BSD-3-Clause", "libpaho-mqtt1.3"),
+    "libpaho-mqtt3a": ("Eclipse Paho MQTT C", "EPL-2.0 OR BSD-3-Clause", "libpaho-mqtt1.3"),
     "libserialport": ("libserialport", "LGPL-3.0-or-later", "libserialport0"),
     "libsqlite3": ("SQLite", "blessing", "libsqlite3-0"),
     "libyaml-0": ("libyaml", "MIT", "libyaml-0-2"),
@@ -28,7 +28,7 @@ LIBRARIES = {
     "ld-linux": ("GNU C Library", "LGPL-2.1-or-later", "libc6"),
     "libgcc_s": ("GCC runtime", "GPL-3.0-or-later WITH GCC-exception-3.1", "libgcc-s1"),
 }
-LOADED = ["libcurl"]  # by dlopen, when it is first used
+LOADED = ["libcrypto", "libcurl", "libmicrohttpd", "libpaho-mqtt3a", "libssl"]  # by dlopen, when they are first used
 EMBEDDED = [("dygraphs", "MIT", "libjs-dygraphs")]
 
 

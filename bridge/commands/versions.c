@@ -6,11 +6,11 @@
 #include "bridge/http/client.h"
 #include "bridge/mqtt/connection.h"
 #include "bridge/web/server.h"
+#include "drivers/beken/crypto.h"
 #include "drivers/serial/port.h"
 
 #include <gnu/libc-version.h>
 #include <jansson.h>
-#include <openssl/crypto.h>
 #include <string.h>
 #include <uv.h>
 #include <zlib.h>
@@ -36,7 +36,7 @@ void versions_print(FILE *out)
         {"libserialport", serial_library_version()},
         {"libuv", uv_version_string()},
         {"libyaml", yaml_library_version()},
-        {"OpenSSL", OpenSSL_version(OPENSSL_VERSION)},
+        {"OpenSSL", crypto_version()},
         {"Paho MQTT C", connection_library_version()},
         {"SQLite", sql_library_version()},
         {"zlib", zlibVersion()},

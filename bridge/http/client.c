@@ -207,7 +207,7 @@ const char *http_client_words(const struct http_client *client)
 
 const char *http_library_version(void)
 {
-    struct library library = {.handle = NULL};
+    struct library library;
     struct error error;
     return library_load(&library, &error) == STATUS_OK ? library.version() : NULL;
 }

@@ -16,7 +16,6 @@
 
 /** The functions used, under their names without curl_. */
 struct library {
-    void *handle;
     __typeof__(&curl_global_init) global_init;
     __typeof__(&curl_easy_init) easy_init;
     __typeof__(&curl_easy_reset) easy_reset;

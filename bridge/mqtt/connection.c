@@ -18,10 +18,10 @@
  */
 #include "bridge/mqtt/connection.h"
 
+#include "bridge/mqtt/paho.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
-#include <MQTTAsync.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -41,6 +41,7 @@ struct slot {
 };
 
 struct connection {
+    const struct paho *paho;
     MQTTAsync handle;
     struct connection_events events;
     bool version_5;
@@ -51,31 +52,32 @@ struct connection {
 };
 
 struct connection_library {
+    const struct paho *paho;
     MQTTAsync spare;
 };
 
-/* OpenSSL starts by itself when it is first used. Started here it would take two megabytes also from those
- * who use no TLS. */
-static void start_paho(void)
+/* OpenSSL starts by itself when it is first used. */
+static void start(const struct paho *paho)
 {
-    MQTTAsync_init_options start = MQTTAsync_init_options_initializer;
-    start.do_openssl_init = 0;
-    MQTTAsync_global_init(&start);
+    MQTTAsync_init_options options = MQTTAsync_init_options_initializer;
+    options.do_openssl_init = 0;
+    paho->global_init(&options);
 }
 
-struct connection_library *connection_library_open(struct error *error)
+struct connection_library *connection_library_open(bool tls, struct error *error)
 {
-    /* Once in a process: it makes Paho's locks anew, also while another connection's threads hold them. Then
-     * nothing wakes its sender any more, and whatever is sent takes up to a second. */
-    static pthread_once_t started = PTHREAD_ONCE_INIT;
+    const struct paho *paho = paho_load(tls, error);
+    if (paho == NULL)
+        return NULL;
     struct connection_library *library = memory_new(1, sizeof *library);
-    (void)pthread_once(&started, start_paho);
-    int rc = MQTTAsync_create(&library->spare, "tcp://localhost:1", "spare",
-                              MQTTCLIENT_PERSISTENCE_NONE, NULL);
+    library->paho = paho;
+    start(paho);
+    int rc = paho->create(&library->spare, "tcp://localhost:1", "spare",
+                          MQTTCLIENT_PERSISTENCE_NONE, NULL);
     if (rc == MQTTASYNC_SUCCESS)
         return library;
     (void)error_set(error, STATUS_FAILED, "The MQTT library could not be started (%s).",
-                    MQTTAsync_strerror(rc));
+                    paho->strerror(rc));
     free(library);
     return NULL;
 }
@@ -114,7 +116,7 @@ void connection_library_close(struct connection_library *library)
 {
     if (library == NULL)
         return;
-    MQTTAsync_destroy(&library->spare);
+    library->paho->destroy(&library->spare);
     free(library);
     for (int tries = 0; tries < THREADS_GONE_TRIES && paho_threads_left(); tries++) {
         const struct timespec pause = {.tv_nsec = 2000000};
@@ -161,28 +163,29 @@ static void connect_success(void *context, MQTTAsync_successData *response)
     on_connected(context, &CONNECTION_NO_LIMITS);
 }
 
-static bool has_property(MQTTAsync_successData5 *response, enum MQTTPropertyCodes code)
+/* False, and *value as it was, if the broker does not name it. */
+static bool read_property(const struct paho *paho, MQTTAsync_successData5 *response,
+                          enum MQTTPropertyCodes code, int64_t *value)
 {
-    return MQTTProperties_hasProperty(&response->properties, code) != 0;
-}
-
-static int64_t property(MQTTAsync_successData5 *response, enum MQTTPropertyCodes code)
-{
-    return MQTTProperties_getNumericValue(&response->properties, code);
+    if (paho->has_property(&response->properties, code) == 0)
+        return false;
+    *value = paho->numeric_property(&response->properties, code);
+    return true;
 }
 
 static void connect_success5(void *context, MQTTAsync_successData5 *response)
 {
+    const struct connection *connection = context;
+    const struct paho *paho = connection->paho;
     struct connection_limits limits = CONNECTION_NO_LIMITS;
-    if (has_property(response, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)) {
-        /* An int of 32 bits in the library, although the value has no sign. */
-        uint32_t bytes = (uint32_t)property(response, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
-        limits.packet_max = bytes;
-    }
-    if (has_property(response, MQTTPROPERTY_CODE_MAXIMUM_QOS))
-        limits.qos_max = (int)property(response, MQTTPROPERTY_CODE_MAXIMUM_QOS);
-    if (has_property(response, MQTTPROPERTY_CODE_RETAIN_AVAILABLE))
-        limits.retain = property(response, MQTTPROPERTY_CODE_RETAIN_AVAILABLE) != 0;
+    int64_t value = 0;
+    /* An int of 32 bits in the library, although the value has no sign. */
+    if (read_property(paho, response, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, &value))
+        limits.packet_max = (uint32_t)value;
+    if (read_property(paho, response, MQTTPROPERTY_CODE_MAXIMUM_QOS, &value))
+        limits.qos_max = (int)value;
+    if (read_property(paho, response, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, &value))
+        limits.retain = value != 0;
     on_connected(context, &limits);
 }
 
@@ -232,8 +235,8 @@ static int message_arrived(void *context, char *topic, int topic_length, MQTTAsy
     if (whole && message->payloadlen >= 0)
         connection->events.message(connection->events.context, topic, message->payload,
                                    (size_t)message->payloadlen, message->retained != 0);
-    MQTTAsync_freeMessage(&message);
-    MQTTAsync_free(topic);
+    connection->paho->free_message(&message);
+    connection->paho->free(topic);
     return 1;
 }
 
@@ -325,8 +328,14 @@ static int create_handle(struct connection *connection, const struct connection_
     create.MQTTVersion = options->version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
     create.sendWhileDisconnected = 0;
     create.maxBufferedMessages = 2 * CONNECTION_SLOTS;
-    return MQTTAsync_createWithOptions(&connection->handle, options->uri, options->client_id,
-                                       MQTTCLIENT_PERSISTENCE_NONE, NULL, &create);
+    return connection->paho->create_with_options(&connection->handle, options->uri,
+                                                 options->client_id, MQTTCLIENT_PERSISTENCE_NONE,
+                                                 NULL, &create);
+}
+
+static bool uses_tls(const struct connection_options *options)
+{
+    return strncmp(options->uri, "mqtts://", 8) == 0;
 }
 
 static int start_connect(struct connection *connection, const struct connection_options *options)
@@ -349,14 +358,14 @@ static int start_connect(struct connection *connection, const struct connection_
     connect.username = text_or_null(options->user);
     connect.password = text_or_null(options->password);
     connect.context = connection;
-    if (strncmp(options->uri, "mqtts://", 8) == 0) {
+    if (uses_tls(options)) {
         fill_tls(&tls, options, connection);
         connect.ssl = &tls;
     }
     if (connection->version_5) {
         MQTTProperty limit = {.identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE};
         limit.value.integer4 = (unsigned int)options->packet_max;
-        (void)MQTTProperties_add(&properties, &limit);
+        (void)connection->paho->properties_add(&properties, &limit);
         connect.connectProperties = &properties;
         connect.onSuccess5 = connect_success5;
         connect.onFailure5 = connect_failure5;
@@ -365,15 +374,19 @@ static int start_connect(struct connection *connection, const struct connection_
         connect.onSuccess = connect_success;
         connect.onFailure = connect_failure;
     }
-    int rc = MQTTAsync_connect(connection->handle, &connect);
-    MQTTProperties_free(&properties);
+    int rc = connection->paho->connect(connection->handle, &connect);
+    connection->paho->properties_free(&properties);
     return rc;
 }
 
 struct connection *connection_open(const struct connection_options *options,
                                    const struct connection_events *events, struct error *error)
 {
+    const struct paho *paho = paho_load(uses_tls(options), error);
+    if (paho == NULL)
+        return NULL;
     struct connection *connection = memory_new(1, sizeof *connection);
+    connection->paho = paho;
     connection->events = *events;
     connection->version_5 = options->version == 5;
     for (unsigned i = 0; i < CONNECTION_SLOTS; i++)
@@ -381,16 +394,17 @@ struct connection *connection_open(const struct connection_options *options,
 
     int rc = create_handle(connection, options);
     if (rc == MQTTASYNC_SUCCESS)
-        rc = MQTTAsync_setCallbacks(connection->handle, connection, connection_lost,
-                                    message_arrived, NULL);
+        rc = connection->paho->set_callbacks(connection->handle, connection, connection_lost,
+                                             message_arrived, NULL);
     if (rc == MQTTASYNC_SUCCESS && connection->version_5)
-        rc = MQTTAsync_setDisconnected(connection->handle, connection, server_disconnected);
+        rc =
+            connection->paho->set_disconnected(connection->handle, connection, server_disconnected);
     if (rc == MQTTASYNC_SUCCESS)
         rc = start_connect(connection, options);
     if (rc == MQTTASYNC_SUCCESS)
         return connection;
     (void)error_set(error, STATUS_FAILED, "The connection could not be started (%s).",
-                    MQTTAsync_strerror(rc));
+                    connection->paho->strerror(rc));
     connection_destroy(connection);
     return NULL;
 }
@@ -423,15 +437,15 @@ enum connection_sent connection_send(struct connection *connection, unsigned slo
                                      bool retained)
 {
     MQTTAsync_responseOptions response = response_options(connection, slot);
-    return sent(MQTTAsync_send(connection->handle, topic, (int)length, payload, qos,
-                               retained ? 1 : 0, &response));
+    return sent(connection->paho->send(connection->handle, topic, (int)length, payload, qos,
+                                       retained ? 1 : 0, &response));
 }
 
 enum connection_sent connection_subscribe(struct connection *connection, unsigned slot,
                                           const char *filter, int qos)
 {
     MQTTAsync_responseOptions response = response_options(connection, slot);
-    return sent(MQTTAsync_subscribe(connection->handle, filter, qos, &response));
+    return sent(connection->paho->subscribe(connection->handle, filter, qos, &response));
 }
 
 bool connection_disconnect(struct connection *connection)
@@ -444,7 +458,7 @@ bool connection_disconnect(struct connection *connection)
         options.onSuccess5 = disconnected5;
     else
         options.onSuccess = disconnected;
-    return MQTTAsync_disconnect(connection->handle, &options) == MQTTASYNC_SUCCESS;
+    return connection->paho->disconnect(connection->handle, &options) == MQTTASYNC_SUCCESS;
 }
 
 void connection_destroy(struct connection *connection)
@@ -452,7 +466,7 @@ void connection_destroy(struct connection *connection)
     if (connection == NULL)
         return;
     if (connection->handle != NULL)
-        MQTTAsync_destroy(&connection->handle);
+        connection->paho->destroy(&connection->handle);
     free(connection);
 }
 
@@ -464,9 +478,11 @@ size_t connection_packet_size(size_t topic_length, size_t payload_length)
 
 const char *connection_library_version(void)
 {
-    const MQTTAsync_nameValue *info = MQTTAsync_getVersionInfo();
+    struct error error = {""};
+    const struct paho *paho = paho_load(false, &error);
+    const MQTTAsync_nameValue *info = paho == NULL ? NULL : paho->version_info();
     for (; info != NULL && info->name != NULL; info++)
         if (strcmp(info->name, "Version") == 0)
             return info->value;
-    return "unknown";
+    return paho == NULL ? NULL : "unknown";
 }

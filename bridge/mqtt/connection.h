@@ -17,9 +17,10 @@
 #include <stddef.h>
 
 /** Keeps Paho's two threads and its state between attempts. Holding it costs nothing; letting it go
- *  waits up to about a second for the threads. NULL with *error filled if Paho fails. */
+ *  waits up to about a second for the threads. NULL with *error filled if Paho fails. tls: for connections by
+ *  mqtts:// (paho.h). */
 struct connection_library;
-struct connection_library *connection_library_open(struct error *error);
+struct connection_library *connection_library_open(bool tls, struct error *error);
 void connection_library_close(struct connection_library *library);
 
 enum connection_end_kind {

@@ -16,17 +16,18 @@ size_t packet_guard_refused(void)
     return atomic_exchange(&refused, 0);
 }
 
+static void *_Atomic tls_library;
+
+void packet_guard_tls(void *library)
+{
+    atomic_store(&tls_library, library);
+}
+
 static int refuse(size_t size)
 {
     atomic_store(&refused, size);
     errno = EMSGSIZE;
     return -1;
-}
-
-/* The next definition of a function behind the one here. POSIX lets dlsym's result be a function. */
-static void *next_of(const char *name)
-{
-    return dlsym(RTLD_NEXT, name);
 }
 
 __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t size, int flags)
@@ -36,7 +37,7 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
         return refuse(size);
     ssize_t (*call)(int, void *, size_t, int) = atomic_load(&next);
     if (call == NULL) {
-        *(void **)&call = next_of("recv");
+        *(void **)&call = dlsym(RTLD_NEXT, "recv"); /* POSIX lets that be a function */
         atomic_store(&next, call);
     }
     return call(fd, buffer, size, flags);
@@ -52,7 +53,7 @@ int SSL_read(void *ssl, void *buffer, int size)
         return refuse((size_t)size);
     int (*call)(void *, void *, int) = atomic_load(&next);
     if (call == NULL) {
-        *(void **)&call = next_of("SSL_read");
+        *(void **)&call = dlsym(atomic_load(&tls_library), "SSL_read");
         atomic_store(&next, call);
     }
     return call(ssl, buffer, size);

@@ -16,6 +16,9 @@
 /** Bytes of one read, and so of a packet. Nothing else in this program reads so much at once. */
 #define PACKET_GUARD_MAX ((size_t)4 << 20)
 
+/** The library that reads with TLS: where SSL_read() is found, in it or in what it brings along. */
+void packet_guard_tls(void *library);
+
 /** The size of the packet that was refused since the last call, 0: none. From any thread. */
 size_t packet_guard_refused(void);
 

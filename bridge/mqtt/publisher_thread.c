@@ -574,7 +574,7 @@ void *publisher_run(void *context)
     struct publisher *publisher = context;
     (void)pthread_setname_np(pthread_self(), "publisher");
     struct error error = {.text = ""};
-    struct connection_library *library = connection_library_open(&error);
+    struct connection_library *library = connection_library_open(publisher->address.tls, &error);
     if (library == NULL)
         publisher_complain(publisher, error.text);
 

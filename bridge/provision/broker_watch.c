@@ -244,7 +244,7 @@ static enum status start(struct broker_watch *watch, const struct broker_watch_o
         .message = on_message,
         .done = on_done,
     };
-    watch->library = connection_library_open(error);
+    watch->library = connection_library_open(watch->address.tls, error);
     if (watch->library == NULL)
         return STATUS_FAILED;
     watch->connection = connection_open(&connection, &events, error);

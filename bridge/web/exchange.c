@@ -65,7 +65,7 @@ void exchange_free(struct exchange *exchange)
     for (size_t i = 0; i < exchange->header_count; i++)
         free(exchange->headers[i].value);
     if (exchange->response != NULL)
-        MHD_destroy_response(exchange->response);
+        httpd.destroy_response(exchange->response);
     upload_close(exchange->upload);
     free(exchange->path);
     free(exchange->body);
@@ -86,7 +86,7 @@ const char *exchange_path(const struct exchange *exchange)
 
 const char *exchange_header(const struct exchange *exchange, const char *name)
 {
-    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+    return httpd.lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
 /* "gzip;q=0" lists gzip only to exclude it. */
@@ -135,7 +135,7 @@ bool exchange_announces_too_much(const struct exchange *exchange)
 static void fall_asleep(struct exchange *exchange)
 {
     exchange->sleeps = true;
-    MHD_suspend_connection(exchange->connection);
+    httpd.suspend_connection(exchange->connection);
 }
 
 static void on_upload_ready(void *context)
@@ -144,7 +144,7 @@ static void on_upload_ready(void *context)
     if (!exchange->sleeps)
         return;
     exchange->sleeps = false;
-    MHD_resume_connection(exchange->connection);
+    httpd.resume_connection(exchange->connection);
     server_resumed(exchange->server);
 }
 
@@ -255,8 +255,8 @@ static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, co
 bool exchange_ready(struct exchange *exchange)
 {
     exchange->begun = true;
-    (void)MHD_get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND, take_parameter,
-                                    exchange);
+    (void)httpd.get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND, take_parameter,
+                                      exchange);
     if (exchange->body_length > SERVER_BODY_MAX)
         exchange_refuse(exchange, 413, "The body of a request has at most 65536 bytes.");
     else if (exchange->too_many_parameters)
@@ -284,17 +284,17 @@ static void add_headers(struct exchange *exchange, struct MHD_Response *response
         {"Referrer-Policy", "same-origin"},
     };
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
-        (void)MHD_add_response_header(response, always[i][0], always[i][1]);
+        (void)httpd.add_response_header(response, always[i][0], always[i][1]);
     bool cached = false;
     for (size_t i = 0; i < exchange->header_count; i++) {
         cached = cached || strcmp(exchange->headers[i].name, "Cache-Control") == 0;
-        (void)MHD_add_response_header(response, exchange->headers[i].name,
-                                      exchange->headers[i].value);
+        (void)httpd.add_response_header(response, exchange->headers[i].name,
+                                        exchange->headers[i].value);
     }
     if (!cached)
-        (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+        (void)httpd.add_response_header(response, "Cache-Control", "no-store");
     if (type != NULL)
-        (void)MHD_add_response_header(response, "Content-Type", type);
+        (void)httpd.add_response_header(response, "Content-Type", type);
 }
 
 static void resume(struct exchange *exchange)
@@ -302,7 +302,7 @@ static void resume(struct exchange *exchange)
     if (!exchange->suspended)
         return;
     exchange->suspended = false;
-    MHD_resume_connection(exchange->connection);
+    httpd.resume_connection(exchange->connection);
     server_resumed(exchange->server);
 }
 
@@ -327,7 +327,7 @@ static struct MHD_Response *from_bytes(const void *bytes, size_t length,
         const void *constant;
         void *plain;
     } buffer = {.constant = bytes};
-    return MHD_create_response_from_buffer(length, buffer.plain, mode);
+    return httpd.create_response_from_buffer(length, buffer.plain, mode);
 }
 
 void exchange_reply_static(struct exchange *exchange, unsigned status, const char *type,
@@ -369,14 +369,14 @@ enum MHD_Result exchange_queue(struct exchange *exchange)
 {
     if (exchange->response != NULL && !exchange->queued) {
         exchange->queued = true;
-        return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
+        return httpd.queue_response(exchange->connection, exchange->status, exchange->response);
     }
     if (exchange->queued)
         return MHD_YES;
     if (!exchange->begun)
         return MHD_NO;
     exchange->suspended = true;
-    MHD_suspend_connection(exchange->connection);
+    httpd.suspend_connection(exchange->connection);
     return MHD_YES;
 }
 
@@ -394,7 +394,7 @@ static ssize_t read_source(void *context, uint64_t position, char *bytes, size_t
     if (got == EXCHANGE_FAIL)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     stream->exchange->suspended = true;
-    MHD_suspend_connection(stream->exchange->connection);
+    httpd.suspend_connection(stream->exchange->connection);
     return 0;
 }
 
@@ -411,8 +411,8 @@ void exchange_reply_stream(struct exchange *exchange, unsigned status, const cha
     struct stream *stream = memory_new(1, sizeof *stream);
     *stream = (struct stream){.exchange = exchange, .source = *source};
     reply(exchange, status, type,
-          MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, read_source, stream,
-                                            end_source));
+          httpd.create_response_from_callback(MHD_SIZE_UNKNOWN, block, read_source, stream,
+                                              end_source));
 }
 
 void exchange_stream_ready(struct exchange *exchange)

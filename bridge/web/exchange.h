@@ -3,9 +3,8 @@
 #ifndef BRIDGE_WEB_EXCHANGE_H
 #define BRIDGE_WEB_EXCHANGE_H
 
+#include "bridge/web/httpd.h"
 #include "bridge/web/server.h"
-
-#include <microhttpd.h>
 
 /** To be called when a connection was resumed. */
 void server_resumed(struct server *server);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/web/server.h"
+#include "bridge/web/httpd.h"
 
 #include "bridge/web/exchange.h"
 #include "bridge/web/peers.h"
@@ -7,7 +8,6 @@
 #include "drivers/base/memory.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -43,11 +43,11 @@ static void drive(struct server *server)
     if (server->closing)
         return;
     server->resumed = false;
-    (void)MHD_run(server->daemon);
+    (void)httpd.run(server->daemon);
     MHD_UNSIGNED_LONG_LONG wait_ms;
     if (server->resumed)
         (void)uv_timer_start(&server->timer, on_timer, 0, 0);
-    else if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
+    else if (httpd.get_timeout(server->daemon, &wait_ms) == MHD_YES)
         (void)uv_timer_start(&server->timer, on_timer, wait_ms, 0);
     else
         (void)uv_timer_stop(&server->timer);
@@ -90,7 +90,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         return;
     }
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        httpd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     *own = peers_add(&server->peers, info->connect_fd, clock_boot_ms());
     if (server->peers.count > SERVER_CONNECTIONS)
         (void)peers_evict(&server->peers);
@@ -98,7 +98,8 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 static struct peer *peer_of(struct MHD_Connection *connection)
 {
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    return httpd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+        ->socket_context;
 }
 
 static void set_phase(struct server *server, struct MHD_Connection *connection,
@@ -267,6 +268,8 @@ enum status server_open(const struct server_settings *settings, struct server **
                         struct error *error)
 {
     int fd = -1;
+    if (httpd_load(error) != STATUS_OK)
+        return STATUS_FAILED;
     struct server *server = memory_new(1, sizeof *server);
     server->settings = *settings;
     enum status status = open_socket(server, &fd, error);
@@ -274,7 +277,7 @@ enum status server_open(const struct server_settings *settings, struct server **
         free(server);
         return status;
     }
-    server->daemon = MHD_start_daemon(
+    server->daemon = httpd.start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
         server, MHD_OPTION_EXTERNAL_LOGGER, log_message, server, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(SERVER_CONNECTIONS + CONNECTIONS_SPARE),
@@ -286,7 +289,8 @@ enum status server_open(const struct server_settings *settings, struct server **
         free(server);
         return error_set(error, STATUS_FAILED, "The web server could not be started.");
     }
-    start_handles(server, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+    start_handles(server,
+                  httpd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     *result = server;
     return STATUS_OK;
 }
@@ -313,7 +317,7 @@ void server_close(struct server *server)
     for (struct exchange *exchange = server->uploads; exchange != NULL;
          exchange = *exchange_next_upload(exchange))
         exchange_give_up_file(exchange);
-    MHD_stop_daemon(server->daemon);
+    httpd.stop_daemon(server->daemon);
     uv_close((uv_handle_t *)&server->poll, on_handle_closed);
     uv_close((uv_handle_t *)&server->timer, on_handle_closed);
     uv_close((uv_handle_t *)&server->sweep, on_handle_closed);
@@ -321,5 +325,6 @@ void server_close(struct server *server)
 
 const char *server_library_version(void)
 {
-    return MHD_get_version();
+    struct error error = {""};
+    return httpd_load(&error) == STATUS_OK ? httpd.get_version() : NULL;
 }

@@ -5,9 +5,9 @@
 #include "drivers/beken/bytes.h"
 #include "drivers/beken/code.h"
 #include "drivers/beken/crc.h"
+#include "drivers/beken/crypto.h"
 #include "drivers/beken/rbl.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #define ZLIB_CONST /* zlib only reads what it is given */
@@ -36,13 +36,14 @@ static bool decrypt(const uint8_t *bytes, size_t length, uint8_t *plain)
 {
     static const uint8_t key[] = "0123456789ABCDEF0123456789ABCDEF";
     static const uint8_t start[] = "0123456789ABCDEF";
-    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    EVP_CIPHER_CTX *context = crypto_load()->cipher_new();
     int count = 0;
-    bool good = context != NULL && length % 16 == 0 &&
-                EVP_DecryptInit_ex(context, EVP_aes_256_cbc(), NULL, key, start) == 1 &&
-                EVP_CIPHER_CTX_set_padding(context, 0) == 1 &&
-                EVP_DecryptUpdate(context, plain, &count, bytes, (int)length) == 1;
-    EVP_CIPHER_CTX_free(context);
+    bool good =
+        context != NULL && length % 16 == 0 &&
+        crypto_load()->decrypt_init(context, crypto_load()->aes_256_cbc(), NULL, key, start) == 1 &&
+        crypto_load()->cipher_set_padding(context, 0) == 1 &&
+        crypto_load()->decrypt_update(context, plain, &count, bytes, (int)length) == 1;
+    crypto_load()->cipher_free(context);
     return good && (size_t)count == length;
 }
 

@@ -4,13 +4,13 @@
 #include "drivers/base/file.h"
 #include "drivers/base/text.h"
 #include "drivers/beken/bytes.h"
+#include "drivers/beken/crypto.h"
 #include "drivers/beken/image.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -28,7 +28,7 @@ static bool hash(const uint8_t *bytes, size_t length, char text[SHA256_TEXT])
 {
     uint8_t digest[SHA256_SIZE];
     unsigned size = sizeof digest;
-    if (EVP_Digest(bytes, length, digest, &size, EVP_sha256(), NULL) != 1)
+    if (crypto_load()->digest(bytes, length, digest, &size, crypto_load()->sha256(), NULL) != 1)
         return false;
     for (size_t i = 0; i < sizeof digest; i++)
         (void)snprintf(text + 2 * i, 3, "%02x", digest[i]);

@@ -3,8 +3,8 @@
 
 #include "drivers/base/memory.h"
 #include "drivers/beken/bytes.h"
+#include "drivers/beken/crypto.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
 enum {
@@ -76,9 +76,10 @@ struct reader {
 /* libcrypto fails here only when memory is out. */
 static EVP_CIPHER_CTX *cipher_new(const uint8_t key[KEY_SIZE])
 {
-    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-    if (cipher == NULL || EVP_DecryptInit_ex(cipher, EVP_aes_128_ecb(), NULL, key, NULL) != 1 ||
-        EVP_CIPHER_CTX_set_padding(cipher, 0) != 1)
+    EVP_CIPHER_CTX *cipher = crypto_load()->cipher_new();
+    if (cipher == NULL ||
+        crypto_load()->decrypt_init(cipher, crypto_load()->aes_128_ecb(), NULL, key, NULL) != 1 ||
+        crypto_load()->cipher_set_padding(cipher, 0) != 1)
         abort();
     return cipher;
 }
@@ -87,7 +88,8 @@ static EVP_CIPHER_CTX *cipher_new(const uint8_t key[KEY_SIZE])
 static void decrypt(EVP_CIPHER_CTX *cipher, const uint8_t *bytes, size_t length, uint8_t *plain)
 {
     int count = 0;
-    if (EVP_DecryptUpdate(cipher, plain, &count, bytes, (int)length) != 1 || count != (int)length)
+    if (crypto_load()->decrypt_update(cipher, plain, &count, bytes, (int)length) != 1 ||
+        count != (int)length)
         abort();
 }
 
@@ -301,7 +303,7 @@ static void read_protected(struct reader *reader, const uint8_t master[BLOCK], s
     uint8_t plain[BLOCK - AT_PROTECTED];
     EVP_CIPHER_CTX *cipher = data_cipher(master + AT_KEY);
     decrypt(cipher, master + AT_PROTECTED, sizeof plain, plain);
-    EVP_CIPHER_CTX_free(cipher);
+    crypto_load()->cipher_free(cipher);
     size_t length = bytes_get_le32(master + AT_PROTECTED_LENGTH);
     read_records(reader->vault, plain, length < sizeof plain ? length : sizeof plain);
 }
@@ -408,7 +410,7 @@ static void try_key(struct reader *reader, const struct found *found)
     reader->data = data_cipher(found->key);
     read_data_blocks(reader);
     read_entries(reader);
-    EVP_CIPHER_CTX_free(reader->data);
+    crypto_load()->cipher_free(reader->data);
     free(reader->blocks);
     reader->blocks = NULL;
     reader->block_count = reader->block_capacity = 0;
@@ -484,7 +486,7 @@ struct tuya_vault *tuya_vault_open(const uint8_t *bytes, size_t length)
     use_best_key(&reader, &finds);
     find_protected(&reader);
     finish(vault, finds.count > 0);
-    EVP_CIPHER_CTX_free(reader.master);
+    crypto_load()->cipher_free(reader.master);
     return vault;
 }
 
