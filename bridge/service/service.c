@@ -17,6 +17,7 @@
 #define HEALTH_MS 60000
 #define FLUSH_MS 100   /* so long changes of lists are collected ... */
 #define FLUSH_SHARE 20 /* ... and so many times as long as making them took */
+#define MANY_DEVICES 50
 
 /* ---- what comes from the drivers ---- */
 
@@ -185,12 +186,23 @@ static void on_wake(uv_async_t *async)
     look_for_commit(service);
 }
 
+/* Behind many devices that came or went stays several times what is in use. */
+static void give_memory_back(struct service *service)
+{
+    size_t now = service->device_count, before = service->given_back;
+    if ((now > before ? now - before : before - now) < MANY_DEVICES)
+        return;
+    service->given_back = now;
+    (void)malloc_trim(0);
+}
+
 /* The lists of thousands of devices take their time: they are made ever more rarely. */
 static void on_flush(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     int64_t began_ms = clock_boot_ms();
     hub_flush(service->hub);
+    give_memory_back(service);
     service->flush_ms = FLUSH_MS + FLUSH_SHARE * (clock_boot_ms() - began_ms);
 }
 

@@ -45,7 +45,8 @@ struct service {
     uv_timer_t tick, health, flush, watchdog_timer;
     uv_work_t first_work;
     uv_signal_t stop_signals[2], reload_signal;
-    int64_t flush_ms; /* until the next lists; 0: not known yet */
+    int64_t flush_ms;  /* until the next lists; 0: not known yet */
+    size_t given_back; /* how many devices there were when memory was last given back */
     bool loop_ready;
     bool running; /* everything was started */
     struct watchdog watchdog;
