@@ -83,19 +83,19 @@ static enum status answer(const struct command_context *context, const struct co
     struct error error = {""};
     struct work work = {.bucket = bucket_kinds[options->bucket]};
     struct table_column own[COLUMNS];
-    struct tariff *tariffs = config_tariffs(config);
+    struct tariffs *tariffs = config_tariffs(config);
     char *path memory_auto = options->asked.database != NULL
                                  ? memory_copy_text(options->asked.database)
                                  : command_history_of(config);
     memcpy(own, columns, sizeof own);
-    own[CURRENCY_COLUMN].title = tariffs[0].currency;
+    own[CURRENCY_COLUMN].title = tariffs->list[0].currency;
     work.table = table_new(own, COLUMNS);
     const struct history_ask ask = {.command = NAME,
                                     .kind = HISTORY_COST,
                                     .asked = &options->asked,
                                     .bucket = buckets[options->bucket],
-                                    .tariffs = tariffs,
-                                    .tariff_count = config->tariff_count,
+                                    .tariffs = tariffs->list,
+                                    .tariff_count = tariffs->count,
                                     .row = take_row,
                                     .total = take_total,
                                     .context = &work};
@@ -103,7 +103,7 @@ static enum status answer(const struct command_context *context, const struct co
     if (status == STATUS_OK && !options->asked.json && !options->asked.csv)
         print_table(&work);
     table_free(work.table);
-    config_tariffs_free(tariffs, config->tariff_count);
+    tariffs_release(tariffs);
     return status == STATUS_OK ? command_end(NAME, command_flush(&error), &error) : status;
 }
 

@@ -212,7 +212,7 @@ const struct field fields[] = {
     {IN_FILE(tariffs), .type = FIELD_LIST, .item_scope = SCOPE_TARIFF,
      .item_size = sizeof(struct config_tariff),
      .count_offset = offsetof(struct config, tariff_count), .item_limit = 200,
-     .reach = CONFIG_REACH_RESTART, .path = "tariffs",
+     .reach = CONFIG_REACH_LIVE, .path = "tariffs",
      .meaning =
          "What electricity costs, for `bl2mqtt history cost`, bridge/price and the costs of each "
          "device. Of several the one counts whose valid_from is the latest that has come."},

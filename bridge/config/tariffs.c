@@ -16,12 +16,12 @@ static void take_window(const struct config_tariff_window *from, struct tariff_w
     to->feed_in_micro = from->feed_in_micro;
 }
 
-struct tariff *config_tariffs(const struct config *config)
+struct tariffs *config_tariffs(const struct config *config)
 {
-    struct tariff *tariffs = memory_new(config->tariff_count, sizeof *tariffs);
+    struct tariffs *tariffs = tariffs_new(config->tariff_count);
     for (size_t i = 0; i < config->tariff_count; i++) {
         const struct config_tariff *from = &config->tariffs[i];
-        struct tariff *to = &tariffs[i];
+        struct tariff *to = &tariffs->list[i];
         (void)snprintf(to->currency, sizeof to->currency, "%s", from->currency);
         if (from->valid_from[0] != '\0')
             (void)tariff_parse_date(from->valid_from, &to->valid_from);
@@ -34,11 +34,4 @@ struct tariff *config_tariffs(const struct config *config)
             take_window(&from->windows[w], &to->windows[w]);
     }
     return tariffs;
-}
-
-void config_tariffs_free(struct tariff *tariffs, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(tariffs[i].windows);
-    free(tariffs);
 }

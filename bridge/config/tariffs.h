@@ -6,8 +6,7 @@
 #include "bridge/config/config.h"
 #include "bridge/meter/tariff.h"
 
-/** config->tariff_count of them, in their order; to be freed with config_tariffs_free. */
-struct tariff *config_tariffs(const struct config *config);
-void config_tariffs_free(struct tariff *tariffs, size_t count);
+/** config->tariff_count of them, in their order; tariffs_release() them. */
+struct tariffs *config_tariffs(const struct config *config);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/meter/derive.h"
 
-static const int64_t uwh_per_kwh = 1000000000;
+#include "bridge/meter/tariff.h"
 
 static void begin_period(struct derive_period *period, int64_t start_ms, int64_t end_ms,
                          int64_t imported_uwh, int64_t exported_uwh)
@@ -18,20 +18,22 @@ void derive_begin(struct derive *derive, const struct derive_calendar *calendar,
                   int64_t imported_uwh, int64_t exported_uwh, const struct derive_past *day,
                   const struct derive_past *month, int64_t highest_mw, int64_t highest_wall_ms)
 {
-    *derive = (struct derive){
-        .begun = true,
-        .imported_uwh = imported_uwh,
-        .exported_uwh = exported_uwh,
-        .highest_known = highest_wall_ms > 0,
-        .highest_mw = highest_mw,
-        .highest_wall_ms = highest_wall_ms,
-    };
+    derive->begun = true;
+    derive->imported_uwh = imported_uwh;
+    derive->exported_uwh = exported_uwh;
+    bool own = derive->highest_known && derive->highest_wall_ms > calendar->month_start_ms &&
+               (highest_wall_ms == 0 || derive->highest_mw > highest_mw);
+    if (!own) {
+        derive->highest_known = highest_wall_ms > 0;
+        derive->highest_mw = highest_mw;
+        derive->highest_wall_ms = highest_wall_ms;
+    }
     begin_period(&derive->day, calendar->day_start_ms, calendar->day_end_ms,
                  imported_uwh - day->imported_uwh, exported_uwh - day->exported_uwh);
     begin_period(&derive->month, calendar->month_start_ms, calendar->month_end_ms,
                  imported_uwh - month->imported_uwh, exported_uwh - month->exported_uwh);
-    derive->day.cost_micro = day->cost_micro;
-    derive->month.cost_micro = month->cost_micro;
+    derive->day.money = day->money;
+    derive->month.money = month->money;
 }
 
 /* ---- Demand ---- */
@@ -103,24 +105,41 @@ static void spend(struct derive_period *period, const struct derive_reading *rea
 {
     int64_t imported_uwh = reading->imported_uwh - derive->imported_uwh;
     int64_t exported_uwh = reading->exported_uwh - derive->exported_uwh;
-    period->spent = wide_add(period->spent, wide_multiply(imported_uwh, prices->price_micro));
-    period->spent = wide_add(period->spent, wide_multiply(-exported_uwh, prices->feed_in_micro));
+    struct derive_money *money = &period->money;
+    money->drawn = wide_add(money->drawn, wide_multiply(imported_uwh, prices->price_micro));
+    money->fed = wide_add(money->fed, wide_multiply(exported_uwh, prices->feed_in_micro));
 }
 
 void derive_accept(struct derive *derive, const struct derive_reading *reading,
                    const struct derive_calendar *calendar, const struct derive_prices *prices)
 {
+    follow_demand(derive, reading);
+    derive_count(derive, reading, calendar, prices);
+}
+
+void derive_turn(struct derive *derive, const struct derive_calendar *calendar,
+                 const struct derive_prices *prices)
+{
     if (!derive->begun)
         return;
-    follow_demand(derive, reading);
     bool new_day =
         follow_period(derive, &derive->day, calendar->day_start_ms, calendar->day_end_ms);
     if (follow_period(derive, &derive->month, calendar->month_start_ms, calendar->month_end_ms))
         derive->highest_known = false;
+    if (!new_day || !prices->known)
+        return;
+    derive->day.money.standing_micro += prices->standing_charge_micro;
+    derive->month.money.standing_micro += prices->standing_charge_micro;
+}
+
+void derive_count(struct derive *derive, const struct derive_reading *reading,
+                  const struct derive_calendar *calendar, const struct derive_prices *prices)
+{
+    if (!derive->begun)
+        return;
+    derive_turn(derive, calendar, prices);
     derive->priced = prices->known;
     if (prices->known) {
-        derive->day.cost_micro += new_day ? prices->standing_charge_micro : 0;
-        derive->month.cost_micro += new_day ? prices->standing_charge_micro : 0;
         spend(&derive->day, reading, derive, prices);
         spend(&derive->month, reading, derive, prices);
     }
@@ -146,13 +165,8 @@ static struct amount amount_of(bool known, int64_t value)
 
 static int64_t cost_of(const struct derive_period *period)
 {
-    int64_t rest;
-    int64_t micro = wide_divide(period->spent, uwh_per_kwh, &rest);
-    if (rest >= uwh_per_kwh / 2)
-        micro++;
-    if (rest <= -uwh_per_kwh / 2)
-        micro--;
-    return period->cost_micro + micro;
+    const struct derive_money *money = &period->money;
+    return tariff_money(money->drawn) + money->standing_micro - tariff_money(money->fed);
 }
 
 void derive_values(const struct derive *derive, struct derived_values *values)

@@ -11,7 +11,8 @@
  * stands until the next one, but for hold_ms at most. A quarter counts for the month's highest demand when
  * at least half of it was measured.
  *
- * Nothing is kept over a restart: begin with what the history says about the running day and month.
+ * Nothing is kept over a restart: begin with what the history says about the running day and month. Demand
+ * is followed before that, too.
  */
 #ifndef BRIDGE_METER_DERIVE_H
 #define BRIDGE_METER_DERIVE_H
@@ -37,17 +38,22 @@ struct derive_prices {
     int64_t standing_charge_micro; /**< of a day that begins now */
 };
 
+/** Sums of microwatt hours times price, and what days cost that have begun. */
+struct derive_money {
+    struct wide drawn, fed;
+    int64_t standing_micro;
+};
+
 /** What the history has of a period up to now. */
 struct derive_past {
     int64_t imported_uwh, exported_uwh;
-    int64_t cost_micro;
+    struct derive_money money;
 };
 
 struct derive_period {
     int64_t start_ms, end_ms;
     int64_t base_imported_uwh, base_exported_uwh; /**< totals at its beginning */
-    int64_t cost_micro;                           /**< of the past, and standing charges */
-    struct wide spent;                            /**< since then: microwatt hours times price */
+    struct derive_money money;
 };
 
 /** Zero-initialise it: everything is unknown. */
@@ -64,7 +70,8 @@ struct derive {
     int64_t highest_mw, highest_wall_ms;
 };
 
-/** highest_wall_ms 0: no quarter of the month is known. */
+/** The totals are those that the past is as of. Demand goes on as it is; of its own highest and the given one the
+ *  higher counts. highest_wall_ms 0: no quarter of the month is known. */
 void derive_begin(struct derive *derive, const struct derive_calendar *calendar,
                   int64_t imported_uwh, int64_t exported_uwh, const struct derive_past *day,
                   const struct derive_past *month, int64_t highest_mw, int64_t highest_wall_ms);
@@ -80,6 +87,14 @@ struct derive_reading {
 /** calendar: of reading->wall_ms. */
 void derive_accept(struct derive *derive, const struct derive_reading *reading,
                    const struct derive_calendar *calendar, const struct derive_prices *prices);
+
+/** The same without demand: for readings that were accepted before derive_begin, but are behind the past. */
+void derive_count(struct derive *derive, const struct derive_reading *reading,
+                  const struct derive_calendar *calendar, const struct derive_prices *prices);
+
+/** Another day or month has begun, with no reading yet. */
+void derive_turn(struct derive *derive, const struct derive_calendar *calendar,
+                 const struct derive_prices *prices);
 
 /** The totals were set or recalibrated: that is no energy of today. */
 void derive_shift(struct derive *derive, int64_t imported_uwh, int64_t exported_uwh);

@@ -1,9 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/meter/tariff.h"
 
+#include "drivers/base/memory.h"
 #include "drivers/base/number.h"
 
 #include <string.h>
+
+struct tariffs *tariffs_new(size_t count)
+{
+    struct tariffs *tariffs = memory_new(1, sizeof *tariffs);
+    atomic_init(&tariffs->holders, 1);
+    tariffs->count = count;
+    tariffs->list = memory_new(count, sizeof *tariffs->list);
+    return tariffs;
+}
+
+struct tariffs *tariffs_hold(struct tariffs *tariffs)
+{
+    if (tariffs != NULL)
+        (void)atomic_fetch_add(&tariffs->holders, 1);
+    return tariffs;
+}
+
+void tariffs_release(struct tariffs *tariffs)
+{
+    if (tariffs == NULL || atomic_fetch_sub(&tariffs->holders, 1) > 1)
+        return;
+    for (size_t i = 0; i < tariffs->count; i++)
+        free(tariffs->list[i].windows);
+    free(tariffs->list);
+    free(tariffs);
+}
 
 static int date_of(const struct tm *local)
 {
@@ -48,6 +75,18 @@ void tariff_prices(const struct tariff *tariff, const struct tm *local, int64_t 
             *feed_in_micro = window->feed_in_micro;
         return;
     }
+}
+
+int64_t tariff_money(struct wide sum)
+{
+    static const int64_t per_micro = 1000000000;
+    int64_t half = wide_is_negative(sum) ? -(per_micro / 2) : per_micro / 2;
+    int64_t micro = wide_divide(wide_add(sum, wide_from(half)), per_micro, NULL);
+    if (micro > INT64_MAX / 4)
+        return INT64_MAX / 4;
+    if (micro < -(INT64_MAX / 4))
+        return -(INT64_MAX / 4);
+    return micro;
 }
 
 /* ---- texts ---- */

@@ -6,6 +6,9 @@
 #ifndef BRIDGE_METER_TARIFF_H
 #define BRIDGE_METER_TARIFF_H
 
+#include "drivers/base/wide.h"
+
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,12 +38,30 @@ struct tariff {
     size_t window_count;
 };
 
+/** All tariffs of a configuration. They never change; queries on other threads hold them for as long as they
+ *  run, while the configuration may have new ones already. */
+struct tariffs {
+    atomic_size_t holders;
+    size_t count;
+    struct tariff *list;
+};
+
+/** count of them, all zero, held once. */
+struct tariffs *tariffs_new(size_t count);
+/** Any thread. NULL is allowed, and held as NULL. */
+struct tariffs *tariffs_hold(struct tariffs *tariffs);
+/** The last holder frees them. NULL is allowed. */
+void tariffs_release(struct tariffs *tariffs);
+
 /** The tariff that holds on the day of `local`: the one with the latest valid_from. NULL: none does. */
 const struct tariff *tariff_at(const struct tariff *tariffs, size_t count, const struct tm *local);
 
 /** Its prices at that moment. */
 void tariff_prices(const struct tariff *tariff, const struct tm *local, int64_t *price_micro,
                    int64_t *feed_in_micro);
+
+/** Money from a sum of microwatt hours times millionths per kilowatt hour: rounded to the nearest millionth. */
+int64_t tariff_money(struct wide sum);
 
 /* ---- as people write them; false if it is none ---- */
 

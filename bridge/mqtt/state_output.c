@@ -96,7 +96,6 @@ static void make_rules(const struct entry *entry, struct publish_rules *rules)
     };
 }
 
-/* The number of values changes with the channels only, and then the device is added anew. */
 static void create_policy(struct entry *entry)
 {
     struct publish_rules rules;
@@ -282,6 +281,20 @@ static void on_added(void *context, struct hub_device *device)
     make_due(output, entry, boot_ms, boot_ms, true);
 }
 
+/* With other channels, alarms or tariffs it has another number of values, and so needs other room. */
+static void on_changed(void *context, struct hub_device *device)
+{
+    struct state_output *output = context;
+    struct entry *entry = entry_of(output, device);
+    if (device_state_value_count(hub_device_description(device)) == entry->value_count)
+        return;
+    publish_policy_free(entry->policy);
+    free(entry->values);
+    create_policy(entry);
+    int64_t boot_ms = clock_boot_ms();
+    make_due(output, entry, boot_ms, boot_ms, true);
+}
+
 static void free_entry(struct entry *entry)
 {
     free(entry->state_topic);
@@ -317,6 +330,7 @@ struct state_output *state_output_create(uv_loop_t *loop,
         .state = on_state,
         .availability = on_availability,
         .device_added = on_added,
+        .device_changed = on_changed,
         .device_removed = on_removed,
     };
     (void)hub_subscribe(output->hub, &subscription);

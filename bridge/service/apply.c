@@ -2,6 +2,7 @@
 #include "bridge/service/apply.h"
 
 #include "bridge/config/diff.h"
+#include "bridge/config/tariffs.h"
 #include "bridge/service/first_id.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -206,6 +207,32 @@ static void take_order(struct service *service, enum config_device_change order,
     }
 }
 
+static bool has_changed(const struct config_diff *diff, const char *key)
+{
+    size_t index;
+    const json_t *path;
+    json_array_foreach(diff->changed, index, path)
+    {
+        if (strcmp(json_string_value(path), key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Queries that run hold the former ones until they end. */
+static void take_tariffs(struct service *service, const struct config *config)
+{
+    struct tariffs *before = service->tariffs;
+    service->tariffs = config_tariffs(config);
+    tariffs_release(before);
+    price_topic_changed(service->price_topic);
+    price_topic_tick(service->price_topic, clock_wall_ms());
+    for (size_t i = 0; i < service->device_count; i++) {
+        service_device_tariffs_changed(service->devices[i]);
+        announcer_changed(service->announcer, description_of(service->devices[i]));
+    }
+}
+
 /* Between leaving under the one id and joining under the other. */
 static void rename_history(struct service *service, const struct settings_rename *rename,
                            enum status *status, struct error *error)
@@ -239,6 +266,8 @@ enum status service_apply(struct service *service, struct config *after,
     config_diff(before, after, &diff);
     config_diff(service->first_config, after, &since_start);
     service->config = after;
+    if (has_changed(&diff, "tariffs"))
+        take_tariffs(service, after);
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         take_order(service, orders[i], &diff, &status, error);
         if (orders[i] == CONFIG_DEVICE_REMOVED)

@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/device_periods.h"
 
+#include "bridge/history/cadence.h"
 #include "bridge/history/query/buckets.h"
-#include "bridge/history/query/cost.h"
 #include "bridge/meter/derive.h"
+#include "bridge/service/period_journal.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
 #include <time.h>
 
 static const int64_t believable_wall_ms = INT64_C(1704067200000); /* 2024-01-01 */
 static const int64_t hold_least_ms = 10000;
+static const int64_t absence_ms = 60000; /* shorter ones are not spread */
+
+#define TRIES 4 /* to find an answer's place among the readings */
 
 struct channel {
     struct derive derive;
+    struct cadence cadence;
+    int64_t wall_ms; /* of the last reading; 0: none yet */
     bool power_known;
     int64_t power_mw;
-    int64_t imported_uwh, exported_uwh;
+    struct period_totals totals;
 };
 
 struct device_periods {
@@ -25,6 +32,16 @@ struct device_periods {
     int64_t quarter; /* the prices' */
     struct channel *channels;
     struct derive sum;
+
+    struct period_journal journal;
+    size_t
+        spread_at;   /* so many of its readings an answer must have, for what the history spreads */
+    bool asked;      /* an answer is under way */
+    bool wanted;     /* to be asked for with the next commit */
+    bool again;      /* what is under way will be out of date */
+    bool old_prices; /* what is under way is calculated with */
+    bool cost_is_old; /* prices changed, and the past is not known at the new ones */
+    int tries;
 };
 
 struct device_periods *device_periods_create(const struct device_periods_options *options)
@@ -40,6 +57,8 @@ void device_periods_free(struct device_periods *periods)
 {
     if (periods == NULL)
         return;
+    past_reader_cancel(periods->options.reader, periods);
+    period_journal_end(&periods->journal);
     free(periods->channels);
     free(periods);
 }
@@ -57,24 +76,23 @@ static const struct tariff *tariff_on(const struct device_periods *periods, int6
     time_t seconds = (time_t)(wall_ms / 1000);
     if (localtime_r(&seconds, local) == NULL)
         return NULL;
-    return tariff_at(periods->options.tariffs, periods->options.tariff_count, local);
+    const struct tariffs *tariffs = *periods->options.tariffs;
+    return tariff_at(tariffs->list, tariffs->count, local);
 }
 
 const char *device_periods_currency(const struct device_periods *periods, int64_t wall_ms)
 {
     struct tm local;
     const struct tariff *tariff = tariff_on(periods, wall_ms, &local);
-    if (tariff == NULL && periods->options.tariff_count > 0)
-        tariff = &periods->options.tariffs[0];
+    const struct tariffs *tariffs = *periods->options.tariffs;
+    if (tariff == NULL && tariffs->count > 0)
+        tariff = &tariffs->list[0];
     return tariff == NULL ? "" : tariff->currency;
 }
 
-static void follow_calendar(struct device_periods *periods, int64_t wall_ms)
+static struct derive_calendar calendar_of(int64_t wall_ms)
 {
-    struct derive_calendar *calendar = &periods->calendar;
-    if (wall_ms >= calendar->day_start_ms && wall_ms < calendar->day_end_ms)
-        return;
-    *calendar = (struct derive_calendar){
+    return (struct derive_calendar){
         .day_start_ms = bucket_start(BUCKET_DAY, wall_ms),
         .day_end_ms = bucket_next(BUCKET_DAY, wall_ms),
         .month_start_ms = bucket_start(BUCKET_MONTH, wall_ms),
@@ -97,72 +115,206 @@ static void follow_prices(struct device_periods *periods, int64_t wall_ms)
     periods->prices.standing_charge_micro = tariff->standing_charge_micro;
 }
 
-/* ---- the past ---- */
-
-static bool add_row(void *context, const struct history_cost_row *row)
+/* For channels without readings, too. */
+static void follow_calendar(struct device_periods *periods, int64_t wall_ms)
 {
-    struct derive_past *past = context;
-    past->imported_uwh += row->imported_uwh;
-    past->exported_uwh += row->exported_uwh;
-    past->cost_micro += row->cost_micro;
-    return true;
+    struct derive_calendar *calendar = &periods->calendar;
+    if (wall_ms >= calendar->day_start_ms && wall_ms < calendar->day_end_ms)
+        return;
+    *calendar = calendar_of(wall_ms);
+    follow_prices(periods, calendar->day_start_ms); /* the standing charge of the whole day */
+    for (size_t i = 0; i < periods->options.config->channel_count; i++)
+        derive_turn(&periods->channels[i].derive, calendar, &periods->prices);
+    derive_turn(&periods->sum, calendar, &periods->prices);
+    follow_prices(periods, wall_ms);
 }
 
-struct highest {
-    int64_t now_ms, power_mw, wall_ms;
-};
+/* ---- asking for the past ---- */
 
-static bool compare_row(void *context, const struct history_energy_row *row)
+static size_t channel_count(const struct device_periods *periods)
 {
-    struct highest *highest = context;
-    bool counts =
-        row->power_known && row->coverage_permille >= 500 && row->end_ms <= highest->now_ms;
-    if (counts && (highest->wall_ms == 0 || row->power_mean_mw > highest->power_mw)) {
-        highest->power_mw = row->power_mean_mw;
-        highest->wall_ms = row->end_ms;
-    }
-    return true;
+    return periods->options.config->channel_count;
 }
 
-/* A channel without a past answers nothing, and that is what it has. */
-static void ask(const struct device_periods *periods, struct history_query *query,
-                const char *channel, int64_t from_ms, int64_t now_ms, struct derive_past *past)
+static void begin_journal(struct device_periods *periods)
 {
-    const struct history_cost_question question = {
-        .device = periods->options.config->id,
-        .channel = channel,
-        .from_ms = from_ms,
-        .to_ms = now_ms,
-        .now_ms = now_ms,
-        .bucket = BUCKET_MONTH,
-        .tariffs = periods->options.tariffs,
-        .tariff_count = periods->options.tariff_count,
+    size_t count = channel_count(periods);
+    struct period_totals *begun memory_auto = memory_new(count, sizeof(struct period_totals));
+    for (size_t i = 0; i < count; i++)
+        begun[i] = periods->channels[i].totals;
+    period_journal_begin(&periods->journal, begun, count);
+    periods->spread_at = 0;
+}
+
+static void on_past(void *context, enum status status, const struct history_past_question *question,
+                    const struct history_past *pasts);
+
+static void ask(struct device_periods *periods)
+{
+    const struct config_device *config = periods->options.config;
+    const char **names memory_auto = memory_new(config->channel_count, sizeof *names);
+    for (size_t i = 0; i < config->channel_count; i++)
+        names[i] = config->channels[i].name;
+    const struct history_past_question question = {
+        .device = config->id,
+        .kind = periods->options.kind,
+        .calendar = periods->calendar,
+        .now_ms = clock_wall_ms(),
     };
-    *past = (struct derive_past){0};
-    if (from_ms < now_ms)
-        (void)history_query_cost(query, &question, add_row, past, NULL);
+    periods->wanted = false;
+    periods->asked = true;
+    past_reader_ask(periods->options.reader, &question, *periods->options.tariffs, names,
+                    config->channel_count, on_past, periods);
 }
 
-/* channel NULL: the sum. The totals are those before the reading at now_ms. */
-static void begin(const struct device_periods *periods, struct derive *derive, const char *channel,
-                  int64_t now_ms, int64_t imported_uwh, int64_t exported_uwh)
+static void ask_now(struct device_periods *periods)
 {
-    struct derive_past day = {0}, month = {0};
-    struct highest highest = {.now_ms = now_ms};
-    struct history_query *query = NULL;
-    const struct derive_calendar *calendar = &periods->calendar;
-    if (history_query_open(periods->options.history_path, &query, NULL) == STATUS_OK) {
-        ask(periods, query, channel, calendar->day_start_ms, now_ms, &day);
-        ask(periods, query, channel, calendar->month_start_ms, now_ms, &month);
-        if (calendar->month_start_ms < now_ms)
-            (void)history_query_energy(query, periods->options.config->id, channel,
-                                       calendar->month_start_ms, now_ms, BUCKET_QUARTER,
-                                       compare_row, &highest, NULL);
-        history_query_close(query);
-    }
-    derive_begin(derive, calendar, imported_uwh, exported_uwh, &day, &month, highest.power_mw,
-                 highest.wall_ms);
+    periods->again = periods->again || periods->asked;
+    if (periods->asked || periods->calendar.day_end_ms == 0) /* the first reading asks */
+        return;
+    if (!periods->journal.on)
+        begin_journal(periods);
+    ask(periods);
+}
+
+/* When all that was measured up to now is on the disk. */
+static void ask_later(struct device_periods *periods)
+{
+    periods->again = periods->again || periods->asked;
+    if (periods->asked)
+        return;
+    begin_journal(periods);
+    periods->wanted = true;
+}
+
+void device_periods_committed(struct device_periods *periods)
+{
+    if (periods->wanted)
+        ask(periods);
+}
+
+bool device_periods_busy(const struct device_periods *periods)
+{
+    return periods->asked || periods->wanted;
+}
+
+/* ---- the answer ---- */
+
+static void begin_with(const struct device_periods *periods, struct derive *derive,
+                       const struct history_past_question *question,
+                       const struct history_past *past, const struct period_totals *totals)
+{
+    derive_begin(derive, &question->calendar, totals->imported_uwh, totals->exported_uwh,
+                 &past->day, &past->month, past->highest_mw, past->highest_wall_ms);
     derive->priced = periods->prices.known;
+}
+
+static void count(struct device_periods *periods, struct derive *derive, int64_t wall_ms,
+                  const struct period_totals *totals)
+{
+    const struct derive_calendar *now = &periods->calendar;
+    bool today = wall_ms >= now->day_start_ms && wall_ms < now->day_end_ms;
+    const struct derive_calendar calendar = today ? *now : calendar_of(wall_ms);
+    const struct derive_reading reading = {
+        .wall_ms = wall_ms,
+        .imported_uwh = totals->imported_uwh,
+        .exported_uwh = totals->exported_uwh,
+    };
+    follow_prices(periods, wall_ms);
+    derive_count(derive, &reading, &calendar, &periods->prices);
+}
+
+static void add(struct period_totals *sum, const struct period_totals *more, int sign)
+{
+    sum->imported_uwh += sign * more->imported_uwh;
+    sum->exported_uwh += sign * more->exported_uwh;
+}
+
+/* place: so many readings are in the answer. */
+static void take_past(struct device_periods *periods, const struct history_past_question *question,
+                      const struct history_past *pasts, size_t place)
+{
+    size_t number = channel_count(periods);
+    struct period_totals *totals memory_auto = memory_new(number, sizeof(struct period_totals));
+    struct period_totals sum = {0, 0};
+    const struct period_journal *journal = &periods->journal;
+    for (size_t i = 0; i < number; i++) {
+        totals[i] = pasts[i].stored
+                        ? (struct period_totals){pasts[i].imported_uwh, pasts[i].exported_uwh}
+                        : journal->begun[i];
+        add(&sum, &totals[i], 1);
+        begin_with(periods, &periods->channels[i].derive, question, &pasts[i], &totals[i]);
+    }
+    begin_with(periods, &periods->sum, question, &pasts[number], &sum);
+    for (size_t i = place; i < journal->count; i++) {
+        const struct period_entry *entry = &journal->entries[i];
+        add(&sum, &totals[entry->channel], -1);
+        totals[entry->channel] = entry->totals;
+        add(&sum, &totals[entry->channel], 1);
+        count(periods, &periods->channels[entry->channel].derive, entry->wall_ms, &entry->totals);
+        count(periods, &periods->sum, entry->wall_ms, &sum);
+    }
+    periods->cost_is_old = false;
+}
+
+/* A reading of before midnight must not come on top of the day after. */
+static bool fits(const struct device_periods *periods, const struct history_past_question *question,
+                 size_t place)
+{
+    if (question->calendar.day_start_ms != periods->calendar.day_start_ms)
+        return false;
+    for (size_t i = place; i < periods->journal.count; i++)
+        if (periods->journal.entries[i].wall_ms < question->calendar.day_start_ms)
+            return false;
+    return true;
+}
+
+static bool find(const struct device_periods *periods, const struct history_past *pasts,
+                 size_t *place)
+{
+    size_t number = channel_count(periods);
+    struct history_past *known memory_auto = memory_new(number, sizeof *known);
+    for (size_t i = 0; i < number; i++) {
+        known[i] = pasts[i];
+        if (known[i].stored)
+            continue;
+        known[i].imported_uwh = periods->journal.begun[i].imported_uwh;
+        known[i].exported_uwh = periods->journal.begun[i].exported_uwh;
+    }
+    return period_journal_find(&periods->journal, known, place);
+}
+
+static bool unknown(const struct device_periods *periods)
+{
+    return !periods->sum.begun || periods->cost_is_old;
+}
+
+/* What cannot be placed exactly is shown until the answer after the next commit replaces it. */
+static void on_past(void *context, enum status status, const struct history_past_question *question,
+                    const struct history_past *pasts)
+{
+    struct device_periods *periods = context;
+    size_t place = 0;
+    periods->asked = false;
+    bool same_day = question->calendar.day_start_ms == periods->calendar.day_start_ms;
+    bool found = find(periods, pasts, &place) && fits(periods, question, place);
+    bool good = status == STATUS_OK && found && place >= periods->spread_at;
+    for (size_t i = 0; i < channel_count(periods); i++)
+        good = good && !pasts[i].ahead;
+    bool first = unknown(periods);
+    if (good || (same_day && (first || periods->tries >= TRIES)))
+        take_past(periods, question, pasts, found ? place : 0);
+    bool again = periods->again || (!good && periods->tries < TRIES);
+    periods->tries = good || !again ? 0 : periods->tries + 1;
+    periods->cost_is_old = periods->cost_is_old || periods->old_prices;
+    bool at_once = periods->old_prices;
+    periods->again = periods->old_prices = false;
+    period_journal_end(&periods->journal);
+    if (at_once)
+        ask_now(periods);
+    else if (again)
+        ask_later(periods);
+    periods->options.changed(periods->options.context, first && !unknown(periods));
 }
 
 /* ---- readings ---- */
@@ -173,15 +325,15 @@ static int64_t hold_ms(const struct device_periods *periods)
     return interval_ms > hold_least_ms ? interval_ms : hold_least_ms;
 }
 
-static void accept(const struct device_periods *periods, struct derive *derive, int64_t wall_ms,
-                   const struct channel *from)
+static void accept_reading(const struct device_periods *periods, struct derive *derive,
+                           int64_t wall_ms, const struct channel *from)
 {
     const struct derive_reading reading = {
         .wall_ms = wall_ms,
         .power_known = from->power_known,
         .power_mw = from->power_mw,
-        .imported_uwh = from->imported_uwh,
-        .exported_uwh = from->exported_uwh,
+        .imported_uwh = from->totals.imported_uwh,
+        .exported_uwh = from->totals.exported_uwh,
         .hold_ms = hold_ms(periods),
     };
     derive_accept(derive, &reading, &periods->calendar, &periods->prices);
@@ -190,35 +342,32 @@ static void accept(const struct device_periods *periods, struct derive *derive, 
 static void add_up(const struct device_periods *periods, struct channel *sum)
 {
     *sum = (struct channel){.power_known = true};
-    for (size_t i = 0; i < periods->options.config->channel_count; i++) {
+    for (size_t i = 0; i < channel_count(periods); i++) {
         const struct channel *channel = &periods->channels[i];
         sum->power_known = sum->power_known && channel->power_known;
         sum->power_mw += channel->power_mw;
-        sum->imported_uwh += channel->imported_uwh;
-        sum->exported_uwh += channel->exported_uwh;
+        add(&sum->totals, &channel->totals, 1);
     }
 }
 
 void device_periods_seed(struct device_periods *periods, size_t channel, int64_t imported_uwh,
                          int64_t exported_uwh)
 {
-    periods->channels[channel].imported_uwh = imported_uwh;
-    periods->channels[channel].exported_uwh = exported_uwh;
+    periods->channels[channel].totals = (struct period_totals){imported_uwh, exported_uwh};
 }
 
-/* The history has everything up to the reading that is coming, which is why both begin before it. */
-static void begin_all(struct device_periods *periods, size_t number, int64_t wall_ms)
+/* Whether the history spreads the energy of this reading over the time before it (the estimates). */
+static bool ends_gap(struct channel *channel, int64_t wall_ms, const struct period_totals *totals)
 {
-    const struct config_device *config = periods->options.config;
-    struct channel *channel = &periods->channels[number];
-    if (!channel->derive.begun)
-        begin(periods, &channel->derive, config->channels[number].name, wall_ms,
-              channel->imported_uwh, channel->exported_uwh);
-    if (config->channel_count < 2 || periods->sum.begun)
-        return;
-    struct channel sum;
-    add_up(periods, &sum);
-    begin(periods, &periods->sum, NULL, wall_ms, sum.imported_uwh, sum.exported_uwh);
+    int64_t passed_ms = wall_ms - channel->wall_ms;
+    bool first = channel->wall_ms == 0;
+    int64_t usual_ms = 2 * cadence_reach_ms(&channel->cadence);
+    if (!first && passed_ms > 0)
+        cadence_note(&channel->cadence, passed_ms);
+    channel->wall_ms = wall_ms;
+    bool counted = totals->imported_uwh != channel->totals.imported_uwh ||
+                   totals->exported_uwh != channel->totals.exported_uwh;
+    return counted && (first || (passed_ms >= absence_ms && passed_ms >= usual_ms));
 }
 
 void device_periods_reading(struct device_periods *periods, size_t number, int64_t wall_ms,
@@ -227,45 +376,75 @@ void device_periods_reading(struct device_periods *periods, size_t number, int64
     if (wall_ms < believable_wall_ms || !values->energy_uwh.known)
         return;
     struct channel *channel = &periods->channels[number];
-    follow_calendar(periods, wall_ms);
+    const struct period_entry entry = {
+        .wall_ms = wall_ms,
+        .channel = number,
+        .totals = {values->energy_uwh.value, values->energy_produced_uwh.value},
+    };
     follow_prices(periods, wall_ms);
-    begin_all(periods, number, wall_ms);
+    follow_calendar(periods, wall_ms);
+    bool spread = ends_gap(channel, wall_ms, &entry.totals);
+    if (!periods->sum.begun && !periods->asked && !periods->wanted)
+        ask_now(periods);
+    if (spread && !periods->wanted)
+        ask_later(periods);
     channel->power_known = values->power_mw.known;
     channel->power_mw = values->power_mw.value;
-    channel->imported_uwh = values->energy_uwh.value;
-    channel->exported_uwh = values->energy_produced_uwh.value;
-    accept(periods, &channel->derive, wall_ms, channel);
-    if (periods->options.config->channel_count < 2)
-        return;
+    channel->totals = entry.totals;
+    period_journal_note(&periods->journal, &entry);
+    if (spread)
+        periods->spread_at = periods->journal.count;
+    accept_reading(periods, &channel->derive, wall_ms, channel);
     struct channel sum;
     add_up(periods, &sum);
-    accept(periods, &periods->sum, wall_ms, &sum);
+    accept_reading(periods, &periods->sum, wall_ms, &sum);
 }
 
 void device_periods_shift(struct device_periods *periods, size_t number, int64_t imported_uwh,
                           int64_t exported_uwh)
 {
     struct channel *channel = &periods->channels[number];
-    channel->imported_uwh += imported_uwh;
-    channel->exported_uwh += exported_uwh;
+    const struct period_totals more = {imported_uwh, exported_uwh};
+    add(&channel->totals, &more, 1);
     derive_shift(&channel->derive, imported_uwh, exported_uwh);
     derive_shift(&periods->sum, imported_uwh, exported_uwh);
+    period_journal_shift(&periods->journal, number, imported_uwh, exported_uwh);
+    if (periods->asked || periods->wanted) /* nobody knows on which side of it the answer is */
+        ask_later(periods);
 }
 
 void device_periods_forget(struct device_periods *periods)
 {
-    for (size_t i = 0; i < periods->options.config->channel_count; i++)
-        periods->channels[i].derive.begun = false;
-    periods->sum.begun = false;
+    for (size_t i = 0; i < channel_count(periods); i++)
+        periods->channels[i].derive.begun = periods->channels[i].derive.highest_known = false;
+    periods->sum.begun = periods->sum.highest_known = false;
+    ask_now(periods);
+}
+
+void device_periods_reprice(struct device_periods *periods)
+{
+    periods->quarter = -1;
+    periods->cost_is_old = true;
+    periods->old_prices = periods->asked;
+    if (periods->sum.begun)
+        ask_now(periods);
+}
+
+static void fill(const struct device_periods *periods, const struct derive *derive,
+                 struct derived_values *values)
+{
+    derive_values(derive, values);
+    values->cost_today_micro.known = values->cost_today_micro.known && !periods->cost_is_old;
+    values->cost_month_micro.known = values->cost_month_micro.known && !periods->cost_is_old;
 }
 
 void device_periods_fill(const struct device_periods *periods, struct channel_values *channels,
                          struct device_state *state)
 {
-    size_t count = periods->options.config->channel_count;
-    for (size_t i = 0; i < count; i++)
-        derive_values(&periods->channels[i].derive, &channels[i].derived);
-    derive_values(count > 1 ? &periods->sum : &periods->channels[0].derive, &state->derived);
+    size_t number = channel_count(periods);
+    for (size_t i = 0; i < number; i++)
+        fill(periods, &periods->channels[i].derive, &channels[i].derived);
+    fill(periods, number > 1 ? &periods->sum : &periods->channels[0].derive, &state->derived);
     state->day_start_wall_ms = periods->calendar.day_start_ms;
     state->month_start_wall_ms = periods->calendar.month_start_ms;
 }

@@ -3,7 +3,10 @@
  * Energy and cost of the running day and month, and demand, of one device's channels and their sum: keeps
  * what bridge/meter/derive.h needs, and begins with what the history says about the past. Loop thread only.
  *
- * While the clock is not believable everything is unknown.
+ * The history is read on a worker thread (past_reader.h), at the first reading, when the past or its prices
+ * changed, and after each time without readings, whose energy the history spreads. What is measured until the
+ * answer is there is kept (period_journal.h) and comes on top of it. Until the first answer energy and cost
+ * are unknown, as is everything while the clock is not believable.
  */
 #ifndef BRIDGE_SERVICE_DEVICE_PERIODS_H
 #define BRIDGE_SERVICE_DEVICE_PERIODS_H
@@ -11,12 +14,16 @@
 #include "bridge/config/config.h"
 #include "bridge/device/properties.h"
 #include "bridge/meter/tariff.h"
+#include "bridge/service/past_reader.h"
 
 struct device_periods_options {
     const struct config_device *config; /**< borrowed */
-    const char *history_path;           /**< borrowed */
-    const struct tariff *tariffs;       /**< borrowed; for the prices of each quarter of an hour */
-    size_t tariff_count;
+    enum reading_kind kind;
+    struct past_reader *reader;     /**< borrowed */
+    struct tariffs *const *tariffs; /**< where those in force are kept; borrowed */
+    /** The past is known now (first), or anew: values have changed without a reading. */
+    void (*changed)(void *context, bool first);
+    void *context;
 };
 
 struct device_periods;
@@ -42,8 +49,16 @@ void device_periods_reading(struct device_periods *periods, size_t channel, int6
 void device_periods_shift(struct device_periods *periods, size_t channel, int64_t imported_uwh,
                           int64_t exported_uwh);
 
-/** The past was recalibrated: it is read anew from the history. */
+/** The history has committed something. */
+void device_periods_committed(struct device_periods *periods);
+
+/** Whether an answer about the past is under way, or waits for a commit. */
+bool device_periods_busy(const struct device_periods *periods);
+
+/** The past was recalibrated: it is read anew from the history, and unknown until then. */
 void device_periods_forget(struct device_periods *periods);
+/** Prices of the past changed, or the tariffs: so with the costs alone. */
+void device_periods_reprice(struct device_periods *periods);
 
 /** Fills in the derived values of channels and state, and where day and month began. */
 void device_periods_fill(const struct device_periods *periods, struct channel_values *channels,

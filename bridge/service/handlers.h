@@ -8,6 +8,7 @@
 #include "bridge/config/config.h"
 #include "bridge/history/history.h"
 #include "bridge/hub/hub.h"
+#include "bridge/meter/tariff.h"
 #include "bridge/mqtt/announcer.h"
 #include "bridge/requests/table.h"
 #include "bridge/service/backups.h"
@@ -17,7 +18,8 @@
 struct handlers_options {
     uv_loop_t *loop;
     const struct config *const
-        *config; /**< where the owner keeps the one in force; borrowed, as all */
+        *config;                    /**< where the owner keeps the one in force; borrowed, as all */
+    struct tariffs *const *tariffs; /**< likewise */
     const char *config_path;
     const char *history_path; /**< copied */
     struct history *history;

@@ -2,7 +2,6 @@
 /* Questions to the history: answered on a worker thread, as they read the disk. */
 #include "bridge/service/handlers_shared.h"
 
-#include "bridge/config/tariffs.h"
 #include "bridge/history/answer/answer.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -26,7 +25,7 @@ struct question {
     struct history_option options[OPTIONS_MAX];
     char values[OPTIONS_MAX][256];
     char *path;
-    struct tariff *tariffs;
+    struct tariffs *tariffs; /* held */
     char *bytes;
     size_t length, room;
     enum status status;
@@ -54,7 +53,7 @@ static void ask(uv_work_t *work)
 
 static void free_question(struct question *question)
 {
-    config_tariffs_free(question->tariffs, question->asked.tariff_count);
+    tariffs_release(question->tariffs);
     free(question->path);
     free(question->bytes);
     free(question);
@@ -106,7 +105,6 @@ static void take_options(struct question *question, const struct pending *pendin
 enum status handle_history(void *context, struct pending *pending, struct error *error)
 {
     struct handlers *handlers = context;
-    const struct config *config = *handlers->options.config;
     size_t running = 0;
     for (const struct question *other = handlers->questions; other != NULL; other = other->next)
         running++;
@@ -118,12 +116,12 @@ enum status handle_history(void *context, struct pending *pending, struct error 
     question->handlers = handlers;
     question->pending = pending;
     question->path = memory_copy_text(handlers->history_path);
-    question->tariffs = config_tariffs(config);
+    question->tariffs = tariffs_hold(*handlers->options.tariffs);
     question->asked = (struct history_question){
         .format = HISTORY_JSON,
         .path = question->path,
-        .tariffs = question->tariffs,
-        .tariff_count = config->tariff_count,
+        .tariffs = question->tariffs->list,
+        .tariff_count = question->tariffs->count,
         .now_ms = clock_wall_ms(),
     };
     (void)history_kind_find(pending_name(pending) + strlen("history/"), &question->asked.kind);

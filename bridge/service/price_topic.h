@@ -8,11 +8,15 @@
 
 struct price_topic;
 
-/** Without tariffs the topic is emptied. publisher and tariffs are borrowed, base_topic is copied. */
+/** Without tariffs the topic is emptied. publisher and tariffs (where those in force are kept) are borrowed,
+ *  base_topic is copied. */
 struct price_topic *price_topic_create(struct publisher *publisher, const char *base_topic,
-                                       const struct tariff *tariffs, size_t count);
+                                       struct tariffs *const *tariffs);
 /** NULL is allowed. */
 void price_topic_free(struct price_topic *topic);
+
+/** Other tariffs are in force: what is published is made anew. */
+void price_topic_changed(struct price_topic *topic);
 
 /** About once a second: publishes when the price changed, or when it will. */
 void price_topic_tick(struct price_topic *topic, int64_t wall_ms);

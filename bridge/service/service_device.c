@@ -173,6 +173,7 @@ void service_device_put_state(struct service_device *device, enum hub_reason rea
 
 void service_device_committed(struct service_device *device)
 {
+    device_periods_committed(device->periods);
     bool from_disk = false;
     show_totals(device, &from_disk);
     if (from_disk && any_total_moved(device))

@@ -24,9 +24,8 @@ struct service_outputs {
     struct log *log;
     struct event_gate *events; /**< bounds how many events input can cause */
     const char *boot_id;
-    const char *history_path;
-    const struct tariff *tariffs;
-    size_t tariff_count;
+    struct past_reader *pasts;
+    struct tariffs *const *tariffs; /**< where those in force are kept */
     bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
     /** Counters of a channel (by its index in the device), for frame_errors and health; source is that of
      *  service_device_set_source. */
@@ -39,6 +38,7 @@ struct service_outputs {
 };
 
 struct event_gate;
+struct past_reader;
 
 /** Registers the channels with the history, loads their totals, and adds the device to the hub.
  *  config and outputs are borrowed and must outlive the device. */
@@ -56,6 +56,9 @@ void service_device_changed(struct service_device *device, const struct config_d
  *  availability stay. After an error the device is as it was. config is borrowed as in create. */
 enum status service_device_reconfigure(struct service_device *device,
                                        const struct config_device *config, struct error *error);
+
+/** Other tariffs are in force: outputs->tariffs has them. */
+void service_device_tariffs_changed(struct service_device *device);
 
 #define DEVICE_NO_SOURCE SIZE_MAX
 /** The number that the sources know it by; DEVICE_NO_SOURCE: it is not read. */

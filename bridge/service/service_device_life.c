@@ -297,15 +297,22 @@ static void name_channels(struct service_device *device)
     set_publishing(device);
 }
 
-static struct device_periods *create_periods(const struct service_device *device,
+static void on_past(void *context, bool first)
+{
+    service_device_put_state(context, first ? HUB_URGENT : HUB_READING_PART);
+}
+
+static struct device_periods *create_periods(struct service_device *device,
                                              const struct config_device *config)
 {
     const struct service_outputs *outputs = device->outputs;
     const struct device_periods_options options = {
         .config = config,
-        .history_path = outputs->history_path,
+        .kind = service_device_kind(config),
+        .reader = outputs->pasts,
         .tariffs = outputs->tariffs,
-        .tariff_count = outputs->tariff_count,
+        .changed = on_past,
+        .context = device,
     };
     return device_periods_create(&options);
 }
@@ -454,6 +461,14 @@ void service_device_changed(struct service_device *device, const struct config_d
     service_device_rebind(device, config);
     follow_report_interval(device, before);
     describe_anew(device);
+    service_device_put_state(device, HUB_URGENT);
+}
+
+void service_device_tariffs_changed(struct service_device *device)
+{
+    name_channels(device);
+    describe_anew(device);
+    device_periods_reprice(device->periods);
     service_device_put_state(device, HUB_URGENT);
 }
 

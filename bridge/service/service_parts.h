@@ -15,6 +15,7 @@
 #include "bridge/service/log_relay.h"
 #include "bridge/service/module_facts.h"
 #include "bridge/service/notices.h"
+#include "bridge/service/past_reader.h"
 #include "bridge/service/price_topic.h"
 #include "bridge/service/service.h"
 #include "bridge/service/service_device.h"
@@ -82,7 +83,8 @@ struct service {
     struct service_outputs outputs;
     struct virtuals *virtuals;
     struct price_topic *price_topic;
-    struct tariff *tariffs; /* outputs.tariff_count of them */
+    struct tariffs *tariffs; /* in force */
+    struct past_reader *pasts;
     char *history_path;
     struct service_device **devices;
     size_t device_count;

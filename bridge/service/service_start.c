@@ -154,18 +154,18 @@ static enum status create_devices(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
     service->tariffs = config_tariffs(service->config);
+    service->pasts = past_reader_create(&service->loop, service->history_path);
     service->virtuals = virtuals_create();
-    service->price_topic = price_topic_create(service->publisher, service->config->mqtt.base_topic,
-                                              service->tariffs, service->config->tariff_count);
+    service->price_topic =
+        price_topic_create(service->publisher, service->config->mqtt.base_topic, &service->tariffs);
     service->outputs = (struct service_outputs){
         .history = service->history,
         .hub = service->hub,
         .preferences = service->preferences,
         .log = service->log,
         .boot_id = service->boot_id,
-        .history_path = service->history_path,
-        .tariffs = service->tariffs,
-        .tariff_count = service->config->tariff_count,
+        .pasts = service->pasts,
+        .tariffs = &service->tariffs,
         .events = service->events,
         .updates = config->openbeken.images[0] != '\0',
         .statistics = service_statistics,
@@ -243,6 +243,7 @@ static enum status create_requests(struct service *service, struct error *error)
     const struct handlers_options handlers = {
         .loop = &service->loop,
         .config = (const struct config *const *)&service->config,
+        .tariffs = &service->tariffs,
         .config_path = service->config_path,
         .history_path = path,
         .history = service->history,
@@ -382,6 +383,7 @@ static enum status create_web(struct service *service, struct error *error)
         .config = service->config,
         .history_path = path,
         .backup_folder = folder,
+        .tariffs = &service->tariffs,
         .loop = &service->loop,
         .hub = service->hub,
         .requests = service->requests,
@@ -600,9 +602,10 @@ void service_finish(struct service *service)
     for (size_t i = 0; i < service->device_count; i++)
         service_device_free(service->devices[i]);
     free(service->devices);
+    past_reader_close(service->pasts);
     virtuals_free(service->virtuals);
     price_topic_free(service->price_topic);
-    config_tariffs_free(service->tariffs, service->outputs.tariff_count);
+    tariffs_release(service->tariffs);
     free(service->history_path);
     documents_free(service->documents);
     notices_free(service->notices);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/web_output.h"
 
-#include "bridge/config/tariffs.h"
 #include "bridge/web/web.h"
 #include "drivers/base/memory.h"
 
@@ -12,13 +11,10 @@
 struct web_output {
     struct web *web;
     char *history_path;
-    struct tariff *tariffs;
-    size_t tariff_count;
 };
 
 static void free_output(struct web_output *output)
 {
-    config_tariffs_free(output->tariffs, output->tariff_count);
     free(output->history_path);
     free(output);
 }
@@ -30,8 +26,6 @@ struct web_output *web_output_open(const struct web_output_options *options)
         return NULL;
     struct web_output *output = memory_new(1, sizeof *output);
     output->history_path = memory_copy_text(options->history_path);
-    output->tariffs = config_tariffs(config);
-    output->tariff_count = config->tariff_count;
     char folder[PATH_MAX];
     (void)snprintf(folder, sizeof folder, "%.*s/web", PATH_MAX - 10, config->bridge.data_dir);
     const struct web_settings settings = {
@@ -45,8 +39,7 @@ struct web_output *web_output_open(const struct web_output_options *options)
         .backup_folder = options->backup_folder,
         .folder = folder,
         .maintenance = config->web.maintenance,
-        .tariffs = output->tariffs,
-        .tariff_count = output->tariff_count,
+        .tariffs = options->tariffs,
         .loop = options->loop,
         .hub = options->hub,
         .requests = options->requests,

@@ -5,6 +5,7 @@
 
 #include "bridge/config/config.h"
 #include "bridge/hub/hub.h"
+#include "bridge/meter/tariff.h"
 #include "bridge/requests/requests.h"
 
 #include <uv.h>
@@ -12,9 +13,10 @@
 struct web_output;
 
 struct web_output_options {
-    const struct config *config; /**< borrowed, as everything here */
-    const char *history_path;    /**< copied, as the next */
-    const char *backup_folder;   /**< "": beside the history */
+    const struct config *config;    /**< borrowed, as everything here */
+    const char *history_path;       /**< copied, as the next */
+    const char *backup_folder;      /**< "": beside the history */
+    struct tariffs *const *tariffs; /**< where those in force are kept */
     uv_loop_t *loop;
     struct hub *hub;
     struct requests *requests;

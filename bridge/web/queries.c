@@ -31,6 +31,7 @@ struct query {
 
     struct queries_work work; /* make NULL: the question to the history */
     struct history_question question;
+    struct tariffs *tariffs; /* held */
     struct history_option options[SERVER_PARAMETERS_MAX];
     char *texts; /* of the options */
 
@@ -140,6 +141,7 @@ static void free_query(struct query *query)
     free(query->bytes);
     free(query->texts);
     free(query->work.own);
+    tariffs_release(query->tariffs);
     free(query);
 }
 
@@ -296,12 +298,13 @@ void queries_ask(struct queries *queries, enum history_kind kind, struct exchang
     struct query *query = admit(queries, exchange);
     if (query == NULL)
         return;
+    query->tariffs = tariffs_hold(*queries->settings.tariffs);
     query->question = (struct history_question){
         .kind = kind,
         .format = exchange_accepts(exchange, "Accept", "text/csv") ? HISTORY_CSV : HISTORY_JSON,
         .path = queries->settings.history_path,
-        .tariffs = queries->settings.tariffs,
-        .tariff_count = queries->settings.tariff_count,
+        .tariffs = query->tariffs->list,
+        .tariff_count = query->tariffs->count,
         .now_ms = clock_wall_ms(),
     };
     copy_options(query, exchange);

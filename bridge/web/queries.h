@@ -18,9 +18,8 @@
 
 struct queries_settings {
     uv_loop_t *loop;
-    const char *history_path;     /**< borrowed, as the next */
-    const struct tariff *tariffs; /**< for what energy cost */
-    size_t tariff_count;
+    const char *history_path;       /**< borrowed, as the next */
+    struct tariffs *const *tariffs; /**< where those in force are kept; a query holds its own */
 };
 
 struct queries;

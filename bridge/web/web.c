@@ -56,7 +56,6 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
             .loop = settings->loop,
             .history_path = settings->history_path,
             .tariffs = settings->tariffs,
-            .tariff_count = settings->tariff_count,
         }),
         .transfers = queries_open(&(struct queries_settings){.loop = settings->loop}),
         .base_path = web->base_path,

@@ -26,8 +26,8 @@ struct web_settings {
     const char *backup_folder; /**< "": beside the history */
     const char *folder;        /**< for files that come and go; is created */
     bool maintenance;          /**< web.maintenance: backups and firmware are handled over HTTP */
-    const struct tariff *tariffs; /**< for what energy cost; borrowed */
-    size_t tariff_count;
+    struct tariffs *const
+        *tariffs; /**< where those in force are kept: what energy cost; borrowed */
     uv_loop_t *loop;
     struct hub *hub;
     struct requests *requests;

@@ -2,10 +2,15 @@
 """What follows from measured values: today, costs, alarms, the device's own totals; over restarts."""
 
 import json
+import signal
+import sqlite3
+import threading
 
 import pytest
 
-from harness import decode, run, wait_for, write_config
+from harness import decode, free_port, run, wait_for, write_config
+from test_requests import Bridge
+from web import Client
 
 CONSTANT = {"load": "constant"}
 TARIFF = [{"currency": "EUR", "price": 0.3, "feed_in": 0.08, "standing_charge": 0.5}]
@@ -92,3 +97,48 @@ def test_a_removed_channel_moves_no_total(folder, broker, spawn):
         assert before["energy"] <= state["energy"] <= before["energy"] + 0.005, (channels, before, state)
         service.stop()
         before = last_state(watch)
+
+
+def test_tariffs_change_live_under_questions(folder, broker, spawn):
+    """50 changes while costs are asked for over HTTP and MQTT: all at once, no reading is lost, nothing begins anew."""
+    port = free_port()
+    device = {"id": "house", "driver": "simulator", "interval": "200ms", "channels": {"a": CONSTANT, "b": CONSTANT}}
+    bridge = Bridge(folder, broker, spawn, device, web={"listen": f"127.0.0.1:{port}"})
+    client, ended, answers = Client(port), threading.Event(), []
+
+    def question():
+        while not ended.is_set():
+            answers.append(client.get("/api/v1/history/cost", device="house", bucket="day")[0])
+
+    threads = [threading.Thread(target=question) for _ in range(2)]
+    bridge.watch.wait("bl2mqtt/house", lambda s: (s.get("energy_today_a") or 0) > 0.001, timeout=30)
+    assert "cost_today" not in last_state(bridge.watch) and "price" not in str(bridge.watch.payloads("bl2mqtt/bridge/price"))
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(50):
+            tariffs = [] if number % 10 == 5 else [{"currency": ("EUR", "CHF")[number // 10 % 2], "price": round(0.1 + number / 100, 2)}]
+            done = bridge.good("options", {"options": {"tariffs": tariffs}})
+            assert done == {"changed": ["tariffs"], "restart_required": False}, (number, done)
+            assert bridge.ask("history/cost", {"device": "house", "bucket": "day"})["status"] == ("ok" if tariffs else "error")
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert set(answers) <= {200, 400} and 200 in answers, set(answers)
+    bridge.watch.wait("bl2mqtt/bridge/price", lambda p: p and p["price"] == 0.59 and p["currency"] == "EUR")
+    state = bridge.watch.wait("bl2mqtt/house", lambda s: s.get("cost_today") is not None and
+                              s["cost_today"] == pytest.approx(s["energy_today"] * 0.59, abs=0.0011))
+    assert state["cost_today_a"] == pytest.approx(state["energy_today_a"] * 0.59, abs=0.0007)
+    described = client.get("/api/v1/devices")[2]
+    assert b'"EUR"' in described and b'"CHF"' not in described
+    # a file that was edited, and SIGHUP, do the same
+    bridge.config.write_text(bridge.config.read_text().replace("price: 0.59", "price: 1.0"))
+    bridge.process.signal(signal.SIGHUP)
+    bridge.watch.wait("bl2mqtt/house", lambda s: s.get("cost_today") is not None and
+                      s["cost_today"] == pytest.approx(s["energy_today"], abs=0.0011))
+    bridge.process.stop()
+    gaps = ask(bridge.config, "gaps", "--min", "3s")
+    assert not [gap for gap in gaps if gap["reason"] != "service_stopped"], gaps
+    with sqlite3.connect(folder / "data/history.db") as db:
+        assert db.execute("SELECT count(*) FROM event WHERE kind IN ('started', 'offline')").fetchone() == (1,)

@@ -40,7 +40,7 @@ static void test_reach(void **state)
         {"bridge: {log_level: debug}\n" DEVICES, "['bridge.log_level']", CONFIG_REACH_LIVE, 0, 0},
         {"mqtt: {user: x}\n" DEVICES, "['mqtt.user']", CONFIG_REACH_RESTART, 0, 0},
         {"sinks: [{id: s, url: 'http://h:1'}]\n" DEVICES, "['sinks']", CONFIG_REACH_RESTART, 0, 0},
-        {"tariffs: [{currency: EUR, price: 0.3}]\n" DEVICES, "['tariffs']", CONFIG_REACH_RESTART, 0,
+        {"tariffs: [{currency: EUR, price: 0.3}]\n" DEVICES, "['tariffs']", CONFIG_REACH_LIVE, 0,
          0},
         {"devices:\n  - {id: two, driver: bl0942, name: Two, channels: {a: {port: /dev/x}}}\n"
          "  - {id: one, " SIMULATED "}\n",

@@ -3,6 +3,7 @@
  * four time zones, over both clock changes, with restarts and totals that were set. */
 #include "bridge/history/query/buckets.h"
 #include "bridge/meter/derive.h"
+#include "bridge/meter/tariff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,8 +43,7 @@ static struct derive_calendar calendar_of(int64_t wall_ms)
 struct truth {
     int64_t day_ms, month_ms;
     int64_t imported[2], exported[2]; /* day, month */
-    struct wide spent[2];
-    int64_t standing[2];
+    struct derive_money money[2];
 };
 
 static void add_truth(struct truth *truth, const struct derive_calendar *calendar, int64_t imported,
@@ -53,15 +53,15 @@ static void add_truth(struct truth *truth, const struct derive_calendar *calenda
     bool fresh[2] = {new_day, truth->month_ms != calendar->month_start_ms};
     for (int i = 0; i < 2; i++) {
         if (fresh[i]) {
-            truth->imported[i] = truth->exported[i] = truth->standing[i] = 0;
-            truth->spent[i] = wide_from(0);
+            truth->imported[i] = truth->exported[i] = 0;
+            truth->money[i] = (struct derive_money){.standing_micro = 0};
         }
         truth->imported[i] += imported;
         truth->exported[i] += exported;
-        truth->standing[i] += new_day ? prices->standing_charge_micro : 0;
-        truth->spent[i] = wide_add(truth->spent[i], wide_multiply(imported, prices->price_micro));
-        truth->spent[i] =
-            wide_add(truth->spent[i], wide_multiply(-exported, prices->feed_in_micro));
+        struct derive_money *money = &truth->money[i];
+        money->standing_micro += new_day ? prices->standing_charge_micro : 0;
+        money->drawn = wide_add(money->drawn, wide_multiply(imported, prices->price_micro));
+        money->fed = wide_add(money->fed, wide_multiply(exported, prices->feed_in_micro));
     }
     truth->day_ms = calendar->day_start_ms;
     truth->month_ms = calendar->month_start_ms;
@@ -75,14 +75,16 @@ static void check(const struct derive *derive, const struct truth *truth, int64_
                 values.energy_month_uwh.value == truth->imported[1] &&
                 values.produced_today_uwh.value == truth->exported[0] &&
                 values.produced_month_uwh.value == truth->exported[1];
-    int64_t today = wide_divide(truth->spent[0], 1000000000, NULL) + truth->standing[0];
-    int64_t month = wide_divide(truth->spent[1], 1000000000, NULL) + truth->standing[1];
-    bool paid = llabs(values.cost_today_micro.value - today) <= 60 && /* a restart rounds once */
-                llabs(values.cost_month_micro.value - month) <= 60;
+    int64_t cost[2];
+    for (int i = 0; i < 2; i++)
+        cost[i] = tariff_money(truth->money[i].drawn) + truth->money[i].standing_micro -
+                  tariff_money(truth->money[i].fed);
+    bool paid =
+        values.cost_today_micro.value == cost[0] && values.cost_month_micro.value == cost[1];
     if (!same || !paid)
         fail_msg("at %lld: today %lld of %lld, cost %lld of %lld", (long long)wall_ms,
                  (long long)values.energy_today_uwh.value, (long long)truth->imported[0],
-                 (long long)values.cost_today_micro.value, (long long)today);
+                 (long long)values.cost_today_micro.value, (long long)cost[0]);
 }
 
 static void play_year(const char *zone)
@@ -120,12 +122,8 @@ static void play_year(const char *zone)
             derive_shift(&derive, jump, 0);
         }
         if (between(0, 2000) == 0) { /* a restart: the history has the past */
-            struct derived_values now;
-            derive_values(&derive, &now);
-            struct derive_past day = {truth.imported[0], truth.exported[0],
-                                      now.cost_today_micro.value};
-            struct derive_past month = {truth.imported[1], truth.exported[1],
-                                        now.cost_month_micro.value};
+            struct derive_past day = {truth.imported[0], truth.exported[0], truth.money[0]};
+            struct derive_past month = {truth.imported[1], truth.exported[1], truth.money[1]};
             derive_begin(&derive, &calendar, imported, exported, &day, &month, 0, 0);
             derive.priced = true;
             check(&derive, &truth, wall);
@@ -178,7 +176,7 @@ static void test_demand(void **unused)
         {"one a minute", 60000, 0, 900000, 1000000, 1000000, 1000000, true},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        struct derive derive;
+        struct derive derive = {.begun = false};
         const struct derive_past nothing = {0};
         const struct derive_calendar calendar = calendar_of(YEAR_START);
         const struct derive_prices none = {.known = false};

@@ -8,9 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Microwatt hours times millionths per kilowatt hour. */
-#define PER_MICRO 1000000000
-
 /* Sums since the beginning of the question. */
 struct sums {
     struct wide energy;
@@ -30,17 +27,6 @@ struct costing {
     void *context;
     bool stopped;
 };
-
-static int64_t rounded(struct wide sum)
-{
-    int64_t half = wide_is_negative(sum) ? -(PER_MICRO / 2) : PER_MICRO / 2;
-    int64_t micro = wide_divide(wide_add(sum, wide_from(half)), PER_MICRO, NULL);
-    if (micro > INT64_MAX / 4)
-        return INT64_MAX / 4;
-    if (micro < -(INT64_MAX / 4))
-        return -(INT64_MAX / 4);
-    return micro;
-}
 
 static void local_time(int64_t wall_ms, struct tm *local)
 {
@@ -84,8 +70,10 @@ static void end_row(struct costing *costing)
     const struct sums *sums = &costing->sums;
     const struct sums *before = &costing->before;
     charge_days(costing, row->end_ms);
-    row->energy_micro = rounded(sums->energy) - rounded(before->energy);
-    row->feed_in_micro = rounded(sums->feed_in) - rounded(before->feed_in);
+    row->energy_micro = tariff_money(sums->energy) - tariff_money(before->energy);
+    row->feed_in_micro = tariff_money(sums->feed_in) - tariff_money(before->feed_in);
+    row->drawn = sums->energy;
+    row->fed = sums->feed_in;
     row->standing_micro = sums->standing_micro - before->standing_micro;
     row->cost_micro = row->energy_micro + row->standing_micro - row->feed_in_micro;
     row->coverage_permille = (int)(costing->covered_ms_permille / (row->end_ms - row->start_ms));

@@ -31,6 +31,8 @@ struct history_cost_row {
     int64_t standing_micro;
     int64_t cost_micro;    /**< energy + standing - feed-in */
     int coverage_permille; /**< as in query.h; 1000 is that nothing is missing */
+    struct wide drawn,
+        fed; /**< money since the beginning of the question, without rounding: for tariff_money */
 };
 
 /** Return false to stop. */

@@ -5,6 +5,7 @@
 #include "bridge/history/query/accumulator.h"
 #include "bridge/history/query/buckets.h"
 #include "bridge/history/query/estimates.h"
+#include "bridge/history/query/query_state.h"
 #include "bridge/history/query/reader.h"
 #include "bridge/history/query/segments.h"
 #include "bridge/history/store/lock.h"
@@ -16,13 +17,6 @@
 #include <string.h>
 
 #define DEVICE 1 /* there is only one in an answer */
-
-struct history_query {
-    char *path;
-    sqlite3 *db;
-    struct segments *segments;
-    struct conversion conversion;
-};
 
 /* One number in the file: a channel read by one kind of source. */
 struct source {
@@ -293,13 +287,14 @@ static int add_foreign(struct answer *answer, struct foreign *foreign)
     return code;
 }
 
-/* One transaction, so that nothing moves from one table to another meanwhile. */
+/* One transaction, so that nothing moves from one table to another meanwhile; the caller's if it has one. */
 static enum status read_answer(struct answer *answer, const char *device, const char *channel,
                                struct error *error)
 {
     struct history_query *query = answer->query;
     enum status status = STATUS_OK;
-    int code = sql_run(query->db, "BEGIN");
+    bool own = sqlite3_get_autocommit(query->db) != 0;
+    int code = own ? sql_run(query->db, "BEGIN") : SQLITE_OK;
     if (code == SQLITE_OK)
         code = load_sources(answer, device, channel);
     struct foreign foreign = {NULL, false};
@@ -316,7 +311,8 @@ static enum status read_answer(struct answer *answer, const char *device, const 
     foreign_close(&foreign);
     if (code != SQLITE_OK)
         status = sql_explain(code, query->db, query->path, error);
-    sql_end_reading(query->db);
+    if (own)
+        sql_end_reading(query->db);
     return status;
 }
 
