@@ -64,6 +64,7 @@ root_run() {
         mount --make-rprivate /
         mount --rbind /dev "$root/dev"
         mount -t proc proc "$root/proc"
+        mount --rbind /sys "$root/sys"
         if [ -n "${ROOT_BIND:-}" ]; then
             mkdir -p "$root${ROOT_BIND#*:}"
             mount --bind "${ROOT_BIND%%:*}" "$root${ROOT_BIND#*:}"

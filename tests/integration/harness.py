@@ -2,8 +2,10 @@
 """What the integration tests share: the binary under test, a private broker, processes that are
 always cleaned up, and waiting for something to become true (never a bare sleep)."""
 
+import bisect
 import contextlib
 import json
+import math
 import os
 import pathlib
 import queue
@@ -74,6 +76,53 @@ def run(*args, timeout=30, env=None, cwd=None, stdin=None):
                           env={**os.environ, **(env or {})}, cwd=cwd, input=stdin)
 
 
+class Starvation(threading.Thread):
+    """For how long the processes under test were ready to run and the machine had no processor for them, as the kernel
+    counts it. A test that looks at distances in time takes this away first, and so judges the program alone."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.lock = threading.Lock()
+        self.waited = {}  # process id: nanoseconds at the last look
+        self.samples = [(time.time() * 1000, 0.0)]  # wall clock and sum, both in ms
+
+    def watch(self, pid):
+        with self.lock:
+            self.waited[pid] = 0
+            if self.ident is None:
+                self.start()
+
+    def look(self):
+        grown = 0
+        with self.lock:
+            for pid, before in list(self.waited.items()):
+                try:
+                    now = int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+                except (OSError, IndexError):  # it has ended
+                    del self.waited[pid]
+                    continue
+                grown += now - before
+                self.waited[pid] = now
+            self.samples.append((time.time() * 1000, self.samples[-1][1] + grown / 1e6))
+
+    def run(self):
+        while True:
+            self.look()
+            time.sleep(0.1)
+
+    def between(self, begin_ms, end_ms):
+        """How much of that span, by the wall clock."""
+        with self.lock:
+            before = bisect.bisect_right(self.samples, (begin_ms, math.inf)) - 1
+            behind = bisect.bisect_left(self.samples, (end_ms, 0.0))
+            if before < 0 or behind >= len(self.samples):
+                return 0.0  # another clock than this one
+            return self.samples[behind][1] - self.samples[before][1]
+
+
+STARVATION = Starvation()
+
+
 class Process:
     """A background process whose output is kept; killed at the end of the test."""
 
@@ -83,6 +132,7 @@ class Process:
         self._process = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                          stdin=subprocess.DEVNULL, text=True, errors="replace",
                                          env={**os.environ, **(env or {})}, cwd=cwd)
+        STARVATION.watch(self.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -252,6 +302,7 @@ class SimulatedMeter:
             command += ["--address", str(address)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                          bufsize=1)
+        STARVATION.watch(self._process.pid)
         self._answers = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         wait_for(lambda: os.path.exists(self.link), 10, f"the simulated meter at {self.link}")

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 
-from harness import SimulatedMeter, decode, preloaded, wait_for
+from harness import STARVATION, SimulatedMeter, decode, preloaded, wait_for
 
 # Factors of the 80 A example board; the simulated chips are given the same.
 VOLTAGE, CURRENT, POWER = 15883.34, 128118.87, 317.931
@@ -119,8 +119,11 @@ class Stored:
         return self.query("SELECT coalesce(max(key) >> 15, 0) FROM reading")[0][0]
 
     def distances(self, channel, since_ms=0):
+        """Of the readings, in ms; without the time for which this machine let the processes wait for a processor."""
+        STARVATION.look()
         stamps = [row[0] for row in self.rows(channel) if row[0] >= since_ms]
-        return [later - earlier for earlier, later in zip(stamps, stamps[1:])]
+        return [max(0, round(later - earlier - STARVATION.between(earlier, later)))
+                for earlier, later in zip(stamps, stamps[1:])]
 
     def assert_consistent(self):
         """The file is sound, and what the readings credited is what the totals say."""
