@@ -68,3 +68,26 @@ enum status adopt_module(const struct config *config, const struct profile *prof
         json_decref(data);
     return status;
 }
+
+enum status adopt_esphome(const struct config *config, const struct profile *profile,
+                          const char *node, const char *name, json_t **answer, struct error *error)
+{
+    char id[PROFILE_DEVICE_ID_MAX + 1];
+    json_t *channels = json_object();
+    profile_device_id(node, id);
+    for (size_t i = 0; i < profile->channel_count; i++) {
+        const char channel[2] = {profile->channels[i].name, '\0'};
+        (void)json_object_set_new(channels, channel, json_object());
+    }
+    json_t *body =
+        json_pack("{s:s, s:s, s:s, s:{s:f}, s:o}", "id", id, "driver", "esphome", "topic", node,
+                  "mains", "max_current", profile->max_current_a, "channels", channels);
+    if (name[0] != '\0')
+        (void)json_object_set_new(body, "name", json_string(name));
+    enum status status = ask_service(config, "device/add", body, ASK_MS, answer, error);
+    if (status != STATUS_OK || json_string_value(json_object_get(*answer, "id")) != NULL)
+        return status;
+    json_decref(*answer);
+    *answer = NULL;
+    return error_set(error, STATUS_FAILED, "The service answered without the device's id.");
+}

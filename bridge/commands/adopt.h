@@ -17,4 +17,8 @@ enum status adopt_module(const struct config *config, const struct profile *prof
                          const char *client_id, const char *name, json_t **answer,
                          struct error *error);
 
+/** The same of a module with ESPHome: the service is given it as a device of driver esphome. */
+enum status adopt_esphome(const struct config *config, const struct profile *profile,
+                          const char *node, const char *name, json_t **answer, struct error *error);
+
 #endif

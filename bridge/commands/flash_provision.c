@@ -8,6 +8,8 @@
 #include "bridge/commands/history_options.h"
 #include "bridge/commands/openbeken_shared.h"
 
+#include "bridge/meter/calibration.h"
+#include "bridge/provision/esphome_yaml.h"
 #include "bridge/provision/serial_setup.h"
 #include "drivers/base/memory.h"
 #include "drivers/beken/backup_file.h"
@@ -26,8 +28,11 @@ static void make_snippet(const struct serial_setup *setup, char snippet[SNIPPET_
     const struct provision_texts *own = &setup->inputs->texts;
     struct text text;
     text_init(&text, snippet, SNIPPET_SIZE);
-    profile_append_bridge(setup->inputs->profile, own->client_id,
-                          own->name != NULL ? own->name : "", &text);
+    const char *name = own->name != NULL ? own->name : "";
+    if (setup->inputs->app.esphome)
+        esphome_bridge_append(setup->inputs->profile, own->client_id, name, &text);
+    else
+        profile_append_bridge(setup->inputs->profile, own->client_id, name, &text);
 }
 
 static json_t *vendor_json(const struct serial_setup *setup)
@@ -95,6 +100,7 @@ struct running {
     const struct command_context *context;
     const struct options *options;
     struct flash_session *session;
+    const struct provision_inputs *inputs;
 };
 
 static void say(void *context, const char *sentence)
@@ -140,7 +146,9 @@ static enum status adopt(void *context, const struct profile *profile, const cha
         command_config(running->context, "--adopt needs it to find the service.", error);
     if (config == NULL)
         return STATUS_USAGE;
-    enum status status = adopt_module(config, profile, client_id, name, answer, error);
+    enum status status = running->inputs->app.esphome
+                             ? adopt_esphome(config, profile, client_id, name, answer, error)
+                             : adopt_module(config, profile, client_id, name, answer, error);
     config_free(config);
     return status;
 }
@@ -157,11 +165,11 @@ static enum status confirm(const struct options *options, const struct provision
         return error_set(
             error, STATUS_USAGE,
             "This replaces the module's firmware: say --yes, or run it on a terminal.");
-    (void)fprintf(
-        stderr,
-        "This replaces the firmware of the module at %s by OpenBeken %s, after a backup.\n"
-        "Type \"yes\" to go on: ",
-        options->flash.port, inputs->app.version);
+    (void)fprintf(stderr,
+                  "This replaces the firmware of the module at %s by %s%s, after a backup.\n"
+                  "Type \"yes\" to go on: ",
+                  options->flash.port, inputs->app.esphome ? "ESPHome" : "OpenBeken ",
+                  inputs->app.version);
     if (fgets(line, sizeof line, stdin) != NULL && strcmp(line, "yes\n") == 0)
         return STATUS_OK;
     return error_set(error, STATUS_REFUSED, "Not confirmed; nothing was done.");
@@ -187,7 +195,8 @@ static enum status run(const struct command_context *context, void *own)
 {
     const struct options *options = own;
     struct error error = {""};
-    struct running running = {context, options, NULL};
+    struct running running = {.context = context, .options = options};
+    const struct calibration usual = calibration_default(READING_BL0942);
     const struct serial_setup_host host = {.context = &running,
                                            .say = say,
                                            .open = open_session,
@@ -199,6 +208,8 @@ static enum status run(const struct command_context *context, void *own)
     struct serial_setup *setup memory_auto = memory_new(1, sizeof *setup);
     inputs->texts = options->texts;
     inputs->adopt = options->adopt;
+    inputs->factors = (struct esphome_factors){usual.voltage, usual.current, usual.power};
+    running.inputs = inputs;
     /* A module is handed over when it has been seen. */
     inputs->wait_ms = options->wait || options->adopt || options->wait_s != 0
                           ? (options->wait_s != 0 ? options->wait_s : PROOF_WAIT_DEFAULT_S) * 1000

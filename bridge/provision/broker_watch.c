@@ -24,12 +24,15 @@ struct broker_watch {
     struct server_address address;
     char client_id[CLIENT_SIZE]; /* the module's */
     char ip_topic[CLIENT_SIZE + 4];
+    bool esphome;
+    struct esphome_factors factors;
     pthread_mutex_t lock; /* guards what is below, which Paho's threads write */
     pthread_cond_t news;
     uint64_t changes;
     bool connected, subscribed, denied, ended;
     struct connection_end end;
     struct broker_sight sight;
+    struct esphome_values held[2];                            /* ESPHome: as they came */
     int64_t told_boot_ms, seen_boot_ms[2][BROKER_QUANTITIES]; /* when */
 };
 
@@ -89,12 +92,22 @@ static void see_connected(struct broker_watch *watch, const char *payload, size_
 {
     struct broker_sight *sight = &watch->sight;
     bool online = false;
-    if (openbeken_connected(payload, length, &online) != OPENBEKEN_GOOD || !online)
+    bool good = watch->esphome ? esphome_status(payload, length, &online)
+                               : openbeken_connected(payload, length, &online) == OPENBEKEN_GOOD;
+    if (!good || !online)
         *sight = (struct broker_sight){.told = true}; /* what it published before is over */
     sight->told = true;
     sight->online = online;
     watch->told_boot_ms = clock_boot_ms();
     note(watch);
+}
+
+static void keep_value(struct broker_watch *watch, size_t chip, enum openbeken_quantity quantity,
+                       double value)
+{
+    watch->sight.seen[chip][quantity] = true;
+    watch->sight.value[chip][quantity] = value;
+    watch->seen_boot_ms[chip][quantity] = clock_boot_ms();
 }
 
 static void see_value(struct broker_watch *watch, const struct openbeken_topic *topic,
@@ -104,11 +117,80 @@ static void see_value(struct broker_watch *watch, const struct openbeken_topic *
     if (topic->quantity >= BROKER_QUANTITIES ||
         openbeken_value(topic->quantity, payload, length, &milli) != OPENBEKEN_GOOD)
         return;
-    watch->sight.seen[topic->chip][topic->quantity] = true;
-    watch->sight.value[topic->chip][topic->quantity] = (double)milli / 1000;
-    watch->seen_boot_ms[topic->chip][topic->quantity] = clock_boot_ms();
+    keep_value(watch, topic->chip, topic->quantity, (double)milli / 1000);
     note(watch);
 }
+
+/* ---- ESPHome ---- */
+
+/* Which of the two chips an object's suffix names; both if there is none. */
+static bool names_chip(const char *suffix, size_t length, size_t chip)
+{
+    return length == 0 || (length == 1 && suffix[0] == 'a' + (char)chip);
+}
+
+/* What one chip has published, in volts, amperes and watts. */
+static void convert(struct broker_watch *watch, size_t chip)
+{
+    const unsigned kinds = 1U << ESPHOME_VOLTAGE | 1U << ESPHOME_COUNTER | 1U << ESPHOME_ENERGY;
+    const struct esphome_values *values = &watch->held[chip];
+    if ((values->present & kinds) == 0)
+        return; /* nothing shows yet whether these are registers */
+    bool registers = esphome_are_registers(values, true);
+    const struct {
+        enum esphome_quantity from;
+        enum openbeken_quantity to;
+        double factor;
+    } quantities[BROKER_QUANTITIES] = {
+        {ESPHOME_VOLTAGE, OPENBEKEN_VOLTAGE, watch->factors.voltage},
+        {ESPHOME_CURRENT, OPENBEKEN_CURRENT, watch->factors.current},
+        {ESPHOME_POWER, OPENBEKEN_POWER, watch->factors.power},
+    };
+    for (size_t i = 0; i < BROKER_QUANTITIES; i++)
+        if ((values->present & 1U << quantities[i].from) != 0)
+            keep_value(watch, chip, quantities[i].to,
+                       values->value[quantities[i].from] / (registers ? quantities[i].factor : 1));
+    note(watch);
+}
+
+static void see_object(struct broker_watch *watch, const char *object, size_t object_length,
+                       const char *payload, size_t length)
+{
+    enum esphome_quantity quantity;
+    const char *suffix;
+    size_t suffix_length;
+    double value;
+    if (!esphome_object_read(object, object_length, &quantity, &suffix, &suffix_length) ||
+        esphome_value(quantity, payload, length, &value) != ESPHOME_GOOD)
+        return;
+    for (size_t chip = 0; chip < 2; chip++) {
+        if (!names_chip(suffix, suffix_length, chip))
+            continue;
+        watch->held[chip].present |= 1U << quantity;
+        watch->held[chip].value[quantity] = value;
+        convert(watch, chip);
+    }
+}
+
+static void see_esphome(struct broker_watch *watch, const char *topic, const char *payload,
+                        size_t length, bool retained)
+{
+    static const char sensor[] = "/sensor/", state[] = "/state";
+    size_t id_length = strlen(watch->client_id), topic_length = strlen(topic);
+    if (strncmp(topic, watch->client_id, id_length) != 0)
+        return;
+    const char *rest = topic + id_length;
+    size_t rest_length = topic_length - id_length;
+    if (strcmp(rest, "/status") == 0)
+        see_connected(watch, payload, length);
+    size_t around = sizeof sensor - 1 + sizeof state - 1;
+    if (retained || rest_length <= around || strncmp(rest, sensor, sizeof sensor - 1) != 0 ||
+        strcmp(topic + topic_length - (sizeof state - 1), state) != 0)
+        return;
+    see_object(watch, rest + sizeof sensor - 1, rest_length - around, payload, length);
+}
+
+/* ---- OpenBeken ---- */
 
 /* Retained readings are of some other day; a retained `connected` is the present state. */
 static void see(struct broker_watch *watch, const char *topic, const char *payload, size_t length,
@@ -137,7 +219,10 @@ static void on_message(void *context, const char *topic, const char *payload, si
 {
     struct broker_watch *watch = context;
     pthread_mutex_lock(&watch->lock);
-    see(watch, topic, payload, length, retained);
+    if (watch->esphome)
+        see_esphome(watch, topic, payload, length, retained);
+    else
+        see(watch, topic, payload, length, retained);
     pthread_mutex_unlock(&watch->lock);
 }
 
@@ -290,6 +375,8 @@ enum status broker_watch_open(const struct broker_watch_options *options, int64_
     (void)unsetenv("http_proxy");
     (void)unsetenv("https_proxy");
     struct broker_watch *opened = new_watch(options->client_id);
+    opened->esphome = options->esphome;
+    opened->factors = options->factors;
     int64_t deadline = clock_boot_ms() + timeout_ms;
     enum status status = server_address_parse(options->server, &opened->address, error);
     if (status == STATUS_OK)
@@ -327,6 +414,7 @@ void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms)
 {
     struct broker_sight *sight = &watch->sight;
     pthread_mutex_lock(&watch->lock);
+    memset(watch->held, 0, sizeof watch->held);
     if (watch->told_boot_ms < before_boot_ms)
         sight->told = sight->online = false;
     for (size_t channel = 0; channel < 2; channel++)

@@ -7,6 +7,7 @@
 #define BRIDGE_PROVISION_BROKER_WATCH_H
 
 #include "drivers/base/status.h"
+#include "drivers/esphome/codec.h"
 #include "drivers/openbeken/codec.h"
 
 #include <stdbool.h>
@@ -18,6 +19,8 @@ struct broker_watch_options {
     const char *server; /**< mqtt://host[:port] */
     const char *user, *password;
     const char *client_id; /**< the module's: what its topics begin with */
+    bool esphome;          /**< its firmware is ESPHome, whose names and values are others */
+    struct esphome_factors factors; /**< then: of registers, in counts per volt, ampere and watt */
 };
 
 #define BROKER_QUANTITIES 3 /**< the first ones of enum openbeken_quantity: V, A, W */

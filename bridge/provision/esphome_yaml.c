@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/provision/esphome_yaml.h"
 
+#include "drivers/base/memory.h"
+
 #include <ctype.h>
+#include <jansson.h>
 #include <string.h>
 
 #define TCP_PORT_FIRST 6638 /* not 8892, where ESPHome's updates come in */
@@ -144,4 +147,23 @@ enum status esphome_yaml_append(const struct profile *profile, const char *node,
     if (text->cut)
         return error_set(error, STATUS_FAILED, "The file for %s is too long.", profile->name);
     return STATUS_OK;
+}
+
+void esphome_bridge_append(const struct profile *profile, const char *node, const char *name,
+                           struct text *text)
+{
+    char id[PROFILE_DEVICE_ID_MAX + 1];
+    profile_device_id(node, id);
+    json_t *quoted = json_string(name);
+    char *words memory_auto = json_dumps(quoted, JSON_ENCODE_ANY);
+    json_decref(quoted);
+    text_append(text, "devices:\n  - id: %s\n", id);
+    if (name[0] != '\0' && words != NULL)
+        text_append(text, "    name: %s\n", words); /* JSON's strings are YAML's */
+    text_append(text, "    driver: esphome\n    topic: %s\n    mains: {max_current: %g}\n", node,
+                profile->max_current_a);
+    text_append(text, "    channels: {");
+    for (size_t i = 0; i < profile->channel_count; i++)
+        text_append(text, "%s%c: {}", i > 0 ? ", " : "", profile->channels[i].name);
+    text_append(text, "}\n");
 }

@@ -22,4 +22,8 @@ bool esphome_node_is_good(const char *node);
 enum status esphome_yaml_append(const struct profile *profile, const char *node,
                                 enum esphome_road road, struct text *text, struct error *error);
 
+/** The lines for bridge.yaml with which driver esphome reads a module that runs this file. name "" none. */
+void esphome_bridge_append(const struct profile *profile, const char *node, const char *name,
+                           struct text *text);
+
 #endif

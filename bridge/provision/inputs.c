@@ -36,7 +36,6 @@ static enum status check_given(const struct provision_texts *own, struct error *
         {own->firmware, "which firmware with --firmware"},
         {own->profile, "which kind of meter with --profile (`bl2mqtt profiles` lists them)"},
         {own->client_id, "with --client-id which client id it is to have"},
-        {own->wifi_ssid, "which Wi-Fi with --wifi-ssid"},
         {own->mqtt_host, "where the broker is with --mqtt-host"},
     };
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
@@ -98,9 +97,11 @@ static enum status check_texts(const struct provision_texts *own, struct error *
         status = obk_check_text("name", own->name, OBK_NAME_MAX, error);
     if (status == STATUS_OK && own->mqtt_user != NULL)
         status = obk_check_text("user", own->mqtt_user, OBK_USER_MAX, error);
-    if (status == STATUS_OK && (own->wifi_ssid[0] == '\0' || strlen(own->wifi_ssid) > 32))
+    if (status != STATUS_OK || own->wifi_ssid == NULL)
+        return status;
+    if (own->wifi_ssid[0] == '\0' || strlen(own->wifi_ssid) > 32)
         return error_set(error, STATUS_USAGE, "A Wi-Fi network's name has 1 to 32 bytes.");
-    return status == STATUS_OK ? try_field("wifi_ssid", own->wifi_ssid, error) : status;
+    return try_field("wifi_ssid", own->wifi_ssid, error);
 }
 
 static enum status check_profile(struct provision_inputs *inputs, struct error *error)
@@ -133,15 +134,19 @@ static enum status check_firmware(struct provision_inputs *inputs, struct error 
     status = plan_check_content(&inputs->info, own->force, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "%s: ", own->firmware);
+    bool app_found = app_of_image(inputs->image, inputs->image_length, &inputs->info, &inputs->app);
+    if (app_found && inputs->app.esphome)
+        return STATUS_OK;
     if (!good_kind(&profile->image, inputs->info.kind) && !own->force)
         return error_set(error, STATUS_REFUSED,
                          "%s is a file of the kind %s; the profile %s needs %s.", own->firmware,
                          image_kind_name(inputs->info.kind), profile->name, profile->image.text);
-    if (!app_of_image(inputs->image, inputs->image_length, &inputs->info, &inputs->app))
+    if (!app_found)
         return error_set(error, STATUS_REFUSED, "%s holds no application.", own->firmware);
     if (!inputs->app.openbeken && !own->force)
         return error_set(error, STATUS_REFUSED,
-                         "%s is not OpenBeken's firmware, which the settings are made for.",
+                         "%s is neither OpenBeken's firmware, which the settings are made for, "
+                         "nor ESPHome's.",
                          own->firmware);
     if (profile->image.twin && !inputs->app.twin && !own->force)
         return error_set(error, STATUS_REFUSED,
@@ -165,12 +170,27 @@ static enum status check_wifi_password(const char *password, struct error *error
     return try_field("wifi_password", password, error);
 }
 
+/* ESPHome's file holds the Wi-Fi, OpenBeken is given it. */
+static enum status check_wifi(const struct provision_inputs *inputs, struct error *error)
+{
+    bool given = inputs->texts.wifi_ssid != NULL || inputs->texts.wifi_password_file != NULL ||
+                 inputs->texts.wifi_open;
+    if (inputs->app.esphome && given)
+        return error_set(error, STATUS_USAGE,
+                         "%s is ESPHome: its Wi-Fi was compiled into it. Leave --wifi-ssid and "
+                         "--wifi-password-file out.",
+                         inputs->texts.firmware);
+    if (!inputs->app.esphome && inputs->texts.wifi_ssid == NULL)
+        return error_set(error, STATUS_USAGE, "Say which Wi-Fi with --wifi-ssid.");
+    return STATUS_OK;
+}
+
 /* Passwords come last, so that nobody types one in vain. In a dry run none is needed. */
 static enum status check_passwords(struct provision_inputs *inputs, struct error *error)
 {
     const struct provision_texts *own = &inputs->texts;
     enum status status = STATUS_OK;
-    if (!own->wifi_open)
+    if (!own->wifi_open && !inputs->app.esphome)
         status = secret_read("Wi-Fi password", own->wifi_password_file, "OBK_WIFI_PASSWORD",
                              !own->dry_run, inputs->wifi_password, error);
     if (status == STATUS_OK && inputs->wifi_password[0] != '\0')
@@ -194,6 +214,8 @@ enum status provision_inputs_check(struct provision_inputs *inputs, struct error
         status = check_profile(inputs, error);
     if (status == STATUS_OK)
         status = check_firmware(inputs, error);
+    if (status == STATUS_OK)
+        status = check_wifi(inputs, error);
     return status == STATUS_OK ? check_passwords(inputs, error) : status;
 }
 

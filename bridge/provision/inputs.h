@@ -9,12 +9,13 @@
 #include "bridge/provision/secret.h"
 #include "drivers/beken/app.h"
 #include "drivers/beken/image.h"
+#include "drivers/esphome/codec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/** As a person gave them; NULL where not. firmware, profile, client_id, wifi_ssid and mqtt_host must be
- *  given. */
+/** As a person gave them; NULL where not. firmware, profile, client_id and mqtt_host must be given, and
+ *  wifi_ssid for a firmware that is not ESPHome's. */
 struct provision_texts {
     const char *firmware, *profile, *client_id, *name;
     const char *wifi_ssid, *wifi_password_file;
@@ -35,6 +36,8 @@ struct provision_inputs {
     size_t image_length;
     struct image_info info;
     struct app app;
+    struct esphome_factors
+        factors; /**< of registers that ESPHome publishes, until it is calibrated */
 };
 
 /** Loads and checks everything that needs no module. Asks for passwords that are missing. */

@@ -61,6 +61,8 @@ static enum status look_at_broker(struct serial_setup *setup, struct error *erro
         .user = own->mqtt_user != NULL ? own->mqtt_user : "",
         .password = setup->inputs->mqtt_password,
         .client_id = own->client_id,
+        .esphome = setup->inputs->app.esphome,
+        .factors = setup->inputs->factors,
     };
     enum status status = broker_watch_open(&options, BROKER_TIMEOUT_MS, &setup->watch, error);
     if (status != STATUS_OK)
@@ -106,6 +108,15 @@ static enum status check_chip(struct serial_setup *setup, struct error *error)
 static enum status check_client_id(struct serial_setup *setup, struct error *error)
 {
     char client_id[OBK_CONFIG_TEXT_SIZE];
+    if (setup->inputs->app
+            .esphome) { /* it may be this module, whose last will the broker still waits to send */
+        if (setup->foreign_online)
+            warn(setup,
+                 "The broker has a module online as %s. If it is another one, both would "
+                 "disconnect each other again and again: give this one another name.",
+                 setup->inputs->texts.client_id);
+        return STATUS_OK;
+    }
     enum status status = config_sector_read(setup->flasher, &setup->sector, error);
     if (status != STATUS_OK)
         return status;
@@ -131,9 +142,9 @@ static enum status check_fit(struct serial_setup *setup, struct error *error)
     if (status == STATUS_OK)
         status = check_client_id(setup, error);
     if (status == STATUS_OK)
-        say(setup, "The module is a %s with %s on it; the firmware is OpenBeken %s for it.",
+        say(setup, "The module is a %s with %s on it; the firmware is %s%s for it.",
             beken_chip_name(module->chip), beken_application_name(module->application),
-            setup->inputs->app.version);
+            setup->inputs->app.esphome ? "ESPHome" : "OpenBeken ", setup->inputs->app.version);
     return status;
 }
 
@@ -467,7 +478,8 @@ static enum status adopt(struct serial_setup *setup, struct error *error)
 
 /* ------------------------------------------------------------------ the road */
 
-enum step_when { ALWAYS, WITH_WAIT, WITH_ADOPT };
+/* ESPHome has its settings in it, and no page to ask. */
+enum step_when { ALWAYS, WITH_WAIT, WITH_ADOPT, OPENBEKEN, OPENBEKEN_WITH_WAIT };
 
 static const struct step {
     const char *name, *does;
@@ -498,7 +510,7 @@ static const struct step {
     {"configuration", "writing Wi-Fi, MQTT, flags and startup command, and verifying them",
      "Run the same command again, or use `bl2mqtt flash obk-config write`. Without a configuration "
      "the module opens an access point whose page at 192.168.4.1 asks for the same.",
-     configure, ALWAYS, true},
+     configure, OPENBEKEN, true},
     {"restart", "starting the firmware", "Switch the module's power off and on.", restart, ALWAYS,
      true},
     {"connect", "waiting until the module is on the broker",
@@ -510,7 +522,7 @@ static const struct step {
     {"firmware", "does its firmware read the chips?",
      "`bl2mqtt openbeken info` shows what it runs; `bl2mqtt openbeken update` gives it another "
      "build.",
-     check_running_firmware, WITH_WAIT, true},
+     check_running_firmware, OPENBEKEN_WITH_WAIT, true},
     {"readings", "waiting for voltage, current and power of each channel",
      "`bl2mqtt openbeken info` shows what the module measures.", see_readings, WITH_WAIT, true},
     {"adopt", "handing the module to the service",
@@ -520,9 +532,19 @@ enum { STEPS = sizeof steps / sizeof steps[0] };
 
 static bool is_wanted(const struct serial_setup *setup, const struct step *step)
 {
-    if (step->when == WITH_ADOPT)
+    bool waits = setup->inputs->wait_ms > 0, openbeken = !setup->inputs->app.esphome;
+    switch (step->when) {
+    case WITH_WAIT:
+        return waits;
+    case WITH_ADOPT:
         return setup->inputs->adopt;
-    return step->when == ALWAYS || setup->inputs->wait_ms > 0;
+    case OPENBEKEN:
+        return openbeken;
+    case OPENBEKEN_WITH_WAIT:
+        return openbeken && waits;
+    default:
+        return true;
+    }
 }
 
 static void note_step(struct serial_setup *setup, const struct step *step, const char *result)

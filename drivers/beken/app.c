@@ -115,6 +115,7 @@ static bool holds(const struct code *code, const char *text)
 static void read_code(const struct code *code, struct app *app)
 {
     app->openbeken = holds(code, "OpenBK72");
+    app->esphome = !app->openbeken && holds(code, "esphome");
     app->twin = holds(code, "BL0942opts");
 }
 

@@ -22,6 +22,7 @@ struct app {
     char version[40];     /**< "" if unknown */
     int64_t build_time_s; /**< seconds since 1970; 0 if unknown */
     bool openbeken;       /**< it says so */
+    bool esphome;         /**< it is ESPHome's */
     bool twin;            /**< it can read two BL0942: it knows the command BL0942opts */
 };
 

@@ -73,13 +73,18 @@ def trailer(name, code, built=1785699515):
     return frame(head + struct.pack("<I", zlib.crc32(head)))
 
 
-def make_app(chip, length, seed=1, version="1.18.300", tells_length=True, filler=True, twin=False):
-    """Framed app of about `length` flash bytes, without a trailer; a UA file. Also its hash's input."""
+def make_app(chip, length, seed=1, version="1.18.300", tells_length=True, filler=True, twin=False,
+             esphome=None):
+    """Framed app of about `length` flash bytes, without a trailer; a UA file. Also its hash's input. esphome: no
+    OpenBeken, but this text where ESPHome has what was compiled in."""
     rng = random.Random(seed)
     keyed = chip != "BK7231M"
     logical = bytearray(rng.randbytes(length // 34 * 32))
     letter = chip[-1] if chip != "BK7231M" else "N"
     text = f"OpenBK7231{letter} {version} Aug  2\0".encode()
+    if esphome is not None:
+        text = b"esphomelib\0"
+        logical[0x700:0x700 + len(esphome) + 10] = b"compiled " + esphome.encode() + b"\0"
     logical[0x400:0x400 + len(text)] = text
     logical[0x100:0x108] = b"BK7231\0\0"
     if twin:

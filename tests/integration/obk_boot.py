@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""OpenBeken as the application of a simulated module: what `simulate module --on-boot` runs. Reads the
+"""OpenBeken or ESPHome as the application of a simulated module: what `simulate module --on-boot` runs. Reads the
 flash, and if OpenBeken's code and a good configuration are there, lives as that configuration says, as a
-simulated module (obk_module.py): joins a Wi-Fi that exists, connects to the broker, reads its chips.
+simulated module (obk_module.py): joins a Wi-Fi that exists, connects to the broker, reads its chips. ESPHome's code
+holds its node and broker, and lives as esphome_module.py.
 
 The decoder of the configuration is made from the published layout alone (OpenBK7231T_App,
 src/new_pins.h, src/new_cfg.c, src/tiny_crc8.c), apart from the one under test.
@@ -21,6 +22,7 @@ import sys
 import threading
 
 import beken_images
+import esphome_module
 from obk_module import Chip, Flash, ObkModule
 
 CONFIG = {"BK7231N": 0x1D1000, "BK7231M": 0x1D1000, "BK7231T": 0x1E1000}
@@ -66,8 +68,18 @@ def app_code(flash):
     return chip, beken_images.crypt(code[:len(code) & ~3], 0x10000)
 
 
+def boot_esphome(world, compiled):
+    with open(world["log"], "a", encoding="utf-8") as log:
+        log.write(json.dumps({"esphome": compiled}) + "\n")
+    chips = [esphome_module.Chip(watts=truth["watts"], volts=truth["volts"]) for _, truth in sorted(world["chips"].items())]
+    return esphome_module.Module(compiled["port"], prefix=compiled["node"], chips=chips)
+
+
 def boot(world, flash):
     chip, code = app_code(flash)
+    compiled = re.search(rb"compiled (\{[^}]*\})\0", code)
+    if compiled is not None:
+        return boot_esphome(world, json.loads(compiled.group(1)))
     version = re.search(rb"OpenBK7231[A-Z] (\S+) ", code)
     config = decode_config(flash[CONFIG[chip]:CONFIG[chip] + 4096])
     joined = config is not None and world["networks"].get(config["ssid"]) == config["wifi_password"]
