@@ -144,7 +144,7 @@ struct config_publishing {
     int64_t voltage, current, power, power_factor, frequency, energy; /**< decimals */
 };
 
-/** What Home Assistant is told about one entity otherwise. */
+/** What is announced otherwise of one entity. */
 struct config_entity {
     char *property;    /**< a key of the device's state, "power_a" */
     char *name;        /**< "": as usual, likewise the others */
@@ -188,6 +188,9 @@ struct config_device {
     int64_t mains_frequency_hz;
     double mains_voltage_v;
     double max_current_a;
+    bool voltage_events; /**< sags, swells and interruptions are reported */
+    int64_t sag_milli, swell_milli,
+        interruption_milli; /**< thousandths of a percent of mains_voltage_v */
     struct config_channel *channels;
     size_t channel_count;
     bool adopted;         /**< has a file of its own (adopted.h) */

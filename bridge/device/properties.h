@@ -22,7 +22,7 @@
 #define DEVICE_ALARMS_MAX 16
 #define DEVICE_PROBLEM_SIZE 256 /**< Home Assistant takes 255 characters */
 
-/** What Home Assistant is told about one entity otherwise. */
+/** What is announced otherwise of one entity. */
 struct device_entity {
     const char *key;  /**< the property's */
     const char *name; /**< "": as usual, likewise icon */

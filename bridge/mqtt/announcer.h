@@ -5,7 +5,7 @@
  * for real (Home Assistant does not drop a component that is merely omitted). Runs on the loop.
  *
  * A device that Home Assistant's user removed there (an empty message on its discovery topic that
- * is not ours) is left alone until the next birth or restart; bridge/event tells of it.
+ * is not ours) is left alone until the next birth or restart; bridge/event reports it.
  */
 #ifndef BRIDGE_MQTT_ANNOUNCER_H
 #define BRIDGE_MQTT_ANNOUNCER_H

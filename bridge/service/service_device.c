@@ -290,6 +290,7 @@ void service_device_reading(struct service_device *device, size_t number,
     device->values[number] = result.values;
     totals_follow(&channel->totals, meter_state(channel->meter)->counter_boot_ms, &result.values);
     device_periods_reading(device->periods, number, reading->wall_ms, &result.values);
+    service_device_voltage(device, channel, reading, &result.values);
     channel->problems = result.problems;
     bool restarted = result.restart_noted;
     for (size_t i = 0; i < result.event_count; i++) {
@@ -366,6 +367,7 @@ void service_device_availability(struct service_device *device, size_t number, b
     channel->reported = true;
     channel->online = online;
     channel->fresh = false;
+    service_device_voltage_pause(device, channel);
     const char *id = device->config->id, *name = channel->config->name;
     const char *kind = online ? "online" : "offline";
     char cause[256];
@@ -401,6 +403,7 @@ void service_device_driver_event(struct service_device *device, size_t number,
     struct service_channel *channel = &device->channels[number];
     if (event == DRIVER_CHIP_RESET || event == DRIVER_CHIP_BEGAN) {
         meter_restarted(channel->meter);
+        service_device_voltage_pause(device, channel);
         store_restart(device, channel);
     }
     if (event == DRIVER_CHIP_BEGAN)

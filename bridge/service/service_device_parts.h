@@ -5,6 +5,7 @@
 #define BRIDGE_SERVICE_SERVICE_DEVICE_PARTS_H
 
 #include "bridge/meter/virtual.h"
+#include "bridge/meter/voltage.h"
 #include "bridge/service/device_alarms.h"
 #include "bridge/service/device_periods.h"
 #include "bridge/service/device_totals.h"
@@ -21,8 +22,9 @@ struct service_channel {
     bool reported;          /* the driver has reported whether it is online */
     bool fresh;             /* has a reading in this round */
     int64_t noisy_until_ms; /* boot clock */
-    unsigned problems;      /* the meter's, as of the last reading */
-    struct reading last;    /* as measured; wall_ms 0: none yet */
+    struct voltage_watch voltage;
+    unsigned problems;   /* the meter's, as of the last reading */
+    struct reading last; /* as measured; wall_ms 0: none yet */
     struct totals totals;
     int64_t logged_ms;      /* boot clock: when its last reading was in the log */
     int64_t flush_after_ms; /* boot clock: not before, the disk is asked to flush again */
@@ -36,7 +38,7 @@ struct service_device {
     char model[64];
     char first_id[FIRST_ID_SIZE];
     const char **channel_names, **channel_labels;
-    struct device_entity *entities; /* what Home Assistant is told otherwise */
+    struct device_entity *entities; /* what is announced otherwise */
     char currency[TARIFF_CURRENCY_SIZE];
     struct device_publishing publishing;
     struct device_alarms *alarms;
@@ -65,6 +67,13 @@ void service_device_read_values(const struct service_channel *channel, bool stal
 /** Writes the state into the hub. A problem that begins or ends is urgent, and a total that was committed is
  *  to be published soon. */
 void service_device_put_state(struct service_device *device, enum hub_reason reason);
+/* service_device_voltage.c: sags, swells and interruptions. */
+void service_device_voltage(const struct service_device *device, struct service_channel *channel,
+                            const struct reading *reading, const struct channel_values *values);
+/** The chip has restarted, or answers again: what it shows does not count for a moment. */
+void service_device_voltage_pause(const struct service_device *device,
+                                  struct service_channel *channel);
+
 /** An event about a channel: on record and in the hub. */
 void service_device_report(const struct service_device *device,
                            const struct service_channel *channel, const char *kind,

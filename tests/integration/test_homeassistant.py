@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What Home Assistant is told, as it would see it: the retained topics of a real broker, after each change."""
+"""What Home Assistant sees: the retained topics of a real broker, after each change."""
 
 import json
 

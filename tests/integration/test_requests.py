@@ -89,6 +89,14 @@ REFUSED = [  # request, payload, words of the sentence
     ("permit_join", {"time": -1}, "0 to 3600"),
     ("permit_join", {"time": "long"}, "0 to 3600"),
     ("permit_join", "perhaps", "true, false"),
+    ("mqtt/test", {"mqtt": 5}, "object"),
+    ("mqtt/test", "{", "not valid JSON"),
+    ("restore/check", {}, "only taken over HTTP"),
+    ("restore/check", "{", "not valid JSON"),
+    ("restore", {}, "only taken over HTTP"),
+    ("restore", {"history": "yes"}, "true or false"),
+    ("restore/state", {}, "only taken over HTTP"),
+    ("restore/state", "{", "not valid JSON"),
     ("backup", {"include_config": "yes"}, "true or false"),
     ("backup", "{", "not valid JSON"),
     ("device/add", {}, "channels"),
@@ -125,6 +133,8 @@ REFUSED = [  # request, payload, words of the sentence
     ("device/energy/set", {"id": "house", "channel": "a"}, "energy"),
     ("device/energy/set", {"id": "house", "channel": "a", "energy": -1}, "from 0 to"),
     ("device/energy/set", {"id": "attic", "channel": "a", "energy": 1}, 'no device "attic"'),
+    ("device/raw", {}, '"id"'),
+    ("device/raw", {"id": "attic"}, 'no device "attic"'),
     ("device/update", {}, '"id"'),
     ("device/update", {"id": "house"}, "openbeken.images"),
     ("history/energy", {}, '"device"'),
@@ -153,8 +163,9 @@ REFUSED = [  # request, payload, words of the sentence
 def test_what_is_refused(bridge):
     before = bridge.config.read_text()
     info = bridge.watch.wait("bl2mqtt/bridge/info")
-    names = {name for name, _, _ in REFUSED}
-    assert set(info["request_schema"]) <= names, "a request of the table that this test leaves out"
+    names = [name for name, _, _ in REFUSED]
+    seldom = [name for name in info["request_schema"] if names.count(name) < 2]
+    assert not seldom, "requests of the table that this test leaves out, or that fail in one way only"
     for name, body, words in REFUSED:
         bridge.bad(name, body, words)
     assert bridge.config.read_text() == before
