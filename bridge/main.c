@@ -71,6 +71,12 @@ static const char *find_config(const char *given)
                                                                   : "bridge.yaml";
 }
 
+static bool config_is_named(const char *given)
+{
+    const char *named = getenv("BL2MQTT_CONFIG");
+    return given != NULL || (named != NULL && named[0] != '\0');
+}
+
 /* ---- the list of commands ---- */
 
 static void print_command(FILE *out, const char *before, const struct command *command, int width)
@@ -369,7 +375,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "help") == 0)
         return (int)run_help(argc - first - 1, argv + first + 1);
-    const struct command_context context = {.config_path = find_config(own.config)};
+    const struct command_context context = {.config_path = find_config(own.config),
+                                            .config_named = config_is_named(own.config)};
     const struct command *command = find(argc - first, argv + first, &matched);
     if (command == NULL)
         return (int)no_such_command(argc - first, argv + first);

@@ -17,6 +17,7 @@
 
 struct command_context {
     const char *config_path; /**< the configuration: --config, or where it was found */
+    bool config_named;       /**< somebody said which: --config or BL2MQTT_CONFIG */
 };
 
 struct command {

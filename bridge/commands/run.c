@@ -62,9 +62,29 @@ static enum status serve(const char *path, struct config *config, const char *ow
     return STATUS_OK;
 }
 
+/* The first start of all: the page leads on from here. A file that was named and is missing is a mistake. */
+static enum status make_first(const struct command_context *context, struct error *error)
+{
+    static const char text[] =
+        "# Written at the first start. The web page changes it, and you may, too:\n"
+        "# `bl2mqtt check --print-defaults` shows every key.\n"
+        "devices: []\n";
+    if (context->config_named || access(context->config_path, F_OK) == 0)
+        return STATUS_OK;
+    enum status status = config_save(context->config_path, text, error);
+    if (status == STATUS_OK)
+        (void)fprintf(
+            stderr, "There was no bridge.yaml, so a first one was written here. Add a meter in the "
+                    "web page (\"Add a meter\").\n");
+    return status;
+}
+
 static enum status run(const struct command_context *context, void *unused)
 {
     (void)unused;
+    struct error first = {""};
+    if (make_first(context, &first) != STATUS_OK)
+        return command_fail(NAME, STATUS_USAGE, &first);
     memory_stay_small();
     struct config *config = load(context->config_path);
     if (config == NULL)
@@ -88,6 +108,8 @@ const struct command command_run = {
              .summary = "the service: reads meters, keeps history, publishes",
              .purpose =
                  "Runs the bridge until SIGTERM or SIGINT. SIGHUP loads the configuration again. "
-                 "`bl2mqtt --config FILE run` names the configuration."},
+                 "`bl2mqtt --config FILE run` names the configuration. Without any, a first "
+                 "bridge.yaml is "
+                 "written here, and the web page leads on."},
     .run = run,
 };

@@ -158,6 +158,8 @@ void exchange_expect_file(struct exchange *exchange, uv_loop_t *loop, const char
                    "A file for this address has at most %" PRId64 " bytes.", limit);
     if (text == NULL) {
         exchange_refuse(exchange, 411, "The length of the file must be told (Content-Length).");
+    } else if (strcmp(text, "0") == 0) {
+        exchange_refuse(exchange, 400, "The file is empty.");
     } else if (!number_parse_int(text, strlen(text), 1, limit, &length)) {
         exchange_refuse(exchange, 413, sentence);
     } else if (upload_busy(path)) {

@@ -260,6 +260,44 @@ def test_a_damaged_backup_is_refused(folder, service, browser):
     assert service.request("restore", {"history": True})[0] == 409
 
 
+def test_first_start_without_configuration(folder, spawn, broker, browser, chips):
+    """Nothing is there but a meter on an adapter: the page leads from the scan and the broker to readings."""
+    port = free_port()
+    house.load(chips["a"], 1500)
+    process = spawn("run", cwd=folder, env={"BL2MQTT_WEB__LISTEN": f"127.0.0.1:{port}"})
+    client = web.Client(port)
+    wait_for(client.answers, 20, "the page")
+    assert "a first one was written" in process.output
+    browser.open(url(client))
+    browser.find("bl-overview .empty a").click()
+    browser.wait(lambda: browser.all("bl-setup select option"), "the ports")
+    button(browser, "List again")  # they are listed now; a pseudo terminal is none of them
+    browser.script("const s = document.querySelectorAll('bl-setup select')[1]; s.replaceChildren(new Option(arguments[0], arguments[0]));"
+                   "[...document.querySelectorAll('bl-setup button')].find((b) => b.textContent === 'Look for chips').disabled = false;",
+                   f"{folder}/usb-a")
+    button(browser, "Look for chips").click()
+    browser.wait(lambda: "Chips found: 1" in browser.text("bl-setup"), "the chip", 60)
+    field(browser, "Name").send_keys("House meter")
+    button(browser, "Add").click()
+    browser.wait(lambda: "Added." in browser.text("bl-setup"), "the answer")
+    server = field(browser, "Server")
+    server.clear()
+    server.send_keys(broker.url)
+    button(browser, "Test the connection").click()
+    browser.wait(lambda: "lets this bridge in" in browser.text("bl-setup .form + div"), "the test", 20)
+    button(browser, "Save").click()
+
+    def mqtt_connected():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return client.json("/api/v1/health")["mqtt"]["connected"]
+
+    wait_for(mqtt_connected, 30, "the broker")
+    written = yaml.safe_load((folder / "bridge.yaml").read_text())
+    assert written["mqtt"]["server"] == broker.url and written["devices"][0]["channels"]["a"]["port"] == f"{folder}/usb-a"
+    browser.go("overview")
+    browser.wait(lambda: len(browser.all("bl-channel")) == 1 and (power_of(browser) or 0) > 100, "a reading", 30)
+
+
 def test_login(folder, spawn, broker, chips, browser):
     port = free_port()
     path = write_config(folder, broker.url, [house.house(folder)], web={"listen": f"0.0.0.0:{port}", "password": "right horse"})

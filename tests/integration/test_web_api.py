@@ -354,7 +354,7 @@ def test_uploads_are_bounded_and_guarded(folder, spawn, broker, chips):
     assert client.ask("PUT", "/api/v1/upload/firmware", b"y", {"Origin": "http://elsewhere"})[0] == 403
     assert client.ask("PUT", "/api/v1/upload/other", b"y")[0] == 404
     assert client.ask("POST", "/api/v1/upload/firmware", b"y")[0] == 405
-    for headers, status in (("Content-Length: 8388609\r\n", 413), ("Transfer-Encoding: chunked\r\n", 411), ("Content-Length: 0\r\n", 413)):
+    for headers, status in (("Content-Length: 8388609\r\n", 413), ("Transfer-Encoding: chunked\r\n", 411), ("Content-Length: 0\r\n", 400)):
         with socket.create_connection(("127.0.0.1", client.port), timeout=10) as raw:
             raw.sendall(f"PUT /api/v1/upload/firmware HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n".encode())
             assert raw.recv(4096).startswith(f"HTTP/1.1 {status} ".encode()), headers

@@ -23,7 +23,7 @@ const {parseRoute, formatRoute} = await load("parts/route.js");
 const {chooseLanguage} = await load("parts/language.js");
 const {mergeSeries, thin} = await load("parts/chart.js");
 const {pathsOf} = await load("views/overview/sparkline.js");
-const {isEstimated, rangeOf, totalOf} = await load("views/history/load.js");
+const {isEstimated, powerQuery, rangeOf, totalOf} = await load("views/history/load.js");
 const {filtered} = await load("views/logs/logs.js");
 const {contentsOf} = await load("views/about/backup.js");
 const {progressOf, leftBy, filesOf, factsOf, brokerFor} = await load("views/provisioning/progress.js");
@@ -199,6 +199,14 @@ test("the small line leaves gaps open", () => {
   const {line} = pathsOf([[0, 1, 1, 1], [60000, 2, 2, 2], [1200000, 3, 3, 3], [1260000, null], [1320000, 4, 4, 4]], now);
   assert.equal(line.match(/M/g).length, 3);
   assert.deepEqual(pathsOf([], now), {line: "", band: ""});
+});
+
+test("a picture asks for no more than it can show", () => {
+  const day = [local(2026, 10, 29), local(2026, 10, 30)];
+  assert.deepEqual(powerQuery(day, "1s", 800), {points: 3200}); // instead of 86,400
+  assert.deepEqual(powerQuery(day, "1m", 800), {bucket: "1m"});
+  assert.deepEqual(powerQuery([day[0], day[0] + 600000], "1s", 800), {bucket: "1s"}); // zoomed in, every second is there
+  assert.deepEqual(powerQuery(day, "", 800), {points: 800});
 });
 
 test("sums of the history", () => {

@@ -373,4 +373,8 @@ export const texts = {
   "fact.client_id": "MQTT-Client-ID",
   "fact.ip": "Adresse",
   "fact.online": "Am Broker",
+  "property.alarm": "Alarm",
+  "property.demand_max_month_time": "Wann das war",
+  "property.day_start": "Tag seit",
+  "property.month_start": "Monat seit",
 };

@@ -373,4 +373,8 @@ export const texts = {
   "fact.client_id": "MQTT client id",
   "fact.ip": "Address",
   "fact.online": "On the broker",
+  "property.alarm": "Alarm",
+  "property.demand_max_month_time": "When that was",
+  "property.day_start": "Day since",
+  "property.month_start": "Month since",
 };

@@ -21,6 +21,7 @@ class Calibration extends View {
   render() {
     fill(this, el("p", {class: "crumb"}, el("a", {href: formatRoute({name: "device", rest: [this.#id]})}, `‹ ${this.#id}`)),
       el("h1", null, t("nav.calibration")), el("p", null, t("calibration.intro")), this.#body);
+    this.#body.classList.add("stack");
     this.watch(devices, (list) => {
       const channels = channelsOf(list).filter((channel) => channel.device.id === this.#id);
       if (this.#shown || channels.length === 0) return;

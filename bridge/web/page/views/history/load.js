@@ -5,9 +5,20 @@ export function parameters(series, [from, to], more) {
   return {device: series.device.id, channel: series.channel, from: from.toISOString(), to: to.toISOString(), ...more};
 }
 
+const SECONDS = {"1s": 1, "1m": 60, "15m": 900, "1h": 3600, "1d": 86400};
+/** More pieces than this for each column of the picture change nothing that can be seen: extremes survive. */
+const PIECES_A_COLUMN = 4;
+
+/** How to ask for power: in the resolution, unless the picture is far too narrow for it. Pure. */
+export function powerQuery([from, to], resolution, columns) {
+  if (!resolution) return {points: columns};
+  const most = columns * PIECES_A_COLUMN;
+  return (to - from) / 1000 / SECONDS[resolution] > most ? {points: most} : {bucket: resolution};
+}
+
 /** Points [time, min, mean, max] of a channel's power; shift: added to their times, to lay one span over another. */
 export async function loadPower(series, span, resolution, points, shift, signal) {
-  const rows = await get("history/power", parameters(series, span, resolution ? {bucket: resolution} : {points}), signal);
+  const rows = await get("history/power", parameters(series, span, powerQuery(span, resolution, points)), signal);
   return rows.map((row) => [Date.parse(row.start) + shift, row.power_min_w, row.power_mean_w, row.power_max_w]);
 }
 
