@@ -66,7 +66,7 @@ def test_icon_has_its_size():
 def test_apparmor_covers_what_the_script_runs():
     profile = (ADDON / "apparmor.txt").read_text()
     assert f"profile {config()['slug']} " in profile
-    for program in re.findall(r"\b(curl|jq|cat|mkdir)\b", (ADDON / "run.sh").read_text()):
+    for program in re.findall(r"\b(curl|jq|cat|mkdir|sleep)\b", (ADDON / "run.sh").read_text()):
         assert re.search(rf"bin/\{{[^}}]*\b{program}\b[^}}]*\}} ix", profile), program
 
 
@@ -105,12 +105,12 @@ def addon(folder, supervisor):
     port = free_port()
     started = []
 
-    def start(*args, token=TOKEN, **options):
+    def start(*args, token=TOKEN, patience=0, **options):
         (folder / "data/options.json").write_text(json.dumps({"log_level": "info", **options}))
         process = Process([ADDON / "run.sh", *args],
                           env={"PATH": f"{folder}/bin:{os.environ['PATH']}", "ADDON_DATA": str(folder / "data"),
                                "ADDON_CONFIG": str(folder / "config"), "ADDON_SUPERVISOR": supervisor.url,
-                               "ADDON_LISTEN": f"0.0.0.0:{port}", "SUPERVISOR_TOKEN": token})
+                               "ADDON_LISTEN": f"0.0.0.0:{port}", "SUPERVISOR_TOKEN": token, "ADDON_PATIENCE": str(patience)})
         started.append(process)
         return process
 
@@ -155,6 +155,15 @@ def test_without_a_broker_it_says_what_to_do(addon):
     process = addon()
     wait_for(lambda: not process.running(), 20, "the end")
     assert "Mosquitto broker" in process.output and "mqtt_server" in process.output
+
+
+def test_a_broker_that_comes_later_is_waited_for(supervisor, addon, locked_broker):
+    process = addon(patience=60)
+    process.wait_line("names no MQTT broker yet", 20)
+    supervisor.answer = {"host": "127.0.0.1", "port": locked_broker.port, "ssl": False, "protocol": "3.1.1",
+                         "username": "addons", "password": 's3cret & "quoted"'}
+    wait_for(lambda: "connected" in process.output.lower(), 30, "the broker")
+    assert process.stop() == 0
 
 
 def test_own_broker_and_backup(folder, addon, broker):

@@ -11,6 +11,7 @@ data=${ADDON_DATA:-/data}
 config_folder=${ADDON_CONFIG:-/config}
 supervisor=${ADDON_SUPERVISOR:-http://supervisor}
 listen=${ADDON_LISTEN:-0.0.0.0:8942}
+patience=${ADDON_PATIENCE:-60}
 
 config=$config_folder/bridge.yaml
 copy=$data/history.backup
@@ -60,8 +61,16 @@ if [ -n "$(option mqtt_server)" ]; then
     set_key MQTT__PASSWORD "$(option mqtt_password)"
 else
     # The token goes by standard input, so that no list of processes shows it.
-    if ! answer=$(printf 'header = "Authorization: Bearer %s"\n' "${SUPERVISOR_TOKEN:-}" |
-        curl --silent --show-error --fail --max-time 20 --config - "$supervisor/services/mqtt"); then
+    # After a start of the whole machine the broker's add-on may come later than this one.
+    waited=0
+    until answer=$(printf 'header = "Authorization: Bearer %s"\n' "${SUPERVISOR_TOKEN:-}" |
+        curl --silent --show-error --fail --max-time 20 --config - "$supervisor/services/mqtt"); do
+        [ "$waited" -lt "$patience" ] || break
+        [ "$waited" -gt 0 ] || echo "Home Assistant's Supervisor names no MQTT broker yet; waiting for up to $patience s." >&2
+        sleep 5
+        waited=$((waited + 5))
+    done
+    if [ -z "$answer" ]; then
         echo "Home Assistant's Supervisor names no MQTT broker. Install the add-on \"Mosquitto broker\", or set" \
             "mqtt_server in this add-on's options." >&2
         exit 1
