@@ -348,6 +348,39 @@ static void add_component(void *context, const struct property *property, int ch
     json_object_set_new(a->components, key, component);
 }
 
+/* What can be pressed, per channel. Rare, and so disabled by default. */
+#define RESET_ENERGY "reset_energy"
+
+static void reset_key(const struct device_description *device, size_t channel, char *key,
+                      char *label, size_t size)
+{
+    static const struct property reset = {
+        .name = RESET_ENERGY, .label = "Reset energy", .scope = PROPERTY_CHANNEL};
+    (void)property_key(&reset, device, (int)channel, key, size);
+    property_label(&reset, device, (int)channel, label, size);
+}
+
+static void add_reset_buttons(const struct announcement *a)
+{
+    const struct device_description *device = a->device;
+    for (size_t i = 0; i < device->channel_count; i++) {
+        char key[PROPERTY_KEY_SIZE], label[PROPERTY_KEY_SIZE];
+        reset_key(device, i, key, label, sizeof key);
+        json_t *button = new_component(a->context, "button", a->device_id, key, label);
+        set_text(button, "entity_category", "config");
+        set_text(button, "icon", "mdi:counter");
+        json_object_set_new(button, "enabled_by_default", json_false());
+        json_object_set_new(
+            button, "command_topic",
+            topic_json(a->context->base_topic, "bridge/request/device/energy", "set"));
+        json_object_set_new(button, "payload_press",
+                            json_sprintf("{\"id\": \"%s\", \"channel\": \"%s\", \"energy\": 0, "
+                                         "\"energy_produced\": 0}",
+                                         device->id, device->channel_names[i]));
+        json_object_set_new(a->components, key, button);
+    }
+}
+
 static const char *announced_name(const struct device_description *device)
 {
     const char *name = device->homeassistant_name;
@@ -379,6 +412,7 @@ void discovery_device(const struct discovery_context *context,
     set_text(a.device_json, "configuration_url", device->url);
     set_text(a.device_json, "via_device", bridge);
     entities_visit(device, add_component, &a);
+    add_reset_buttons(&a);
     emit_announcement(&a, removed, emit, emit_context);
 }
 
@@ -523,6 +557,11 @@ json_t *discovery_announced(const struct device_description *device)
 {
     json_t *announced = json_object();
     entities_visit(device, add_announced, announced);
+    for (size_t i = 0; i < device->channel_count; i++) {
+        char key[PROPERTY_KEY_SIZE], label[PROPERTY_KEY_SIZE];
+        reset_key(device, i, key, label, sizeof key);
+        json_object_set_new(announced, key, json_string("button"));
+    }
     return announced;
 }
 

@@ -3,6 +3,7 @@
 #include "bridge/service/handlers_shared.h"
 
 #include "bridge/service/child.h"
+#include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
 
@@ -11,6 +12,9 @@
 #include <string.h>
 
 #define COMMANDS_MAX 8
+#define PROGRESS_STEPS 20
+#define PROGRESS_MS 1000
+#define CALIBRATE_SECONDS 20 /* the command's default */
 
 /* A command that runs for a request. */
 struct errand {
@@ -18,12 +22,74 @@ struct errand {
     struct handlers *handlers;
     struct pending *pending;
     struct child *child;
+    uv_timer_t *progress; /* NULL: nothing is reported on the way */
+    int64_t seconds, began_ms;
     /** Makes the answer of the command's document, which it takes. NULL: *error is filled. */
     json_t *(*finish)(struct errand *errand, json_t *document, struct error *error);
 };
 
+/* ---- what is reported of a measurement on the way ---- */
+
+static void report(const struct errand *errand, const char *kind, const char *message, json_t *data)
+{
+    const struct message_event event = {
+        .type = kind,
+        .wall_ms = clock_wall_ms(),
+        .device = pending_text(errand->pending, "id"),
+        .channel = pending_text(errand->pending, "channel"),
+        .message = message,
+        .data = data,
+    };
+    hub_event(errand->handlers->options.hub, &event);
+    json_decref(data);
+}
+
+static void on_progress(uv_timer_t *timer)
+{
+    const struct errand *errand = timer->data;
+    char message[80];
+    int64_t elapsed = (clock_boot_ms() - errand->began_ms) / 1000;
+    elapsed = elapsed < errand->seconds ? elapsed : errand->seconds;
+    (void)snprintf(message, sizeof message, "Measuring: %" PRId64 " of %" PRId64 " s.", elapsed,
+                   errand->seconds);
+    report(errand, "calibrating", message,
+           json_pack("{s:I, s:I}", "elapsed", (json_int_t)elapsed, "seconds",
+                     (json_int_t)errand->seconds));
+}
+
+/* At the beginning and some twenty times on the way. */
+static void follow(struct errand *errand)
+{
+    errand->seconds = pending_integer(errand->pending, "seconds", CALIBRATE_SECONDS);
+    int64_t pace_ms = errand->seconds * 1000 / PROGRESS_STEPS;
+    errand->began_ms = clock_boot_ms();
+    errand->progress = memory_new(1, sizeof *errand->progress);
+    (void)uv_timer_init(errand->handlers->options.loop, errand->progress);
+    errand->progress->data = errand;
+    on_progress(errand->progress);
+    uint64_t repeat_ms = (uint64_t)(pace_ms > PROGRESS_MS ? pace_ms : PROGRESS_MS);
+    (void)uv_timer_start(errand->progress, on_progress, repeat_ms, repeat_ms);
+}
+
+static void report_end(const struct errand *errand, enum status status, const struct error *error)
+{
+    if (errand->progress == NULL)
+        return;
+    report(errand, status == STATUS_OK ? "calibration_measured" : "calibration_failed",
+           status == STATUS_OK ? "The measurement is complete; the answer has its result."
+                               : error->text,
+           NULL);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
 static void forget(struct errand *errand)
 {
+    if (errand->progress != NULL)
+        uv_close((uv_handle_t *)errand->progress, on_closed);
     struct errand **link = &errand->handlers->errands;
     while (*link != errand)
         link = &(*link)->next;
@@ -42,6 +108,7 @@ static void on_done(void *context, enum status status, const char *json, const s
         document = errand->finish(errand, document, &error);
         status = document != NULL ? STATUS_OK : STATUS_FAILED;
     }
+    report_end(errand, status, &error);
     if (status == STATUS_OK) {
         pending_answer(errand->pending, document);
     } else {
@@ -184,6 +251,10 @@ enum status handle_device_calibrate(void *context, struct pending *pending, stru
         return error_set(error, STATUS_USAGE,
                          "The request needs what a reference meter shows: voltage, current or "
                          "power.");
-    return start(handlers, pending, arguments,
-                 pending_flag(pending, "apply", false) ? apply_calibration : NULL, error);
+    enum status status =
+        start(handlers, pending, arguments,
+              pending_flag(pending, "apply", false) ? apply_calibration : NULL, error);
+    if (status == STATUS_OK)
+        follow(handlers->errands); /* the newest is the first */
+    return status;
 }

@@ -149,3 +149,45 @@ def test_entities_outlive_another_id(folder, broker, spawn, mode):
     wait_for(lambda: other not in there.look(), 20, "the second one to go")
     bridge.good("device/add", GARAGE)
     wait_for(lambda: unique in there.look() and there.registry[unique]["state_topic"] == "bl2mqtt/garage", 20, "the id to be free")
+
+
+def test_what_home_assistant_sends_is_carried_out(folder, broker, spawn):
+    """Each entity that can be set or pressed, with what Home Assistant would publish for it."""
+    bridge = Bridge(folder, broker, spawn, HOUSE, {**GARAGE, "report_interval": "1s"})
+    wait_for(lambda: "reset_energy" in entities(broker, "garage"), 20, "the device's entities")
+    own, theirs = wait_for(lambda: entities(broker, "bridge"), 20, "the bridge's"), entities(broker, "garage")
+    bridge.watch.wait("bl2mqtt/garage", lambda s: (s["energy"] or 0) > 0, 40)
+
+    def send(component, value=None, on=None):
+        """A select's or number's template renders its value; a switch and a button have fixed payloads."""
+        if "payload_press" in component:
+            payload = component["payload_press"]
+        elif on is not None:
+            payload = component["payload_on" if on else "payload_off"]
+        else:
+            payload = component["command_template"].replace("{{ value }}", str(value))
+        broker.publish(component["command_topic"], payload)
+
+    commands = {k for k, c in {**own, **theirs}.items() if "command_topic" in c}
+    assert commands == {"restart", "backup", "log_level", "permit_join", "report_interval", "reset_energy"}
+    assert theirs["reset_energy"]["enabled_by_default"] is False and "enabled_by_default" not in own["log_level"]
+    for level in own["log_level"]["options"]:
+        send(own["log_level"], level)
+        bridge.watch.wait("bl2mqtt/bridge/info", lambda i, level=level: i["log_level"] == level)
+        wait_for(lambda level=level: f'"log_level": {level}' in bridge.config.read_text().replace(f'"{level}"', level), 20, "the file")
+    send(theirs["report_interval"], 3)
+    bridge.watch.wait("bl2mqtt/garage", lambda s: s["report_interval"] == 3)
+    wait_for(lambda: '"report_interval": 3s' in bridge.config.read_text(), 20, "the file")
+    bridge.good("device/energy/set", {"id": "garage", "channel": "a", "energy": 5000})
+    bridge.watch.wait("bl2mqtt/garage", lambda s: (s["energy"] or 0) >= 5000)
+    bridge.watch.clear()
+    send(theirs["reset_energy"])
+    bridge.watch.wait("bl2mqtt/garage", lambda s: s["energy"] is not None and s["energy"] < 100)
+    send(own["permit_join"], on=True)
+    bridge.watch.wait("bl2mqtt/bridge/info", lambda i: i["permit_join"] is True)
+    send(own["permit_join"], on=False)
+    wait_for(lambda: json.loads(bridge.watch.payloads("bl2mqtt/bridge/info")[-1])["permit_join"] is False, 20, "its end")
+    send(own["backup"])
+    assert bridge.watch.wait("bl2mqtt/bridge/response/backup", timeout=40)["status"] == "ok"
+    send(own["restart"])
+    assert bridge.watch.wait("bl2mqtt/bridge/response/restart")["status"] == "ok"

@@ -383,6 +383,13 @@ def test_calibration_measures_answers_and_applies(bridge):
     body = {"id": "garage", "channel": "a", "voltage": 230, "seconds": 3}
     data = bridge.good("device/calibrate", body, timeout=40)
     assert set(data["old"]) == {"voltage", "current", "power"} and not data["stored"]
+    steps = [e for p in bridge.watch.payloads("bl2mqtt/bridge/event") if (e := json.loads(p))["type"].startswith("calibrat")]
+    assert [e["type"] for e in steps[:1] + steps[-1:]] == ["calibrating", "calibration_measured"] and len(steps) >= 3
+    progress = [e["data"]["elapsed"] for e in steps[:-1]]
+    assert progress == sorted(progress) and progress[0] == 0 and progress[-1] <= 3 == steps[0]["data"]["seconds"]
+    assert {(e["device"], e["channel"]) for e in steps} == {("garage", "a")}
+    bridge.bad("device/calibrate", {"id": "garage", "channel": "a", "power": 0.1, "seconds": 3}, ".")
+    bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "calibration_failed" and e["message"])
     data = bridge.good("device/calibrate", {**body, "apply": True}, timeout=40)
     assert data["stored"] and abs(data["new"]["voltage"] / data["old"]["voltage"] - 1) < 0.2
     bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "calibrated" and e["device"] == "garage")
