@@ -6,7 +6,7 @@
 -- those of drivers/reading.h: registers of a BL0942, milli-units of OpenBeken.
 
 PRAGMA application_id = 1112289337; -- 'BL09'
-PRAGMA user_version = 9;            -- number of the last migration
+PRAGMA user_version = 10;            -- number of the last migration
 
 -- Facts about the file: stopped_clean = '1' while no service has the file open for writing, '0'
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
@@ -293,4 +293,14 @@ CREATE TABLE sink (
     cursor INTEGER NOT NULL CHECK (cursor >= 0),
     refused INTEGER NOT NULL CHECK (refused >= 0),
     PRIMARY KEY (id, level)
+) STRICT, WITHOUT ROWID;
+
+-- What others say about times, such as the prices of a day-ahead market. quarter: begin in quarters of an hour
+-- since 1970. kind: 1 price of a kilowatt hour, as it came; factor and surcharge of a tariff are applied on the
+-- way out. A correction replaces what was there.
+CREATE TABLE interval (
+    kind INTEGER NOT NULL,
+    quarter INTEGER NOT NULL,
+    value_micro INTEGER NOT NULL,
+    PRIMARY KEY (kind, quarter)
 ) STRICT, WITHOUT ROWID;

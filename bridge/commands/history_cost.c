@@ -6,6 +6,7 @@
 #include "bridge/commands/table.h"
 #include "bridge/config/tariffs.h"
 #include "bridge/history/query/buckets.h"
+#include "bridge/history/query/time_text.h"
 #include "bridge/options/layout.h"
 #include "drivers/base/memory.h"
 
@@ -37,11 +38,19 @@ static const struct table_column columns[COLUMNS] = {
     {.cell = "cost", .title = "cost", .decimals = 2},
     {.cell = "coverage", .title = "covered %", .decimals = 1, .scale = 1},
 };
-enum { CELL_START = 0, CELL_UNPRICED = 4, CELL_FROM_FILES = 5 }; /* answer_cost_cells() */
+enum {
+    CELL_START = 0,
+    CELL_UNPRICED = 4,
+    CELL_FROM_FILES = 5,
+    CELL_MISSING = 13,
+    CELL_UNPRICED_FROM = 14,
+    CELL_UNPRICED_TO = 15
+}; /* answer_cost_cells() */
 
 struct work {
     enum history_bucket bucket;
     struct table *table;
+    int64_t missing_uwh, unpriced_from_ms, unpriced_to_ms;
     int64_t unpriced_uwh, from_files_uwh; /* of the sum */
 };
 
@@ -58,6 +67,9 @@ static bool take_total(void *context, const struct answer_cell *cells, size_t co
 {
     struct work *work = context;
     work->unpriced_uwh = cells[CELL_UNPRICED].value;
+    work->missing_uwh = cells[CELL_MISSING].value;
+    work->unpriced_from_ms = cells[CELL_UNPRICED_FROM].value;
+    work->unpriced_to_ms = cells[CELL_UNPRICED_TO].value;
     work->from_files_uwh = cells[CELL_FROM_FILES].value;
     table_add(work->table, cells, count, "sum", NULL, 0);
     return true;
@@ -69,10 +81,23 @@ static void print_table(const struct work *work)
     if (work->from_files_uwh != 0)
         (void)printf("%.3f kWh of it were imported from files.\n",
                      (double)work->from_files_uwh / 1e9);
-    if (work->unpriced_uwh != 0)
+    if (work->unpriced_uwh != work->missing_uwh)
         (void)fprintf(stderr,
                       "For %.3f kWh no tariff holds; give one an earlier valid_from, or none.\n",
-                      (double)work->unpriced_uwh / 1e9);
+                      (double)(work->unpriced_uwh - work->missing_uwh) / 1e9);
+    if (work->missing_uwh == 0)
+        return;
+    char span[80];
+    struct text text;
+    text_init(&text, span, sizeof span);
+    time_text_append(&text, work->unpriced_from_ms);
+    text_append(&text, " to ");
+    time_text_append(&text, work->unpriced_to_ms);
+    (void)fprintf(
+        stderr,
+        "For %.3f kWh from %s prices are missing, and they are not in the costs; put them "
+        "into prices.file.\n",
+        (double)work->missing_uwh / 1e9, span);
 }
 
 /* ---- the command ---- */

@@ -493,6 +493,11 @@ static void check_tariffs(const struct checker *checker)
             problems_add(checker->problems, CONFIG_ERROR, place_in(node, "currency"),
                          "The currency is not that of the first tariff; sums over both would mean "
                          "nothing.");
+        if ((tariff->dynamic || tariff->dynamic_feed_in) && config->prices.topic[0] == '\0' &&
+            config->prices.file[0] == '\0')
+            problems_add(checker->problems, CONFIG_ERROR, place_in(node, "dynamic"),
+                         "The tariff is dynamic, but neither prices.topic nor prices.file says "
+                         "where the prices come from.");
         for (size_t j = 0; j < i; j++) {
             if (strcmp(tariff->valid_from, config->tariffs[j].valid_from) != 0)
                 continue;

@@ -63,6 +63,15 @@ struct config_history {
     char *backup_folder; /**< in data_dir unless absolute; "": beside the history */
 };
 
+enum price_unit { PRICE_UNIT_KWH, PRICE_UNIT_MWH, PRICE_UNIT_CENTS };
+
+/** Where the prices of dynamic tariffs come from. */
+struct config_prices {
+    char *topic; /**< "" none */
+    char *file;  /**< in data_dir unless absolute; "" none */
+    int unit;    /**< enum price_unit */
+};
+
 struct config_tariff_window {
     char *from, *to;                    /**< "22:00"; "24:00" for the end of the day */
     char *days;                         /**< "mon-fri" */
@@ -75,6 +84,8 @@ struct config_tariff {
     char *valid_from; /**< "2026-01-01", "": always */
     char *currency;   /**< "EUR" */
     int64_t price_micro, feed_in_micro, standing_charge_micro;
+    bool dynamic, dynamic_feed_in;
+    int64_t factor_micro;
     struct config_tariff_window *windows;
     size_t window_count;
 };
@@ -227,6 +238,7 @@ struct config {
     struct config_mqtt mqtt;
     struct config_homeassistant homeassistant;
     struct config_history history;
+    struct config_prices prices;
     struct config_tariff *tariffs;
     size_t tariff_count;
     struct config_web web;

@@ -59,6 +59,8 @@ static const struct field_choice log_levels[] = {
 static const struct field_choice mqtt_versions[] = {{"3.1.1", 4}, {"5", 5}, {NULL, 0}};
 static const struct field_choice web_auths[] = {
     {"auto", WEB_AUTH_AUTO}, {"none", WEB_AUTH_NONE}, {"always", WEB_AUTH_ALWAYS}, {NULL, 0}};
+static const struct field_choice price_units[] = {
+    {"kWh", PRICE_UNIT_KWH}, {"MWh", PRICE_UNIT_MWH}, {"cents", PRICE_UNIT_CENTS}, {NULL, 0}};
 static const struct field_choice discoveries[] = {
     {"device", true}, {"component", false}, {NULL, 0}};
 static const struct field_choice drivers[] = {
@@ -208,6 +210,20 @@ const struct field fields[] = {
      .meaning =
          "Where the copies go, best to another disk; in bridge.data_dir unless it begins with /. "
          "After damage the newest sound copy is taken from there."},
+
+    {GROUP(SCOPE_FILE), .path = "prices",
+     .meaning = "Where the prices of tariffs with `dynamic` come from (docs/prices.md)."},
+    {IN_FILE(prices.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 255,
+     .path = "prices.topic", .example = "energy/prices", .otherwise = "none",
+     .meaning = "The topic with intervals, each with a start and a price, as JSON."},
+    {IN_FILE(prices.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .path = "prices.file", .example = "prices.json", .otherwise = "none",
+     .meaning = "A file with the same content, in bridge.data_dir unless it begins with /; it is "
+                "read again when it changes."},
+    {IN_FILE(prices.unit), .type = FIELD_CHOICE, .choices = price_units, .path = "prices.unit",
+     .initial = "kWh",
+     .meaning = "What their numbers are: money for a kilowatt hour, money for a megawatt hour, or "
+                "hundredths (cents) for a kilowatt hour."},
 
     {IN_FILE(tariffs), .type = FIELD_LIST, .item_scope = SCOPE_TARIFF,
      .item_size = sizeof(struct config_tariff),
@@ -552,6 +568,16 @@ const struct field fields[] = {
      .meaning = "For a kilowatt hour drawn from the grid, when no window says otherwise."},
     {IN_TARIFF(feed_in_micro), .type = FIELD_MICRO, .low = -PRICE_MAX, .high = PRICE_MAX,
      .path = "feed_in", .initial = "0", .meaning = "Earned for a kilowatt hour fed back."},
+    {IN_TARIFF(dynamic), .type = FIELD_BOOL, .path = "dynamic", .initial = "false",
+     .meaning =
+         "The price follows `prices`: price and windows are what comes on top of it, such as "
+         "grid fees and taxes."},
+    {IN_TARIFF(factor_micro), .type = FIELD_MICRO, .low = 0, .high = 100000000, .path = "factor",
+     .initial = "1",
+     .meaning = "Multiplies the dynamic price, such as 1.19 for a tax; price does "
+                "not take part."},
+    {IN_TARIFF(dynamic_feed_in), .type = FIELD_BOOL, .path = "dynamic_feed_in", .initial = "false",
+     .meaning = "What is fed back earns the dynamic price, plus feed_in, which may be negative."},
     {IN_TARIFF(standing_charge_micro), .type = FIELD_MICRO, .low = 0, .high = PRICE_MAX,
      .path = "standing_charge", .initial = "0", .meaning = "To be paid for each day."},
     {IN_TARIFF(windows), .type = FIELD_LIST, .item_scope = SCOPE_WINDOW,

@@ -28,6 +28,9 @@ struct tariffs *config_tariffs(const struct config *config)
         to->price_micro = from->price_micro;
         to->feed_in_micro = from->feed_in_micro;
         to->standing_charge_micro = from->standing_charge_micro;
+        to->dynamic = from->dynamic;
+        to->dynamic_feed_in = from->dynamic_feed_in;
+        to->factor_micro = from->factor_micro;
         to->window_count = from->window_count;
         to->windows = memory_new(from->window_count, sizeof *to->windows);
         for (size_t w = 0; w < from->window_count; w++)

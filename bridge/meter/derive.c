@@ -126,7 +126,7 @@ void derive_turn(struct derive *derive, const struct derive_calendar *calendar,
         follow_period(derive, &derive->day, calendar->day_start_ms, calendar->day_end_ms);
     if (follow_period(derive, &derive->month, calendar->month_start_ms, calendar->month_end_ms))
         derive->highest_known = false;
-    if (!new_day || !prices->known)
+    if (!new_day || !(prices->known || prices->missing))
         return;
     derive->day.money.standing_micro += prices->standing_charge_micro;
     derive->month.money.standing_micro += prices->standing_charge_micro;
@@ -138,7 +138,13 @@ void derive_count(struct derive *derive, const struct derive_reading *reading,
     if (!derive->begun)
         return;
     derive_turn(derive, calendar, prices);
-    derive->priced = prices->known;
+    derive->priced = prices->known || prices->missing;
+    if (prices->missing) {
+        int64_t moved_uwh = reading->imported_uwh - derive->imported_uwh + reading->exported_uwh -
+                            derive->exported_uwh;
+        derive->day.money.missing_uwh += moved_uwh;
+        derive->month.money.missing_uwh += moved_uwh;
+    }
     if (prices->known) {
         spend(&derive->day, reading, derive, prices);
         spend(&derive->month, reading, derive, prices);
@@ -179,8 +185,10 @@ void derive_values(const struct derive *derive, struct derived_values *values)
         .energy_month_uwh = amount_of(known, derive->imported_uwh - month->base_imported_uwh),
         .produced_today_uwh = amount_of(known, derive->exported_uwh - day->base_exported_uwh),
         .produced_month_uwh = amount_of(known, derive->exported_uwh - month->base_exported_uwh),
-        .cost_today_micro = amount_of(known && derive->priced, cost_of(day)),
-        .cost_month_micro = amount_of(known && derive->priced, cost_of(month)),
+        .cost_today_micro =
+            amount_of(known && derive->priced && day->money.missing_uwh == 0, cost_of(day)),
+        .cost_month_micro =
+            amount_of(known && derive->priced && month->money.missing_uwh == 0, cost_of(month)),
         .demand_mw =
             amount_of(demand_known, demand_known ? derive->weighed_mw_ms / derive->weighed_ms : 0),
         .demand_max_mw = amount_of(known && derive->highest_known, derive->highest_mw),

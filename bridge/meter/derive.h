@@ -33,7 +33,8 @@ struct derive_calendar {
 
 /** What holds at the beginning of the running quarter of an hour. */
 struct derive_prices {
-    bool known; /**< a tariff holds */
+    bool known;   /**< a tariff holds, and its price is known */
+    bool missing; /**< a tariff holds, and its price is not known */
     int64_t price_micro, feed_in_micro;
     int64_t standing_charge_micro; /**< of a day that begins now */
 };
@@ -42,6 +43,7 @@ struct derive_prices {
 struct derive_money {
     struct wide drawn, fed;
     int64_t standing_micro;
+    int64_t missing_uwh; /**< energy whose price is missing: then the cost is unknown */
 };
 
 /** What the history has of a period up to now. */

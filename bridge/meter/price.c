@@ -7,8 +7,8 @@
 static const int64_t quarter_ms = INT64_C(900000);
 static const int quarters_ahead = 7 * 24 * 4;
 
-static void look_up(const struct tariff *tariffs, size_t count, int64_t wall_ms,
-                    struct price *price)
+static void look_up(const struct tariff *tariffs, size_t count, const struct intervals *market,
+                    int64_t wall_ms, struct price *price)
 {
     struct tm local;
     time_t seconds = (time_t)(wall_ms / 1000);
@@ -18,8 +18,11 @@ static void look_up(const struct tariff *tariffs, size_t count, int64_t wall_ms,
     const struct tariff *tariff = tariff_at(tariffs, count, &local);
     if (tariff == NULL)
         return;
-    price->known = true;
     tariff_prices(tariff, &local, &price->price_micro, &price->feed_in_micro);
+    price->known = tariff_add_market(tariff, market, wall_ms / quarter_ms, &price->price_micro,
+                                     &price->feed_in_micro);
+    if (!price->known)
+        price->price_micro = price->feed_in_micro = 0;
     (void)snprintf(price->currency, sizeof price->currency, "%s", tariff->currency);
 }
 
@@ -29,14 +32,15 @@ static bool same(const struct price *a, const struct price *b)
            a->feed_in_micro == b->feed_in_micro && strcmp(a->currency, b->currency) == 0;
 }
 
-void price_at(const struct tariff *tariffs, size_t count, int64_t wall_ms, struct price *price)
+void price_at(const struct tariff *tariffs, size_t count, const struct intervals *market,
+              int64_t wall_ms, struct price *price)
 {
     int64_t start_ms = wall_ms - wall_ms % quarter_ms;
-    look_up(tariffs, count, start_ms, price);
+    look_up(tariffs, count, market, start_ms, price);
     struct price next = *price;
     int ahead = 0;
     while (ahead < quarters_ahead && same(price, &next))
-        look_up(tariffs, count, start_ms + ++ahead * quarter_ms, &next);
+        look_up(tariffs, count, market, start_ms + ++ahead * quarter_ms, &next);
     price->until_ms = start_ms + ahead * quarter_ms;
 }
 
@@ -54,7 +58,7 @@ void price_json(const struct price *price, struct text *text)
     append_money(text, price, price->price_micro);
     text_append(text, ",\"feed_in\":");
     append_money(text, price, price->feed_in_micro);
-    if (price->known)
+    if (price->currency[0] != '\0')
         text_append(text, ",\"currency\":\"%s\"", price->currency);
     else
         text_append(text, ",\"currency\":null");

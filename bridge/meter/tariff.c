@@ -77,6 +77,29 @@ void tariff_prices(const struct tariff *tariff, const struct tm *local, int64_t 
     }
 }
 
+bool tariff_add_market(const struct tariff *tariff, const struct intervals *market, int64_t quarter,
+                       int64_t *price_micro, int64_t *feed_in_micro)
+{
+    int64_t value_micro = 0;
+    if (!tariff->dynamic && !tariff->dynamic_feed_in)
+        return true;
+    if (market == NULL || !intervals_find(market, quarter, &value_micro))
+        return false;
+    if (tariff->dynamic)
+        *price_micro += wide_scale(value_micro, tariff->factor_micro, 1000000);
+    if (tariff->dynamic_feed_in)
+        *feed_in_micro += value_micro;
+    return true;
+}
+
+bool tariffs_follow_market(const struct tariff *tariffs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tariffs[i].dynamic || tariffs[i].dynamic_feed_in)
+            return true;
+    return false;
+}
+
 int64_t tariff_money(struct wide sum)
 {
     static const int64_t per_micro = 1000000000;

@@ -6,6 +6,7 @@
 #ifndef BRIDGE_METER_TARIFF_H
 #define BRIDGE_METER_TARIFF_H
 
+#include "bridge/meter/intervals.h"
 #include "drivers/base/wide.h"
 
 #include <stdatomic.h>
@@ -34,6 +35,9 @@ struct tariff {
     int64_t price_micro;
     int64_t feed_in_micro;
     int64_t standing_charge_micro; /**< per day */
+    bool dynamic;                  /**< price is what comes on top of the market's, times factor */
+    bool dynamic_feed_in;          /**< feed_in likewise, without factor */
+    int64_t factor_micro;
     struct tariff_window *windows; /**< the first that fits counts */
     size_t window_count;
 };
@@ -59,6 +63,12 @@ const struct tariff *tariff_at(const struct tariff *tariffs, size_t count, const
 /** Its prices at that moment. */
 void tariff_prices(const struct tariff *tariff, const struct tm *local, int64_t *price_micro,
                    int64_t *feed_in_micro);
+
+/** Adds what the market has for that quarter of an hour. False if the tariff follows it and it has none. */
+bool tariff_add_market(const struct tariff *tariff, const struct intervals *market, int64_t quarter,
+                       int64_t *price_micro, int64_t *feed_in_micro);
+/** Whether one of them follows the market. */
+bool tariffs_follow_market(const struct tariff *tariffs, size_t count);
 
 /** Money from a sum of microwatt hours times millionths per kilowatt hour: rounded to the nearest millionth. */
 int64_t tariff_money(struct wide sum);

@@ -108,10 +108,14 @@ static void follow_prices(struct device_periods *periods, int64_t wall_ms)
     struct tm local;
     const struct tariff *tariff = tariff_on(periods, quarter * DERIVE_QUARTER_MS, &local);
     periods->quarter = quarter;
-    periods->prices = (struct derive_prices){.known = tariff != NULL};
+    periods->prices = (struct derive_prices){.known = false};
     if (tariff == NULL)
         return;
-    tariff_prices(tariff, &local, &periods->prices.price_micro, &periods->prices.feed_in_micro);
+    struct derive_prices *prices = &periods->prices;
+    tariff_prices(tariff, &local, &prices->price_micro, &prices->feed_in_micro);
+    prices->known = tariff_add_market(tariff, periods->options.market, quarter,
+                                      &prices->price_micro, &prices->feed_in_micro);
+    prices->missing = !prices->known;
     periods->prices.standing_charge_micro = tariff->standing_charge_micro;
 }
 
@@ -206,7 +210,7 @@ static void begin_with(const struct device_periods *periods, struct derive *deri
 {
     derive_begin(derive, &question->calendar, totals->imported_uwh, totals->exported_uwh,
                  &past->day, &past->month, past->highest_mw, past->highest_wall_ms);
-    derive->priced = periods->prices.known;
+    derive->priced = periods->prices.known || periods->prices.missing;
 }
 
 static void count(struct device_periods *periods, struct derive *derive, int64_t wall_ms,

@@ -21,6 +21,7 @@ struct device_periods_options {
     enum reading_kind kind;
     struct past_reader *reader;     /**< borrowed */
     struct tariffs *const *tariffs; /**< where those in force are kept; borrowed */
+    const struct intervals *market; /**< prices of now; NULL: none. Borrowed */
     /** The past is known now (first), or anew: values have changed without a reading. */
     void (*changed)(void *context, bool first);
     void *context;

@@ -13,6 +13,7 @@
 #include "bridge/mqtt/publisher.h"
 #include "bridge/service/backups.h"
 #include "bridge/service/handlers.h"
+#include "bridge/service/prices.h"
 #include "bridge/sinks/sinks.h"
 
 struct documents_options {
@@ -21,6 +22,7 @@ struct documents_options {
     struct history *history;
     struct publisher *publisher;
     struct sinks *sinks;
+    const struct prices *const *prices; /**< where they are kept */
     struct backups *backups;
     struct log *log;
     int64_t started_wall_ms, started_boot_ms;

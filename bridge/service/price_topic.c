@@ -12,11 +12,13 @@ struct price_topic {
     struct publisher *publisher;
     char *topic;
     struct tariffs *const *tariffs;
+    const struct intervals *market;
     int64_t since_ms, until_ms; /* wall clock: what is published holds between them */
 };
 
 struct price_topic *price_topic_create(struct publisher *publisher, const char *base_topic,
-                                       struct tariffs *const *tariffs)
+                                       struct tariffs *const *tariffs,
+                                       const struct intervals *market)
 {
     struct price_topic *topic = memory_new(1, sizeof *topic);
     size_t size = strlen(base_topic) + sizeof "/bridge/price";
@@ -24,6 +26,7 @@ struct price_topic *price_topic_create(struct publisher *publisher, const char *
     topic->topic = memory_new(size, 1);
     (void)snprintf(topic->topic, size, "%s/bridge/price", base_topic);
     topic->tariffs = tariffs;
+    topic->market = market;
     price_topic_changed(topic);
     return topic;
 }
@@ -50,7 +53,7 @@ void price_topic_tick(struct price_topic *topic, int64_t wall_ms)
     if (tariffs->count == 0 || holds || wall_ms < believable_wall_ms)
         return;
     struct price price;
-    price_at(tariffs->list, tariffs->count, wall_ms, &price);
+    price_at(tariffs->list, tariffs->count, topic->market, wall_ms, &price);
     topic->since_ms = wall_ms;
     topic->until_ms = price.until_ms;
     char buffer[200];

@@ -126,6 +126,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
 {
     struct service *service = context;
     bridge_output_incoming(service->bridge_output, incoming);
+    (void)prices_incoming(service->prices, incoming); /* a driver may read the topic as well */
     module_facts_incoming(service->facts, incoming);
     if (service->updates != NULL && updates_incoming(service->updates, incoming))
         return;
@@ -150,6 +151,23 @@ bool service_get(void *context, const char *id)
     if (device != NULL)
         state_output_publish(service->state_output, device);
     return device != NULL;
+}
+
+void service_prices_changed(void *context, bool past)
+{
+    struct service *service = context;
+    price_topic_changed(service->price_topic);
+    price_topic_tick(service->price_topic, clock_wall_ms());
+    for (size_t i = 0; i < service->device_count && past; i++)
+        service_device_repriced(service->devices[i]);
+}
+
+void service_prices_event(void *context, const char *kind, const char *message)
+{
+    struct service *service = context;
+    publish_event(service, kind, NULL, message);
+    history_put_event(service->history, 0, clock_wall_ms(), kind, message);
+    hub_health_changed(service->hub);
 }
 
 static void on_log_line(void *context, enum log_level level, const char *message)
@@ -227,6 +245,7 @@ static void on_tick(uv_timer_t *timer)
     look_for_commit(service);
     backups_tick(service->backups, boot_ms);
     price_topic_tick(service->price_topic, clock_wall_ms());
+    prices_tick(service->prices, clock_wall_ms(), boot_ms);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i]);
     if (service->updates != NULL)

@@ -26,6 +26,7 @@ struct service_outputs {
     const char *boot_id;
     struct past_reader *pasts;
     struct tariffs *const *tariffs; /**< where those in force are kept */
+    const struct intervals *market; /**< prices that tariffs may follow */
     bool updates; /**< there is a folder of firmware: OpenBeken modules can be updated */
     /** Counters of a channel (by its index in the device), for frame_errors and health; source is that of
      *  service_device_set_source. */
@@ -57,6 +58,8 @@ void service_device_changed(struct service_device *device, const struct config_d
 enum status service_device_reconfigure(struct service_device *device,
                                        const struct config_device *config, struct error *error);
 
+/** Prices of the past are others. */
+void service_device_repriced(struct service_device *device);
 /** Other tariffs are in force: outputs->tariffs has them. */
 void service_device_tariffs_changed(struct service_device *device);
 

@@ -311,6 +311,7 @@ static struct device_periods *create_periods(struct service_device *device,
         .kind = service_device_kind(config),
         .reader = outputs->pasts,
         .tariffs = outputs->tariffs,
+        .market = outputs->market,
         .changed = on_past,
         .context = device,
     };
@@ -462,6 +463,11 @@ void service_device_changed(struct service_device *device, const struct config_d
     follow_report_interval(device, before);
     describe_anew(device);
     service_device_put_state(device, HUB_URGENT);
+}
+
+void service_device_repriced(struct service_device *device)
+{
+    device_periods_reprice(device->periods);
 }
 
 void service_device_tariffs_changed(struct service_device *device)

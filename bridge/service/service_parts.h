@@ -17,6 +17,7 @@
 #include "bridge/service/notices.h"
 #include "bridge/service/past_reader.h"
 #include "bridge/service/price_topic.h"
+#include "bridge/service/prices.h"
 #include "bridge/service/service.h"
 #include "bridge/service/service_device.h"
 #include "bridge/service/settings.h"
@@ -82,6 +83,7 @@ struct service {
     struct sources *sources;
     struct service_outputs outputs;
     struct virtuals *virtuals;
+    struct prices *prices;
     struct price_topic *price_topic;
     struct tariffs *tariffs; /* in force */
     struct past_reader *pasts;
@@ -102,6 +104,8 @@ void service_update_event(void *context, const char *kind, const char *device, c
 bool service_set(void *context, const char *device, const char *key, const char *payload,
                  size_t length);
 bool service_get(void *context, const char *id);
+void service_prices_changed(void *context, bool past);
+void service_prices_event(void *context, const char *kind, const char *message);
 void service_wake(void *context);
 void service_flush_soon(void *context);
 

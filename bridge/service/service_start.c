@@ -156,8 +156,20 @@ static enum status create_devices(struct service *service, struct error *error)
     service->tariffs = config_tariffs(service->config);
     service->pasts = past_reader_create(&service->loop, service->history_path);
     service->virtuals = virtuals_create();
-    service->price_topic =
-        price_topic_create(service->publisher, service->config->mqtt.base_topic, &service->tariffs);
+    const struct prices_options prices = {
+        .loop = &service->loop,
+        .config = service->first_config,
+        .tariffs = &service->tariffs,
+        .publisher = service->publisher,
+        .history_path = service->history_path,
+        .log = service->log,
+        .changed = service_prices_changed,
+        .event = service_prices_event,
+        .context = service,
+    };
+    service->prices = prices_create(&prices);
+    service->price_topic = price_topic_create(service->publisher, service->config->mqtt.base_topic,
+                                              &service->tariffs, prices_known(service->prices));
     service->outputs = (struct service_outputs){
         .history = service->history,
         .hub = service->hub,
@@ -166,6 +178,7 @@ static enum status create_devices(struct service *service, struct error *error)
         .boot_id = service->boot_id,
         .pasts = service->pasts,
         .tariffs = &service->tariffs,
+        .market = prices_known(service->prices),
         .events = service->events,
         .updates = config->openbeken.images[0] != '\0',
         .statistics = service_statistics,
@@ -288,6 +301,7 @@ static void create_documents(struct service *service)
         .publisher = service->publisher,
         .sinks = service->sinks,
         .backups = service->backups,
+        .prices = (const struct prices *const *)&service->prices,
         .log = service->log,
         .started_wall_ms = service->started_wall_ms,
         .started_boot_ms = service->started_boot_ms,
@@ -605,6 +619,7 @@ void service_finish(struct service *service)
     past_reader_close(service->pasts);
     virtuals_free(service->virtuals);
     price_topic_free(service->price_topic);
+    prices_close(service->prices);
     tariffs_release(service->tariffs);
     free(service->history_path);
     documents_free(service->documents);

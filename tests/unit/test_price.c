@@ -77,7 +77,7 @@ static void test_table(void **unused)
     tzset();
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct price price;
-        price_at(&table[i].tariff, 1, table[i].wall_ms, &price);
+        price_at(&table[i].tariff, 1, NULL, table[i].wall_ms, &price);
         bool known = table[i].price_micro >= 0;
         if (price.known != known || (known && price.price_micro != table[i].price_micro) ||
             (known && price.feed_in_micro != table[i].feed_in_micro) ||
@@ -104,7 +104,11 @@ static void test_json(void **unused)
     assert_non_null(strstr(buffer, "{\"price\":0.312500,\"feed_in\":-0.080000,\"currency\":\"EUR\","
                                    "\"until\":\"2026-11-24T21:00:00+00:00\"}"));
     text_init(&text, buffer, sizeof buffer);
-    price.known = false;
+    price.known = false; /* a tariff holds, and its price is missing */
+    price_json(&price, &text);
+    assert_non_null(strstr(buffer, "{\"price\":null,\"feed_in\":null,\"currency\":\"EUR\","));
+    text_init(&text, buffer, sizeof buffer);
+    price.currency[0] = '\0';
     price_json(&price, &text);
     assert_non_null(strstr(buffer, "{\"price\":null,\"feed_in\":null,\"currency\":null,"));
 }

@@ -329,6 +329,11 @@ static void add_up(struct history_cost_row *total, const struct history_cost_row
     total->imported_uwh += row->imported_uwh;
     total->exported_uwh += row->exported_uwh;
     total->unpriced_uwh += row->unpriced_uwh;
+    total->missing_uwh += row->missing_uwh;
+    if (total->unpriced_from_ms == 0)
+        total->unpriced_from_ms = row->unpriced_from_ms;
+    if (row->unpriced_to_ms != 0)
+        total->unpriced_to_ms = row->unpriced_to_ms;
     total->foreign_uwh += row->foreign_uwh;
     total->energy_micro += row->energy_micro;
     total->feed_in_micro += row->feed_in_micro;

@@ -84,6 +84,15 @@ size_t answer_cost_cells(const struct history_cost_row *row, const char *currenc
     cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
     cells[n] = number_cell("estimated_kwh", true, row->estimated_uwh, 9);
     cells[n++].json_skip = row->estimated_uwh == 0;
+    bool unpriced = row->unpriced_uwh != 0;
+    cells[n] = number_cell("price_missing_kwh", true, row->missing_uwh, 9);
+    cells[n++].json_skip = row->missing_uwh == 0;
+    cells[n] = unpriced ? time_cell("unpriced_from", row->unpriced_from_ms)
+                        : text_cell("unpriced_from", "");
+    cells[n++].json_skip = !unpriced;
+    cells[n] =
+        unpriced ? time_cell("unpriced_to", row->unpriced_to_ms) : text_cell("unpriced_to", "");
+    cells[n++].json_skip = !unpriced;
     return n;
 }
 

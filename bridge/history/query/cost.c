@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/query/cost.h"
 
+#include "bridge/history/import/interval_store.h"
 #include "bridge/history/query/buckets.h"
+#include "bridge/history/query/query_state.h"
 #include "bridge/history/query/reader.h"
+#include "bridge/history/store/sql.h"
 #include "drivers/base/wide.h"
 
 #include <string.h>
@@ -19,7 +22,8 @@ struct costing {
     const struct history_cost_question *question;
     struct history_query *query;
     struct sums sums;
-    struct sums before; /* as of the beginning of the current bucket */
+    struct intervals market; /* of the running year of the question */
+    struct sums before;      /* as of the beginning of the current bucket */
     struct history_cost_row row;
     int64_t covered_ms_permille; /* coverage times length, of the current bucket */
     int64_t next_day_ms;         /* whose standing charge comes next */
@@ -80,6 +84,18 @@ static void end_row(struct costing *costing)
     costing->stopped = !costing->callback(costing->context, row);
 }
 
+static void note_unpriced(struct history_cost_row *row, const struct history_energy_row *quarter,
+                          bool missing)
+{
+    int64_t uwh = quarter->imported_uwh + quarter->exported_uwh;
+    if (uwh == 0)
+        return;
+    row->unpriced_uwh += uwh;
+    row->missing_uwh += missing ? uwh : 0;
+    row->unpriced_from_ms = row->unpriced_from_ms == 0 ? quarter->start_ms : row->unpriced_from_ms;
+    row->unpriced_to_ms = quarter->end_ms;
+}
+
 static bool take_quarter(void *context, const struct history_energy_row *quarter)
 {
     struct costing *costing = context;
@@ -101,15 +117,33 @@ static bool take_quarter(void *context, const struct history_energy_row *quarter
     int64_t feed_in_micro;
     const struct tariff *tariff = tariff_of(costing, quarter->start_ms, &local);
     if (tariff == NULL) {
-        row->unpriced_uwh += quarter->imported_uwh + quarter->exported_uwh;
+        note_unpriced(row, quarter, false);
         return true;
     }
     tariff_prices(tariff, &local, &price_micro, &feed_in_micro);
+    if (!tariff_add_market(tariff, &costing->market, quarter->start_ms / INTERVAL_MS, &price_micro,
+                           &feed_in_micro)) {
+        note_unpriced(row, quarter, true);
+        return true;
+    }
     costing->sums.energy =
         wide_add(costing->sums.energy, wide_multiply(quarter->imported_uwh, price_micro));
     costing->sums.feed_in =
         wide_add(costing->sums.feed_in, wide_multiply(quarter->exported_uwh, feed_in_micro));
     return true;
+}
+
+static enum status load_market(struct costing *costing, int64_t from_ms, int64_t to_ms,
+                               struct error *error)
+{
+    const struct history_cost_question *question = costing->question;
+    intervals_free(&costing->market);
+    if (!tariffs_follow_market(question->tariffs, question->tariff_count))
+        return STATUS_OK;
+    int code = interval_store_read(costing->query->db, INTERVAL_PRICE, from_ms / INTERVAL_MS,
+                                   to_ms / INTERVAL_MS + 1, &costing->market);
+    return code == SQLITE_OK ? STATUS_OK
+                             : sql_explain(code, costing->query->db, costing->query->path, error);
 }
 
 /* A question about quarters may not be about too many of them: a year at a time. */
@@ -122,8 +156,11 @@ static enum status ask_years(struct costing *costing, struct error *error)
         int64_t end_ms = bucket_next(BUCKET_YEAR, start_ms);
         if (end_ms > question->to_ms)
             end_ms = question->to_ms;
-        status = history_query_energy(costing->query, question->device, question->channel, start_ms,
-                                      end_ms, BUCKET_QUARTER, take_quarter, costing, error);
+        status = load_market(costing, start_ms, end_ms, error);
+        if (status == STATUS_OK)
+            status =
+                history_query_energy(costing->query, question->device, question->channel, start_ms,
+                                     end_ms, BUCKET_QUARTER, take_quarter, costing, error);
         start_ms = end_ms;
     }
     return status;
@@ -157,5 +194,6 @@ enum status history_query_cost(struct history_query *query,
             break;
         begin_row(&costing, costing.row.end_ms);
     }
+    intervals_free(&costing.market);
     return status;
 }

@@ -23,7 +23,10 @@
 struct history_cost_row {
     int64_t start_ms, end_ms;
     int64_t imported_uwh, exported_uwh;
-    int64_t unpriced_uwh;  /**< of both, for which no tariff held */
+    int64_t unpriced_uwh; /**< of both, for which no tariff held, or its price is missing */
+    int64_t missing_uwh;  /**< of these, where a tariff's price is missing */
+    int64_t unpriced_from_ms,
+        unpriced_to_ms;    /**< between them lies all that is unpriced; 0: nothing */
     int64_t estimated_uwh; /**< of both, as in energy.h */
     int64_t foreign_uwh;   /**< of both, that was not measured here but imported (foreign.h) */
     int64_t energy_micro;  /**< to be paid for what was drawn */

@@ -95,6 +95,7 @@ static bool add_row(void *context, const struct history_cost_row *row)
     past->exported_uwh += row->exported_uwh;
     past->money.drawn = row->drawn;
     past->money.fed = row->fed;
+    past->money.missing_uwh += row->missing_uwh;
     past->money.standing_micro += row->standing_micro;
     return true;
 }

@@ -14,6 +14,7 @@ extern const unsigned char migration_0006_compact_readings[];
 extern const unsigned char migration_0007_sink_levels[];
 extern const unsigned char migration_0008_estimates[];
 extern const unsigned char migration_0009_device_power[];
+extern const unsigned char migration_0010_intervals[];
 
 const struct migration *schema_migrations(size_t *count)
 {
@@ -27,6 +28,7 @@ const struct migration *schema_migrations(size_t *count)
         {7, "0007_sink_levels", (const char *)migration_0007_sink_levels},
         {8, "0008_estimates", (const char *)migration_0008_estimates},
         {9, "0009_device_power", (const char *)migration_0009_device_power},
+        {10, "0010_intervals", (const char *)migration_0010_intervals},
     };
     *count = sizeof list / sizeof list[0];
     return list;

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/service/prices.h"
+
+#include "bridge/history/import/interval_store.h"
+#include "bridge/service/interval_message.h"
+#include "drivers/base/clock.h"
+#include "drivers/base/file.h"
+#include "drivers/base/memory.h"
+#include "drivers/base/text.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const int64_t believable_wall_ms = INT64_C(1704067200000); /* 2024-01-01 */
+static const int64_t look_ms = 10000; /* how often the file is looked at */
+static const int64_t kept_quarters = 2 * 96;
+static const int64_t grace_ms = 30000;    /* after the start a retained message may be on its way */
+static const size_t known_max = 400 * 96; /* in memory: a year ahead */
+static const int64_t retry_ms = 10000;    /* while the disk does not take them */
+
+#define MESSAGES_PER_MINUTE 60
+
+struct prices {
+    struct prices_options options;
+    char *topic, *file;
+    struct intervals known;
+    struct intervals pending; /* to be stored */
+    uv_work_t work;
+    bool busy, closing;
+    int64_t next_look_ms, next_store_ms, started_boot_ms;
+    int64_t minute;
+    int messages; /* of that minute */
+    bool missing;
+    char missing_text[200], refused_text[300];
+
+    /* The worker's while busy. */
+    bool looks;
+    struct intervals storing, read;
+    struct timespec changed; /* of the file, as it was read last */
+    off_t size;
+    bool file_read;
+    enum status store_status, read_status;
+    struct error store_error, read_error;
+};
+
+/* ---- on a worker thread ---- */
+
+static int64_t divisor(const struct prices *prices)
+{
+    switch (prices->options.config->prices.unit) {
+    case PRICE_UNIT_MWH:
+        return 1000;
+    case PRICE_UNIT_CENTS:
+        return 100;
+    default:
+        return 1;
+    }
+}
+
+static void read_file(struct prices *prices)
+{
+    struct stat now;
+    char *bytes memory_auto = NULL;
+    size_t length = 0;
+    prices->file_read = false;
+    if (stat(prices->file, &now) == 0 && now.st_mtim.tv_sec == prices->changed.tv_sec &&
+        now.st_mtim.tv_nsec == prices->changed.tv_nsec && now.st_size == prices->size)
+        return;
+    prices->file_read = true;
+    prices->changed = now.st_mtim;
+    prices->size = now.st_size;
+    prices->read_status =
+        file_read(prices->file, INTERVAL_MESSAGE_BYTES_MAX, &bytes, &length, &prices->read_error);
+    if (prices->read_status == STATUS_OK)
+        prices->read_status = interval_message_parse(bytes, length, divisor(prices), &prices->read,
+                                                     &prices->read_error);
+}
+
+static void at_disk(uv_work_t *work)
+{
+    struct prices *prices = work->data;
+    if (prices->storing.count > 0)
+        prices->store_status = interval_store_put(prices->options.history_path, INTERVAL_PRICE,
+                                                  &prices->storing, &prices->store_error);
+    if (prices->looks)
+        read_file(prices);
+}
+
+/* ---- on the loop ---- */
+
+static void free_prices(struct prices *prices)
+{
+    intervals_free(&prices->known);
+    intervals_free(&prices->pending);
+    intervals_free(&prices->storing);
+    intervals_free(&prices->read);
+    free(prices->topic);
+    free(prices->file);
+    free(prices);
+}
+
+static void begin(struct prices *prices);
+
+static void refuse(struct prices *prices, const char *where, const char *why)
+{
+    char text[sizeof prices->refused_text];
+    (void)snprintf(text, sizeof text, "The prices from %.100s were not taken: %.160s", where, why);
+    bool same = strcmp(text, prices->refused_text) == 0;
+    (void)snprintf(prices->refused_text, sizeof prices->refused_text, "%s", text);
+    if (same)
+        return;
+    log_warning(prices->options.log, "%s", text);
+    prices->options.event(prices->options.context, "prices_refused", text);
+}
+
+/* Only what is new is stored. */
+static void take(struct prices *prices, const struct intervals *intervals)
+{
+    int64_t first = clock_wall_ms() / INTERVAL_MS - kept_quarters;
+    for (size_t i = 0; i < intervals->count; i++) {
+        const struct interval *interval = &intervals->list[i];
+        bool recent = interval->quarter >= first && prices->known.count < known_max;
+        if (recent ? intervals_put(&prices->known, interval) : true)
+            (void)intervals_put(&prices->pending, interval);
+    }
+    intervals_drop(&prices->known, first);
+    if (prices->pending.count > known_max)
+        intervals_drop(&prices->pending,
+                       prices->pending.list[prices->pending.count - known_max].quarter);
+    prices->refused_text[0] = '\0';
+}
+
+static void settle_stored(struct prices *prices)
+{
+    if (prices->storing.count == 0)
+        return;
+    if (prices->store_status == STATUS_OK) {
+        bool past = prices->storing.list[0].quarter <= clock_wall_ms() / INTERVAL_MS;
+        log_debug(prices->options.log, "%zu prices of a quarter of an hour were stored.",
+                  prices->storing.count);
+        intervals_free(&prices->storing);
+        prices->options.changed(prices->options.context, past);
+        return;
+    }
+    log_repeating(prices->options.log, LOG_LEVEL_WARNING, "prices", "Prices are not stored yet: %s",
+                  prices->store_error.text);
+    for (size_t i = 0; i < prices->pending.count; i++) /* the newer ones */
+        (void)intervals_put(&prices->storing, &prices->pending.list[i]);
+    intervals_free(&prices->pending);
+    prices->pending = prices->storing;
+    prices->storing = (struct intervals){.list = NULL};
+    prices->next_store_ms = clock_boot_ms() + retry_ms;
+}
+
+static void after_disk(uv_work_t *work, int cancelled)
+{
+    (void)cancelled; /* never asked for */
+    struct prices *prices = work->data;
+    prices->busy = false;
+    if (prices->closing) {
+        free_prices(prices);
+        return;
+    }
+    settle_stored(prices);
+    if (prices->looks && prices->file_read && prices->read_status == STATUS_OK)
+        take(prices, &prices->read);
+    else if (prices->looks && prices->file_read)
+        refuse(prices, prices->file, prices->read_error.text);
+    intervals_free(&prices->read);
+    prices->looks = false;
+    begin(prices);
+}
+
+static void begin(struct prices *prices)
+{
+    int64_t boot_ms = clock_boot_ms();
+    bool looks = prices->file != NULL && boot_ms >= prices->next_look_ms;
+    bool stores = prices->pending.count > 0 && boot_ms >= prices->next_store_ms;
+    if (prices->busy || prices->closing || !(looks || stores))
+        return;
+    if (looks)
+        prices->next_look_ms = boot_ms + look_ms;
+    if (stores) {
+        prices->storing = prices->pending;
+        prices->pending = (struct intervals){.list = NULL};
+    }
+    prices->looks = looks;
+    prices->busy = true;
+    (void)uv_queue_work(prices->options.loop, &prices->work, at_disk, after_disk);
+}
+
+/* ---- life ---- */
+
+struct prices *prices_create(const struct prices_options *options)
+{
+    struct prices *prices = memory_new(1, sizeof *prices);
+    const struct config *config = options->config;
+    struct error error = {""};
+    prices->options = *options;
+    prices->work.data = prices;
+    prices->started_boot_ms = clock_boot_ms();
+    int64_t first = clock_wall_ms() / INTERVAL_MS - kept_quarters;
+    if (interval_store_load(options->history_path, INTERVAL_PRICE, first,
+                            first + (int64_t)known_max, &prices->known, &error) != STATUS_OK)
+        log_warning(options->log, "The prices of the history cannot be read: %s", error.text);
+    if (config->prices.file[0] != '\0') {
+        char path[PATH_MAX];
+        bool whole = config->prices.file[0] == '/';
+        (void)snprintf(path, sizeof path, "%.2000s%s%.2000s", whole ? "" : config->bridge.data_dir,
+                       whole ? "" : "/", config->prices.file);
+        prices->file = memory_copy_text(path);
+    }
+    if (config->prices.topic[0] != '\0') {
+        prices->topic = memory_copy_text(config->prices.topic);
+        publisher_subscribe(options->publisher, prices->topic, 1);
+    }
+    return prices;
+}
+
+void prices_close(struct prices *prices)
+{
+    if (prices == NULL)
+        return;
+    prices->closing = true;
+    if (!prices->busy)
+        free_prices(prices);
+}
+
+const struct intervals *prices_known(const struct prices *prices)
+{
+    return &prices->known;
+}
+
+const char *prices_problem(const struct prices *prices)
+{
+    return prices->missing ? prices->missing_text : prices->refused_text;
+}
+
+bool prices_incoming(struct prices *prices, const struct publisher_incoming *incoming)
+{
+    if (incoming->kind != PUBLISHER_MESSAGE || prices->topic == NULL ||
+        strcmp(incoming->topic, prices->topic) != 0)
+        return false;
+    int64_t minute = clock_boot_ms() / 60000;
+    prices->messages = minute == prices->minute ? prices->messages + 1 : 1;
+    prices->minute = minute;
+    struct error error = {"More than 60 messages came within a minute."};
+    struct intervals read = {.list = NULL};
+    enum status status = STATUS_USAGE;
+    if (prices->messages <= MESSAGES_PER_MINUTE)
+        status = interval_message_parse(incoming->payload, incoming->payload_length,
+                                        divisor(prices), &read, &error);
+    if (status == STATUS_OK)
+        take(prices, &read);
+    else if (incoming->payload_length > 0) /* an emptied topic says nothing */
+        refuse(prices, prices->topic, error.text);
+    intervals_free(&read);
+    begin(prices);
+    return true;
+}
+
+static bool wanted(const struct prices *prices, int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm local;
+    const struct tariffs *tariffs = *prices->options.tariffs;
+    if (wall_ms < believable_wall_ms || localtime_r(&seconds, &local) == NULL)
+        return false;
+    const struct tariff *tariff = tariff_at(tariffs->list, tariffs->count, &local);
+    return tariff != NULL && (tariff->dynamic || tariff->dynamic_feed_in);
+}
+
+void prices_tick(struct prices *prices, int64_t wall_ms, int64_t boot_ms)
+{
+    int64_t value_micro;
+    int64_t quarter = wall_ms / INTERVAL_MS;
+    begin(prices);
+    bool missing =
+        wanted(prices, wall_ms) && !intervals_find(&prices->known, quarter, &value_micro);
+    if (missing == prices->missing || (missing && boot_ms < prices->started_boot_ms + grace_ms))
+        return;
+    prices->missing = missing;
+    struct text text;
+    text_init(&text, prices->missing_text, sizeof prices->missing_text);
+    text_append(&text, "From ");
+    text_append_time(&text, quarter * INTERVAL_MS, false);
+    text_append(&text, missing ? " on no price is known; costs are unknown until it arrives, or "
+                                 "is put into prices.file."
+                               : " on prices are known again.");
+    log_warning(prices->options.log, "%s", prices->missing_text);
+    prices->options.event(prices->options.context, missing ? "prices_missing" : "prices_back",
+                          prices->missing_text);
+}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Dynamic prices: from a topic and a file, late, corrected and missing; against an independent reckoning."""
+
+import json
+import random
+import sqlite3
+import time
+from fractions import Fraction
+
+import pytest
+
+from harness import decode, run, wait_for
+from test_history import UWH_PER_COUNT
+from test_history_cost import configure, cost, make
+from test_requests import Bridge
+
+QUARTER = 900_000
+TARIFF = {"currency": "EUR", "price": 0.15, "dynamic": True, "factor": 1.19, "dynamic_feed_in": True, "feed_in": -0.01}
+HOUSE = {"id": "house", "driver": "simulator", "interval": "200ms", "channels": {"a": {"load": "constant"}}}
+
+
+def follow(folder, tariffs):
+    config = configure(folder, tariffs)
+    document = json.loads(config.read_text())
+    config.write_text(json.dumps({**document, "prices": {"topic": "energy/prices"}}))
+    return config
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "Asia/Kathmandu"])
+def test_a_year_of_prices(folder, seed, zone):
+    dice = random.Random(f"{seed} {zone}")
+    path = folder / "h.db"
+    readings = make(path, "2024-01-01T00:00+00:00", "2025-01-01T00:00+00:00",
+                    lambda: (dice.randrange(5000), dice.randrange(300)))
+    prices = {at // QUARTER: dice.randrange(-200_000, 600_000) for at, *_ in readings if dice.random() < 0.999}
+    with sqlite3.connect(path) as db:
+        db.executemany("INSERT INTO interval VALUES (1, ?, ?)", prices.items())
+    config = follow(folder, [TARIFF])
+    span = ("--from", "2024-01-01T00:00Z", "--to", "2025-01-01T00:00Z")
+    answers = {bucket: cost(config, path, *span, "--bucket", bucket, zone=zone) for bucket in ("day", "month", "year")}
+    for key in "energy_cost", "feed_in", "cost", "unpriced_kwh":
+        sums = [sum(round(row[key] * 1e9) for row in answer["rows"]) for answer in answers.values()]
+        assert sums[0] == sums[1] == sums[2] == round(answers["day"]["total"][key] * 1e9), (key, sums)
+    paid = earned = missing = Fraction(0)
+    gone = []
+    for at, _, _, imported, exported in readings:
+        if at // QUARTER not in prices:
+            missing += imported + exported
+            gone.append(at // QUARTER * QUARTER)
+            continue
+        price = prices[at // QUARTER]
+        scaled = int(Fraction(price * 119, 100))  # towards zero
+        paid += imported * (Fraction(scaled + 150_000, 10**6))
+        earned += exported * (Fraction(price - 10_000, 10**6))
+    total, factor = answers["day"]["total"], Fraction(UWH_PER_COUNT) / 10**9
+    assert total["energy_cost"] == pytest.approx(float(paid * factor), abs=0.05)
+    assert total["feed_in"] == pytest.approx(float(earned * factor), abs=0.05)
+    assert total["price_missing_kwh"] == pytest.approx(float(missing * factor), abs=1e-6) and gone
+    assert total["unpriced_kwh"] == total["price_missing_kwh"]
+    named = run("--config", config, "history", "cost", "--database", path, "--device", "house", *span, env={"TZ": zone})
+    assert "prices are missing" in named.stderr and total["unpriced_from"][:16] in named.stderr
+
+
+def quarter_now():
+    return int(time.time() * 1000) // QUARTER * QUARTER
+
+
+def iso(ms):
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(ms / 1000))
+
+
+def day_of(price, key="price", start="start"):
+    """A day around now, so that a quarter that ends meanwhile changes nothing."""
+    begin = quarter_now() - 48 * QUARTER
+    return [{start: iso(begin + i * QUARTER), key: price} for i in range(96)]
+
+
+def price_is(bridge, price):
+    bridge.watch.wait("bl2mqtt/bridge/price", lambda p: p and p["price"] == price)
+
+
+def cost_is(bridge, price):
+    return bridge.watch.wait("bl2mqtt/house", lambda s: s.get("cost_today") is not None and
+                             s["cost_today"] == pytest.approx(s["energy_today"] * price, abs=0.0012), timeout=40)
+
+
+def test_from_topic_and_file(folder, broker, spawn):
+    sections = {"prices": {"topic": "energy/prices", "file": "prices.json"}}
+    tariffs = {"options": {"tariffs": [{"currency": "EUR", "price": 0.1, "dynamic": True, "factor": 2}]}}
+    bridge = Bridge(folder, broker, spawn, HOUSE, **sections)
+    bridge.good("options", tariffs)
+    bridge.watch.wait("bl2mqtt/house", lambda s: (s.get("energy_today") or 0) > 0.001, timeout=30)
+    # nothing is known: neither price nor cost is made up, and health names it
+    bridge.watch.wait("bl2mqtt/bridge/price", lambda p: p and p["price"] is None and p["currency"] == "EUR")
+    bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "prices_missing", timeout=60)
+    bridge.watch.wait("bl2mqtt/bridge/health", lambda h: any("no price is known" in p for p in h["problems"]))
+    states = [decode(payload) for payload in bridge.watch.payloads("bl2mqtt/house")]
+    assert {s.get("cost_today") for s in states if s["energy_today"]} == {None}
+    data = bridge.good("history/cost", {"device": "house", "bucket": "day"})
+    assert data["total"]["price_missing_kwh"] == data["total"]["unpriced_kwh"] > 0 and data["total"]["energy_cost"] == 0
+    assert data["total"]["unpriced_from"] <= data["total"]["unpriced_to"]
+    # they arrive late, and are then corrected, each as another program spells it
+    for price, message in ((0.3, day_of(0.3)),
+                           (-0.2, {"prices": day_of(-0.2, "total", "startsAt")}),
+                           (0.25, {"data": day_of("0.25", "value")})):
+        broker.publish("energy/prices", message, retain=True)
+        price_is(bridge, round(0.1 + 2 * price, 6))
+        cost_is(bridge, 0.1 + 2 * price)
+    bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "prices_back")
+    for text in ("no JSON", [{"start": "tomorrow", "price": 1}], [{"start": "2026-10-25T02:07:00Z", "price": 1}],
+                 [{"start": iso(quarter_now()), "price": "high"}], [{"start": iso(quarter_now()), "price": 1e9}]):
+        before = len([e for e in map(decode, bridge.watch.payloads("bl2mqtt/bridge/event")) if e["type"] == "prices_refused"])
+        broker.publish("energy/prices", text)
+        wait_for(lambda n=before: len([e for e in map(decode, bridge.watch.payloads("bl2mqtt/bridge/event"))
+                                       if e["type"] == "prices_refused"]) > n, what=f"the refusal of {text}")
+    broker.publish("energy/prices", "", retain=True)
+    bridge.process.stop()
+    # they survive a restart, and a file corrects them
+    bridge = Bridge(folder, broker, spawn, HOUSE, **sections)
+    bridge.good("options", tariffs)
+    price_is(bridge, 0.6)
+    (folder / "data/prices.json").write_text(json.dumps(day_of(0.05)))
+    price_is(bridge, 0.2)
+    cost_is(bridge, 0.2)
+    data = bridge.good("history/cost", {"device": "house", "bucket": "day"})
+    assert data["total"]["unpriced_kwh"] == 0 and "price_missing_kwh" not in data["total"]
