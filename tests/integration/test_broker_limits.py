@@ -2,6 +2,8 @@
 """Brokers that do not accept everything: real ones with limits, and one that means harm. The limit is named,
 obeyed where that is possible, and there is no endless reconnect."""
 
+import pathlib
+import re
 import socket
 import struct
 import threading
@@ -138,6 +140,23 @@ class HostileBroker:
                 self.sent += len(chunk)
         except (OSError, ValueError, IndexError):
             client.close()
+
+
+@pytest.mark.parametrize("server, library, calls", [
+    ("mqtt://127.0.0.1:1", "libpaho-mqtt3a.so.1", ("recv",)),
+    ("mqtts://127.0.0.1:1", "libpaho-mqtt3as.so.1", ("recv", "SSL_read"))])
+def test_the_library_reads_through_the_guard(folder, spawn, server, library, calls):
+    """It is loaded when it is needed, with TLS only for mqtts://, and what it reads with is the program's own."""
+    config = write_config(folder, server, [DEVICE])
+    process = spawn("--config", config, "run", env={"LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": str(folder / "bindings")})
+    process.wait_line("cannot be reached")
+    loaded = pathlib.Path(f"/proc/{process.pid}/maps").read_text()
+    assert ("libssl.so" in loaded) == ("libcrypto.so" in loaded) == ("SSL_read" in calls)
+    assert "libmicrohttpd" not in loaded and "libcurl" not in loaded
+    assert process.stop() == 0
+    bound = "".join(path.read_text(errors="replace") for path in folder.glob("bindings.*"))
+    for call in calls:
+        assert re.search(rf"/{re.escape(library)} \[0\] to \S*bl2mqtt \[0\]: normal symbol `{call}'", bound), call
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
