@@ -14,7 +14,7 @@
 
 enum driver_event {
     DRIVER_CHIP_RESET, /**< the chip lost its settings; they are written again, but not at once: its
-                            power-on settings are the only witness, until this is on disk */
+                            power-on settings are the only evidence, until this is on disk */
     DRIVER_CHIP_BEGAN, /**< likewise, at first contact: it restarted since it was last set up, if it
                             ever was */
     DRIVER_LINE_NOISY, /**< many frames were damaged in the last minute */

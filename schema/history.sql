@@ -29,7 +29,7 @@ CREATE TABLE channel (
     UNIQUE (device, channel, kind)
 ) STRICT;
 
--- The factors a channel was run with, each valid until the next. The greatest id is what was
+-- The factors a channel was run with, each valid until the next. The highest id is what was
 -- recorded last. Readings before the first one use the first one. invert = 1: the clamp sits the
 -- other way round, the sign of power is turned (imported and exported are already right). origin:
 -- 1 configured (bridge.yaml), 2 measured (`bl2mqtt calibrate`). Whichever of the two changed last holds:
@@ -92,7 +92,7 @@ CREATE TABLE sample (
 
 -- The source's own counter of energy, as read. A BL0942's is not kept of every reading, as while it runs
 -- on it says no more than the counts: of each minute the first one, each with the flag of a restarted
--- chip, and each that the greatest load does not explain (a wrap, a restart, a misread one), together
+-- chip, and each that the maximum load does not explain (a wrap, a restart, a misread one), together
 -- with the one before it. Of other sources it is kept of every reading that has one.
 CREATE TABLE sample_counter (
     key INTEGER PRIMARY KEY REFERENCES sample (key) ON DELETE CASCADE,
@@ -140,7 +140,7 @@ CREATE TABLE event (
     message TEXT NOT NULL
 ) STRICT;
 
--- Readings put together: minutes, quarters of an hour (the longest time that tiles every local day)
+-- Readings aggregated: minutes, quarters of an hour (the longest time that divides every local day)
 -- and local days of the zone in meta.time_zone. Raw units as in reading, so calibration is applied on
 -- the way out here, too. bridge/history/rollup.h is the manual.
 --
@@ -235,7 +235,7 @@ CREATE TABLE rollup_day (
 ) STRICT;
 
 -- Corrections of past calibrations: from since_ms to before until_ms the factors that are not NULL
--- replace those of `calibration`; of several that hold at a time the one with the greatest id. One that
+-- replace those of `calibration`; of several that hold at a time the one with the highest id. One that
 -- was undone (undone_ms) is ignored. Nothing else is changed by a correction but `total`, so undoing
 -- it brings back what was. before and after: the energy from since_ms to until_ms, when it was made.
 CREATE TABLE recalibration (
@@ -283,7 +283,7 @@ CREATE TABLE foreign_quarter (
 
 -- How far each time-series engine has got (sinks of bridge.yaml, by id), for each level that it gets: 0
 -- readings, 1 minutes, 2 quarters, 3 days. cursor is the key of the last reading it took, or of the last
--- point that a bucket's rows make: its begin, and the least number of the device and channel. What is
+-- point that a bucket's rows make: its begin, and the lowest number of the device and channel. What is
 -- behind the cursor is the outbox. Whatever changes what is before it (the clock was set back, the past
 -- was recalibrated, days follow another zone) moves it back in the same transaction; what was sent
 -- already is then sent again: same series, same time. refused: what it would not take.

@@ -70,11 +70,12 @@ static json_t *describe(const struct serial_setup *setup, enum status status,
         setup->inputs->texts.dry_run, "client_id", setup->inputs->texts.client_id, "firmware",
         firmware, "backup", flash_json_text(setup->backup_path), "vendor", vendor_json(setup),
         "write", write_json(&setup->result), "configured", setup->config_changed, "online",
-        setup->waited ? json_boolean(setup->sight.online) : json_null(), "ip",
-        flash_json_text(setup->sight.ip), "channels",
-        openbeken_channels_json(setup->waited ? &setup->sight : NULL), "warnings", setup->warnings,
-        "adopted", setup->adopted != NULL ? json_incref(setup->adopted) : json_null(), "config",
-        snippet, "steps", setup->steps, "error",
+        setup->waited ? json_boolean(setup->observation.online) : json_null(), "ip",
+        flash_json_text(setup->observation.ip), "channels",
+        openbeken_channels_json(setup->waited ? &setup->observation : NULL), "warnings",
+        setup->warnings, "adopted",
+        setup->adopted != NULL ? json_incref(setup->adopted) : json_null(), "config", snippet,
+        "steps", setup->steps, "error",
         status == STATUS_OK ? json_null() : json_string(error->text));
 }
 
@@ -86,7 +87,7 @@ static void print(const struct serial_setup *setup)
         return;
     }
     if (setup->waited)
-        openbeken_print_channels(&setup->sight);
+        openbeken_print_channels(&setup->observation);
     else
         (void)printf("The module starts now. It joins the Wi-Fi within about 15 s.\n");
     make_snippet(setup, snippet);

@@ -62,13 +62,13 @@ json_t *openbeken_report_json(const struct provision_options *options, const cha
     json_t *changed = json_array();
     for (size_t i = 0; i < report->changed_count; i++)
         (void)json_array_append_new(changed, json_string(report->changed[i]));
-    json_t *online = report->waited ? json_boolean(report->sight.online) : json_null();
+    json_t *online = report->waited ? json_boolean(report->observation.online) : json_null();
     json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:o, s:o, s:s}", "host",
                              host, "chipset", report->info.chipset, "build", report->info.build,
                              "mac", report->info.mac, "client_id", options->mqtt.client_id,
                              "changed", changed, "kept_old_script", report->kept_old_script,
                              "restarted", report->restarted, "online", online, "channels",
-                             openbeken_channels_json(report->waited ? &report->sight : NULL),
+                             openbeken_channels_json(report->waited ? &report->observation : NULL),
                              "warnings", openbeken_advice_json(&report->advice), "config", snippet);
     (void)json_object_set_new(json, "error",
                               status == STATUS_OK ? json_null() : json_string(failure->text));
@@ -81,8 +81,8 @@ void openbeken_print_report(const struct provision_report *report, const char *s
     if (report->kept_old_script)
         (void)fprintf(stderr, "The script that was there before is now autoexec.old.\n");
     if (report->waited) {
-        openbeken_print_channels(&report->sight);
-        openbeken_warn_of_power(&report->sight);
+        openbeken_print_channels(&report->observation);
+        openbeken_warn_of_power(&report->observation);
     }
     if (snippet[0] != '\0')
         (void)printf("\nFor bridge.yaml:\n\n%s", snippet);

@@ -97,13 +97,13 @@ void openbeken_print_advice(const struct obk_advice *advice)
         (void)fprintf(stderr, "warning: %s\n", advice->sentences[i]);
 }
 
-json_t *openbeken_channels_json(const struct broker_sight *sight)
+json_t *openbeken_channels_json(const struct broker_observation *observation)
 {
     json_t *channels = json_object();
-    for (size_t i = 0; sight != NULL && i < 2; i++) {
-        const double *value = sight->value[i];
+    for (size_t i = 0; observation != NULL && i < 2; i++) {
+        const double *value = observation->value[i];
         const char name[2] = {(char)('a' + (int)i), '\0'};
-        if (proof_channel_seen(sight, i))
+        if (proof_channel_seen(observation, i))
             (void)json_object_set_new(
                 channels, name,
                 json_pack("{s:f, s:f, s:f}", "voltage_v", value[OPENBEKEN_VOLTAGE], "current_a",
@@ -112,22 +112,22 @@ json_t *openbeken_channels_json(const struct broker_sight *sight)
     return channels;
 }
 
-void openbeken_print_channels(const struct broker_sight *sight)
+void openbeken_print_channels(const struct broker_observation *observation)
 {
     for (size_t i = 0; i < 2; i++) {
-        const double *value = sight->value[i];
+        const double *value = observation->value[i];
         char name = (char)('a' + (int)i);
-        if (!proof_channel_seen(sight, i))
+        if (!proof_channel_seen(observation, i))
             continue;
         (void)printf("channel %c: %.1f V, %.3f A, %.2f W\n", name, value[OPENBEKEN_VOLTAGE],
                      value[OPENBEKEN_CURRENT], value[OPENBEKEN_POWER]);
     }
 }
 
-void openbeken_warn_of_power(const struct broker_sight *sight)
+void openbeken_warn_of_power(const struct broker_observation *observation)
 {
     for (size_t i = 0; i < 2; i++)
-        if (proof_channel_seen(sight, i) && sight->value[i][OPENBEKEN_POWER] < 0)
+        if (proof_channel_seen(observation, i) && observation->value[i][OPENBEKEN_POWER] < 0)
             (void)fprintf(
                 stderr,
                 "warning: Channel %c has negative power. If nothing feeds in there, its clamp "

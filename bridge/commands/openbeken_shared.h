@@ -39,12 +39,12 @@ json_t *openbeken_advice_json(const struct obk_advice *advice);
 /** On stderr, one "warning: " line each. */
 void openbeken_print_advice(const struct obk_advice *advice);
 
-/** An object with voltage_v, current_a and power_w of each channel that was seen; sight may be NULL. */
-json_t *openbeken_channels_json(const struct broker_sight *sight);
+/** An object with voltage_v, current_a and power_w of each channel that was seen; observation may be NULL. */
+json_t *openbeken_channels_json(const struct broker_observation *observation);
 /** One line each on stdout. */
-void openbeken_print_channels(const struct broker_sight *sight);
+void openbeken_print_channels(const struct broker_observation *observation);
 /** What a negative power means, on stderr. */
-void openbeken_warn_of_power(const struct broker_sight *sight);
+void openbeken_warn_of_power(const struct broker_observation *observation);
 
 /** STATUS_REFUSED if the module reads two chips: it has one calibration for both. */
 enum status openbeken_refuse_two_chips(struct module *module, struct error *error);

@@ -411,7 +411,7 @@ static void check_mqtt(const struct checker *checker)
                      "Assistant takes the meters' states for announcements.");
 }
 
-/* -1 is for ever. */
+/* -1 is unlimited. */
 static bool is_shorter(int64_t a, int64_t b)
 {
     return a >= 0 && (b < 0 || a < b);

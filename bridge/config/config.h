@@ -57,7 +57,7 @@ struct config_history {
     int64_t commit_interval_ms;
     int64_t clock_wait_ms; /**< after boot */
     char *time_zone;       /**< "system", or an IANA name that this machine knows */
-    int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: for ever */
+    int64_t keep_raw_ms, keep_minute_ms, keep_hour_ms; /**< -1: unlimited */
     char *backup_time;                                 /**< "off" or "03:30" of the local clock */
     int64_t backup_keep;                               /**< copies, at least 1 */
     char *backup_folder; /**< in data_dir unless absolute; "": beside the history */
@@ -124,7 +124,7 @@ struct config_channel {
     struct calibration calibration; /**< complete: defaults, or power from V and I */
     char *load;                     /**< simulator: name of the load profile */
     char *sum;    /**< virtual: "house/a,-solar/a", the members with their signs */
-    bool balance; /**< virtual: added with their signs before import and export are told apart */
+    bool balance; /**< virtual: added with their signs before import and export are distinguished */
     uint64_t from_secret; /**< as in struct config */
 };
 

@@ -181,18 +181,17 @@ const struct field fields[] = {
      .meaning = "The zone that days, months and years follow: an IANA name such as Europe/Berlin. "
                 "Days are made again when it changes."},
     {GROUP(SCOPE_FILE), .path = "history.keep",
-     .meaning = "How long what is kept; forever is for ever. What is older is deleted once a day. "
-                "Days are kept for ever, and so energy per day, month and year stays exact."},
+     .meaning = "How long what is kept; forever is unlimited. What is older is deleted once a day. "
+                "Days are kept forever, and so energy per day, month and year stays exact."},
     {IN_FILE(history.keep_raw_ms), .type = FIELD_DURATION, .forever = true, .low = HOUR,
      .high = 100 * YEAR, .path = "history.keep.raw", .initial = "30d",
      .meaning = "Every reading as it was measured."},
     {IN_FILE(history.keep_minute_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.minute", .initial = "2y",
-     .meaning = "Minutes: least, mean and maximum value, energy."},
+     .meaning = "Minutes: minimum, mean and maximum value, energy."},
     {IN_FILE(history.keep_hour_ms), .type = FIELD_DURATION, .forever = true, .low = DAY,
      .high = 100 * YEAR, .path = "history.keep.hour", .initial = "forever",
-     .meaning =
-         "Quarters of an hour, of which hours are put together; at least as long as minute."},
+     .meaning = "Quarters of an hour, of which hours are aggregated; at least as long as minute."},
 
     {GROUP(SCOPE_FILE), .path = "history.backup",
      .meaning = "Copies of the history, made while it is written, each checked."},
@@ -341,7 +340,7 @@ const struct field fields[] = {
          "a value has moved by more than its deadband, and once a minute."},
     {IN_DEVICE(min_interval_ms), .type = FIELD_DURATION, .low = 100, .high = HOUR,
      .reach = CONFIG_REACH_LIVE, .path = "min_interval", .drivers = FOR_ALL, .example = "5s",
-     .otherwise = "5s", .meaning = "The least time between two states of changed values."},
+     .otherwise = "5s", .meaning = "The minimum time between two states of changed values."},
     {IN_DEVICE(max_interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = DAY,
      .reach = CONFIG_REACH_LIVE, .path = "max_interval", .drivers = FOR_ALL, .example = "1m",
      .otherwise = "1m", .meaning = "A state is published after so long even if nothing changed."},
@@ -516,8 +515,8 @@ const struct field fields[] = {
     {IN_SINK(send), .type = FIELD_SET, .choices = sink_levels, .path = "send",
      .initial = "[readings]",
      .meaning =
-         "What it gets: every reading, and minutes, quarters of an hour and days put together "
-         "(least, mean and maximum values, energy), each as soon as it is over. Minutes are a "
+         "What it gets: every reading, and minutes, quarters of an hour and days aggregated "
+         "(minimum, mean and maximum values, energy), each as soon as it is over. Minutes are a "
          "sixtieth of the readings."},
     {IN_SINK(interval_ms), .type = FIELD_DURATION, .low = SECOND, .high = HOUR, .path = "interval",
      .initial = "10s", .meaning = "How often what is new is sent."},

@@ -138,7 +138,7 @@ bool field_choices_are_numbers(const struct field *field);
 /**
  * Converts text (NUL-terminated) and stores it into target, the struct of the field's scope; what
  * was there is freed. quoted: it stood in quotes, so it is no number. On failure the target is
- * unchanged and hint may get a sentence on how to mend it.
+ * unchanged and hint may get a sentence on how to repair it.
  */
 bool field_store(const struct field *field, const char *text, bool quoted, void *target,
                  struct text *hint);

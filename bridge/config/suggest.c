@@ -7,7 +7,7 @@
 
 #define WORD_MAX 40 /* no key is longer, so no longer word is a mistyped key */
 
-static unsigned least(unsigned a, unsigned b, unsigned c)
+static unsigned minimum(unsigned a, unsigned b, unsigned c)
 {
     unsigned least_of_two = a < b ? a : b;
     return least_of_two < c ? least_of_two : c;
@@ -31,7 +31,7 @@ static unsigned distance_between(const char *a, size_t a_length, const char *b, 
         for (size_t j = 1; j <= b_length; j++) {
             unsigned wrong = letter(a[i - 1]) != letter(b[j - 1]);
             table[i][j] =
-                least(table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + wrong);
+                minimum(table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + wrong);
             if (i > 1 && j > 1 && letter(a[i - 1]) == letter(b[j - 2]) &&
                 letter(a[i - 2]) == letter(b[j - 1]) && table[i - 2][j - 2] + 1 < table[i][j])
                 table[i][j] = table[i - 2][j - 2] + 1;

@@ -19,7 +19,7 @@ void device_state_json(const struct device_description *device, const struct dev
 
 /**
  * The number that stands under a key, in millionths of its unit. False if there is no such key, it is no
- * number, or it is unknown; *exists tells whether the device has such a number at all.
+ * number, or it is unknown; *exists says whether the device has such a number at all.
  */
 bool device_state_number(const struct device_description *device, const struct device_state *state,
                          const char *key, bool *exists, int64_t *micro);

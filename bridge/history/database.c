@@ -382,7 +382,7 @@ enum database_result database_write(struct database *database, struct channels *
         SQLITE_ERROR) /* are the tables still what they were? Opening it again tells */
         handle_close(&database->file, false);
     /* Channels that were loaded from it are not there: pages are other ones than they should be. To try
-     * again would be in vain for ever, and a kill then cost what is only in memory. */
+     * again would be in vain forever, and a kill then cost what is only in memory. */
     if (!sql_is_damage(code) && code != SQLITE_CONSTRAINT_FOREIGNKEY)
         return DATABASE_RETRY;
     return lose(database);

@@ -67,7 +67,7 @@ struct history;
 enum status history_open(const struct history_options *options, struct history **history,
                          struct error *error);
 
-/** Number of a channel in this file, created on first sight (also while the writer runs: it is in
+/** Number of a channel in this file, created when first seen (also while the writer runs: it is in
  *  the next transaction); what is known of it is loaded. state->known is false if it was never
  *  seen. When the channel was read by another kind of source before, its total so far comes as the
  *  base of a state that is not known, so that totals go on although the new source's counter begins
@@ -147,7 +147,7 @@ void history_put_event(struct history *history, unsigned number, int64_t wall_ms
                        const char *message);
 
 /**
- * The outbox of a sink and a level: what stands behind its cursor. Made on first sight, before
+ * The outbox of a sink and a level: what stands behind its cursor. Made when first seen, before
  * history_start, with the cursor at the beginning, or behind the newest reading. STATUS_FAILED: there
  * are too many.
  */

@@ -6,14 +6,14 @@
 
 void outbox_changes_note(struct outbox_changes *changes, enum outbox_level level, int64_t key)
 {
-    if (key < changes->least[level])
-        changes->least[level] = key;
+    if (key < changes->minimum[level])
+        changes->minimum[level] = key;
 }
 
 void outbox_changes_add(struct outbox_changes *changes, const struct outbox_changes *more)
 {
     for (int level = 0; level < OUTBOX_LEVELS; level++)
-        outbox_changes_note(changes, (enum outbox_level)level, more->least[level]);
+        outbox_changes_note(changes, (enum outbox_level)level, more->minimum[level]);
 }
 
 struct outbox *outboxes_open(struct outboxes *outboxes, const char *id, enum outbox_level level,
@@ -71,7 +71,7 @@ void outboxes_restart(struct outboxes *outboxes, const struct outboxes *found)
 void outboxes_changed(struct outboxes *outboxes, const struct outbox_changes *changes)
 {
     for (size_t i = 0; i < outboxes->count; i++)
-        set_back(&outboxes->list[i], changes->least[outboxes->list[i].level]);
+        set_back(&outboxes->list[i], changes->minimum[outboxes->list[i].level]);
 }
 
 int64_t outbox_begin(const struct outboxes *outboxes, struct outbox *outbox)

@@ -9,7 +9,7 @@
  * is sent twice that way does no harm, as a sink keeps one value per series and time.
  *
  * A sink reads without the lock. What is written behind the key it is about to confirm, after it
- * began, must not be skipped: `floor` is the least key of what was or is being written since. Readings
+ * began, must not be skipped: `floor` is the lowest key of what was or is being written since. Readings
  * are announced before they are written, changes of what was there are told after that.
  */
 #ifndef BRIDGE_HISTORY_OUTBOX_H
@@ -40,13 +40,13 @@ struct outbox {
 struct outboxes {
     struct outbox list[OUTBOX_LIST_MAX];
     size_t count;
-    int64_t writing; /**< least key of the transaction that is under way; INT64_MAX: none is */
+    int64_t writing; /**< lowest key of the transaction that is under way; INT64_MAX: none is */
 };
 
 /** From which key on a transaction has changed what the levels say; INT64_MAX: nothing. What it only
  *  added at their ends is not meant. */
 struct outbox_changes {
-    int64_t least[OUTBOX_LEVELS];
+    int64_t minimum[OUTBOX_LEVELS];
 };
 
 #define OUTBOX_NO_CHANGES ((struct outbox_changes){{INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX}})

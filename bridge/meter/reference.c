@@ -109,14 +109,14 @@ static enum status calibrate(const struct quantity *quantity,
     return STATUS_OK;
 }
 
-static enum status check_size(const char *name, const char *unit, double value, double least,
+static enum status check_size(const char *name, const char *unit, double value, double minimum,
                               struct error *error)
 {
-    if (value == 0 || value >= least)
+    if (value == 0 || value >= minimum)
         return STATUS_OK;
     return error_set(error, STATUS_REFUSED,
                      "%g %s is too small to calibrate the %s with; use a load with at least %g %s.",
-                     value, unit, name, least, unit);
+                     value, unit, name, minimum, unit);
 }
 
 enum status reference_check(const struct reference *reference, struct error *error)

@@ -18,13 +18,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** The least that is accepted. 20 W and 0.05 A are some hundred times the no-load threshold and the
+/** The minimum that is accepted. 20 W and 0.05 A are some hundred times the no-load threshold and the
  *  noise of an 80 A channel; a BL0942 shows no frequency, so no sound voltage, below 33 V. */
 #define REFERENCE_VOLTAGE_MIN 50.0
 #define REFERENCE_CURRENT_MIN 0.05
 #define REFERENCE_POWER_MIN 20.0
 #define REFERENCE_READINGS_MIN 5
-/** Greatest standard deviation by mean. Mains voltage is steadier than a load. */
+/** Maximum standard deviation by mean. Mains voltage is steadier than a load. */
 #define REFERENCE_VOLTAGE_SPREAD 0.005
 #define REFERENCE_LOAD_SPREAD 0.01
 

@@ -75,7 +75,7 @@ int64_t tariff_money(struct wide sum);
 
 /* ---- as people write them; false if it is none ---- */
 
-/** "00:00" to "24:00", a quarter of an hour: the smallest piece that history is kept in for ever. */
+/** "00:00" to "24:00", a quarter of an hour: the smallest piece that history is kept in forever. */
 bool tariff_parse_minute(const char *text, int *minute);
 /** "mon-fri", "sat,sun", "fri-mon" (over the end of the week). */
 bool tariff_parse_days(const char *text, unsigned *days);

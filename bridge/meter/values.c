@@ -29,8 +29,8 @@ struct quantities {
 static bool raw_possible(enum reading_kind kind, enum reading_field field, int64_t raw)
 {
     int64_t most = kind == READING_BL0942 ? INT64_C(0xFFFFFF) : INT64_C(1000000000000);
-    int64_t least = field == READING_POWER ? -most : 0;
-    return raw >= least && raw <= most;
+    int64_t minimum = field == READING_POWER ? -most : 0;
+    return raw >= minimum && raw <= most;
 }
 
 static struct quantity calibrated(const struct meter_options *options,

@@ -104,10 +104,10 @@ static enum status quarantined(const char *path, const char *problem, struct err
     bool moved = !text.cut && rename(path, aside) == 0;
     return error_set(
         error, STATUS_FAILED,
-        "%s, the memory of what Home Assistant was told, is damaged (%s). It was %s; "
+        "%s, the memory of what Home Assistant was reported, is damaged (%s). It was %s; "
         "entities that have been removed since may have to be deleted in Home Assistant "
         "by hand.",
-        path, problem, moved ? "set aside as *.damaged" : "left and will be replaced");
+        path, problem, moved ? "quarantined as *.damaged" : "left and will be replaced");
 }
 
 enum status announced_load(const char *path, json_t **records, struct error *error)

@@ -45,7 +45,7 @@ struct announcer_options {
 struct announcer;
 
 /** Reads the memory and subscribes; the first announcement follows PUBLISHER_CONNECTED. A missing
- *  memory is an empty one; a damaged one is set aside (".damaged") and said. */
+ *  memory is an empty one; a damaged one is quarantined (".damaged") and reported. */
 struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_options *options,
                                    struct publisher *publisher);
 /** One more device, which is announced as soon as there is a connection; borrowed like the others. */

@@ -27,7 +27,7 @@ struct asking {
     bool informed, asked;
     const char *transaction;
     char *payload;
-    bool connected, online, offline; /* what the state says; neither: it was not told */
+    bool connected, online, offline; /* what the state says; neither: it was not reported */
     int64_t connected_boot_ms;
     json_t *answer; /* the whole response */
     int64_t refused_boot_ms;
@@ -35,11 +35,11 @@ struct asking {
 
 static void take_state(struct asking *asking, const struct publisher_incoming *incoming)
 {
-    json_t *told = json_loadb(incoming->payload, incoming->payload_length, 0, NULL);
-    const char *state = json_string_value(json_object_get(told, "state"));
+    json_t *reported = json_loadb(incoming->payload, incoming->payload_length, 0, NULL);
+    const char *state = json_string_value(json_object_get(reported, "state"));
     asking->online = state != NULL && strcmp(state, "online") == 0;
     asking->offline = state != NULL && strcmp(state, "offline") == 0;
-    json_decref(told);
+    json_decref(reported);
 }
 
 static void take_info(struct asking *asking, const struct publisher_incoming *incoming)

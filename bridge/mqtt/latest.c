@@ -10,7 +10,7 @@
 struct latest_item {
     char *topic;
     struct payload *payload; /* NULL: delivered and not retained, so nothing to remember */
-    uint64_t version;        /* grows with each put, so that an old message's end is told apart */
+    uint64_t version; /* grows with each put, so that an old message's end is distinguished */
     uint64_t hash;
     unsigned on_the_way;
     int qos;

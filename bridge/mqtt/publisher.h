@@ -114,7 +114,7 @@ struct publisher_health {
     bool connected;
     uint64_t published, received, dropped, reconnects;
     uint64_t progress; /**< grows with each turn of the thread, at least every 5 s: the watchdog's
-                            witness. A hanging name lookup does not stop it. */
+                            evidence. A hanging name lookup does not stop it. */
 };
 void publisher_health(struct publisher *publisher, struct publisher_health *health);
 

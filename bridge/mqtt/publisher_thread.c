@@ -4,7 +4,7 @@
  * guarded by `lock`; the thread lets go of it around every call into connection.c. Paho's callbacks
  * take it with Paho's own lock held, never the other way round.
  *
- * Reconnecting is done here and not by Paho: why is told in connection.c.
+ * Reconnecting is done here and not by Paho: why is reported in connection.c.
  */
 #include "bridge/mqtt/publisher_state.h"
 

@@ -31,7 +31,7 @@ struct broker_watch {
     uint64_t changes;
     bool connected, subscribed, denied, ended;
     struct connection_end end;
-    struct broker_sight sight;
+    struct broker_observation observation;
     struct esphome_values held[2];                            /* ESPHome: as they came */
     int64_t told_boot_ms, seen_boot_ms[2][BROKER_QUANTITIES]; /* when */
 };
@@ -75,29 +75,30 @@ static void on_done(void *context, unsigned slot, enum connection_outcome outcom
 }
 
 /* Nothing but what an address is made of. */
-static void take_ip(struct broker_sight *sight, const char *payload, size_t length)
+static void take_ip(struct broker_observation *observation, const char *payload, size_t length)
 {
     static const char characters[] = "0123456789abcdefABCDEF.:";
-    sight->ip[0] = '\0';
-    if (length >= sizeof sight->ip)
+    observation->ip[0] = '\0';
+    if (length >= sizeof observation->ip)
         return;
     for (size_t i = 0; i < length; i++)
         if (payload[i] == '\0' || strchr(characters, payload[i]) == NULL)
             return;
-    memcpy(sight->ip, payload, length);
-    sight->ip[length] = '\0';
+    memcpy(observation->ip, payload, length);
+    observation->ip[length] = '\0';
 }
 
 static void see_connected(struct broker_watch *watch, const char *payload, size_t length)
 {
-    struct broker_sight *sight = &watch->sight;
+    struct broker_observation *observation = &watch->observation;
     bool online = false;
     bool good = watch->esphome ? esphome_status(payload, length, &online)
                                : openbeken_connected(payload, length, &online) == OPENBEKEN_GOOD;
     if (!good || !online)
-        *sight = (struct broker_sight){.told = true}; /* what it published before is over */
-    sight->told = true;
-    sight->online = online;
+        *observation =
+            (struct broker_observation){.reported = true}; /* what it published before is over */
+    observation->reported = true;
+    observation->online = online;
     watch->told_boot_ms = clock_boot_ms();
     note(watch);
 }
@@ -105,8 +106,8 @@ static void see_connected(struct broker_watch *watch, const char *payload, size_
 static void keep_value(struct broker_watch *watch, size_t chip, enum openbeken_quantity quantity,
                        double value)
 {
-    watch->sight.seen[chip][quantity] = true;
-    watch->sight.value[chip][quantity] = value;
+    watch->observation.seen[chip][quantity] = true;
+    watch->observation.value[chip][quantity] = value;
     watch->seen_boot_ms[chip][quantity] = clock_boot_ms();
 }
 
@@ -197,7 +198,7 @@ static void see(struct broker_watch *watch, const char *topic, const char *paylo
                 bool retained)
 {
     if (strcmp(topic, watch->ip_topic) == 0 && !retained) {
-        take_ip(&watch->sight, payload, length);
+        take_ip(&watch->observation, payload, length);
         note(watch);
         return;
     }
@@ -348,7 +349,7 @@ static enum status subscribe(struct broker_watch *watch, int64_t deadline_boot_m
                          watch->address.uri, filter);
     enum status status = wait_until(watch, &watch->subscribed, deadline_boot_ms, error);
     if (status == STATUS_OK) /* whether anything is retained or not */
-        (void)wait_until(watch, &watch->sight.told, clock_boot_ms() + RETAINED_MS, NULL);
+        (void)wait_until(watch, &watch->observation.reported, clock_boot_ms() + RETAINED_MS, NULL);
     return status;
 }
 
@@ -412,25 +413,25 @@ void broker_watch_close(struct broker_watch *watch)
 
 void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms)
 {
-    struct broker_sight *sight = &watch->sight;
+    struct broker_observation *observation = &watch->observation;
     pthread_mutex_lock(&watch->lock);
     memset(watch->held, 0, sizeof watch->held);
     if (watch->told_boot_ms < before_boot_ms)
-        sight->told = sight->online = false;
+        observation->reported = observation->online = false;
     for (size_t channel = 0; channel < 2; channel++)
         for (size_t i = 0; i < BROKER_QUANTITIES; i++)
             if (watch->seen_boot_ms[channel][i] < before_boot_ms)
-                sight->seen[channel][i] = false;
+                observation->seen[channel][i] = false;
     pthread_mutex_unlock(&watch->lock);
 }
 
 enum status broker_watch_wait(struct broker_watch *watch, int64_t deadline_boot_ms,
-                              struct broker_sight *sight, struct error *error)
+                              struct broker_observation *observation, struct error *error)
 {
     pthread_mutex_lock(&watch->lock);
     if (!watch->ended)
         (void)wait_for_news(watch, deadline_boot_ms);
-    *sight = watch->sight;
+    *observation = watch->observation;
     bool ended = watch->ended;
     pthread_mutex_unlock(&watch->lock);
     return ended ? explain_end(watch, error) : STATUS_OK;

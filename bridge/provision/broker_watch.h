@@ -25,12 +25,12 @@ struct broker_watch_options {
 
 #define BROKER_QUANTITIES 3 /**< the first ones of enum openbeken_quantity: V, A, W */
 
-struct broker_sight {
-    bool told;                          /**< `connected` was seen */
+struct broker_observation {
+    bool reported;                      /**< `connected` was seen */
     bool online;                        /**< and this is what it said last */
     bool seen[2][BROKER_QUANTITIES];    /**< since it was offline last */
     double value[2][BROKER_QUANTITIES]; /**< V, A, W: the latest */
-    char ip[48];                        /**< as it told after connecting; "" not yet */
+    char ip[48];                        /**< as it reported after connecting; "" not yet */
 };
 
 /**
@@ -50,6 +50,6 @@ void broker_watch_forget(struct broker_watch *watch, int64_t before_boot_ms);
 /** Waits until something new was seen or deadline_boot_ms has come; says what was seen so far.
  *  STATUS_FAILED if the connection to the broker was lost. */
 enum status broker_watch_wait(struct broker_watch *watch, int64_t deadline_boot_ms,
-                              struct broker_sight *sight, struct error *error);
+                              struct broker_observation *observation, struct error *error);
 
 #endif

@@ -122,7 +122,7 @@ static enum status explain(const struct http *http, enum http_outcome outcome, i
     case HTTP_NOT_REACHED:
         return error_set(error, STATUS_NO_ANSWER,
                          "Nobody answers at %s. Is the module powered and on the network, and is "
-                         "this its address? The router shows it; `ping` tells whether it is up.",
+                         "this its address? The router shows it; `ping` says whether it is up.",
                          http->host);
     case HTTP_TIMED_OUT:
         return error_set(

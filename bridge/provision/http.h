@@ -4,7 +4,7 @@
  * size.
  *
  * A module speaks plain HTTP, closes after each answer, ends its status line with a bare LF and sends
- * no Content-Length, so an answer that breaks off cleanly cannot be told from a whole one here; the
+ * no Content-Length, so an answer that breaks off cleanly cannot be distinguished from a whole one here; the
  * parsers have to notice.
  */
 #ifndef BRIDGE_PROVISION_HTTP_H

@@ -30,27 +30,27 @@ static size_t not_a_number(const char *text, size_t left)
 
 static const char json_null_word[4] = {'n', 'u', 'l', 'l'};
 
-/* Into mended, which has room for a third more: "null" for each "inf" is the worst that can come. */
-static size_t mend(const char *bytes, size_t length, char *mended)
+/* Into repaired, which has room for a third more: "null" for each "inf" is the worst that can come. */
+static size_t repair(const char *bytes, size_t length, char *repaired)
 {
     size_t out = 0;
     bool in_text = false;
     for (size_t at = 0; at < length;) {
         size_t skip = in_text ? 0 : not_a_number(bytes + at, length - at);
         if (skip > 0) {
-            memcpy(mended + out, json_null_word, sizeof json_null_word);
+            memcpy(repaired + out, json_null_word, sizeof json_null_word);
             out += sizeof json_null_word;
             at += skip;
             continue;
         }
         char c = bytes[at];
         if (in_text && c == '\\' && at + 1 < length) {
-            mended[out++] = c;
+            repaired[out++] = c;
             c = bytes[++at];
         } else if (c == '"') {
             in_text = !in_text;
         }
-        mended[out++] = in_text && (unsigned char)c < ' ' ? ' ' : c;
+        repaired[out++] = in_text && (unsigned char)c < ' ' ? ' ' : c;
         at++;
     }
     return out;
@@ -60,9 +60,9 @@ static json_t *parse(const char *bytes, size_t length)
 {
     if (length > OBK_ANSWER_MAX)
         return NULL;
-    char *mended memory_auto = memory_new(length + length / 3 + 8, 1);
-    size_t mended_length = mend(bytes, length, mended);
-    json_t *json = json_loadb(mended, mended_length, 0, NULL);
+    char *repaired memory_auto = memory_new(length + length / 3 + 8, 1);
+    size_t repaired_length = repair(bytes, length, repaired);
+    json_t *json = json_loadb(repaired, repaired_length, 0, NULL);
     if (json_is_object(json))
         return json;
     json_decref(json);
@@ -280,9 +280,9 @@ enum status obk_parse_list(const char *name, const char *bytes, size_t length, i
 enum status obk_parse_taken(size_t size, const char *bytes, size_t length, struct error *error)
 {
     json_t *json = parse(bytes, length);
-    const json_t *told = json_object_get(json, "size");
-    bool understood = json_is_integer(told);
-    json_int_t taken = json_integer_value(told);
+    const json_t *reported = json_object_get(json, "size");
+    bool understood = json_is_integer(reported);
+    json_int_t taken = json_integer_value(reported);
     json_decref(json);
     if (!understood)
         return not_understood("the update", bytes, length, error);

@@ -4,7 +4,7 @@
  * publishes on MQTT is drivers/openbeken/codec.h's.
  *
  * The firmware's JSON is not always JSON: numbers may be inf or nan, texts are written without
- * escaping (OpenBK7231T_App, src/httpserver/json_interface.c). What can be mended is: inf and nan are
+ * escaping (OpenBK7231T_App, src/httpserver/json_interface.c). What can be repaired is: inf and nan are
  * read as null, control characters inside a text as blanks.
  */
 #ifndef BRIDGE_PROVISION_OBK_ANSWER_H

@@ -5,7 +5,7 @@
  * The firmware's habits that shape it (OpenBK7231T_App, src/httpserver and src/cmnds): values in an
  * address are URL-decoded, also '+'; a missing host in /cfg_mqtt_set clears the host; other empty
  * values there keep what was; settings are saved to flash about 3 s after the last change; commands
- * go to POST /api/cmnd, which alone tells whether they were understood.
+ * go to POST /api/cmnd, which alone says whether they were understood.
  */
 #ifndef BRIDGE_PROVISION_OBK_REQUEST_H
 #define BRIDGE_PROVISION_OBK_REQUEST_H

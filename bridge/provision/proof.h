@@ -21,14 +21,14 @@ struct proof {
 
 /**
  * Waits for `connected` and plausible voltage, current and power of each channel. *waited is set once
- * sight is valid. STATUS_NO_ANSWER: not online, or a channel silent, by the deadline.
+ * observation is valid. STATUS_NO_ANSWER: not online, or a channel silent, by the deadline.
  * STATUS_MISMATCH: what it publishes cannot be. STATUS_FAILED: the broker was lost, or it was stopped.
  */
 enum status proof_wait(const struct proof *proof, struct broker_watch *watch,
-                       int64_t deadline_boot_ms, bool *waited, struct broker_sight *sight,
-                       struct error *error);
+                       int64_t deadline_boot_ms, bool *waited,
+                       struct broker_observation *observation, struct error *error);
 
 /** Voltage, current and power of this channel were seen. */
-bool proof_channel_seen(const struct broker_sight *sight, size_t channel);
+bool proof_channel_seen(const struct broker_observation *observation, size_t channel);
 
 #endif

@@ -158,11 +158,11 @@ static enum status add_flags(struct run *run, const struct found *now, struct er
 }
 
 /* The module tells its full name only with "_1" behind it where a channel has no label. */
-static bool same_name(const char *told, const char *name)
+static bool same_name(const char *reported, const char *name)
 {
     size_t length = strlen(name);
-    return strncmp(told, name, length) == 0 &&
-           (told[length] == '\0' || strcmp(told + length, "_1") == 0);
+    return strncmp(reported, name, length) == 0 &&
+           (reported[length] == '\0' || strcmp(reported + length, "_1") == 0);
 }
 
 static bool names_are_set(const struct run *run, const struct obk_info *info,
@@ -172,7 +172,7 @@ static bool names_are_set(const struct run *run, const struct obk_info *info,
            same_name(status->name, run->options->name);
 }
 
-/* As it told them; names that cannot be sent stay the new ones, which harms nobody. */
+/* As it reported them; names that cannot be sent stay the new ones, which harms nobody. */
 static void add_names_undo(struct change *change, const struct found *now)
 {
     char name[OBK_TEXT_SIZE];
@@ -311,13 +311,13 @@ static enum status look_at_broker(struct run *run, struct error *error)
     enum status status = broker_watch_open(&options, BROKER_TIMEOUT_MS, &run->watch, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "Nothing was changed. ");
-    struct broker_sight sight;
-    status = broker_watch_wait(run->watch, 0, &sight, error);
+    struct broker_observation observation;
+    status = broker_watch_wait(run->watch, 0, &observation, error);
     bool own = strcmp(run->found.info.client_id, mqtt->client_id) == 0;
-    if (status == STATUS_OK && !own && sight.told && sight.online)
+    if (status == STATUS_OK && !own && observation.reported && observation.online)
         return error_set(error, STATUS_REFUSED,
                          "Another module is online as %s on this broker. Two with one client id "
-                         "would throw each other out for ever: choose another --id. Nothing was "
+                         "would throw each other out forever: choose another --id. Nothing was "
                          "changed.",
                          mqtt->client_id);
     return status;
@@ -348,11 +348,11 @@ static enum status verify_script(struct run *run, const char *name, const struct
 static enum status verify_names(struct run *run, const struct change *change,
                                 const struct obk_info *info, struct error *error)
 {
-    struct obk_status told;
-    enum status status = module_status(run->module, 0, &told, error);
+    struct obk_status reported;
+    enum status status = module_status(run->module, 0, &reported, error);
     if (status != STATUS_OK)
         return status;
-    return names_are_set(run, info, &told) ? STATUS_OK : not_kept(change, error);
+    return names_are_set(run, info, &reported) ? STATUS_OK : not_kept(change, error);
 }
 
 static enum status verify(struct run *run, const struct change *change, struct error *error)
@@ -399,7 +399,7 @@ static enum status step_failed(struct run *run, size_t at, enum status status, s
     bool whole = undo(run, at + 1, &undo_reason);
     const char *state = whole
                             ? "Script, flags, names and MQTT settings are as they were before; the "
-                              "module works as it did. Mend the cause and run this again."
+                              "module works as it did. Remove the cause and run this again."
                             : "What was changed could not all be put back; run this again when "
                               "the module answers, or look at its web page.";
     bool password = change->kind == CHANGE_MQTT && run->options->mqtt.password[0] != '\0';
@@ -493,8 +493,8 @@ static enum status prove(struct run *run, struct error *error)
         .context = run->listener->context,
         .say = run->listener->say,
     };
-    status =
-        proof_wait(&proof, run->watch, deadline, &run->report->waited, &run->report->sight, error);
+    status = proof_wait(&proof, run->watch, deadline, &run->report->waited,
+                        &run->report->observation, error);
     struct obk_status now = run->found.status;
     if (module_status(run->module, 0, &now, NULL) == STATUS_OK)
         obk_advise(&run->report->info, &now,

@@ -32,8 +32,8 @@ struct provision_report {
     const char *changed[PROVISION_STEPS_MAX]; /**< steps that changed something, in order */
     bool kept_old_script; /**< a different autoexec.bat was there and is now autoexec.old */
     bool restarted;
-    bool waited; /**< online and sight are valid */
-    struct broker_sight sight;
+    bool waited; /**< online and observation are valid */
+    struct broker_observation observation;
     struct obk_advice advice;
 };
 

@@ -67,8 +67,8 @@ static enum status look_at_broker(struct serial_setup *setup, struct error *erro
     enum status status = broker_watch_open(&options, BROKER_TIMEOUT_MS, &setup->watch, error);
     if (status != STATUS_OK)
         return status;
-    status = broker_watch_wait(setup->watch, 0, &setup->sight, error);
-    setup->foreign_online = setup->sight.told && setup->sight.online;
+    status = broker_watch_wait(setup->watch, 0, &setup->observation, error);
+    setup->foreign_online = setup->observation.reported && setup->observation.online;
     return status;
 }
 
@@ -103,7 +103,7 @@ static enum status check_chip(struct serial_setup *setup, struct error *error)
         beken_chip_name(module->chip), profile->name, chips);
 }
 
-/* Two modules with one client id throw each other out for ever. The module may itself be the one that
+/* Two modules with one client id throw each other out forever. The module may itself be the one that
  * the broker still takes for online. */
 static enum status check_client_id(struct serial_setup *setup, struct error *error)
 {
@@ -381,8 +381,8 @@ static struct proof make_proof(struct serial_setup *setup)
 static enum status see_it_connect(struct serial_setup *setup, struct error *error)
 {
     const struct proof proof = make_proof(setup);
-    return proof_wait(&proof, setup->watch, setup->deadline_boot_ms, &setup->waited, &setup->sight,
-                      error);
+    return proof_wait(&proof, setup->watch, setup->deadline_boot_ms, &setup->waited,
+                      &setup->observation, error);
 }
 
 /* Its address comes with the first messages after connecting. */
@@ -391,21 +391,21 @@ static const char *find_host(struct serial_setup *setup)
     if (setup->inputs->texts.module_host != NULL)
         return setup->inputs->texts.module_host;
     int64_t until = clock_boot_ms() + ASK_TIMEOUT_MS;
-    while (setup->sight.ip[0] == '\0' && clock_boot_ms() < until)
-        if (broker_watch_wait(setup->watch, until, &setup->sight, NULL) != STATUS_OK)
+    while (setup->observation.ip[0] == '\0' && clock_boot_ms() < until)
+        if (broker_watch_wait(setup->watch, until, &setup->observation, NULL) != STATUS_OK)
             break;
-    return setup->sight.ip;
+    return setup->observation.ip;
 }
 
 static enum status judge_firmware(struct serial_setup *setup, struct module *module,
-                                  struct obk_info *info, struct obk_status *told,
+                                  struct obk_info *info, struct obk_status *reported,
                                   struct error *error)
 {
     const struct profile *profile = setup->inputs->profile;
     bool twin = true;
     enum status status = module_info(module, info, error);
     if (status == STATUS_OK)
-        status = module_status(module, 0, told, error);
+        status = module_status(module, 0, reported, error);
     if (status == STATUS_OK && profile->image.twin)
         status = module_has_twin(module, &twin, error);
     if (status != STATUS_OK) {
@@ -417,11 +417,11 @@ static enum status judge_firmware(struct serial_setup *setup, struct module *mod
                          "The firmware cannot read two BL0942 (%s): it does not know BL0942opts, "
                          "so channel b will never appear. The profile %s needs %s.",
                          info->build, profile->name, profile->image.text);
-    if (!told->has_energy)
+    if (!reported->has_energy)
         return error_set(error, STATUS_FAILED,
                          "The driver of the BL0942 does not run, although the startup command "
                          "starts it: has this firmware one?");
-    obk_advise(info, told, "", &setup->advice);
+    obk_advise(info, reported, "", &setup->advice);
     for (size_t i = 0; i < setup->advice.count; i++)
         warn(setup, "%s", setup->advice.sentences[i]);
     say(setup, "It runs %s, and the driver runs.", info->build);
@@ -442,8 +442,8 @@ static enum status check_running_firmware(struct serial_setup *setup, struct err
     if (status != STATUS_OK)
         return status;
     struct obk_info *info memory_auto = memory_new(1, sizeof *info);
-    struct obk_status *told memory_auto = memory_new(1, sizeof *told);
-    status = judge_firmware(setup, module, info, told, error);
+    struct obk_status *reported memory_auto = memory_new(1, sizeof *reported);
+    status = judge_firmware(setup, module, info, reported, error);
     module_close(module);
     return status;
 }
@@ -454,9 +454,10 @@ static enum status see_readings(struct serial_setup *setup, struct error *error)
     proof.profile = setup->inputs->profile;
     proof.say = say_nothing;
     enum status status = proof_wait(&proof, setup->watch, setup->deadline_boot_ms, &setup->waited,
-                                    &setup->sight, error);
+                                    &setup->observation, error);
     for (size_t i = 0; i < 2 && status == STATUS_OK; i++)
-        if (proof_channel_seen(&setup->sight, i) && setup->sight.value[i][OPENBEKEN_POWER] < 0)
+        if (proof_channel_seen(&setup->observation, i) &&
+            setup->observation.value[i][OPENBEKEN_POWER] < 0)
             warn(setup,
                  "Channel %c has negative power. If nothing feeds in there, its clamp is the "
                  "wrong way round: turn it, or set invert: true in bridge.yaml.",
@@ -616,7 +617,7 @@ bool serial_setup_all_seen(const struct serial_setup *setup)
     const struct profile *profile = setup->inputs->profile;
     bool seen = profile != NULL && setup->waited;
     for (size_t i = 0; seen && i < profile->channel_count; i++)
-        seen = proof_channel_seen(&setup->sight, i);
+        seen = proof_channel_seen(&setup->observation, i);
     return seen;
 }
 

@@ -54,8 +54,8 @@ struct serial_setup {
     struct config_sector sector;
     bool config_changed;
     int64_t deadline_boot_ms;
-    bool waited; /**< sight is valid */
-    struct broker_sight sight;
+    bool waited; /**< observation is valid */
+    struct broker_observation observation;
     struct obk_advice advice;
     json_t *adopted;          /**< NULL: was not */
     json_t *steps, *warnings; /**< lists: of {"step", "result"}, of sentences */

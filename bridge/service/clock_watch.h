@@ -29,7 +29,7 @@ enum clock_change { CLOCK_UNCHANGED, CLOCK_STEPPED, CLOCK_SUSPENDED };
 /**
  * To be called often (a second apart): what was slewed in between, 0.05 % at most, is no step. From
  * two seconds on it is one, forward (*by_ms > 0) or back. CLOCK_SUSPENDED: *by_ms is how long; a step
- * at the same time is told by the next call.
+ * at the same time is reported by the next call.
  */
 enum clock_change clock_watch_note(struct clock_watch *watch, const struct clocks *now,
                                    int64_t *by_ms);

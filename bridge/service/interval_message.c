@@ -31,7 +31,7 @@ static const json_t *find(const json_t *object, const char *const *words)
     return json_is_null(found) ? NULL : found;
 }
 
-/* Seconds and milliseconds since 1970 are told apart by their size. */
+/* Seconds and milliseconds since 1970 are distinguished by their size. */
 static bool read_time(const json_t *json, int64_t *ms)
 {
     if (json_is_string(json)) {

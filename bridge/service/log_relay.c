@@ -76,7 +76,7 @@ void log_relay_take(struct log_relay *relay,
                     void *context)
 {
     struct relay_line taken;
-    /* Bounded, so that a line callback that logs cannot keep the loop here for ever. */
+    /* Bounded, so that a line callback that logs cannot keep the loop here forever. */
     for (size_t i = 0; i < RELAY_LINES && take_one(relay, &taken); i++)
         line(context, taken.level, taken.message);
 }

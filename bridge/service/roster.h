@@ -2,7 +2,7 @@
 /**
  * Which device topics this bridge has published retained messages under, as a small JSON file in the
  * data directory: so that a device that was removed, renamed or moved to another base topic does not
- * stay "online" on the broker for ever.
+ * stay "online" on the broker forever.
  */
 #ifndef BRIDGE_SERVICE_ROSTER_H
 #define BRIDGE_SERVICE_ROSTER_H

@@ -81,7 +81,7 @@ enum status service_device_set_calibration(struct service_device *device, const 
     return STATUS_OK;
 }
 
-/* The only act that may lower a total is told with what it was and what it is. */
+/* The only act that may lower a total is reported with what it was and what it is. */
 static void report_totals_set(const struct service_device *device,
                               const struct service_channel *channel,
                               const struct channel_values *before, int64_t imported_uwh,

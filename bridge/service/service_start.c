@@ -51,7 +51,7 @@ static void read_boot_id(char boot_id[40])
         (void)snprintf(boot_id, 40, "%.*s", (int)strcspn(bytes, "\n"), bytes);
 }
 
-/* The configuration's -1 for ever is the history's 0. */
+/* The configuration's -1, unlimited, is the history's 0. */
 static int64_t keep_ms(int64_t configured_ms)
 {
     return configured_ms < 0 ? 0 : configured_ms;

@@ -16,7 +16,7 @@
 
 #define IMAGES_MAX 64
 #define SCAN_MS 60000
-#define ASK_AFTER_MS 3000 /* by then, a module that just connected has told its version */
+#define ASK_AFTER_MS 3000 /* by then, a module that just connected has reported its version */
 #define ASK_PER_TICK 20
 #define HTTP_TIMEOUT_MS 10000
 #define CLIENT_SIZE 257
@@ -53,7 +53,7 @@ struct module_entry {
         speaks_tele; /* flag 30 is on: it takes its own words for commands, and must not be asked */
     enum beken_chip chip;
     char ip[INET_ADDRSTRLEN];
-    struct device_update told; /* as the bridge was told last */
+    struct device_update reported; /* as the bridge was reported last */
 };
 
 /* One update; the worker's but for what is atomic. */
@@ -230,8 +230,8 @@ static const struct image *update_for(const struct updates *updates,
                                       const struct module_entry *entry)
 {
     const struct image *newest = newest_for(updates, entry);
-    if (newest == NULL || entry->told.installed[0] == '\0' ||
-        obk_compare_versions(entry->told.installed, newest->app.version) >= 0)
+    if (newest == NULL || entry->reported.installed[0] == '\0' ||
+        obk_compare_versions(entry->reported.installed, newest->app.version) >= 0)
         return NULL;
     return newest;
 }
@@ -242,11 +242,11 @@ static bool is_same(const struct device_update *a, const struct device_update *b
            a->in_progress == b->in_progress && a->percentage == b->percentage;
 }
 
-static void tell(struct updates *updates, struct module_entry *entry,
-                 const struct device_update *update)
+static void publish(struct updates *updates, struct module_entry *entry,
+                    const struct device_update *update)
 {
-    bool same = is_same(&entry->told, update);
-    entry->told = *update;
+    bool same = is_same(&entry->reported, update);
+    entry->reported = *update;
     if (!same && !updates->closing && entry->owner != NULL)
         updates->options.changed(updates->options.context, entry->owner, update);
 }
@@ -264,10 +264,10 @@ static void set_version(char version[40], const char *text)
 
 static void offer(struct updates *updates, struct module_entry *entry)
 {
-    struct device_update update = entry->told;
+    struct device_update update = entry->reported;
     const struct image *image = update_for(updates, entry);
     set_version(update.latest, image != NULL ? image->app.version : update.installed);
-    tell(updates, entry, &update);
+    publish(updates, entry, &update);
 }
 
 static void after_look(uv_work_t *work, int status)
@@ -351,7 +351,7 @@ void updates_add(struct updates *updates, void *owner, const struct config_devic
     };
     (void)json_object_set_new(updates->by_client, config->topic,
                               json_integer(entry - updates->entries));
-    entry->told.percentage = -1;
+    entry->reported.percentage = -1;
     for (size_t i = 0; i < config->channel_count; i++)
         entry->twin = entry->twin || strcmp(config->channels[i].name, "b") == 0;
     subscribe(updates, config->topic, "build");
@@ -405,18 +405,18 @@ static void take_build(struct updates *updates, struct module_entry *entry, cons
                        size_t length)
 {
     char chip[16], version[40];
-    struct device_update update = entry->told;
+    struct device_update update = entry->reported;
     if (!obk_parse_build(payload, length, chip, version))
         return;
     if (chip[0] != '\0')
         (void)beken_chip_parse(chip, &entry->chip);
     set_version(update.installed, version);
-    const struct device_update before = entry->told;
-    entry->told = update; /* what is offered depends on it */
+    const struct device_update before = entry->reported;
+    entry->reported = update; /* what is offered depends on it */
     const struct image *image = update_for(updates, entry);
-    entry->told = before;
+    entry->reported = before;
     set_version(update.latest, image != NULL ? image->app.version : update.installed);
-    tell(updates, entry, &update);
+    publish(updates, entry, &update);
 }
 
 /* Anybody may publish this. It is an address of version 4 and nothing else: no port, and no name. */
@@ -463,7 +463,7 @@ static void ask_some(struct updates *updates)
     for (size_t i = 0; i < updates->count && asked < ASK_PER_TICK; i++) {
         struct module_entry *entry = &updates->entries[i];
         if (entry->owner == NULL || entry->asked || entry->speaks_tele ||
-            entry->told.installed[0] != '\0')
+            entry->reported.installed[0] != '\0')
             continue;
         char topic[128];
         struct text text;
@@ -543,12 +543,12 @@ static void after_install(uv_work_t *work, int status)
     updates->job = NULL;
     if (!updates->closing) {
         struct module_entry *entry = &updates->entries[job->entry];
-        struct device_update update = entry->told;
+        struct device_update update = entry->reported;
         update.in_progress = false;
         update.percentage = -1;
         if (job->report.updated)
             set_version(update.installed, job->report.to);
-        tell(updates, entry, &update);
+        publish(updates, entry, &update);
         offer(updates, entry);
         report(updates, job);
     }
@@ -573,7 +573,7 @@ static enum status check_install(const struct updates *updates, const struct mod
         return error_set(error, STATUS_FAILED,
                          "An update is under way already, of %s; there is one at a time.",
                          updates->entries[updates->job->entry].id);
-    if (entry->told.installed[0] == '\0')
+    if (entry->reported.installed[0] == '\0')
         return error_set(error, STATUS_FAILED,
                          "The module has not told which firmware it has; is it online?");
     *image = update_for(updates, entry);
@@ -582,7 +582,7 @@ static enum status check_install(const struct updates *updates, const struct mod
             error, STATUS_FAILED,
             "There is no package in openbeken.images that is newer than %s and for this "
             "module's chip%s.",
-            entry->told.installed, entry->twin ? " and two channels" : "");
+            entry->reported.installed, entry->twin ? " and two channels" : "");
     if (entry->host[0] == '\0' && updates->options.web_password[0] != '\0')
         return error_set(error, STATUS_REFUSED,
                          "The web password is not sent to an address that came over MQTT, because "
@@ -623,12 +623,12 @@ enum status updates_install(struct updates *updates, struct pending *pending, st
     }
     job->pending = pending;
     updates->job = job;
-    struct device_update update = entry->told;
+    struct device_update update = entry->reported;
     update.in_progress = true;
     update.percentage = 0;
     log_info(updates->options.log, "%s: updating from %s with %s.", id, update.installed,
              image->path);
-    tell(updates, entry, &update);
+    publish(updates, entry, &update);
     return STATUS_OK;
 }
 
@@ -639,9 +639,9 @@ static void follow_job(struct updates *updates)
     if (updates->job == NULL)
         return;
     struct module_entry *entry = &updates->entries[updates->job->entry];
-    struct device_update update = entry->told;
+    struct device_update update = entry->reported;
     update.percentage = atomic_load(&updates->job->percent);
-    tell(updates, entry, &update);
+    publish(updates, entry, &update);
 }
 
 void updates_tick(struct updates *updates, int64_t boot_ms)

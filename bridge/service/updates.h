@@ -7,7 +7,7 @@
  * A package fits if its code is for the module's chip and, for a device with a channel on the second chip,
  * can read two chips. The folder is looked through once a minute. A module that has not told its version
  * some seconds after the broker was reached is asked for it (publishAll), unless its flag 30 is on
- * (openbeken/source.h): it tells when it connects the next time.
+ * (openbeken/source.h): it says when it connects the next time.
  */
 #ifndef BRIDGE_SERVICE_UPDATES_H
 #define BRIDGE_SERVICE_UPDATES_H

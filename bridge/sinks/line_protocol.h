@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Readings and what is put together of them as Influx line protocol, which InfluxDB, VictoriaMetrics
+ * Readings and what is aggregated from them as Influx line protocol, which InfluxDB, VictoriaMetrics
  * and QuestDB take. Pure.
  *
  *   bl2mqtt,bridge=home,channel=a,device=house voltage=230.129,current=1.234,power=283.112,
@@ -15,7 +15,7 @@
  *   1764000000000
  *
  * A minute, quarter of an hour (bl2mqtt_quarter) or day (bl2mqtt_day): the same tags and units, of each
- * quantity the least, mean and maximum value, kWh within it and how much of them is estimated, the part of
+ * quantity the minimum, mean and maximum value, kWh within it and how much of them is estimated, the part of
  * it that had readings; its begin.
  * Format: docs.influxdata.com, "line protocol reference".
  */

@@ -26,7 +26,7 @@
 /* When so many single readings of a batch were refused and none taken, it is not about readings. */
 #define REFUSED_ALONE 16
 /* ... and after so many tries (some two hours) they are given up all the same: a batch must not
- * block those behind it for ever. */
+ * block those behind it forever. */
 #define TRIES_MAX 30
 #define GZIP_WINDOW (15 + 16) /* the maximum window, and gzip's header: zlib.h, deflateInit2 */
 

@@ -2,7 +2,7 @@
 /**
  * The time-series engines that get what is measured (sinks of bridge.yaml), each served by a thread of
  * its own that reads the history like any other reader and sends what is behind its cursors, one for
- * the readings, and one for each level of what is put together of them. The history is the outbox: an
+ * the readings, and one for each level of what is aggregated from them. The history is the outbox: an
  * outage of days costs no memory, and what was not confirmed is sent again.
  */
 #ifndef BRIDGE_SINKS_SINKS_H

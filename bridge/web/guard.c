@@ -188,7 +188,7 @@ static void count_wrong(struct guard *guard, int64_t boot_ms)
 enum guard_login guard_log_in(struct guard *guard, const char *password, int64_t boot_ms,
                               char session[GUARD_SESSION_SIZE])
 {
-    /* All attempts count together: behind a proxy nobody can be told apart. */
+    /* All attempts count together: behind a proxy nobody can be distinguished. */
     if (boot_ms < guard->locked_until_boot_ms)
         return GUARD_LOGIN_LOCKED;
     bool right = guard->password[0] != '\0' && guard_equal(password, guard->password);

@@ -80,7 +80,7 @@ enum status file_target(const char *path, char target[PATH_MAX], struct error *e
     if (snprintf(target, PATH_MAX, "%s", path) >= PATH_MAX)
         return error_set(error, STATUS_USAGE, "The path %s is too long.", path);
     if (lstat(path, &status) != 0)
-        return STATUS_OK; /* what is in the way of making it is told by the opening */
+        return STATUS_OK; /* what is in the way of making it is reported by the opening */
     if (S_ISLNK(status.st_mode) && (realpath(path, target) == NULL || lstat(target, &status) != 0))
         return error_set(error, STATUS_USAGE,
                          "%s is a symbolic link that leads to no file. Name another file.", path);

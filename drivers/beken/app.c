@@ -182,7 +182,7 @@ enum status app_of_package(const uint8_t *bytes, size_t length, struct app *app,
     if (!unpack(&header, bytes + RBL_HEADER_SIZE, &code))
         return error_set(error, STATUS_REFUSED,
                          "The package cannot be unpacked: it is damaged, or was made for a "
-                         "bootloader with another key, so what is in it cannot be told.");
+                         "bootloader with another key, so what is in it cannot be reported.");
     if (!find_chip(&code, app))
         return error_set(error, STATUS_REFUSED,
                          "The package holds an app for no chip that is known here.");

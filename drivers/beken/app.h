@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The code inside a firmware file, as the processor sees it: without CRCs, key, packing. Lets an
- * over-the-air package be told by what is in it, because its header names no chip. Pure (AES by
+ * over-the-air package be reported by what is in it, because its header names no chip. Pure (AES by
  * libcrypto, gzip by zlib).
  *
  * Packages: gzip, then AES-256 in CBC mode with the published key that all of these bootloaders have

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The Beken chips that the flasher can tell apart, what each one's flash holds where, and the
+ * The Beken chips that the flasher can distinguish, what each one's flash holds where, and the
  * fingerprints of their bootloaders. Pure.
  */
 #ifndef DRIVERS_BEKEN_CHIP_H

@@ -223,7 +223,7 @@ static bool check_trailer(struct image_info *info, const struct section *section
     if (info->problem_count == before && !hash_fits(section, header))
         add_problem(info,
                     "The %s does not fit the hash in its own trailer (0x%zX): the file is damaged "
-                    "or was put together from two. Download or dump it again.",
+                    "or was assembled from two. Download or dump it again.",
                     section->name, section->offset + offset);
     return true;
 }
@@ -239,7 +239,7 @@ static size_t own_length(const struct section *app)
     return startup_find_end(code, count, &end) ? framed_size(end - CODE_APP_LOGICAL) : 0;
 }
 
-/* An app file that no field of its own tells the length of. Beken's tools fill up what they make
+/* An app file whose length no field says. Beken's tools fill up what they make
  * with 16 or more bytes of FF, so that is where a whole file ends. */
 static void judge_ending(struct image_info *info, const struct section *app)
 {
@@ -248,11 +248,11 @@ static void judge_ending(struct image_info *info, const struct section *app)
     const uint8_t *end = app->bytes + last + CODE_BLOCK_LOGICAL;
     if (bytes_are_all(end - filler, filler, 0xFF))
         (void)snprintf(info->warning, sizeof info->warning,
-                       "Nothing in this file tells how long the app is; it ends in filler (FF), as "
+                       "Nothing in this file says how long the app is; it ends in filler (FF), as "
                        "whole files do.");
     else
         add_problem(info,
-                    "Nothing in this file tells how long the app is, and it ends in the middle of "
+                    "Nothing in this file says how long the app is, and it ends in the middle of "
                     "something instead of in filler (FF): it may be cut short. Compare its size "
                     "with that of the original.");
 }

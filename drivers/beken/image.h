@@ -57,7 +57,7 @@ struct image_info {
     char warning[IMAGE_PROBLEM_SIZE]; /**< what the file leaves open, though valid; "" = nothing */
 };
 
-/** Any bytes; what is wrong with them is told in *info. A rotated dump is told as such, and what is
+/** Any bytes; what is wrong with them is reported in *info. A rotated dump is reported as such, and what is
  * said of it holds for it in flash order. */
 void image_examine(const uint8_t *bytes, size_t length, struct image_info *info);
 

@@ -259,7 +259,7 @@ static void read_pin(const json_t *settings, const char *key, struct tuya_pins *
 
 /* ------------------------------------------------------------------ lamps on two wires */
 
-/* Which driver chip a lamp has is told by the names of its currents. */
+/* Which driver chip a lamp has is reported by the names of its currents. */
 static const struct lamp {
     const char *tell; /* the key that only this one has */
     const char *name, *data, *clock;

@@ -203,7 +203,7 @@ static void pump(struct bl0942_line *line)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    (void)status, (void)events; /* reading tells whether these are bytes or a hang-up */
+    (void)status, (void)events; /* reading says whether these are bytes or a hang-up */
     pump(poll->data);
 }
 

@@ -30,7 +30,7 @@
  *  - Polls on a grid without drift, one chip after another with a guard time between different
  * ones. A damaged or missing answer is asked for once more. Chips that are being looked for use the
  *    gaps between the polls of those that answer.
- *  - MODE is this driver's witness of a chip reset (at power-on it is another value than the one
+ *  - MODE is this driver's evidence of a chip reset (at power-on it is another value than the one
  *    written). It is read behind a packet, before that packet is reported: when none has been
  *    reported yet, after a missed poll, every minute, and whenever the energy counter is so low or
  *    moved so far that a restart is possible at all. So between two reported readings a reset can
@@ -38,7 +38,7 @@
  *    again, and the next reading carries READING_CHIP_RESET. At first contact too: a chip that had
  *    this driver's settings before and has the power-on ones now restarted meanwhile. Only when
  *    MODE fell back while the counter evidently went on, the reading does not say so. A restart is told
- *    (DRIVER_CHIP_RESET, DRIVER_CHIP_BEGAN) half a second before MODE, its witness, is overwritten:
+ *    (DRIVER_CHIP_RESET, DRIVER_CHIP_BEGAN) half a second before MODE, the evidence, is overwritten:
  *    time to put it on disk, so that a kill does not make it forgotten.
  *  - A packet with an impossible counter is dropped once and another one asked for, because one
  *    damaged packet in 256 passes the checksum. For the same reason the very first packet only
@@ -75,7 +75,7 @@ struct bl0942_session_options {
     bool
         remote; /**< over a network: answers may take a second, and may come after their deadline */
     bool
-        raw; /**< no break and no other baud rate than `baud`, which only tells how long bytes take */
+        raw; /**< no break and no other baud rate than `baud`, which only says how long bytes take */
     size_t chip_count; /**< 1..BL0942_CHIPS_PER_LINE, addresses distinct */
     struct bl0942_chip_options chips[BL0942_CHIPS_PER_LINE];
 };

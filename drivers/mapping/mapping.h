@@ -37,7 +37,7 @@ struct mapping_value {
     enum mapping_quantity quantity;
     char channel[MAPPING_NAME_MAX + 1]; /**< "": all */
     double scale;                       /**< to V, A, W, Hz, kWh; negative turns the sign */
-    char *sign_at;                      /**< power: a text that tells the direction; NULL: none */
+    char *sign_at;                      /**< power: a text that says the direction; NULL: none */
     char *sign_negative;                /**< ... this one: fed back */
     char *sign_signed;                  /**< ... this one: the number has its sign; NULL: none */
 };

@@ -23,9 +23,9 @@ struct openbeken_found {
     char build[80];
     bool is_module;
     bool connected_known, connected;
-    bool chips[OPENBEKEN_CHIPS]; /**< values of that chip were received or announced */
+    bool chips[OPENBEKEN_CHIPS]; /**< values of that chip were seen or announced */
     bool values_received;        /**< fresh ones */
-    bool values_retained;        /**< left behind by flag 7: the broker repeats them for ever */
+    bool values_retained;        /**< left behind by flag 7: the broker repeats them forever */
     bool speaks_tele;            /**< flag 30 is on */
     enum openbeken_unit unit;    /**< as announced */
     size_t announcement_count;   /**< retained announcements to Home Assistant */

@@ -11,12 +11,12 @@
  *    announcements are retained by design and count.
  *  - After each connect, and 1.2 s after each `online`, a module is asked for its values (`Status 8`),
  *    or the first would come only after up to 61 s. A module with flag 30 would take its own answer for
- *    the next request, for ever, so first comes a probe that is harmless to any: an empty message to
+ *    the next request, forever, so first comes a probe that is harmless to any: an empty message to
  *    CLIENT/0/get, upon which a module publishes its channel 0, and with flag 30, before that, what it
  *    has on tele/ (firmware: MQTT_ChannelPublish; a broker keeps the order). So whoever answers two
  *    probes without a word on tele/ may be asked, and nobody else is; with flag 30 the values have
  *    come by then.
- *  - The answer keeps the last values for ever even if the chip is silent, so it counts as a sign of
+ *  - The answer keeps the last values forever even if the chip is silent, so it counts as a sign of
  *    life only where it changed.
  *  - `offline` counts after OPENBEKEN_OFFLINE_MS without an `online` or a value: each reconnect of a
  *    module makes the broker say it.

@@ -58,7 +58,7 @@ bool telnet_is_ready(const struct telnet *telnet)
     return telnet->binary_in && telnet->binary_out && telnet->com_port;
 }
 
-/* Each refusal is said once, so two stubborn sides cannot talk for ever. */
+/* Each refusal is said once, so two stubborn sides cannot talk forever. */
 static void refuse(struct telnet *telnet, uint8_t seen[32], uint8_t verb, uint8_t option)
 {
     uint8_t bit = (uint8_t)(1U << option % 8);

@@ -73,7 +73,7 @@ struct host_byte {
 struct chip_byte {
     int64_t at_us;
     uint8_t byte;
-    uint64_t counts; /* as things stood when this answer was put together */
+    uint64_t counts; /* as things stood when this answer was assembled */
     uint32_t counter;
 };
 

@@ -84,7 +84,7 @@ struct chip_truth {
     struct chip_load load;
     uint64_t counts_imported, counts_exported; /**< whole pulses since creation, over all resets */
     uint32_t counter;                          /**< CF_CNT now */
-    /** Whole pulses and CF_CNT when the answer was put together whose byte left the chip last: what
+    /** Whole pulses and CF_CNT when the answer was assembled whose byte left the chip last: what
      *  that answer said, or would have without a fault (CF_CNT: unless reading it clears it). */
     uint64_t answer_counts;
     uint32_t answer_counter;

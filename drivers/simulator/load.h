@@ -12,7 +12,7 @@
  *
  * Except in "constant" the voltage wanders within 2.2 % around 1.0043 times the nominal one (226 to
  * 236 V at 230 V) and the frequency within 0.05 Hz. Powers are those of a real home: at 120 V the
- * currents are higher, and heaters are the smaller ones that a 120 V outlet can feed.
+ * currents are higher, and heaters are the smaller ones that a 120 V socket can feed.
  */
 #ifndef DRIVERS_SIMULATOR_LOAD_H
 #define DRIVERS_SIMULATOR_LOAD_H

@@ -49,7 +49,7 @@ enum {
 
 static const struct known {
     uint8_t command;
-    uint8_t least; /* data bytes after the command */
+    uint8_t minimum; /* data bytes after the command */
     bool is_long, tuya, bootrom;
 } known_commands[] = {
     {LINK_CHECK, 0, false, true, true},         {WRITE_REG, 8, false, false, true},
@@ -133,7 +133,7 @@ static bool is_known(const struct module *module)
         const struct known *known = &known_commands[i];
         if (known->command == frame->payload[0] && known->is_long == frame->is_long)
             return (module_is_bootrom(module) ? known->bootrom : known->tuya) &&
-                   data_length(module) >= known->least;
+                   data_length(module) >= known->minimum;
     }
     return false;
 }

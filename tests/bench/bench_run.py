@@ -29,7 +29,7 @@ def checksum(values):
 
 
 class StampedChip:
-    """The least a BL0942 must do for the driver, with the moment each packet's last byte was written."""
+    """The minimum a BL0942 must do for the driver, with the moment each packet's last byte was written."""
 
     def __init__(self, link):
         self.master, slave = pty.openpty()

@@ -11,7 +11,7 @@ Needs the libraries of tests/integration/preload, from the binary's own build or
 
 kills: after each kill the file is sound, has what was read up to one commit interval before it, and its readings
 add up to its totals. disk: each round fills the disk (where a file system may be mounted), makes it
-read-only or damages random pages, with kills in between; metering and MQTT go on, the fault is told. Both: no
+read-only or damages random pages, with kills in between; metering and MQTT go on, the fault is reported. Both: no
 published total is ever lower than one before, and at the end the totals are what the chips counted, to the
 count.
 """
@@ -307,7 +307,7 @@ class Campaign:
         """The small disk has no room for all of them."""
         for path in self.data.glob("history.db.damaged-*"):
             if not path.name.endswith(("-wal", "-shm")):
-                self.count("histories set aside")
+                self.count("histories quarantined")
             path.unlink()
 
 

@@ -227,7 +227,7 @@ class Broker:
 class Subscriber:
     """mosquitto_sub, so that an independent client judges what arrives."""
 
-    running = set()  # they would ask for their broker for ever: conftest.py ends them with their test
+    running = set()  # they would ask for their broker forever: conftest.py ends them with their test
 
     def __init__(self, port, topics):
         args = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-F", "%j", "-i", f"watch-{os.urandom(4).hex()}"]

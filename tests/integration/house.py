@@ -180,7 +180,7 @@ def announced_keys(messages):
 
 def judge_states(messages, keys, floor=None, most_kwh=None):
     """Every state message in order of arrival: complete, physical, and no total ever lower than
-    before. floor carries the greatest totals on from one call to the next. most_kwh: what a channel can have
+    before. floor carries the maximum totals on from one call to the next. most_kwh: what a channel can have
     counted in all, where that is known. Returns how many."""
     floor = {} if floor is None else floor
     physical = dict(PHYSICAL)

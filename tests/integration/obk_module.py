@@ -19,7 +19,7 @@ client, with the habits of the real one that a program on the other side has to 
   channel 0;
 - flag 30: SENSOR every 3 s, STATE with it on connecting and before every channel that it publishes; it takes
   what it hears on its own tele/ and stat/ topics for commands, so that its answer to Status 8 makes it answer
-  again, for ever (here 200 times);
+  again, forever (here 200 times);
 - a twin build knows BL0942opts and has one calibration for both chips, set from the chip that was read
   last; a normal build reads one chip, on the UART that flag 26 says.
 
@@ -126,7 +126,7 @@ def unpack(package):
 
 class Fault:
     """What happens to requests whose path begins with `path`: kind is status (code), hang, reset (after
-    half of the answer), wrong (body), huge, redirect, garbage; times: how often, None for ever."""
+    half of the answer), wrong (body), huge, redirect, garbage; times: how often, None forever."""
 
     def __init__(self, path, kind, value=None, times=None, method=None, body=None):
         self.path, self.kind, self.value, self.times = path, kind, value, times
@@ -387,13 +387,13 @@ class ObkModule:
         self._publish_due(slot, values)
 
     def _publish_due(self, slot, values):
-        least, forced = self.intervals
+        minimum, forced = self.intervals
         for name, decimals, threshold in QUANTITIES:
             last, frames = self.driver.sent.get((slot, name), (0.0, 0))
             frames += 1
             value = values[name]
             changed = math.isinf(value) or abs(value - last) > threshold
-            if not ((changed and frames >= least) or frames >= forced):
+            if not ((changed and frames >= minimum) or frames >= forced):
                 self.driver.sent[(slot, name)] = (last, frames)
                 continue
             self.driver.sent[(slot, name)] = (value, 0)

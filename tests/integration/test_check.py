@@ -301,14 +301,14 @@ def errors(validator, text):
 
 
 def test_schema_file():
-    """Mended by `python3 tests/integration/config_reference.py --write`."""
+    """Repaired by `python3 tests/integration/config_reference.py --write`."""
     expected = config_reference.schema_text()
     assert config_reference.SCHEMA.read_text() == expected, f"schema/bridge.schema.json must be:\n{expected}"
 
 
 @pytest.mark.parametrize("path", config_reference.PAGES, ids=lambda path: path.name)
 def test_reference(schema, path):
-    """Mended by `python3 tests/integration/config_reference.py --write`."""
+    """Repaired by `python3 tests/integration/config_reference.py --write`."""
     expected = config_reference.rendered(path, schema)
     _, inside, _ = config_reference.split(path)
     assert inside.rstrip("\n") == expected, f"{path.name} must have between its marks:\n{expected}"

@@ -40,10 +40,10 @@ def ask(config, *args):
 def test_today_is_what_the_history_says_over_restarts(folder, broker, spawn):
     config = configure(folder, broker, {"a": CONSTANT, "b": CONSTANT})
     watch = broker.subscribe("bl2mqtt/house")
-    for least in (0.002, 0.004):
+    for minimum in (0.002, 0.004):
         service = spawn("--config", config, "run")
         watch.clear()
-        state = watch.wait("bl2mqtt/house", lambda s: (s.get("energy_today") or 0) >= least, timeout=30)
+        state = watch.wait("bl2mqtt/house", lambda s: (s.get("energy_today") or 0) >= minimum, timeout=30)
         assert state["energy_today"] == pytest.approx(state["energy_today_a"] + state["energy_today_b"], abs=0.0021)
         assert state["energy_month"] >= state["energy_today"]
         assert state["day_start"] < state["last_seen"] and state["month_start"] <= state["day_start"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Disks that are full and databases that are damaged: metering and MQTT go on, it is told, nothing
+"""Disks that are full and databases that are damaged: metering and MQTT go on, it is reported, nothing
 that was counted is lost."""
 
 import contextlib
@@ -105,7 +105,7 @@ def test_full_disk(folder, broker, spawn, chips, disk):
     watch.wait("bl2mqtt/bridge/health", lambda h: not h["problems"])
     house.settle(chips, folder)
     distances = stored.distances("a")
-    print(f"figure: greatest distance of readings over the time without room: {max(distances)} ms")
+    print(f"figure: maximum distance of readings over the time without room: {max(distances)} ms")
     assert max(distances) < 750  # 250 ms is the interval: none is missing
     house.judge_states(watch.messages, house.announced_keys(watch.messages))
     assert process.stop() == 0
@@ -132,7 +132,7 @@ def test_killed_and_started_while_the_disk_is_full(folder, broker, spawn, chips,
     watch.clear()
     process = spawn("--config", config, "run", env=disk.env)
     watch.wait("bl2mqtt/house", lambda s: s["power_a"] is not None and s["power_b"] is not None, 15)
-    wait_for(lambda: "history_problem" in bridge_events(watch), 15, "the problem to be told again")
+    wait_for(lambda: "history_problem" in bridge_events(watch), 15, "the problem to be reported again")
     disk.free()
     watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "history_resumed", 40)
     house.settle(chips, folder)
@@ -144,7 +144,7 @@ def test_killed_and_started_while_the_disk_is_full(folder, broker, spawn, chips,
 
 @pytest.mark.parametrize("what", ["folder", "file"])
 def test_moved_away_and_back(folder, broker, spawn, chips, what):
-    """It is the same file, and nobody else's: it is gone on with, log and all."""
+    """It is the same file, and nobody else's: the service resumes with it, log and all."""
     stored = house.Stored(folder)
     watch = broker.subscribe("bl2mqtt/#", "homeassistant/#")
     process = spawn("--config", config_of(folder, broker), "run")

@@ -12,7 +12,7 @@ from tuya_vaults import usual_vault
 
 
 def test_a_flash_that_does_not_answer(module, folder):
-    """Its id and all that is read is 00: probe tells the rest and exits 3, backup makes no file."""
+    """Its id and all that is read is 00: probe says the rest and exits 3, backup makes no file."""
     sim = module(unreadable=1)
     result = flash(sim, "probe", "--json")
     facts = json.loads(result.stdout)

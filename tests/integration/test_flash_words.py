@@ -78,7 +78,7 @@ def lose_for_good(sim, mishap):
 
 
 def test_a_module_that_is_gone_for_good(module, folder):
-    """It is waited for once, said once, and the end tells how far the write got; the next run goes on there."""
+    """It is waited for once, said once, and the end says how far the write got; the next run goes on there."""
     with ThreadPoolExecutor(3) as pool:
         jobs = []
         for chip, mishap in (("BK7231N", "unplug"), ("BK7231N", "hang"), ("BK7231T", "hang")):

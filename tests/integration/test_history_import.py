@@ -130,12 +130,12 @@ def test_random_counters_keep_their_energy(history, folder, seed):
     dice = random.Random(seed)
     for round_ in range(6):
         at, total, energy_wh, values = BEGIN, dice.randrange(10**6), 0, []
-        quiet = 0  # a glitch beside a new beginning: nobody can tell which of the two is which
+        quiet = 0  # a glitch beside a new beginning: nobody knows which of the two is which
         while at < BEGIN + 46 * HOUR:
             values.append((at, total / 1000))
             at += dice.choice([60, 300, 900, 7200]) * 1000
             step = dice.randrange(2000)
-            if dice.random() < 0.03 and total > 6000:  # a small one cannot be told from a rise
+            if dice.random() < 0.03 and total > 6000:  # a small one cannot be distinguished from a rise
                 total, energy_wh = step, energy_wh + step  # began anew
                 quiet = 2
             else:

@@ -60,4 +60,4 @@ def test_clocks(folder, broker, spawn):
     bench.run_for_two_hours(synchronised=True, until=lambda: bench.oldest_days() < 5.1)
     assert 4.9 < bench.oldest_days() < 5.1
     assert abs(bench.count() - 5 * DAY_MS / STEP_MS) <= 2
-    assert bench.count("rollup_quarter") >= 20 * 96 - 1, "quarters are kept for ever"
+    assert bench.count("rollup_quarter") >= 20 * 96 - 1, "quarters are kept forever"

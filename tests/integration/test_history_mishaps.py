@@ -33,7 +33,7 @@ def test_what_is_no_file_is_not_opened(folder, kind):
     {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir, "device": lambda: path.symlink_to("/dev/null")}[kind]()
     for command in (("history", "energy", "--device", "house"), ("history", "verify"), ("history", "import", "--list"),
                     ("run",)):
-        result = run("--config", config, *command, timeout=10)  # a pipe had them wait for ever
+        result = run("--config", config, *command, timeout=10)  # a pipe had them wait forever
         assert result.returncode == 2 and "is a folder, a pipe or a device" in result.stdout + result.stderr, (command, result)
 
 

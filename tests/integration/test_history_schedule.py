@@ -172,7 +172,7 @@ def test_a_stop_does_not_wait_for_a_copy(folder, broker, service):
 
 
 def test_a_copy_from_the_future(folder, broker, service):
-    """The clock was years ahead once: that copy was kept as the newest for ever, and today's was deleted in its stead."""
+    """The clock was years ahead once: that copy was kept as the newest forever, and today's was deleted in its stead."""
     (folder / "data").mkdir()
     future = folder / "data/history.db.backup-requested-20990101T000000Z"
     future.write_bytes(b"whatever it is")

@@ -18,7 +18,7 @@ GROWTH_KB = 16384 if SANITIZED else 2048
 
 
 class RawClient:
-    """The least of MQTT 3.1.1 that floods a broker: CONNECT and PUBLISH with QoS 0."""
+    """The minimum of MQTT 3.1.1 that floods a broker: CONNECT and PUBLISH with QoS 0."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)

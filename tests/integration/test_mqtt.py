@@ -545,7 +545,7 @@ def test_removed_component_and_device(broker, folder, start):
 
 
 def test_removal_survives_an_outage(broker, proxy, folder, start):
-    """Cut between the two steps: the first one is repeated, or the component would stay for ever."""
+    """Cut between the two steps: the first one is repeated, or the component would stay forever."""
     memory = f"{folder}/a.json"
     probe = start(broker.url, memory=memory, devices=HOUSE)
     probe.wait("idle")
@@ -659,7 +659,7 @@ def test_damaged_memory(broker, folder, start):
 
 
 def test_lost_memory(broker, folder, start):
-    """What the broker kept tells what has to be taken back."""
+    """What the broker kept says what has to be taken back."""
     memory = pathlib.Path(folder) / "a.json"
     probe = start(broker.url, memory=str(memory), devices=HOUSE)
     probe.wait("idle")

@@ -214,7 +214,7 @@ def test_vendors_pins_go_in(folder, put):
 
 
 def test_documented_fields_are_the_programs():
-    assert obk_fields.documented() == obk_fields.table(), "python3 tests/integration/obk_fields.py --write mends it"
+    assert obk_fields.documented() == obk_fields.table(), "python3 tests/integration/obk_fields.py --write repairs it"
 
 
 def test_usage():

@@ -112,7 +112,7 @@ def test_reading_is_repeated_when_the_connection_breaks(obk):
 
 
 def test_script_that_breaks_off_is_noticed(obk):
-    """Without Content-Length only the list of files tells that some of it is missing."""
+    """Without Content-Length only the list of files says that some of it is missing."""
     single = obk()
     single.flash.files["autoexec.bat"] = OLD_SCRIPT
     single.fault("/api/lfs/autoexec.bat", "wrong", OLD_SCRIPT.decode()[:10], method="GET")

@@ -74,7 +74,7 @@ def test_build_that_reads_one_chip(bench, secrets, folder):
     assert "channel b would never appear" in result.stderr and "ENABLE_BL_TWIN" in result.stderr
     assert world.boots() == []  # the module was not even touched
 
-    # Forced, it is told again when the module runs.
+    # Forced, it is reported again when the module runs.
     result = provision(world, image(folder, twin=False), "--force", "--json")
     assert result.returncode == 4, result.stderr
     answer = json.loads(result.stdout)

@@ -354,7 +354,7 @@ def test_demo_runs_and_leaves_nothing_behind(folder, tmp_path):
 
 
 def test_start_is_no_problem_and_damage_is_told(folder, broker, spawn, two_meters):
-    """Nothing is called a problem at a start; a database thrown aside is told, and totals do not fall."""
+    """Nothing is called a problem at a start; a database thrown aside is reported, and totals do not fall."""
     watch = broker.subscribe("bl2mqtt/#")
     config, process = start(spawn, folder, broker)
     watch.wait("bl2mqtt/house", lambda s: complete(s) and (s["energy_a"] or 0) > 0.001, timeout=20)

@@ -76,10 +76,10 @@ class Host:
         """LinkChecks without a pause until one is answered; then quiet, and one more."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            heard = b""
-            while LINK_REPLY not in heard and time.monotonic() < end:
+            received = b""
+            while LINK_REPLY not in received and time.monotonic() < end:
                 self.write(LINK_CHECK)
-                heard = (heard + self.read(64, 0.002))[-64:]
+                received = (received + self.read(64, 0.002))[-64:]
             self.drain(0.02)
             if self.ask(LINK_CHECK, 8, 0.1) == LINK_REPLY:
                 return

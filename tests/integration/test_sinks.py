@@ -159,7 +159,7 @@ def resident_kib(process):
 
 
 def test_what_engines_answer(folder, broker, spawn, pretender):
-    """Busy, too large, refused readings, wrong token: nothing is lost, nothing blocks for ever."""
+    """Busy, too large, refused readings, wrong token: nothing is lost, nothing blocks forever."""
     stored = make_history(folder, broker, spawn, 150)
     poison = {line for line, in stored.query("SELECT (key >> 15) FROM reading WHERE key % 7 = 0 LIMIT 3")}
     taken, answers = [], []
@@ -193,7 +193,7 @@ def test_what_engines_answer(folder, broker, spawn, pretender):
     assert pretender.requests[0][1]["Authorization"].startswith("Basic ")
     wait_for(lambda: stored.query("SELECT refused FROM sink") == [(len(set(bad)),)], 10, "the count to be stored")
 
-    # A token that no longer holds is told at once, and again when it does.
+    # A token that no longer holds is reported at once, and again when it does.
     pretender.judge = lambda lines: (401, b'{"error":"authorization failed"}')
     insert(stored)
     problem = watch.wait("bl2mqtt/bridge/event", lambda e: "authorization failed" in e["message"], 20)

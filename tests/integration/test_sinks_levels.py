@@ -47,7 +47,7 @@ def uwh(values):
 
 
 def told(config):
-    """What the program says: {(channel, bucket, begin): microwatt hours}, {(channel, begin): (least, mean, greatest)}."""
+    """What the program says: {(channel, bucket, begin): microwatt hours}, {(channel, begin): (minimum, mean, maximum)}."""
     energy, power = {}, {}
     for channel in "ab":
         for bucket in ("hour", "day"):
@@ -130,7 +130,7 @@ def test_what_the_history_says(folder, broker, spawn, engine):  # noqa: F811
 
 
 def test_late_readings_and_retry_after(folder, broker, spawn, pretender):  # noqa: F811
-    """The clock is set back: minutes that were sent change, and are sent again. The engine's wishes are respected."""
+    """The clock is set back: minutes that were sent change, and are sent again. The engine's requests are respected."""
     stored = make_history(folder, broker, spawn, 200, since_ms=int(time.time() * 1000) + LENGTH_MS["day"])
     asked = []
 

@@ -74,7 +74,7 @@ def test_disk_stalls(folder, broker, spawn, chips):
     assert process.stop() == 0
     stored.assert_consistent()
     states = [m["at"] for m in watch.messages if m["topic"] == "bl2mqtt/house"]
-    print(f"figure: greatest silence on MQTT {max(b - a for a, b in zip(states, states[1:])):.2f} s")
+    print(f"figure: maximum silence on MQTT {max(b - a for a, b in zip(states, states[1:])):.2f} s")
     assert max(b - a for a, b in zip(states, states[1:])) < 2.2
     house.judge_states(watch.messages, house.announced_keys(watch.messages))
     assert yaml.safe_load((folder / "bridge.yaml").read_text())["devices"][0]["report_interval"] == "1s"
@@ -170,7 +170,7 @@ class Notified:
         self.path = str(folder / "notify")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
-        self.heard = []  # (when, text)
+        self.received = []  # (when, text)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self):
@@ -185,17 +185,17 @@ class Notified:
             text = self.socket.recv(4096).decode()
             if not text:
                 return
-            self.heard.append((time.monotonic(), text))
+            self.received.append((time.monotonic(), text))
 
     def environment(self, watchdog_s):
         return {"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": str(watchdog_s * 1000000)}
 
     def count(self, line):
-        return sum(line in text.splitlines() for _, text in list(self.heard))
+        return sum(line in text.splitlines() for _, text in list(self.received))
 
     def longest_hunger(self):
         """Seconds between READY or a meal, and the next or now."""
-        fed = [when for when, text in list(self.heard) if "WATCHDOG=1" in text or "READY=1" in text]
+        fed = [when for when, text in list(self.received) if "WATCHDOG=1" in text or "READY=1" in text]
         return max((b - a for a, b in zip(fed, fed[1:] + [time.monotonic()])), default=float("inf"))
 
 
@@ -208,7 +208,7 @@ def test_what_systemd_is_told(folder, broker, spawn, chips):
         process = spawn("-c", 'WATCHDOG_PID=$$ exec "$0" "$@"', BINARY, "--config", config, "run", env=env,
                         program="/bin/sh")
         wait_for(lambda: manager.count("READY=1") == 1, 10, "READY=1")
-        assert manager.heard[0][1].startswith("READY=1\nSTATUS=Running")
+        assert manager.received[0][1].startswith("READY=1\nSTATUS=Running")
         pause(6, "how often it is fed is counted")
         print(f"figure: watchdog of 3 s: fed every {manager.longest_hunger():.2f} s at most")
         assert manager.longest_hunger() < 2.9
@@ -226,7 +226,7 @@ def test_what_systemd_is_told(folder, broker, spawn, chips):
         assert manager.count("RELOADING=1") == 0 and manager.count("READY=1") == 1
         process.signal(signal.SIGHUP)
         wait_for(lambda: manager.count("READY=1") == 2, 10, "READY=1 after SIGHUP")
-        words = [word for _, text in manager.heard for word in text.splitlines() if word in ("RELOADING=1", "READY=1")]
+        words = [word for _, text in manager.received for word in text.splitlines() if word in ("RELOADING=1", "READY=1")]
         assert words == ["READY=1", "RELOADING=1", "READY=1"]
         fed = manager.count("WATCHDOG=1")
         wait_for(lambda: manager.count("WATCHDOG=1") > fed, 6, "the watchdog to be fed after the reload")

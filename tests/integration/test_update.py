@@ -23,7 +23,7 @@ def module():
         flash = options.setdefault("flash", Flash())
         flash.files.setdefault("autoexec.bat", TWIN_SCRIPT if options.get("twin") else b"startDriver BL0942\n")
         started.append(ObkModule(**options))
-        started[-1].booted -= 100  # so that a restart can be told by the uptime
+        started[-1].booted -= 100  # so that a restart can be reported by the uptime
         return started[-1]
 
     yield start

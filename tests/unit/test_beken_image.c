@@ -227,7 +227,7 @@ static void test_ua_cut_at_a_block(void **unused)
     }
 }
 
-/* Nothing tells the length: what ends in filler passes with a warning, the rest needs --force. */
+/* Nothing says the length: what ends in filler passes with a warning, the rest needs --force. */
 static void test_ua_that_does_not_tell_its_length(void **unused)
 {
     (void)unused;

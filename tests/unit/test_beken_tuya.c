@@ -36,7 +36,7 @@ static void test_example(void **state)
     tuya_vault_free(vault);
 }
 
-/* Cut off anywhere: nothing is read behind the end, and what is there is told. */
+/* Cut off anywhere: nothing is read behind the end, and what is there is reported. */
 static void test_cut_short(void **state)
 {
     (void)state;
@@ -51,7 +51,7 @@ static void test_cut_short(void **state)
         enum tuya_vault_state wanted = length < 48              ? TUYA_VAULT_NO_KEY
                                        : length == EXAMPLE_SIZE ? TUYA_VAULT_FULL
                                                                 : TUYA_VAULT_NO_DATA;
-        /* From its first 32 bytes on the key block can be told. */
+        /* From its first 32 bytes on the key block can be reported. */
         if (length < 32 || length >= 48)
             assert_int_equal(tuya_vault_facts(vault)->state, wanted);
         tuya_vault_free(vault);

@@ -667,7 +667,7 @@ static void test_environment(void **unused)
 static void test_environment_alone(void **unused)
 {
     (void)unused;
-    /* an override can mend a broken value and stand in for a missing secret */
+    /* an override can repair a broken value and stand in for a missing secret */
     char *const environment[] = {"BL2MQTT_MQTT__USER=u", "BL2MQTT_MQTT__PASSWORD=p", NULL};
     struct config *config =
         must_parse("mqtt: {user: [1], password: !secret x}\n" DEVICE, NULL, environment);

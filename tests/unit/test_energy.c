@@ -25,7 +25,7 @@ enum {
     X = ENERGY_REJECTED,
     G = ENERGY_GLITCH,
     D = ENERGY_DISPUTED,
-    F = 0x100 /* flagged by the driver as the first after a restart; nothing is told */
+    F = 0x100 /* flagged by the driver as the first after a restart; nothing is reported */
 };
 
 struct step {
@@ -516,7 +516,7 @@ static void test_a_restart_said_before_its_reading(void **unused)
 
 /* A chip that has just started counts from 0: restart and glitch look alike, nothing may be added
  * that was not counted. */
-/* A restart of a counter that stood at 0 loses nothing, so nobody is told that it was 0 and is 0. */
+/* A restart of a counter that stood at 0 loses nothing, so nobody is reported that it was 0 and is 0. */
 static void test_restart_from_0_is_silent(void **unused)
 {
     (void)unused;
@@ -846,7 +846,7 @@ static void test_gaps_are_told(void **unused)
         const char *name;
         int64_t gap_s, interval_s;
         int counts;
-        bool told;
+        bool reported;
     } table[] = {
         {"every second", 1, 1, 5, false},
         {"every five minutes", 300, 300, 500, false},
@@ -866,7 +866,7 @@ static void test_gaps_are_told(void **unused)
             energy_counter_accept(counter, &sample, &outcome);
         }
         assert_int_equal(outcome.imported, table[i].counts);
-        if (outcome.after_gap != table[i].told)
+        if (outcome.after_gap != table[i].reported)
             fail_msg("%s", table[i].name);
         assert_int_equal(outcome.gap_ms, table[i].gap_s * 1000);
         energy_counter_free(counter);
@@ -875,7 +875,7 @@ static void test_gaps_are_told(void **unused)
 
 /* ---- Rates --------------------------------------------------------------------------------- */
 
-/* The load is above what was configured: told, and never more than was counted. */
+/* The load is above what was configured: reported, and never more than was counted. */
 static void test_load_above_the_configured_greatest(void **unused)
 {
     (void)unused;
@@ -883,17 +883,17 @@ static void test_load_above_the_configured_greatest(void **unused)
     struct energy_counter *counter = energy_counter_create(READING_BL0942, 1.0, "boot", &state);
     struct energy_outcome outcome;
     int64_t value = 0;
-    unsigned told = 0;
+    unsigned reported = 0;
     for (int64_t t = 1001; t <= 1400; t++) {
         value += t <= 1100 ? 10 : 0;
         struct energy_sample sample = sample_at(t, value);
         energy_counter_accept(counter, &sample, &outcome);
-        told += outcome.verdict != ENERGY_NOTHING;
+        reported += outcome.verdict != ENERGY_NOTHING;
         if (t == 1100)
             assert_true(total_of(counter) < 110);
     }
     assert_true(total_of(counter) <= 1000);
-    assert_true(told >= 1 && told <= 3);
+    assert_true(reported >= 1 && reported <= 3);
     energy_counter_free(counter);
 }
 
@@ -1021,7 +1021,7 @@ static void test_leaps_are_bounded_over_time(void **unused)
         struct energy_state state = baseline(500000);
         struct energy_counter *counter =
             energy_counter_create(READING_OPENBEKEN, 5111.0, "boot", &state);
-        unsigned told = 0;
+        unsigned reported = 0;
         double rate = fmax(5111, 1.2 * table[i].load);
         for (int n = 1; n <= table[i].count; n++) {
             int64_t ms = n * table[i].interval_ms;
@@ -1032,7 +1032,7 @@ static void test_leaps_are_bounded_over_time(void **unused)
             sample.load_known = true;
             struct energy_outcome outcome;
             energy_counter_accept(counter, &sample, &outcome);
-            told += outcome.verdict != ENERGY_NOTHING;
+            reported += outcome.verdict != ENERGY_NOTHING;
             if (table[i].interval_ms > 60000) /* the load between them is not measured */
                 rate = 1.2 * 5111;
             double most = rate * (double)ms / 1000 + 2000 + 12 * table[i].load;
@@ -1041,10 +1041,10 @@ static void test_leaps_are_bounded_over_time(void **unused)
                          (long long)ms);
         }
         double limit = rate * (double)table[i].interval_ms / 1000;
-        if (told > 4)
-            fail_msg("row %zu: told %u times", i, told);
+        if (reported > 4)
+            fail_msg("row %zu: told %u times", i, reported);
         if ((double)table[i].leap_mwh > limit + 2000 + 12 * table[i].load)
-            assert_true(told > 0);
+            assert_true(reported > 0);
         energy_counter_free(counter);
     }
 }

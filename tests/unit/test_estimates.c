@@ -15,7 +15,7 @@
 struct sums {
     int64_t imported, exported, estimated;
     unsigned rows, estimated_rows;
-    int64_t least, most; /* imported, of the estimated rows */
+    int64_t minimum, most; /* imported, of the estimated rows */
 };
 
 static bool add(void *context, const struct history_energy_row *row)
@@ -32,8 +32,9 @@ static bool add(void *context, const struct history_energy_row *row)
         return true;
     assert_true(row->measured);
     sums->estimated_rows++;
-    sums->least = sums->estimated_rows == 1 || row->imported_uwh < sums->least ? row->imported_uwh
-                                                                               : sums->least;
+    sums->minimum = sums->estimated_rows == 1 || row->imported_uwh < sums->minimum
+                        ? row->imported_uwh
+                        : sums->minimum;
     sums->most = row->imported_uwh > sums->most ? row->imported_uwh : sums->most;
     return true;
 }
@@ -98,7 +99,7 @@ static void check_outage(const struct folder *folder, bool reboot)
     hours = ask_energy(path, gap_ms, gap_ms + 9 * HOUR, BUCKET_HOUR);
     assert_in_range(hours.imported, spread, spread + 1000000); /* and the reading of its begin */
     hours = ask_energy(path, gap_ms + HOUR, gap_ms + 8 * HOUR, BUCKET_HOUR);
-    assert_in_range(hours.most - hours.least, 0, 2);
+    assert_in_range(hours.most - hours.minimum, 0, 2);
     assert_in_range(hours.imported, spread / 9 * 7 - 10, spread / 9 * 7 + 10);
     assert_int_equal(hours.imported, hours.estimated);
 

@@ -235,7 +235,7 @@ static struct calibration in_use(struct history *history, unsigned number, bool 
     return factors;
 }
 
-/* Opens, says what is configured, tells what is in use, stores. */
+/* Opens, says what is configured, says what is in use, stores. */
 static double power_in_use(const char *path, const struct calibration *configured, bool invert,
                            bool *measured)
 {

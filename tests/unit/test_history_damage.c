@@ -369,7 +369,7 @@ static void put_log(const char *database, char letter)
     assert_int_equal(fclose(file), 0);
 }
 
-/* Within one second, which is what their names tell apart: none takes another one's place. */
+/* Within one second, which is what their names distinguish: none takes another one's place. */
 static void test_logs_that_are_moved_away_at_once(void **state)
 {
     const struct folder *folder = *state;

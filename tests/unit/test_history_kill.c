@@ -138,7 +138,7 @@ static void test_killed_at_any_moment(void **state)
                   (long long)ask_number(folder->database, "SELECT count(*) FROM reading"));
     assert_true(shared->stored_uwh[0][0] > 0 && shared->stored_uwh[1][0] > 0);
 
-    /* none was ever set aside, and the history goes on */
+    /* none was ever quarantined, and the history goes on */
     struct history *history = open_history(folder->database, 0);
     assert_string_equal(health_of(history).quarantined, "");
     struct circuit a = add_circuit(history, "house", "a");

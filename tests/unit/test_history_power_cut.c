@@ -135,7 +135,7 @@ static const struct acknowledged *acknowledged_at(const struct work *work, size_
     return last;
 }
 
-static void check_contents(const struct folder *crashed, const struct acknowledged *least,
+static void check_contents(const struct folder *crashed, const struct acknowledged *minimum,
                            const struct channels *channels, const char *what)
 {
     if (strcmp(ask(crashed->database, "PRAGMA integrity_check"), "ok") != 0)
@@ -147,16 +147,16 @@ static void check_contents(const struct folder *crashed, const struct acknowledg
         "FROM reading WHERE key & 32767 = total.channel)");
     if (unequal != 0)
         fail_msg("%s: the readings are not what the totals say", what);
-    if (least == NULL)
+    if (minimum == NULL)
         return;
-    if (readings < least->readings)
-        fail_msg("%s: %d of %d readings", what, (int)readings, (int)least->readings);
-    if (ask_number(crashed->database, "SELECT cursor FROM sink") < least->cursor)
+    if (readings < minimum->readings)
+        fail_msg("%s: %d of %d readings", what, (int)readings, (int)minimum->readings);
+    if (ask_number(crashed->database, "SELECT cursor FROM sink") < minimum->cursor)
         fail_msg("%s: the cursor of the sink went back", what);
     for (unsigned i = 0; i < CHANNELS; i++)
-        if (channels->list[i].state.imported < least->counts[i])
+        if (channels->list[i].state.imported < minimum->counts[i])
             fail_msg("%s: total %u is %d, %d was acknowledged", what, i,
-                     (int)channels->list[i].state.imported, (int)least->counts[i]);
+                     (int)channels->list[i].state.imported, (int)minimum->counts[i]);
 }
 
 static void cut_after(const struct work *work, size_t ops, double survives, uint64_t *dice)
@@ -175,7 +175,7 @@ static void cut_after(const struct work *work, size_t ops, double survives, uint
     if (database_open(crashed->database, NULL, &channels, NULL, &database, &error) != STATUS_OK)
         fail_msg("%s: %s", what, error.text);
     if (database_quarantine(database)[0] != '\0')
-        fail_msg("%s: the file was set aside", what);
+        fail_msg("%s: the file was quarantined", what);
     check_contents(crashed, acknowledged_at(work, ops), &channels, what);
     database_close(database, false);
     channels_free(&channels);

@@ -313,7 +313,7 @@ static void test_a_kill_in_the_middle(void **state)
     back_up(folder, copy);
     (void)snprintf(ready, sizeof ready, "%s.restored", folder->database);
     (void)snprintf(half, sizeof half, "%s.restored.restoring.new", folder->database);
-    /* the damaged one was set aside already */
+    /* the damaged one was quarantined already */
     assert_int_equal(rename(copy, ready), 0);
     assert_int_equal(remove(folder->database), 0);
     (void)fclose(fopen(half, "w"));

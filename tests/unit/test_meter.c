@@ -619,7 +619,7 @@ static const struct {
      {{1, 230, 2, 430, 0}, {300, 230, 10, -2250, 0}}},
     {"a house with solar, service restarted at noon", 100, 50, false, {{300, 230, 10, -2250, 0}}},
     {"a solar feeder known for long", 0, 20001, false, {{300, 230, 10, -2250, 0}}},
-    {"a new solar feeder gets the advice, but not for ever",
+    {"a new solar feeder gets the advice, but not forever",
      0,
      19000,
      false,

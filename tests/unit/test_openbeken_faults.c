@@ -165,7 +165,7 @@ static const struct row rows[] = {
                                    "\"Power\": 453.0,\"Voltage\":230.0,\"Current\":2.0}}}")},
      .least_mwh = 1000,
      .most_mwh = 2000},
-    {.name = "flag 7 was on once: the broker keeps old readings for ever",
+    {.name = "flag 7 was on once: the broker keeps old readings forever",
      .steps = {KEPT("energycounter/get", "9000.000"), KEPT("power/get", "7000.00"), BEGIN,
                KEPT("energycounter/get", "9000.000")},
      .least_mwh = 1000,

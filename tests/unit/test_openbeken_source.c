@@ -416,7 +416,7 @@ static void test_a_second_chip_that_never_was(void **unused)
     world_free(world);
 }
 
-/* SENSOR and Status 8 repeat the last values for ever. */
+/* SENSOR and Status 8 repeat the last values forever. */
 static void test_repeated_json_is_no_sign_of_life(void **unused)
 {
     (void)unused;

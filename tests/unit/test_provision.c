@@ -221,7 +221,7 @@ static void test_status(void **state)
     assert_int_equal(obk_parse_status(BYTES("{\"StatusSNS\":in"), &status, &error), STATUS_FAILED);
 }
 
-/* Names that begin with nan and inf grow when they are mended: the room for it must be there. */
+/* Names that begin with nan and inf grow when they are repaired: the room for it must be there. */
 static void test_mending_grows(void **state)
 {
     (void)state;

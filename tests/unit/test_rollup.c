@@ -709,13 +709,13 @@ static void follow_changes(struct follower *follower, struct station *station)
 static void follower_commit(struct follower *follower, struct station *station)
 {
     struct batch *batch = &station->batch;
-    int64_t least = INT64_MAX;
+    int64_t minimum = INT64_MAX;
     for (size_t i = 0; i < station->queue.readings.count; i++) {
         const struct queued_reading *item = ring_at(&station->queue.readings, i);
         int64_t key = key_make(item->reading.wall_ms, item->number);
-        least = key < least ? key : least;
+        minimum = key < minimum ? key : minimum;
     }
-    outboxes_writing(&follower->outboxes, least);
+    outboxes_writing(&follower->outboxes, minimum);
     batch->outbox_count = 0;
     for (size_t i = 0; i < follower->outboxes.count; i++) {
         batch->outboxes[batch->outbox_count++] = follower->outboxes.list[i];

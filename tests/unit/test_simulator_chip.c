@@ -842,7 +842,7 @@ static void test_faults_come_as_often_as_asked(void **unused)
     check_fault(&(struct chip_faults){.late = CHANCE}, LATE_GOOD);
 }
 
-/* The truth about an answer is that of when it was put together, however late it leaves and however
+/* The truth about an answer is that of when it was assembled, however late it leaves and however
  * damaged it is. */
 static void test_truth_of_an_answer(void **unused)
 {

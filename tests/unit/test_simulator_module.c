@@ -361,7 +361,7 @@ static void test_wrong_baud_is_garbage(void **unused)
     uint8_t bytes[16];
     exchange(&host, bytes, from_hex("01e0fc060f00100e0014", bytes), 60000);
     /* Still at 115200, the host sees other bytes than were sent, and what it sends keeps the T from
-     * its idle reset without linking, for ever. */
+     * its idle reset without linking, forever. */
     assert_false(got(&host, bytes, 12));
     for (int i = 0; i < 300; i++) {
         host.length = 0;

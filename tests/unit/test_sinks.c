@@ -233,11 +233,11 @@ static void test_delays(void **state)
     (void)state;
     int64_t before = 0;
     for (unsigned failures = 1; failures < 100; failures++) {
-        int64_t least = delivery_delay_ms(failures, 0);
+        int64_t minimum = delivery_delay_ms(failures, 0);
         int64_t most = delivery_delay_ms(failures, 1);
-        assert_int_equal(most, least * 2);
-        assert_true(least >= 500 && most <= DELIVERY_DELAY_MAX_MS && least >= before);
-        before = least;
+        assert_int_equal(most, minimum * 2);
+        assert_true(minimum >= 500 && most <= DELIVERY_DELAY_MAX_MS && minimum >= before);
+        before = minimum;
     }
     assert_int_equal(before * 2, DELIVERY_DELAY_MAX_MS);
     assert_int_equal(delivery_delay_ms(1, 1), 1000);
@@ -264,10 +264,10 @@ static void test_retry_after(void **state)
         {1, 503, -5000, 500, 1000},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        int64_t least = delivery_wait_ms(table[i].failures, 0, table[i].code, table[i].asked_ms);
+        int64_t minimum = delivery_wait_ms(table[i].failures, 0, table[i].code, table[i].asked_ms);
         int64_t most = delivery_wait_ms(table[i].failures, 1, table[i].code, table[i].asked_ms);
-        if (least != table[i].least_ms || most != table[i].most_ms)
-            fail_msg("row %zu: %lld to %lld", i, (long long)least, (long long)most);
+        if (minimum != table[i].least_ms || most != table[i].most_ms)
+            fail_msg("row %zu: %lld to %lld", i, (long long)minimum, (long long)most);
     }
 }
 
@@ -375,8 +375,8 @@ static void test_outbox_levels(void **state)
     struct outbox_changes more = OUTBOX_NO_CHANGES;
     outbox_changes_note(&more, OUTBOX_QUARTERS, 7);
     outbox_changes_add(&changes, &more);
-    assert_int_equal(changes.least[OUTBOX_QUARTERS], 7);
-    assert_int_equal(changes.least[OUTBOX_READINGS], INT64_MAX);
+    assert_int_equal(changes.minimum[OUTBOX_QUARTERS], 7);
+    assert_int_equal(changes.minimum[OUTBOX_READINGS], INT64_MAX);
 }
 
 int main(void)

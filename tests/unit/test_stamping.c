@@ -52,7 +52,7 @@ static void test_judge(void **state)
     }
 }
 
-/* The service begins at 20 s of boot and 0:20 of 1970; at 80 s of boot the time is told. */
+/* The service begins at 20 s of boot and 0:20 of 1970; at 80 s of boot the time is reported. */
 static void test_apply(void **state)
 {
     (void)state;

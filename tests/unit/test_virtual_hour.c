@@ -57,7 +57,7 @@ struct received {
 };
 
 /* A reading, on the scale of the true counts. */
-struct told {
+struct reported {
     int64_t boot_ms;
     int64_t truth;      /* what the chip had counted when it took this reading */
     int64_t by_counter; /* ... by the counter as it arrived; something else if that is misread */
@@ -75,7 +75,7 @@ struct line {
     int64_t base_truth;       /* the chip's true count when the channel was first seen */
     bool seen, received_any;
     int64_t first_truth;    /* the true count at the first reading of all */
-    struct told last;       /* the last reading handed over */
+    struct reported last;   /* the last reading handed over */
     int64_t truth_credited; /* up to where its total contains what the chip counted */
     int64_t truth_reset;    /* true count at the last chip reset */
     int64_t allowed_loss;   /* each count around a reset once */
@@ -109,17 +109,17 @@ static void note_received(struct line *line)
 }
 
 /* The counter of a reading may be misread by so little that it looks true; so the chip is asked. */
-static struct told told_by(const struct line *line, const struct reading *reading)
+static struct reported told_by(const struct line *line, const struct reading *reading)
 {
     const struct received *received = &line->received[reading->boot_ms % HEARD_MS];
     assert_true(received->at_ms == reading->boot_ms);
-    return (struct told){reading->boot_ms, received->counts,
-                         received->counts + reading->energy - received->counter};
+    return (struct reported){reading->boot_ms, received->counts,
+                             received->counts + reading->energy - received->counter};
 }
 
-static bool misread(const struct told *told)
+static bool misread(const struct reported *reported)
 {
-    return told->by_counter != told->truth;
+    return reported->by_counter != reported->truth;
 }
 
 static int64_t counted(const struct energy_state *state)
@@ -158,10 +158,10 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
         line->tally->restarts_seen += result.events[i].kind == METER_EVENT_COUNTER_RESET;
     }
     assert_true(total >= before);
-    struct told told = told_by(line, reading);
+    struct reported reported = told_by(line, reading);
     const struct energy_state *state = meter_state(line->meter);
     if (!line->received_any)
-        line->first_truth = told.truth;
+        line->first_truth = reported.truth;
     line->received_any = true;
     if (state->known && !line->seen) { /* the reading before is the base, less what it credited */
         line->base_truth = line->last.by_counter - total;
@@ -172,15 +172,15 @@ static void on_reading(void *context, unsigned channel, const struct reading *re
     line->seen = state->known;
     if (state->known && state->counter_boot_ms == line->last.boot_ms) /* it became the baseline */
         line->truth_credited = line->last.by_counter;
-    int64_t phantom = line->seen ? total - (told.truth - line->base_truth) : 0;
-    if (total != before && misread(&line->last) && misread(&told) &&
+    int64_t phantom = line->seen ? total - (reported.truth - line->base_truth) : 0;
+    if (total != before && misread(&line->last) && misread(&reported) &&
         phantom > line->allowed_phantom) {
         line->allowed_phantom = phantom;
         line->tally->misread_pairs++;
     }
     if (phantom > line->allowed_phantom)
         fail_msg("phantom energy: %" PRId64 " counted, %" PRId64 " true", total, total - phantom);
-    line->last = told;
+    line->last = reported;
     if (restart || result.restart_noted)
         flush_commit(line);
 }

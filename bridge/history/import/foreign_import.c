@@ -178,7 +178,7 @@ static void mark(struct measured *measured, int64_t number, bool and_all_after)
     }
 }
 
-/* Quarters that are put together, and the readings of those that are not yet. */
+/* Quarters that are aggregated, and the readings of those that are not yet. */
 static const char own_quarters[] =
     "SELECT (key >> 15) / 900000 FROM rollup_quarter WHERE key >= ?2 AND key < ?3 AND "
     "key & 32767 IN (SELECT number FROM channel WHERE device = ?1 AND channel = ?4) "

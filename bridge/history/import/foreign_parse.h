@@ -12,8 +12,8 @@
  *
  * CSV: separated by commas, semicolons or tabs; UTF-8 or UTF-16; columns are found by their names, without
  * a head the first is the time and the second the value. Numbers and times: foreign_values.h. Whether the
- * values are totals or intervals is told by the column's name, else by the values: those of intervals fall
- * as often as they rise. A value that stands all the time, and a few that may be either, are refused.
+ * values are totals or intervals follows from the column's name, else from the values: those of intervals
+ * fall as often as they rise. A value that stands all the time, and a few that may be either, are refused.
  *
  * What can be read in more than one way is refused, and the sentence names the first such line and the
  * option that decides. A row without a value ("unavailable") is left out; any other row that cannot be

@@ -16,7 +16,7 @@
  *
  * Coverage: a reading stands for the time until the channel's next one, but for no longer than 2.5
  * times the channel's typical interval at that time (the median of its last nine) and for 10 s at
- * least. Mean, least and maximum power are those of the readings that stand within the bucket, the
+ * least. Mean, minimum and maximum power are those of the readings that stand within the bucket, the
  * mean weighed by time; the last reading before it may be one.
  */
 #ifndef BRIDGE_HISTORY_QUERY_ENERGY_H

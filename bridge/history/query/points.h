@@ -3,7 +3,7 @@
  * Minutes, quarters of an hour and days (rollup.h) as others see them: one point for each bucket and
  * channel, converted with the factors that held, in order of time. Only buckets that are over. Where
  * other factors began to hold within a bucket, or another kind of source took the channel over, its
- * rows are put together into the one point. Read-only, usable while the service writes; each
+ * rows are aggregated into the one point. Read-only, usable while the service writes; each
  * transaction is short.
  *
  * Energy is converted as in query.h, so sums of it are exact and those that `history energy` answers
@@ -50,7 +50,7 @@ void history_points_close(struct history_points *points);
 
 /**
  * At most `most` points in order of key, those after `after`. A point's key is that of its begin and
- * of the least number that the device and channel have in the file. *last: the key of the last point
+ * of the lowest number that the device and channel have in the file. *last: the key of the last point
  * that the callback took (returned true for), `after` if there was none. *more: there may be further
  * ones. To go on where one has left off is cheapest.
  */

@@ -25,9 +25,9 @@ struct history_power_row {
     bool
         range_known; /**< false: minimum and maximum are not known, as of sums from before format 9 */
     int64_t min_mw, mean_mw, max_mw;
-    bool estimated;        /**< some of its energy was counted while nobody read the meter */
-    int64_t estimated_mw;  /**< that energy divided by the piece's length (estimates.h) */
-    int coverage_permille; /**< for how much of it power was known, of the channel with the least */
+    bool estimated;       /**< some of its energy was counted while nobody read the meter */
+    int64_t estimated_mw; /**< that energy divided by the piece's length (estimates.h) */
+    int coverage_permille; /**< for how much of it power was known, of the channel with the minimum */
 };
 
 /** Return false to stop. */

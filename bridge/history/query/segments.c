@@ -174,7 +174,7 @@ static int run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
     return code == SQLITE_OK && step != SQLITE_DONE ? step : code;
 }
 
-static int64_t least(int64_t a, int64_t b)
+static int64_t minimum(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
@@ -187,7 +187,7 @@ static int64_t days_until(const struct walk *walk, int64_t from_ms, int64_t to_m
         from_ms >= segments->done_ms[ROLLUP_DAY] ||
         (from_ms != 0 && bucket_start(BUCKET_DAY, from_ms) != from_ms))
         return from_ms;
-    return bucket_start(BUCKET_DAY, least(to_ms, segments->done_ms[ROLLUP_DAY]));
+    return bucket_start(BUCKET_DAY, minimum(to_ms, segments->done_ms[ROLLUP_DAY]));
 }
 
 /* The same of quarters, up to a day that could be taken as a whole. */
@@ -197,10 +197,10 @@ static int64_t quarters_until(const struct walk *walk, int64_t from_ms, int64_t 
     if (walk->coarsest < ROLLUP_QUARTER || from_ms % ROLLUP_QUARTER_MS != 0 ||
         from_ms >= segments->done_ms[ROLLUP_QUARTER])
         return from_ms;
-    int64_t end_ms = floor_to(least(to_ms, segments->done_ms[ROLLUP_QUARTER]), ROLLUP_QUARTER_MS);
+    int64_t end_ms = floor_to(minimum(to_ms, segments->done_ms[ROLLUP_QUARTER]), ROLLUP_QUARTER_MS);
     if (walk->coarsest == ROLLUP_DAY && segments->days_fit &&
         from_ms < segments->done_ms[ROLLUP_DAY])
-        end_ms = least(end_ms, bucket_next(BUCKET_DAY, from_ms));
+        end_ms = minimum(end_ms, bucket_next(BUCKET_DAY, from_ms));
     return end_ms;
 }
 
@@ -211,11 +211,11 @@ static int64_t minutes_until(const struct walk *walk, int64_t from_ms, int64_t t
     if (from_ms % ROLLUP_MINUTE_MS != 0 || from_ms >= segments->done_ms[ROLLUP_MINUTE] ||
         from_ms < floor_to(segments->first_ms[ROLLUP_MINUTE], ROLLUP_MINUTE_MS))
         return from_ms;
-    int64_t end_ms = floor_to(least(to_ms, segments->done_ms[ROLLUP_MINUTE]), ROLLUP_MINUTE_MS);
+    int64_t end_ms = floor_to(minimum(to_ms, segments->done_ms[ROLLUP_MINUTE]), ROLLUP_MINUTE_MS);
     int64_t quarter_ms = floor_to(from_ms, ROLLUP_QUARTER_MS) + ROLLUP_QUARTER_MS;
     bool quarters =
         walk->coarsest >= ROLLUP_QUARTER && quarter_ms < segments->done_ms[ROLLUP_QUARTER];
-    return quarters ? least(end_ms, quarter_ms) : end_ms;
+    return quarters ? minimum(end_ms, quarter_ms) : end_ms;
 }
 
 static int64_t readings_until(const struct walk *walk, int64_t from_ms, int64_t to_ms)
@@ -224,8 +224,8 @@ static int64_t readings_until(const struct walk *walk, int64_t from_ms, int64_t 
     if (from_ms >= segments->done_ms[ROLLUP_MINUTE])
         return to_ms;
     if (from_ms % ROLLUP_MINUTE_MS != 0)
-        return least(to_ms, floor_to(from_ms, ROLLUP_MINUTE_MS) + ROLLUP_MINUTE_MS);
-    return least(to_ms, floor_to(from_ms, ROLLUP_QUARTER_MS) + ROLLUP_QUARTER_MS);
+        return minimum(to_ms, floor_to(from_ms, ROLLUP_MINUTE_MS) + ROLLUP_MINUTE_MS);
+    return minimum(to_ms, floor_to(from_ms, ROLLUP_QUARTER_MS) + ROLLUP_QUARTER_MS);
 }
 
 /* Days of another zone are better than nothing where no quarters are left. They go on to where the
@@ -243,7 +243,7 @@ static int old_days(struct walk *walk, int64_t *from_ms, int64_t to_ms)
                    "SELECT coalesce(min(key), 0) FROM rollup_day WHERE key >= %lld",
                    (long long)key_make(first_ms, 0));
     int code = sql_integer(segments->db, sql, &key);
-    int64_t end_ms = least(to_ms, key > 0 ? key_time_ms(key) : segments->done_ms[ROLLUP_DAY]);
+    int64_t end_ms = minimum(to_ms, key > 0 ? key_time_ms(key) : segments->done_ms[ROLLUP_DAY]);
     if (code == SQLITE_OK)
         code = run(walk, ROLLUP_DAY, *from_ms, end_ms);
     *from_ms = end_ms;
@@ -258,7 +258,7 @@ static int skip_nothing(const struct segments *segments, int64_t *from_ms)
     int code = sql_integer(segments->db, "SELECT coalesce(min(key), -1) FROM reading", &key);
     int64_t first_ms = key < 0 ? INT64_MAX : key_time_ms(key);
     for (int level = 0; level < ROLLUP_LEVELS; level++)
-        first_ms = least(first_ms, segments->first_ms[level]);
+        first_ms = minimum(first_ms, segments->first_ms[level]);
     if (first_ms == INT64_MAX || first_ms <= *from_ms)
         return code;
     int64_t start_ms = bucket_start(BUCKET_DAY, first_ms);

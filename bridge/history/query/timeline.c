@@ -214,7 +214,7 @@ static const char *reason_within(struct search *search, const struct lane *lane,
 }
 
 /* A gap that is cut to the span began earlier, and so did its reason: the last event before it,
- * unless it tells that all was well. */
+ * unless it says that all was well. */
 static const char *reason_before(struct search *search, const struct lane *lane, int64_t start_ms)
 {
     sqlite3_stmt *statement = search->events_back;

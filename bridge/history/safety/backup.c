@@ -61,7 +61,7 @@ static enum status check_output(const char *path, const char *name, char output[
     if (status != STATUS_OK)
         return status;
     if (stat(path, &source) != 0 || stat(output, &target) != 0)
-        return STATUS_OK; /* what is missing is told by the opening */
+        return STATUS_OK; /* what is missing is reported by the opening */
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return error_set(error, STATUS_REFUSED,
                          "%s is the history itself; name another file for the copy.", output);
@@ -225,7 +225,7 @@ static enum status check_room(const char *path, const char *output, bool needed_
     struct stat source;
     struct statvfs disk;
     if (stat(path, &source) != 0 || statvfs(slash == NULL ? "." : folder, &disk) != 0)
-        return STATUS_OK; /* what is missing is told by the opening */
+        return STATUS_OK; /* what is missing is reported by the opening */
     unsigned long long free_bytes = (unsigned long long)disk.f_bavail * disk.f_frsize;
     unsigned long long needed = (unsigned long long)source.st_size + left;
     if (free_bytes >= needed)

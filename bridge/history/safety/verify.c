@@ -32,7 +32,7 @@ struct verification {
     size_t sum_count;
 };
 
-static void tell(struct verification *verification, const char *sentence)
+static void report(struct verification *verification, const char *sentence)
 {
     verification->problems++;
     verification->sink->problem(verification->sink->context, sentence);
@@ -53,7 +53,7 @@ static int run_check(struct verification *verification, const char *query, int c
             continue;
         char sentence[512];
         (void)snprintf(sentence, sizeof sentence, "%s: %.400s.", what, text == NULL ? "?" : text);
-        tell(verification, sentence);
+        report(verification, sentence);
     }
     (void)sqlite3_finalize(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -72,7 +72,7 @@ static int check_database(struct verification *verification)
                            "(SELECT number FROM channel)",
                            &strays);
     if (strays > 0)
-        tell(verification, "There are readings of channels that the file does not have.");
+        report(verification, "There are readings of channels that the file does not have.");
     return code;
 }
 
@@ -84,7 +84,7 @@ static enum status check_identity(struct verification *verification, int *versio
     if (code != SQLITE_OK && !sql_is_damage(code))
         return sql_explain(code, verification->db, verification->path, error);
     if (code != SQLITE_OK) {
-        tell(verification, "The file is not a database, or its beginning is damaged.");
+        report(verification, "The file is not a database, or its beginning is damaged.");
         return STATUS_OK;
     }
     enum status status = schema_check(&identity, verification->path, error);
@@ -124,7 +124,7 @@ static int compare_level(struct verification *verification, const char *below, c
     char sentence[160];
     (void)snprintf(sentence, sizeof sentence, "%lld %s do not agree with what they were made of.",
                    (long long)differing, what);
-    tell(verification, sentence);
+    report(verification, sentence);
     return code;
 }
 
@@ -141,7 +141,7 @@ static int compare_days(struct verification *verification)
         "FROM rollup_quarter, span WHERE key >= first >> 15 << 15 AND key < end), 0)",
         &difference);
     if (code == SQLITE_OK && difference != 0)
-        tell(verification, "Days do not agree with the quarters of an hour they were made of.");
+        report(verification, "Days do not agree with the quarters of an hour they were made of.");
     return code;
 }
 
@@ -250,7 +250,7 @@ static void judge(struct verification *verification, struct sum *sum)
         (void)snprintf(sentence, sizeof sentence,
                        "The total of %.120s %.120s is less than what its readings add up to.",
                        found->device, found->channel);
-        tell(verification, sentence);
+        report(verification, sentence);
     }
     verification->sink->channel(verification->sink->context, found);
 }
@@ -287,7 +287,7 @@ static enum status verify(struct verification *verification, int *version, struc
         return status;
     int code = check_database(verification);
     if (code != SQLITE_OK && sql_is_damage(code))
-        tell(verification, "The file is damaged; it could not be read to its end.");
+        report(verification, "The file is damaged; it could not be read to its end.");
     else if (code != SQLITE_OK)
         return sql_explain(code, verification->db, verification->path, error);
     if (verification->problems > 0 || *version != schema_newest())

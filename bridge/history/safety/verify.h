@@ -32,7 +32,7 @@ struct history_verify_sink {
 
 /**
  * *version: the file's format, 0 if it could not be read. Channels are only looked at when the file
- * is sound and of this program's version. STATUS_MISMATCH: a problem was told. STATUS_USAGE: there is
+ * is sound and of this program's version. STATUS_MISMATCH: a problem was reported. STATUS_USAGE: there is
  * no such file, it is no history, or it is of a newer version. STATUS_FAILED: the disk.
  */
 enum status history_verify(const char *path, const struct history_verify_sink *sink, int *version,

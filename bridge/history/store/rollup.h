@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Readings put together: minutes, quarters of an hour and local days, in raw units, in the tables
+ * Readings aggregated: minutes, quarters of an hour and local days, in raw units, in the tables
  * rollup_minute, rollup_quarter and rollup_day (schema/history.sql).
  *
  * Why raw: calibration is applied on the way out, as for readings, so a correction of the past
  * touches no row. Why quarters: 15 minutes is the longest time that segments every local day (offsets
- * from UTC are multiples of it); hours are put together from them. Days follow the zone that the
+ * from UTC are multiples of it); hours are aggregated from them. Days follow the zone that the
  * file names in meta.time_zone and are made again from quarters when it changes.
  *
  * A row begins at the first moment it stands for: its bucket's, or the one within the bucket at which

@@ -218,8 +218,8 @@ int rollup_writer_set_back(struct rollup_writer *rollups)
 {
     int code = SQLITE_OK;
     for (int level = 0; level < OUTBOX_LEVELS && code == SQLITE_OK; level++)
-        if (rollups->changes.least[level] != INT64_MAX)
-            code = set_back(rollups, (enum outbox_level)level, rollups->changes.least[level]);
+        if (rollups->changes.minimum[level] != INT64_MAX)
+            code = set_back(rollups, (enum outbox_level)level, rollups->changes.minimum[level]);
     return code;
 }
 

@@ -657,11 +657,11 @@ int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes)
 
 int64_t batch_least_key(const struct batch *batch)
 {
-    int64_t least = INT64_MAX;
+    int64_t minimum = INT64_MAX;
     for (size_t i = 0; i < batch->readings.count; i++) {
         const struct queued_reading *item = ring_at(&batch->readings, i);
         int64_t key = key_make(item->reading.wall_ms, item->number);
-        least = key < least ? key : least;
+        minimum = key < minimum ? key : minimum;
     }
-    return least;
+    return minimum;
 }

@@ -85,7 +85,7 @@ int rows_load(sqlite3 *db, struct channels *channels);
 /** Loads how far the sinks have got. */
 int rows_load_outboxes(sqlite3 *db, struct outboxes *outboxes);
 
-/** The least key that the batch's readings can get; INT64_MAX without readings. */
+/** The lowest key that the batch's readings can get; INT64_MAX without readings. */
 int64_t batch_least_key(const struct batch *batch);
 
 #endif

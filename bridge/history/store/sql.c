@@ -18,7 +18,7 @@
 /* Another process may hold a lock for a moment (the end of a reader, a recovery). */
 #define BUSY_MS 3000
 
-/* Opening a pipe would wait for ever for who writes to it. */
+/* Opening a pipe would wait forever for who writes to it. */
 static bool is_no_file(const char *path)
 {
     struct stat status;
