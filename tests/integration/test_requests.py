@@ -424,6 +424,18 @@ def test_get_and_set_of_one_key(broker, bridge):
     wait_for(lambda: len(bridge.watch.payloads("bl2mqtt/garage")) > count, 5, "the state")
 
 
+def test_channels_come_and_go(bridge):
+    """Live, and more of them than the service began with."""
+    for count, channels in enumerate(("ab", "b", "abc", "a", "cdef", "abcdef")):
+        config = json.loads(bridge.config.read_text())
+        config["devices"][1]["channels"] = {name: {} for name in channels}
+        bridge.config.write_text(json.dumps(config))
+        bridge.process.signal(signal.SIGHUP)
+        state = bridge.watch.wait("bl2mqtt/garage", lambda s: isinstance(s, dict) and all(s.get(f"energy_{c}") is not None for c in channels)
+                                  and not any(f"energy_{c}" in s for c in set("abcdef") - set(channels)))
+        assert state["energy"] is not None and bridge.good("health_check") == {"healthy": True}, (count, state)
+
+
 def test_a_commit_is_published_though_the_report_interval_is_long(folder, broker, spawn):
     bridge = Bridge(folder, broker, spawn, {**GARAGE, "report_interval": "1h"})
     bridge.watch.wait("bl2mqtt/garage", lambda s: s["power"] is not None and s["energy"] is not None)
