@@ -19,7 +19,7 @@ READING = [
     ("gaps", *CIRCUIT, *SPAN), ("events", *SPAN), ("export", *CIRCUIT, *SPAN, "--format", "csv"),
     ("export", *CIRCUIT, *SPAN, "--format", "ha"),
     ("recalibrate", *CORRECTION[2:], "--dry-run"), ("recalibrate", *CIRCUIT, "--undo", "--dry-run"),
-    ("import", "--list"), ("import", "counter.csv", *CIRCUIT, "--dry-run"),
+    ("import", "--list"), ("import", "counter.csv", *CIRCUIT, "--values", "total", "--dry-run"),
 ]
 
 
