@@ -97,13 +97,20 @@ enum config_web_auth {
     WEB_AUTH_ALWAYS, /**< on loopback too: a proxy stands in front */
 };
 
+/** Where backups and firmware are handled over HTTP. */
+enum config_web_maintenance {
+    WEB_MAINTENANCE_PROTECTED, /**< on loopback, or behind a login */
+    WEB_MAINTENANCE_ALWAYS,    /**< without a login too: something in front has done it */
+    WEB_MAINTENANCE_OFF,
+};
+
 struct config_web {
     char *listen;    /**< "off" or host:port */
     char *password;  /**< "" none */
     char *token;     /**< "" none */
     char *base_path; /**< "" or "/meter" */
     enum config_web_auth auth;
-    bool maintenance; /**< backups and firmware are handled over HTTP */
+    enum config_web_maintenance maintenance;
 };
 
 struct config_openbeken {

@@ -59,6 +59,10 @@ static const struct field_choice log_levels[] = {
 static const struct field_choice mqtt_versions[] = {{"3.1.1", 4}, {"5", 5}, {NULL, 0}};
 static const struct field_choice web_auths[] = {
     {"auto", WEB_AUTH_AUTO}, {"none", WEB_AUTH_NONE}, {"always", WEB_AUTH_ALWAYS}, {NULL, 0}};
+static const struct field_choice web_maintenances[] = {{"protected", WEB_MAINTENANCE_PROTECTED},
+                                                       {"always", WEB_MAINTENANCE_ALWAYS},
+                                                       {"off", WEB_MAINTENANCE_OFF},
+                                                       {NULL, 0}};
 static const struct field_choice price_units[] = {
     {"kWh", PRICE_UNIT_KWH}, {"MWh", PRICE_UNIT_MWH}, {"cents", PRICE_UNIT_CENTS}, {NULL, 0}};
 static const struct field_choice discoveries[] = {
@@ -253,10 +257,12 @@ const struct field fields[] = {
      .initial = "auto",
      .meaning = "auto: a login is needed unless web.listen is loopback. none: nobody needs one. "
                 "always: on loopback too, for a proxy in front."},
-    {IN_FILE(web.maintenance), .type = FIELD_BOOL, .path = "web.maintenance", .initial = "true",
+    {IN_FILE(web.maintenance), .type = FIELD_CHOICE, .choices = web_maintenances,
+     .path = "web.maintenance", .initial = "protected",
      .meaning =
-         "Backups are downloaded and restored, and modules flashed, from the web page. false "
-         "switches that off; so does an address that everybody reaches without a login."},
+         "Where backups are downloaded and restored, and modules flashed, from the web page. "
+         "protected: on loopback or behind a login. always: also where auth is none, for a "
+         "proxy that has done the login, such as Home Assistant's ingress. off: nowhere."},
 
     {GROUP(SCOPE_FILE), .path = "openbeken", .meaning = "Modules with OpenBeken firmware."},
     {IN_FILE(openbeken.images), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,

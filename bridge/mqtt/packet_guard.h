@@ -13,8 +13,9 @@
 
 #include <stddef.h>
 
-/** Bytes of one read, and so of a packet. Nothing else in this program reads so much at once. */
-#define PACKET_GUARD_MAX ((size_t)4 << 20)
+/** Bytes of one read, and so of a packet. Our own retained list of 3,000 devices comes back in one of 14 MB; nothing
+ *  else in this program reads so much at once. */
+#define PACKET_GUARD_MAX ((size_t)16 << 20)
 
 /** The library that reads with TLS: where SSL_read() is found, in it or in what it brings along. */
 void packet_guard_tls(void *library);

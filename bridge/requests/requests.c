@@ -234,9 +234,9 @@ static enum status carry_out(struct pending *pending, struct error *error)
     if (pending->row->trusted && !pending->door.trusted)
         return error_set(
             error, STATUS_REFUSED,
-            "The request %s is only taken over HTTP, and there only where a login or a "
-            "loopback address protects it (web.listen, web.password) and "
-            "web.maintenance is on.",
+            "The request %s is only taken over HTTP, and there only where web.maintenance "
+            "allows it: on loopback or behind a login (web.listen, web.password), unless it "
+            "says otherwise.",
             pending->name);
     if (handler == NULL)
         return error_set(error, STATUS_FAILED, "This bridge does not offer the request %s.",

@@ -269,10 +269,8 @@ static void serve_request(struct api *api, struct exchange *exchange, const char
     struct api_request *request = memory_new(1, sizeof *request);
     *request = (struct api_request){.api = api, .exchange = exchange, .next = api->pending};
     api->pending = request;
-    const struct request_door door = {.name = "HTTP",
-                                      .trusted = api->maintenance && guard_is_protected(api->guard),
-                                      .answer = on_answer,
-                                      .context = request};
+    const struct request_door door = {
+        .name = "HTTP", .trusted = files_allowed(api), .answer = on_answer, .context = request};
     struct pending *pending = requests_submit(api->requests, rest, body, length, &door);
     if (pending != NULL) /* else it was answered, and the request is gone */
         request->pending = pending;

@@ -23,6 +23,7 @@ struct api {
     const char *backup_base; /**< history_backup_base() */
     const char *folder;      /**< for files that come and go, private to the service */
     bool maintenance;        /**< web.maintenance */
+    bool maintenance_open;   /**< also without a login */
     int64_t started_boot_ms;
     struct api_request *pending; /**< requests without an answer yet */
 };

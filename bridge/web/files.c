@@ -17,15 +17,20 @@
 
 #define PIECE 65536
 
+bool files_allowed(const struct api *api)
+{
+    return api->maintenance && (api->maintenance_open || guard_is_protected(api->guard));
+}
+
 bool files_refused(const struct api *api, struct exchange *exchange)
 {
-    if (api->maintenance && guard_is_protected(api->guard))
+    if (files_allowed(api))
         return false;
     exchange_reply_error(
         exchange, 403,
         api->maintenance ? "Everybody on the network reaches this address without a login, so "
                            "backups and firmware are not "
-                           "handled here; give web.password."
+                           "handled here; give web.password, or say web.maintenance: always."
                          : "web.maintenance is off: backups and firmware are not handled here.");
     return true;
 }

@@ -22,6 +22,9 @@ bool files_upload_place(const struct api *api, const char *kind, char path[PATH_
 /** PUT /api/v1/upload/<kind>, when the file is complete. */
 void files_uploaded(struct api *api, struct exchange *exchange, const char *rest);
 
+/** Whether backups and firmware may be handled: by web.maintenance, and by who protects the door. */
+bool files_allowed(const struct api *api);
+
 /** Answers with 403 and returns true, unless the door is protected and web.maintenance allows it. */
 bool files_refused(const struct api *api, struct exchange *exchange);
 

@@ -62,6 +62,7 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
         .backup_base = web->backup_base,
         .folder = web->folder,
         .maintenance = settings->maintenance,
+        .maintenance_open = settings->maintenance_open,
         .started_boot_ms = clock_boot_ms(),
     };
     *result = web;

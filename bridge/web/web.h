@@ -26,6 +26,7 @@ struct web_settings {
     const char *backup_folder; /**< "": beside the history */
     const char *folder;        /**< for files that come and go; is created */
     bool maintenance;          /**< web.maintenance: backups and firmware are handled over HTTP */
+    bool maintenance_open;     /**< also where neither loopback nor a login protects it */
     struct tariffs *const
         *tariffs; /**< where those in force are kept: what energy cost; borrowed */
     uv_loop_t *loop;

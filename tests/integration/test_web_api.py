@@ -368,7 +368,19 @@ def test_uploads_are_bounded_and_guarded(folder, spawn, broker, chips):
         assert client.get(f"/api/v1/files/{name}")[0] == 404 and client.get(f"/api/v1/backups/{name}")[0] == 404
 
 
-@pytest.mark.parametrize("settings, words", [({"auth": "none"}, "without a login"), ({"maintenance": False}, "maintenance is off")])
+def test_files_behind_a_proxy_that_has_done_the_login(folder, spawn, broker, chips):
+    """As in Home Assistant's add-on: nobody logs in here, and the configuration says that this is meant."""
+    port = free_port()
+    path = write_config(folder, broker.url, [house.house(folder)],
+                        web={"listen": f"0.0.0.0:{port}", "auth": "none", "maintenance": "always"})
+    spawn("--config", path, "run")
+    client = web.Client(port)
+    wait_for(client.answers, 20, "the web server")
+    assert client.get("/api/v1/files/nothing")[0] == 404
+    assert client.request("restore/check")[1]["error"] and "web.maintenance" not in client.request("restore/check")[1]["error"]
+
+
+@pytest.mark.parametrize("settings, words", [({"auth": "none"}, "without a login"), ({"maintenance": "off"}, "maintenance is off")])
 def test_files_need_a_protected_door(folder, spawn, broker, chips, settings, words):
     listen = f"0.0.0.0:{free_port()}" if "auth" in settings else f"127.0.0.1:{free_port()}"
     path = write_config(folder, broker.url, [house.house(folder)], web={"listen": listen, **settings})

@@ -425,12 +425,14 @@ static void run_hours(uint64_t seed, int64_t first_counter, bool restarts)
                 chip->counter = chip->published = 0;
             }
         }
-        if (!calm && away_s == 0 && below(&dice, 700) == 0) {
+        /* The same holds for a restart that only one or two readings could show before they end. */
+        bool shown = second - chips[0].restarted_s > 10 && second - chips[1].restarted_s > 10;
+        if (!calm && shown && away_s == 0 && below(&dice, 700) == 0) {
             away_s = between(&dice, 2, 400);
             if (away_s > 25)
                 say(&world, "status", "offline", false);
         }
-        if (!calm && reboot_s == 0 && below(&dice, 2000) == 0) {
+        if (!calm && shown && reboot_s == 0 && below(&dice, 2000) == 0) {
             reboot_s = between(&dice, 5, 20);
             chips[0].has_state = chips[1].has_state = false;
         }

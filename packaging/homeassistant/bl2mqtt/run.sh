@@ -30,6 +30,7 @@ set_key MQTT__BASE_TOPIC "$(option base_topic)"
 # Home Assistant's ingress has done the login, and no port of this container is published.
 set_key WEB__LISTEN "$listen"
 set_key WEB__AUTH none
+set_key WEB__MAINTENANCE always
 
 if [ "${1:-}" = backup ]; then
     exec bl2mqtt --config "$config" history backup --output "$copy"
