@@ -36,6 +36,8 @@ const char *history_print_start(enum history_bucket bucket, int64_t wall_ms,
         length = strftime(buffer, HISTORY_PRINT_SIZE, "%Y-%m-%d %H:%M %Z", &local);
     else if (bucket == BUCKET_DAY)
         length = strftime(buffer, HISTORY_PRINT_SIZE, "%Y-%m-%d %a", &local);
+    else if (bucket == BUCKET_WEEK)
+        length = strftime(buffer, HISTORY_PRINT_SIZE, "%G-W%V", &local);
     else if (bucket == BUCKET_MONTH)
         length = strftime(buffer, HISTORY_PRINT_SIZE, "%Y-%m", &local);
     else

@@ -56,6 +56,7 @@ struct device_description {
     const char *excluded; /**< keys without an entity, with commas between them; NULL or "": none */
     const struct device_entity *entities;
     size_t entity_count;
+    int64_t nominal_mv;                       /**< of its mains; 0: unknown */
     int64_t interval_ms;                      /**< how often its source is read; 0: unknown */
     int64_t min_interval_ms, max_interval_ms; /**< between two states; 0: publish_policy.h's */
     bool updatable; /**< its firmware can be updated: has the property `update` */

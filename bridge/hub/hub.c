@@ -140,6 +140,12 @@ struct hub_device *hub_find(const struct hub *hub, const char *id)
     return NULL;
 }
 
+int64_t hub_nominal_mv(const struct hub *hub, const char *id)
+{
+    const struct hub_device *device = id == NULL ? NULL : hub_find(hub, id);
+    return device == NULL ? 0 : device->description->nominal_mv;
+}
+
 const struct device_description *hub_device_description(const struct hub_device *device)
 {
     return device->description;

@@ -100,6 +100,9 @@ struct hub_device *hub_device_at(const struct hub *hub, size_t index);
 /** NULL if there is none with that id. */
 struct hub_device *hub_find(const struct hub *hub, const char *id);
 
+/** The nominal voltage of a device's mains; 0: not known, or no such device. id may be NULL. */
+int64_t hub_nominal_mv(const struct hub *hub, const char *id);
+
 /** Borrowed; its texts live as long as the device is in the hub. */
 const struct device_description *hub_device_description(const struct hub_device *device);
 /** Borrowed, until the next state of this device. Never NULL: all unknown before the first reading. */

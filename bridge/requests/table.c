@@ -347,6 +347,14 @@ static const struct request_argument history_events_rows[] = {
     END,
 };
 
+static const struct request_argument history_voltage_rows[] = {
+    DEVICE_ASKED(true),
+    CHANNEL_ASKED,
+    SPAN_ASKED("7 days or 4 weeks before `to`"),
+    {.key = "bucket", .type = REQUEST_CHOICE, .words = "day|week", .help = "default: `week`"},
+    END,
+};
+
 static const struct request_argument recalibrate_rows[] = {
     ID_OF_DEVICE,
     CHANNEL_OF_DEVICE,
@@ -458,6 +466,8 @@ const struct request_row request_rows[] = {
         .help = "as `bl2mqtt history gaps --json`"),
     ROW("history/events", history_events, .arguments = history_events_rows,
         .help = "as `bl2mqtt history events --json`"),
+    ROW("history/voltage", history_voltage, .arguments = history_voltage_rows,
+        .help = "as `bl2mqtt history voltage --json`"),
     ROW("history/recalibrate", history_recalibrate, .arguments = recalibrate_rows,
         .help = "corrects the past; answers with energy, totals and factors before and after"),
     ROW("homeassistant/refresh", homeassistant_refresh, .plain = "",

@@ -44,6 +44,7 @@ struct request_handlers {
     request_handler history_cost;
     request_handler history_gaps;
     request_handler history_events;
+    request_handler history_voltage;
     request_handler history_recalibrate;
     request_handler homeassistant_refresh;
     request_handler homeassistant_purge;

@@ -137,6 +137,7 @@ const struct request_handlers service_handlers = {
     .history_cost = handle_history,
     .history_gaps = handle_history,
     .history_events = handle_history,
+    .history_voltage = handle_history,
     .history_recalibrate = handle_recalibrate,
     .homeassistant_refresh = handle_refresh,
     .homeassistant_purge = handle_purge,

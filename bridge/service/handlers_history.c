@@ -126,6 +126,8 @@ enum status handle_history(void *context, struct pending *pending, struct error 
     };
     (void)history_kind_find(pending_name(pending) + strlen("history/"), &question->asked.kind);
     take_options(question, pending);
+    question->asked.nominal_mv =
+        hub_nominal_mv(handlers->options.hub, pending_text(pending, "device"));
     question->next = handlers->questions;
     handlers->questions = question;
     question->work.data = question;

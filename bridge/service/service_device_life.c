@@ -5,6 +5,7 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,6 +120,7 @@ static void describe(struct service_device *device)
         .excluded = config->homeassistant.exclude,
         .entities = device->entities,
         .entity_count = config->homeassistant.entity_count,
+        .nominal_mv = llround(config->mains_voltage_v * 1000),
         .interval_ms = config->interval_ms,
         .min_interval_ms = config->min_interval_ms,
         .max_interval_ms = config->max_interval_ms,

@@ -2,6 +2,7 @@
 /* Sags, swells and interruptions of a channel's voltage: events in the hub, and when they are over, on record. */
 #include "bridge/service/service_device_parts.h"
 
+#include "bridge/meter/voltage_sentence.h"
 #include "bridge/service/event_gate.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/text.h"
@@ -66,14 +67,7 @@ static void report_ended(const struct service_device *device, const struct servi
     struct text text;
     (void)snprintf(kind, sizeof kind, "voltage_%s", name);
     text_init(&text, words, sizeof words);
-    text_append(&text, "A voltage %s %s ", name,
-                change->ended == VOLTAGE_SWELL ? "up to" : "down to");
-    text_append_decimal(&text, change->extreme_mv, 3, 1, false);
-    text_append(&text, " V (");
-    text_append_decimal(&text, change->extreme_mv * 1000 / nominal_mv, 1, 1, false);
-    text_append(&text, " %%), ");
-    text_append_decimal(&text, change->duration_ms, 3, 1, false);
-    text_append(&text, " s long%s.", change->cut ? " until the readings stopped" : "");
+    voltage_sentence_append(&text, change, nominal_mv);
     json_t *data = json_pack("{s:s, s:f, s:f, s:f, s:b}", "event", name, "voltage",
                              (double)change->extreme_mv / 1000, "percent",
                              (double)(change->extreme_mv * 1000 / nominal_mv) / 10, "seconds",

@@ -109,7 +109,7 @@ static void serve_history(struct api *api, struct exchange *exchange, const char
         queries_ask(api->queries, kind, exchange);
     else
         exchange_reply_error(exchange, 404,
-                             "The history answers energy, power, cost, gaps and events.");
+                             "The history answers energy, power, cost, gaps, events and voltage.");
 }
 
 static void serve_openapi(struct api *api, struct exchange *exchange, const char *rest)

@@ -293,6 +293,14 @@ void queries_run(struct queries *queries, const struct queries_work *work,
     stand_in_line(queries, query);
 }
 
+static int64_t nominal_of(const struct hub *hub, const struct history_question *question)
+{
+    for (size_t i = 0; i < question->option_count; i++)
+        if (strcmp(question->options[i].name, "device") == 0)
+            return hub_nominal_mv(hub, question->options[i].value);
+    return 0;
+}
+
 void queries_ask(struct queries *queries, enum history_kind kind, struct exchange *exchange)
 {
     struct query *query = admit(queries, exchange);
@@ -308,6 +316,7 @@ void queries_ask(struct queries *queries, enum history_kind kind, struct exchang
         .now_ms = clock_wall_ms(),
     };
     copy_options(query, exchange);
+    query->question.nominal_mv = nominal_of(queries->settings.hub, &query->question);
     stand_in_line(queries, query);
 }
 

@@ -8,6 +8,7 @@
 #define BRIDGE_WEB_QUERIES_H
 
 #include "bridge/history/answer/answer.h"
+#include "bridge/hub/hub.h"
 #include "bridge/web/server.h"
 
 #include <uv.h>
@@ -18,6 +19,7 @@
 
 struct queries_settings {
     uv_loop_t *loop;
+    const struct hub *hub;          /**< of queries_ask, as the next */
     const char *history_path;       /**< borrowed, as the next */
     struct tariffs *const *tariffs; /**< where those in force are kept; a query holds its own */
 };

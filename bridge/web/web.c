@@ -54,6 +54,7 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
         .streams = stream_open(settings->loop, settings->hub),
         .queries = queries_open(&(struct queries_settings){
             .loop = settings->loop,
+            .hub = settings->hub,
             .history_path = settings->history_path,
             .tariffs = settings->tariffs,
         }),

@@ -149,6 +149,8 @@ REFUSED = [  # request, payload, words of the sentence
     ("history/gaps", {"min": "x"}, "min"),
     ("history/events", {"device": "attic"}, "attic"),
     ("history/events", {"to": "never"}, "never"),
+    ("history/voltage", {"device": "attic"}, "attic"),
+    ("history/voltage", {"device": "house", "bucket": "month"}, "day|week"),
     ("history/recalibrate", {"id": "house", "channel": "a"}, "since"),
     ("history/recalibrate", {"id": "attic", "channel": "a", "since": "2026-01-01", "power": 300}, "attic"),
     ("homeassistant/refresh", "{", "not valid JSON"),
@@ -348,7 +350,7 @@ def test_history_over_mqtt_is_the_commands(folder, bridge):
     assert not bridge.good("options", {"options": {"tariffs": [{"currency": "EUR", "price": 0.3}]}})["restart_required"]
     wait_for(lambda: len(polls(folder, "house")) > 5, what="readings in the history")
     span = {"from": "2026-01-01", "to": "2027-06-01"}
-    for name in "energy", "power", "cost", "gaps", "events":
+    for name in "energy", "power", "cost", "gaps", "events", "voltage":
         body = {"device": "house", "channel": "a", **({"from": "today", "to": "now"} if name == "power" else span)}
         command = run("--config", bridge.config, "history", name, "--device", "house", "--channel", "a",
                       "--from", body["from"], "--to", body["to"], "--json")

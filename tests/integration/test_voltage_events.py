@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sags, swells and interruptions of a simulated chip's mains, as events and on record."""
 
+import datetime
 import json
 
 from harness import SimulatedMeter, run, wait_for
@@ -49,6 +50,18 @@ def test_voltage_events(folder, broker, spawn):
         kinds = [r["kind"] for r in rows]
         assert kinds.count("voltage_sag") == 1 and kinds.count("voltage_swell") == 1 and "voltage_sag_began" not in kinds
         assert "V (" in next(r["message"] for r in rows if r["kind"] == "voltage_sag")
+        # the report counts them, by command and by MQTT alike
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        span = {"from": "2026-01-01", "to": now, "bucket": "week"}
+        printed = run("--config", bridge.config, "history", "voltage", "--device", "house", "--json",
+                      *(part for name, value in span.items() for part in (f"--{name}", value)))
+        weeks = json.loads(printed.stdout)
+        assert bridge.good("history/voltage", {"device": "house", **span}) == weeks
+        last = [week for week in weeks if week["sags"] is not None]
+        assert sum(w["sags"] for w in last) == 1 and sum(w["swells"] for w in last) == 1, last
+        assert sum(w["interruptions"] for w in last) == 0
+        assert abs(min(w["deepest_v"] for w in last if w["deepest_v"]) - sag["data"]["voltage"]) <= 0.05
+        assert {w["nominal_v"] for w in weeks} == {230} and weeks[0]["sags"] is None
         bridge.bad("device/options", {"id": "house", "options": {"mains": {"events": {"sag": 101}}}}, "sag")
     finally:
         meter.close()

@@ -74,6 +74,7 @@ def test_state(service):
     ("GET", "/api/v1/history/gaps?min=x", 400), ("GET", "/api/v1/history/gaps?from=2026-02-01&to=2026-01-01", 400),
     ("GET", "/api/v1/history/events?channel=z", 404), ("GET", "/api/v1/history/events?from=x", 400),
     ("GET", "/api/v1/history/cost?device=house", 400),
+    ("GET", "/api/v1/history/voltage?device=none", 404), ("GET", "/api/v1/history/voltage?device=house&bucket=month", 400),
     ("GET", "/api/v1/history/energy?" + "&".join(f"a{i}=1" for i in range(40)), 400),
     ("POST", "/api/v1/request/nothing", 404), ("POST", "/api/v1/request/", 404),
 ])
@@ -130,6 +131,7 @@ def test_answers_of_the_commands(folder, service):
     history(service)
     for command, options in (("energy", ["--device", "house", "--bucket", "day", "--to", "today"]),
                              ("gaps", ["--to", "today"]), ("events", ["--to", "today"]),
+                             ("voltage", ["--device", "house", "--from", "2026-01-01", "--to", "today"]),
                              ("power", ["--device", "house", "--channel", "a", "--to", "today", "--points", "20"])):
         printed = run("--config", folder / "bridge.yaml", "history", command, *options, "--json")
         assert printed.returncode == 0, printed.stderr

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define DAY_MS 86400000LL
+#define NOMINAL_MV 230000 /* of a device that the configuration has no more */
 #define POWER_POINTS 300
 /* An event's message in JSON, every byte of it escaped, and the rest of its row. */
 #define ROW_SIZE 8192
@@ -75,6 +76,14 @@ static const struct history_option_row events_options[] = {
     TO_ROW,
     {NULL, false, NULL},
 };
+static const struct history_option_row voltage_options[] = {
+    DEVICE_ROW(true),
+    {"channel", false, "One channel of it; a row for each if it is left out."},
+    FROM_ROW,
+    TO_ROW,
+    {"bucket", false, "day or week (default)."},
+    {NULL, false, NULL},
+};
 
 static const struct {
     const char *name;
@@ -82,7 +91,7 @@ static const struct {
 } kinds[HISTORY_KINDS] = {
     [HISTORY_ENERGY] = {"energy", energy_options}, [HISTORY_POWER] = {"power", power_options},
     [HISTORY_COST] = {"cost", cost_options},       [HISTORY_GAPS] = {"gaps", gaps_options},
-    [HISTORY_EVENTS] = {"events", events_options},
+    [HISTORY_EVENTS] = {"events", events_options}, [HISTORY_VOLTAGE] = {"voltage", voltage_options},
 };
 
 const char *history_kind_name(enum history_kind kind)
@@ -176,6 +185,11 @@ static const struct bucket_word cost_buckets[] = {
     {"day", BUCKET_DAY, 7},
     {"month", BUCKET_MONTH, 12},
     {"year", BUCKET_YEAR, 5},
+    {NULL, BUCKET_DAY, 0},
+};
+static const struct bucket_word voltage_buckets[] = {
+    {"day", BUCKET_DAY, 7},
+    {"week", BUCKET_WEEK, 4},
     {NULL, BUCKET_DAY, 0},
 };
 
@@ -313,6 +327,12 @@ static bool put_event(void *context, const struct history_event *event)
 {
     struct answer_cell cells[ANSWER_CELLS_MAX];
     return put_cells(context, cells, answer_event_cells(event, cells));
+}
+
+static bool put_voltage(void *context, const struct history_voltage_row *row)
+{
+    struct answer_cell cells[ANSWER_CELLS_MAX];
+    return put_cells(context, cells, answer_voltage_cells(row, cells));
 }
 
 /* The total's coverage is the mean over the time. */
@@ -520,6 +540,36 @@ static enum status ask_events(const struct asked *asked, struct output *output, 
     return status;
 }
 
+static enum status ask_voltage(const struct asked *asked, struct output *output,
+                               struct error *error)
+{
+    const struct history_question *question = output->question;
+    struct answer_cell columns[ANSWER_CELLS_MAX];
+    const struct history_voltage_row none = {.channel = ""};
+    const char *name = asked->bucket == NULL ? "week" : asked->bucket;
+    const struct bucket_word *bucket = find_bucket(voltage_buckets, name);
+    if (bucket == NULL)
+        return bad_value(error, "bucket", name, "day or week");
+    struct span span;
+    enum status status = parse_bucket_span(asked, question->now_ms, bucket, &span, error);
+    if (status != STATUS_OK)
+        return status;
+    span.to_ms = span.to_ms > question->now_ms ? question->now_ms : span.to_ms;
+    const struct history_voltage_question asked_voltage = {
+        .device = asked->device,
+        .channel = asked->channel,
+        .from_ms = span.from_ms,
+        .to_ms = span.to_ms,
+        .bucket = bucket->bucket,
+        .nominal_mv = question->nominal_mv > 0 ? question->nominal_mv : NOMINAL_MV,
+    };
+    if (span.from_ms < span.to_ms) /* the future has no voltage */
+        status = history_voltage(question->path, &asked_voltage, put_voltage, output, error);
+    if (status == STATUS_OK)
+        (void)put_end(output, columns, answer_voltage_cells(&none, columns));
+    return status;
+}
+
 /* Apart from other faults of the question, so that the caller can say "not found". */
 static enum status check_channel(const struct history_question *question, const struct asked *asked,
                                  struct error *error)
@@ -546,8 +596,9 @@ enum status history_answer(const struct history_question *question, history_writ
 {
     static enum status (*const ask[HISTORY_KINDS])(const struct asked *, struct output *,
                                                    struct error *) = {
-        [HISTORY_ENERGY] = ask_energy, [HISTORY_POWER] = ask_power,   [HISTORY_COST] = ask_cost,
-        [HISTORY_GAPS] = ask_gaps,     [HISTORY_EVENTS] = ask_events,
+        [HISTORY_ENERGY] = ask_energy, [HISTORY_POWER] = ask_power,
+        [HISTORY_COST] = ask_cost,     [HISTORY_GAPS] = ask_gaps,
+        [HISTORY_EVENTS] = ask_events, [HISTORY_VOLTAGE] = ask_voltage,
     };
     struct asked asked = {.device = NULL};
     struct output output = {.question = question, .write = write, .context = context};

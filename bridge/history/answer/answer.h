@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Questions to the history as other programs ask them: the options of `bl2mqtt history energy`,
- * power, cost, gaps and events by name, and the answer as JSON or CSV. HTTP and MQTT share it.
+ * power, cost, gaps, events and voltage by name, and the answer as JSON or CSV. HTTP and MQTT share it.
  * It blocks on the disk: call it from a worker thread. Times follow the process's zone (TZ).
  */
 #ifndef BRIDGE_HISTORY_ANSWER_ANSWER_H
@@ -20,8 +20,9 @@ enum history_kind {
     HISTORY_COST,
     HISTORY_GAPS,
     HISTORY_EVENTS,
+    HISTORY_VOLTAGE,
 };
-#define HISTORY_KINDS 5
+#define HISTORY_KINDS 6
 
 enum history_format { HISTORY_JSON, HISTORY_CSV };
 
@@ -51,15 +52,16 @@ struct history_question {
     const char *path;             /**< the history file */
     const struct tariff *tariffs; /**< for HISTORY_COST */
     size_t tariff_count;
-    int64_t now_ms;    /**< wall clock */
-    history_row row;   /**< not NULL: takes the rows; nothing is written */
-    history_row total; /**< takes the sum of HISTORY_COST then; may be NULL */
+    int64_t nominal_mv; /**< mains.voltage of the device; 0: 230 V */
+    int64_t now_ms;     /**< wall clock */
+    history_row row;    /**< not NULL: takes the rows; nothing is written */
+    history_row total;  /**< takes the sum of HISTORY_COST then; may be NULL */
 };
 
 /** Takes the next bytes of the answer; false stops the query. */
 typedef bool (*history_write)(void *context, const char *bytes, size_t length);
 
-/** "energy", "power", "cost", "gaps", "events". */
+/** "energy", "power", "cost", "gaps", "events", "voltage". */
 const char *history_kind_name(enum history_kind kind);
 bool history_kind_find(const char *name, enum history_kind *kind);
 

@@ -118,6 +118,25 @@ size_t answer_event_cells(const struct history_event *event, struct answer_cell 
     return n;
 }
 
+size_t answer_voltage_cells(const struct history_voltage_row *row, struct answer_cell *cells)
+{
+    size_t n = 0;
+    cells[n++] = time_cell("start", row->start_ms);
+    cells[n++] = time_cell("end", row->end_ms);
+    cells[n++] = text_cell("channel", row->channel);
+    cells[n++] = number_cell("nominal_v", true, row->nominal_mv, 3);
+    cells[n++] = number_cell("within_limits", row->share_known, row->share, 4);
+    cells[n++] = number_cell("voltage_min_v", row->mean_known, row->lowest_mv, 3);
+    cells[n++] = number_cell("voltage_max_v", row->mean_known, row->highest_mv, 3);
+    cells[n++] = number_cell("sags", row->counts_known, row->sags, 0);
+    cells[n++] = number_cell("swells", row->counts_known, row->swells, 0);
+    cells[n++] = number_cell("interruptions", row->counts_known, row->interruptions, 0);
+    cells[n++] = number_cell("deepest_v", row->deepest_known, row->deepest_mv, 3);
+    cells[n++] = number_cell("longest_s", row->longest_known, row->longest_ms, 3);
+    cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
+    return n;
+}
+
 /* ---- JSON ---- */
 
 static void append_json_text(struct text *text, const char *value)

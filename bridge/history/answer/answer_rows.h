@@ -7,6 +7,7 @@
 #include "bridge/history/query/energy.h"
 #include "bridge/history/query/power.h"
 #include "bridge/history/query/timeline.h"
+#include "bridge/history/query/voltage.h"
 
 #include "drivers/base/text.h"
 
@@ -30,6 +31,7 @@ size_t answer_cost_cells(const struct history_cost_row *row, const char *currenc
                          struct answer_cell *cells);
 size_t answer_gap_cells(const struct history_gap *gap, struct answer_cell *cells);
 size_t answer_event_cells(const struct history_event *event, struct answer_cell *cells);
+size_t answer_voltage_cells(const struct history_voltage_row *row, struct answer_cell *cells);
 
 void answer_append_json(struct text *text, const struct answer_cell *cells, size_t count);
 /** Fields as RFC 4180 has them; a text that a spreadsheet would run as a formula gets a quote mark

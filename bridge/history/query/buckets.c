@@ -15,13 +15,22 @@ static time_t seconds_of(int64_t wall_ms)
     return (time_t)(wall_ms % 1000 < 0 ? seconds - 1 : seconds);
 }
 
-/* Days, months and years as numbers that grow with time. */
+/* From some Monday before 1970 on. */
+#define DAYS_BEFORE (7 * 1000 + 3)
+#define WEEK_DAYS 7
+
+/* Days, weeks, months and years as numbers that grow with time. */
 static int64_t period_of(enum history_bucket bucket, time_t when)
 {
     struct tm local = {0};
     (void)localtime_r(&when, &local); /* fails only for years that do not fit into an int */
     if (bucket == BUCKET_YEAR)
         return local.tm_year;
+    if (bucket == BUCKET_WEEK) {
+        struct tm date = {
+            .tm_year = local.tm_year, .tm_mon = local.tm_mon, .tm_mday = local.tm_mday};
+        return ((int64_t)timegm(&date) / 86400 + DAYS_BEFORE) / WEEK_DAYS;
+    }
     int64_t month = (int64_t)local.tm_year * 12 + local.tm_mon;
     return bucket == BUCKET_MONTH ? month : month * 31 + local.tm_mday - 1;
 }
@@ -37,6 +46,10 @@ static time_t midnight_after(enum history_bucket bucket, time_t when)
         next.tm_year = local.tm_year + 1;
     } else if (bucket == BUCKET_MONTH) {
         next.tm_mon = local.tm_mon + 1;
+    } else if (bucket == BUCKET_WEEK) {
+        int since_monday = (local.tm_wday + WEEK_DAYS - 1) % WEEK_DAYS;
+        next.tm_mon = local.tm_mon;
+        next.tm_mday = local.tm_mday + WEEK_DAYS - since_monday;
     } else {
         next.tm_mon = local.tm_mon;
         next.tm_mday = local.tm_mday + 1;
@@ -90,7 +103,7 @@ int64_t bucket_start(enum history_bucket bucket, int64_t wall_ms)
     static const int64_t back_ms[] = {
         [BUCKET_HOUR] = 2LL * 3600 * 1000,    [BUCKET_DAY] = 2LL * 86400 * 1000,
         [BUCKET_MONTH] = 32LL * 86400 * 1000, [BUCKET_YEAR] = 367LL * 86400 * 1000,
-        [BUCKET_QUARTER] = 1800LL * 1000,
+        [BUCKET_QUARTER] = 1800LL * 1000,     [BUCKET_WEEK] = 9LL * 86400 * 1000,
     };
     int64_t start = bucket_next(bucket, wall_ms - back_ms[bucket]);
     for (;;) {

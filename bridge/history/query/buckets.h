@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Where hours, days, months and years begin in the process's time zone (TZ). Pure but for the zone.
+ * Where hours, days, weeks, months and years begin in the process's time zone (TZ). Pure but for the zone.
  *
  * A quarter of an hour is that of UTC too, as all offsets are multiples of one. An hour ends at the
  * next full hour of the local clock: one of Lord Howe Island's that loses half an hour to summer
@@ -14,7 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum history_bucket { BUCKET_HOUR, BUCKET_DAY, BUCKET_MONTH, BUCKET_YEAR, BUCKET_QUARTER };
+enum history_bucket {
+    BUCKET_HOUR,
+    BUCKET_DAY,
+    BUCKET_MONTH,
+    BUCKET_YEAR,
+    BUCKET_QUARTER,
+    BUCKET_WEEK, /**< ISO 8601: from Monday on */
+};
 
 /** Times that buckets are made for: 1970 to the end of 9999. */
 #define BUCKET_TIME_MAX_MS 253402300799999LL

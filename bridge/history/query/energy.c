@@ -323,7 +323,7 @@ static enum status check_span(int64_t from_ms, int64_t to_ms, enum history_bucke
     static const int64_t length_ms[] = {
         [BUCKET_HOUR] = 3600000LL,        [BUCKET_DAY] = 23 * 3600000LL,
         [BUCKET_MONTH] = 27 * 86400000LL, [BUCKET_YEAR] = 364 * 86400000LL,
-        [BUCKET_QUARTER] = 900000LL,
+        [BUCKET_QUARTER] = 900000LL,      [BUCKET_WEEK] = 6 * 86400000LL,
     };
     enum status status = reader_check_span(from_ms, to_ms, error);
     if (status != STATUS_OK)
