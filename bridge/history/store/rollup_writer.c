@@ -292,10 +292,13 @@ static int load(struct rollup_writer *rollups)
         int64_t last_ms = -1;
         code = end_row_ms(rollups->db, rollup_table((enum rollup_level)level), true, &last_ms);
         rollups->done_ms[level] = last_ms < 0 ? 0 : end_of((enum rollup_level)level, last_ms);
-        /* A late reading may have made a row of a time that is not over: it is made again. */
-        if (level > 0 && rollups->done_ms[level] > rollups->done_ms[level - 1])
-            rollups->done_ms[level] =
-                start_of((enum rollup_level)level, rollups->done_ms[level - 1]);
+        if (level == 0 || last_ms < 0)
+            continue;
+        /* A late reading may have made a row of a time that is not over: it is made again. Only that
+         * one, as older rows may have outlived what they were made of. */
+        int64_t start_ms = start_of((enum rollup_level)level, rollups->done_ms[level - 1]);
+        if (start_ms == start_of((enum rollup_level)level, last_ms))
+            rollups->done_ms[level] = start_ms;
     }
     if (code == SQLITE_OK)
         code = follow_zone(rollups);
