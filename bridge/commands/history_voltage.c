@@ -27,15 +27,15 @@ enum { COLUMNS = 11 };
 static const struct table_column columns[COLUMNS] = {
     {.cell = "start", .title = "from", .left = true},
     {.cell = "channel", .title = "ch", .left = true},
-    {.cell = "within_limits", .title = "within %", .decimals = 1, .scale = 2},
+    {.cell = "within_limits", .title = "in %", .decimals = 1, .scale = 2},
     {.cell = "voltage_min_v", .title = "min V", .decimals = 1},
     {.cell = "voltage_max_v", .title = "max V", .decimals = 1},
     {.cell = "sags", .title = "sags"},
     {.cell = "swells", .title = "swells"},
     {.cell = "interruptions", .title = "out"},
-    {.cell = "deepest_v", .title = "deepest", .decimals = 1},
-    {.cell = "longest_s", .title = "longest s", .decimals = 1},
-    {.cell = "coverage", .title = "covered %", .decimals = 1, .scale = 1},
+    {.cell = "deepest_v", .title = "worst", .decimals = 1},
+    {.cell = "longest_s", .title = "secs", .decimals = 1},
+    {.cell = "coverage", .title = "cov %", .decimals = 1, .scale = 1},
 };
 enum { CELL_START }; /* answer_voltage_cells() */
 

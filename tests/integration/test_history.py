@@ -104,6 +104,27 @@ def test_hours_add_up_to_days(two_days):
         assert row["power_max_w"] == pytest.approx(1100 - 200, abs=0.01)
 
 
+def test_the_quality_of_the_voltage(two_days):
+    """By ISO weeks of the local clock, from readings that no service has made minutes of."""
+    command = ("history", "voltage", "--database", two_days, "--device", "house", "--from", "2026-10-24",
+               "--to", "2026-10-27")
+    rows = json.loads(run(*command, "--json", env=BERLIN).stdout)
+    assert [(row["start"][:10], row["end"][:10], row["channel"], row["coverage"]) for row in rows] == [
+        ("2026-10-24", "2026-10-26", "a", 1), ("2026-10-24", "2026-10-26", "b", 1),
+        ("2026-10-26", "2026-10-27", "a", 0), ("2026-10-26", "2026-10-27", "b", 0)]
+    volts = pytest.approx(3653159 / 15883.3, abs=0.001)
+    for row in rows[:2]:
+        assert row["within_limits"] == 1 and row["voltage_min_v"] == row["voltage_max_v"] == volts
+        assert (row["sags"], row["swells"], row["interruptions"], row["deepest_v"]) == (0, 0, 0, None)
+    for row in rows[2:]:
+        assert {row[key] for key in ("within_limits", "voltage_min_v", "sags", "longest_s")} == {None}
+    lines = run(*command, "--csv", env=BERLIN).stdout.splitlines()
+    assert lines[0].split(",") == list(rows[0]) and len(lines) == 5
+    for bucket in "day", "week":
+        table = run(*command, "--bucket", bucket, env=BERLIN).stdout.splitlines()
+        assert len(table) == {"day": 7, "week": 5}[bucket] and max(map(len, table)) <= 80, table
+
+
 def test_another_zone_has_other_days(two_days):
     rows = energy(two_days, "--device", "house", "--from", "2026-10-24", "--to", "2026-10-27",
                   env={"TZ": "Asia/Kathmandu"})
