@@ -65,6 +65,7 @@ static enum status answer(const char *path, const struct history_ask *ask, struc
         .path = path,
         .tariffs = ask->tariffs,
         .tariff_count = ask->tariff_count,
+        .co2 = ask->co2,
         .nominal_mv = ask->nominal_mv,
         .now_ms = clock_wall_ms(),
         .row = for_people ? ask->row : NULL,

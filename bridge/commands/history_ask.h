@@ -14,6 +14,7 @@ struct history_ask {
     const char *bucket, *points, *min; /**< NULL: not given, or not an option of this kind */
     const struct tariff *tariffs;      /**< of HISTORY_COST */
     size_t tariff_count;
+    bool co2;           /**< CO2 intensities are configured */
     int64_t nominal_mv; /**< of HISTORY_VOLTAGE */
     /** Takes the rows for people, without --json and --csv; and the sum of HISTORY_COST. */
     history_row row, total;

@@ -27,7 +27,7 @@ static const enum history_bucket bucket_kinds[] = {BUCKET_DAY, BUCKET_MONTH, BUC
 
 /* ---- the table ---- */
 
-enum { COLUMNS = 8, CURRENCY_COLUMN = 6 };
+enum { COLUMNS = 9, CURRENCY_COLUMN = 6, CO2_COLUMN = 7 };
 static const struct table_column columns[COLUMNS] = {
     {.cell = "start", .title = "from", .left = true},
     {.cell = "energy_kwh", .title = "kWh", .decimals = 3},
@@ -36,6 +36,7 @@ static const struct table_column columns[COLUMNS] = {
     {.cell = "standing_charge", .title = "standing", .decimals = 2},
     {.cell = "feed_in", .title = "feed-in", .decimals = 2},
     {.cell = "cost", .title = "cost", .decimals = 2},
+    {.cell = "co2_kg", .title = "CO2 kg", .decimals = 3}, /* where it is configured */
     {.cell = "coverage", .title = "covered %", .decimals = 1, .scale = 1},
 };
 enum {
@@ -44,13 +45,18 @@ enum {
     CELL_FROM_FILES = 5,
     CELL_MISSING = 13,
     CELL_UNPRICED_FROM = 14,
-    CELL_UNPRICED_TO = 15
+    CELL_UNPRICED_TO = 15,
+    CELL_CO2_MISSING = 17,
+    CELL_CO2_FROM = 18,
+    CELL_CO2_TO = 19
 }; /* answer_cost_cells() */
 
 struct work {
     enum history_bucket bucket;
     struct table *table;
     int64_t missing_uwh, unpriced_from_ms, unpriced_to_ms;
+    bool tariffs, co2; /* configured */
+    int64_t co2_missing_uwh, co2_from_ms, co2_to_ms;
     int64_t unpriced_uwh, from_files_uwh; /* of the sum */
 };
 
@@ -70,9 +76,27 @@ static bool take_total(void *context, const struct answer_cell *cells, size_t co
     work->missing_uwh = cells[CELL_MISSING].value;
     work->unpriced_from_ms = cells[CELL_UNPRICED_FROM].value;
     work->unpriced_to_ms = cells[CELL_UNPRICED_TO].value;
+    if (work->co2) {
+        work->co2_missing_uwh = cells[CELL_CO2_MISSING].value;
+        work->co2_from_ms = cells[CELL_CO2_FROM].value;
+        work->co2_to_ms = cells[CELL_CO2_TO].value;
+    }
     work->from_files_uwh = cells[CELL_FROM_FILES].value;
     table_add(work->table, cells, count, "sum", NULL, 0);
     return true;
+}
+
+static void print_missing(int64_t uwh, int64_t from_ms, int64_t to_ms, const char *what)
+{
+    char span[80];
+    struct text text;
+    if (uwh == 0)
+        return;
+    text_init(&text, span, sizeof span);
+    time_text_append(&text, from_ms);
+    text_append(&text, " to ");
+    time_text_append(&text, to_ms);
+    (void)fprintf(stderr, "For %.3f kWh from %s %s\n", (double)uwh / 1e9, span, what);
 }
 
 static void print_table(const struct work *work)
@@ -81,23 +105,14 @@ static void print_table(const struct work *work)
     if (work->from_files_uwh != 0)
         (void)printf("%.3f kWh of it were imported from files.\n",
                      (double)work->from_files_uwh / 1e9);
-    if (work->unpriced_uwh != work->missing_uwh)
+    if (work->tariffs && work->unpriced_uwh != work->missing_uwh)
         (void)fprintf(stderr,
                       "For %.3f kWh no tariff holds; give one an earlier valid_from, or none.\n",
                       (double)(work->unpriced_uwh - work->missing_uwh) / 1e9);
-    if (work->missing_uwh == 0)
-        return;
-    char span[80];
-    struct text text;
-    text_init(&text, span, sizeof span);
-    time_text_append(&text, work->unpriced_from_ms);
-    text_append(&text, " to ");
-    time_text_append(&text, work->unpriced_to_ms);
-    (void)fprintf(
-        stderr,
-        "For %.3f kWh from %s prices are missing, and they are not in the costs; put them "
-        "into prices.file.\n",
-        (double)work->missing_uwh / 1e9, span);
+    print_missing(work->missing_uwh, work->unpriced_from_ms, work->unpriced_to_ms,
+                  "prices are missing, and they are not in the costs; put them into prices.file.");
+    print_missing(work->co2_missing_uwh, work->co2_from_ms, work->co2_to_ms,
+                  "CO2 intensities are missing; put them into co2.file.");
 }
 
 /* ---- the command ---- */
@@ -113,14 +128,19 @@ static enum status answer(const struct command_context *context, const struct co
                                  ? memory_copy_text(options->asked.database)
                                  : command_history_of(config);
     memcpy(own, columns, sizeof own);
-    own[CURRENCY_COLUMN].title = tariffs->list[0].currency;
-    work.table = table_new(own, COLUMNS);
+    own[CURRENCY_COLUMN].title = tariffs->count == 0 ? "cost" : tariffs->list[0].currency;
+    work.tariffs = tariffs->count > 0;
+    work.co2 = tariffs->co2;
+    if (!work.co2)
+        own[CO2_COLUMN] = own[COLUMNS - 1];
+    work.table = table_new(own, work.co2 ? COLUMNS : COLUMNS - 1);
     const struct history_ask ask = {.command = NAME,
                                     .kind = HISTORY_COST,
                                     .asked = &options->asked,
                                     .bucket = buckets[options->bucket],
                                     .tariffs = tariffs->list,
                                     .tariff_count = tariffs->count,
+                                    .co2 = tariffs->co2,
                                     .row = take_row,
                                     .total = take_total,
                                     .context = &work};
@@ -143,7 +163,8 @@ static enum status run(const struct command_context *context, void *own)
         command_config(context, "it says what energy costs. Correct it.", &error);
     if (config == NULL)
         return command_fail(NAME, STATUS_USAGE, &error);
-    if (config->tariff_count == 0) {
+    bool co2 = config->co2.topic[0] != '\0' || config->co2.file[0] != '\0';
+    if (config->tariff_count == 0 && !co2) {
         status = error_set(&error, STATUS_USAGE,
                            "The configuration has no tariffs; docs/history.md shows how they are "
                            "written, and `bl2mqtt check --print-defaults` lists the keys.");

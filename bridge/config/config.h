@@ -72,6 +72,12 @@ struct config_prices {
     int unit;    /**< enum price_unit */
 };
 
+/** Where the CO2 intensities come from. */
+struct config_co2 {
+    char *topic; /**< "" none */
+    char *file;  /**< in data_dir unless absolute; "" none */
+};
+
 struct config_tariff_window {
     char *from, *to;                    /**< "22:00"; "24:00" for the end of the day */
     char *days;                         /**< "mon-fri" */
@@ -246,6 +252,7 @@ struct config {
     struct config_homeassistant homeassistant;
     struct config_history history;
     struct config_prices prices;
+    struct config_co2 co2;
     struct config_tariff *tariffs;
     size_t tariff_count;
     struct config_web web;

@@ -228,6 +228,17 @@ const struct field fields[] = {
      .meaning = "What their numbers are: money for a kilowatt hour, money for a megawatt hour, or "
                 "hundredths (cents) for a kilowatt hour."},
 
+    {GROUP(SCOPE_FILE), .path = "co2",
+     .meaning = "Where the CO2 intensities for `bl2mqtt history cost` come from (docs/prices.md)."},
+    {IN_FILE(co2.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 255, .path = "co2.topic",
+     .example = "energy/co2", .otherwise = "none",
+     .meaning = "The topic with intervals, each with a start and grams of CO2 for a kilowatt hour, "
+                "as JSON."},
+    {IN_FILE(co2.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024, .path = "co2.file",
+     .example = "co2.json", .otherwise = "none",
+     .meaning = "A file with the same content, in bridge.data_dir unless it begins with /; it is "
+                "read again when it changes."},
+
     {IN_FILE(tariffs), .type = FIELD_LIST, .item_scope = SCOPE_TARIFF,
      .item_size = sizeof(struct config_tariff),
      .count_offset = offsetof(struct config, tariff_count), .item_limit = 200,

@@ -19,6 +19,7 @@ static void take_window(const struct config_tariff_window *from, struct tariff_w
 struct tariffs *config_tariffs(const struct config *config)
 {
     struct tariffs *tariffs = tariffs_new(config->tariff_count);
+    tariffs->co2 = config->co2.topic[0] != '\0' || config->co2.file[0] != '\0';
     for (size_t i = 0; i < config->tariff_count; i++) {
         const struct config_tariff *from = &config->tariffs[i];
         struct tariff *to = &tariffs->list[i];

@@ -62,3 +62,16 @@ void intervals_drop(struct intervals *intervals, int64_t quarter)
             (intervals->count - place) * sizeof *intervals->list);
     intervals->count -= place;
 }
+
+int64_t intervals_until(const struct intervals *intervals, int64_t quarter)
+{
+    int64_t value_micro = 0;
+    bool known = intervals_find(intervals, quarter, &value_micro);
+    for (int64_t next = quarter + 1; next < quarter + 96; next++) {
+        int64_t other_micro = 0;
+        bool is_known = intervals_find(intervals, next, &other_micro);
+        if (is_known != known || (known && other_micro != value_micro))
+            return next;
+    }
+    return quarter + 96;
+}

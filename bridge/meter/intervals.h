@@ -13,6 +13,9 @@
 
 #define INTERVAL_MS INT64_C(900000)
 
+/** The numbers stand in the history. */
+enum interval_kind { INTERVAL_PRICE = 1, INTERVAL_CO2 = 2 /**< grams per kilowatt hour */ };
+
 struct interval {
     int64_t quarter;     /**< number of the quarter of an hour since 1970 */
     int64_t value_micro; /**< millionths of the unit */
@@ -29,6 +32,8 @@ void intervals_free(struct intervals *intervals);
 bool intervals_put(struct intervals *intervals, const struct interval *interval);
 /** False if there is none. */
 bool intervals_find(const struct intervals *intervals, int64_t quarter, int64_t *value_micro);
+/** The quarter after quarter in which another value holds, or none; at most a day later. */
+int64_t intervals_until(const struct intervals *intervals, int64_t quarter);
 /** Forgets those before quarter. */
 void intervals_drop(struct intervals *intervals, int64_t quarter);
 

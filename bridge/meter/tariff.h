@@ -46,6 +46,7 @@ struct tariff {
  *  run, while the configuration may have new ones already. */
 struct tariffs {
     atomic_size_t holders;
+    bool co2; /**< CO2 intensities are configured beside them */
     size_t count;
     struct tariff *list;
 };

@@ -52,6 +52,8 @@ static void collect_problems(struct documents *documents, struct message_health 
     add_problem(documents, health, backup);
     const struct prices *prices = *documents->options.prices;
     add_problem(documents, health, prices == NULL ? NULL : prices_problem(prices));
+    const struct prices *co2 = *documents->options.co2;
+    add_problem(documents, health, co2 == NULL ? NULL : prices_problem(co2));
     size_t broker = publisher_problems(documents->options.publisher, documents->broker);
     for (size_t i = 0; i < broker; i++)
         add_problem(documents, health, documents->broker[i]);

@@ -22,7 +22,7 @@ struct documents_options {
     struct history *history;
     struct publisher *publisher;
     struct sinks *sinks;
-    const struct prices *const *prices; /**< where they are kept */
+    const struct prices *const *prices, *const *co2; /**< where they are kept */
     struct backups *backups;
     struct log *log;
     int64_t started_wall_ms, started_boot_ms;

@@ -122,6 +122,7 @@ enum status handle_history(void *context, struct pending *pending, struct error 
         .path = question->path,
         .tariffs = question->tariffs->list,
         .tariff_count = question->tariffs->count,
+        .co2 = question->tariffs->co2,
         .now_ms = clock_wall_ms(),
     };
     (void)history_kind_find(pending_name(pending) + strlen("history/"), &question->asked.kind);

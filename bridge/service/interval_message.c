@@ -22,6 +22,16 @@ static const char *const starts[] = {"start",           "startsAt", "start_time"
 static const char *const ends[] = {"end", "end_time", "end_timestamp", "till", "to", NULL};
 static const char *const values[] = {"total",       "price",         "value",
                                      "marketprice", "price_per_kwh", NULL};
+static const char *const intensities[] = {
+    "carbonIntensity", "carbon_intensity", "intensity", "co2", "value", NULL};
+
+/* What is read, with the bounds of its values. */
+struct kind {
+    const char *const *words;
+    const char *value; /* for sentences */
+    double minimum_micro, most_micro;
+    int64_t divisor;
+};
 
 static const json_t *find(const json_t *object, const char *const *words)
 {
@@ -50,7 +60,7 @@ static bool read_time(const json_t *json, int64_t *ms)
     return *ms >= least_ms && *ms < most_ms && *ms % INTERVAL_MS == 0;
 }
 
-static bool read_value(const json_t *json, int64_t divisor, int64_t *micro)
+static bool read_value(const json_t *json, const struct kind *kind, int64_t *micro)
 {
     char *rest = NULL;
     double value = json_number_value(json);
@@ -59,8 +69,8 @@ static bool read_value(const json_t *json, int64_t divisor, int64_t *micro)
     if (json_is_string(json) ? rest == json_string_value(json) || *rest != '\0'
                              : !json_is_number(json))
         return false;
-    value = value * 1e6 / (double)divisor;
-    if (!isfinite(value) || fabs(value) > (double)INTERVAL_VALUE_MAX_MICRO)
+    value = value * 1e6 / (double)kind->divisor;
+    if (!isfinite(value) || value < kind->minimum_micro || value > kind->most_micro)
         return false;
     *micro = llround(value);
     return true;
@@ -71,8 +81,8 @@ struct row {
     int64_t micro;
 };
 
-static enum status read_row(const json_t *json, size_t number, int64_t divisor, struct row *row,
-                            struct error *error)
+static enum status read_row(const json_t *json, size_t number, const struct kind *kind,
+                            struct row *row, struct error *error)
 {
     const json_t *end = find(json, ends);
     *row = (struct row){.end_ms = 0};
@@ -89,11 +99,9 @@ static enum status read_row(const json_t *json, size_t number, int64_t divisor, 
                          "The end of interval %zu is no quarter of an hour within a day after its "
                          "start.",
                          number);
-    if (!read_value(find(json, values), divisor, &row->micro))
-        return error_set(error, STATUS_USAGE,
-                         "Interval %zu has no price (value, total) that is a number up to 1000 per "
-                         "kilowatt hour.",
-                         number);
+    if (!read_value(find(json, kind->words), kind, &row->micro))
+        return error_set(error, STATUS_USAGE, "Interval %zu has no %s per kilowatt hour.", number,
+                         kind->value);
     return STATUS_OK;
 }
 
@@ -108,8 +116,8 @@ static int64_t end_of(const struct row *row, const struct row *next, int64_t bef
     return row->start_ms + length_ms;
 }
 
-static enum status read_list(const json_t *list, int64_t divisor, struct intervals *intervals,
-                             struct error *error)
+static enum status read_list(const json_t *list, const struct kind *kind,
+                             struct intervals *intervals, struct error *error)
 {
     size_t count = json_array_size(list);
     int64_t length_ms = usual_ms;
@@ -118,11 +126,11 @@ static enum status read_list(const json_t *list, int64_t divisor, struct interva
                          INTERVAL_MESSAGE_MAX);
     struct row row, next;
     enum status status =
-        count == 0 ? STATUS_OK : read_row(json_array_get(list, 0), 1, divisor, &row, error);
+        count == 0 ? STATUS_OK : read_row(json_array_get(list, 0), 1, kind, &row, error);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         bool last = i + 1 == count;
         if (!last)
-            status = read_row(json_array_get(list, i + 1), i + 2, divisor, &next, error);
+            status = read_row(json_array_get(list, i + 1), i + 2, kind, &next, error);
         if (status != STATUS_OK)
             break;
         int64_t end_ms = end_of(&row, last ? NULL : &next, length_ms);
@@ -134,11 +142,11 @@ static enum status read_list(const json_t *list, int64_t divisor, struct interva
     return status;
 }
 
-static enum status read_any(const json_t *root, int64_t divisor, struct intervals *intervals,
-                            struct error *error)
+static enum status read_any(const json_t *root, const struct kind *kind,
+                            struct intervals *intervals, struct error *error)
 {
     if (json_is_array(root))
-        return read_list(root, divisor, intervals, error);
+        return read_list(root, kind, intervals, error);
     if (!json_is_object(root))
         return error_set(error, STATUS_USAGE, "It is neither a list of intervals nor an interval.");
     bool any = false;
@@ -147,29 +155,42 @@ static enum status read_any(const json_t *root, int64_t divisor, struct interval
         const json_t *list = json_object_get(root, lists[i]);
         any = any || json_is_array(list);
         if (json_is_array(list))
-            status = read_list(list, divisor, intervals, error);
+            status = read_list(list, kind, intervals, error);
     }
     if (any)
         return status;
+    if (find(root, starts) == NULL && find(root, kind->words) == NULL)
+        return STATUS_OK; /* without intervals, as an empty list is */
     json_t *alone = json_array();
     json_array_append(alone, (json_t *)root);
-    status = read_list(alone, divisor, intervals, error);
+    status = read_list(alone, kind, intervals, error);
     json_decref(alone);
     return status;
 }
 
-enum status interval_message_parse(const char *bytes, size_t length, int64_t divisor,
-                                   struct intervals *intervals, struct error *error)
+enum status interval_message_parse(const char *bytes, size_t length, enum interval_kind what,
+                                   int64_t divisor, struct intervals *intervals,
+                                   struct error *error)
 {
     struct intervals read = {.list = NULL};
+    const struct kind price = {values, "price (value, total) that is a number up to 1000",
+                               -(double)INTERVAL_VALUE_MAX_MICRO, (double)INTERVAL_VALUE_MAX_MICRO,
+                               divisor};
+    const struct kind co2 = {
+        intensities,
+        "carbonIntensity (intensity, value) that is a number of grams from 0 to "
+        "5000",
+        0, (double)INTERVAL_CO2_MAX_MICRO, divisor};
     if (length > INTERVAL_MESSAGE_BYTES_MAX)
         return error_set(error, STATUS_USAGE, "It is longer than %d bytes.",
                          INTERVAL_MESSAGE_BYTES_MAX);
     json_t *root = json_loadb(bytes, length, 0, NULL);
     if (root == NULL)
         return error_set(error, STATUS_USAGE, "It is not valid JSON.");
-    enum status status = read_any(root, divisor, &read, error);
+    enum status status = read_any(root, what == INTERVAL_CO2 ? &co2 : &price, &read, error);
     json_decref(root);
+    if (status == STATUS_OK && read.count == 0)
+        status = error_set(error, STATUS_USAGE, "It has no intervals.");
     for (size_t i = 0; i < read.count && status == STATUS_OK; i++)
         (void)intervals_put(intervals, &read.list[i]);
     intervals_free(&read);

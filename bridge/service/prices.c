@@ -23,7 +23,32 @@ static const int64_t retry_ms = 10000;    /* while the disk does not take them *
 
 #define MESSAGES_PER_MINUTE 60
 
+struct words {
+    const char *many;
+    const char *missing, *back, *refused; /* events */
+    const char *missing_text, *back_text; /* "From TIME" goes before them */
+};
+
+static const struct words price_words = {
+    "prices",
+    "prices_missing",
+    "prices_back",
+    "prices_refused",
+    " on no price is known; costs are unknown until it arrives, or is put into prices.file.",
+    " on prices are known again.",
+};
+static const struct words co2_words = {
+    "CO2 intensities",
+    "co2_missing",
+    "co2_back",
+    "co2_refused",
+    " on no CO2 intensity is known; what was emitted is unknown until it arrives, or is put into "
+    "co2.file.",
+    " on CO2 intensities are known again.",
+};
+
 struct prices {
+    const struct words *words;
     struct prices_options options;
     char *topic, *file;
     struct intervals known;
@@ -48,18 +73,6 @@ struct prices {
 
 /* ---- on a worker thread ---- */
 
-static int64_t divisor(const struct prices *prices)
-{
-    switch (prices->options.config->prices.unit) {
-    case PRICE_UNIT_MWH:
-        return 1000;
-    case PRICE_UNIT_CENTS:
-        return 100;
-    default:
-        return 1;
-    }
-}
-
 static void read_file(struct prices *prices)
 {
     struct stat now;
@@ -75,16 +88,18 @@ static void read_file(struct prices *prices)
     prices->read_status =
         file_read(prices->file, INTERVAL_MESSAGE_BYTES_MAX, &bytes, &length, &prices->read_error);
     if (prices->read_status == STATUS_OK)
-        prices->read_status = interval_message_parse(bytes, length, divisor(prices), &prices->read,
-                                                     &prices->read_error);
+        prices->read_status =
+            interval_message_parse(bytes, length, prices->options.kind, prices->options.divisor,
+                                   &prices->read, &prices->read_error);
 }
 
 static void at_disk(uv_work_t *work)
 {
     struct prices *prices = work->data;
     if (prices->storing.count > 0)
-        prices->store_status = interval_store_put(prices->options.history_path, INTERVAL_PRICE,
-                                                  &prices->storing, &prices->store_error);
+        prices->store_status =
+            interval_store_put(prices->options.history_path, prices->options.kind, &prices->storing,
+                               &prices->store_error);
     if (prices->looks)
         read_file(prices);
 }
@@ -107,13 +122,14 @@ static void begin(struct prices *prices);
 static void refuse(struct prices *prices, const char *where, const char *why)
 {
     char text[sizeof prices->refused_text];
-    (void)snprintf(text, sizeof text, "The prices from %.100s were not taken: %.160s", where, why);
+    (void)snprintf(text, sizeof text, "The %s from %.100s were not taken: %.160s",
+                   prices->words->many, where, why);
     bool same = strcmp(text, prices->refused_text) == 0;
     (void)snprintf(prices->refused_text, sizeof prices->refused_text, "%s", text);
     if (same)
         return;
     log_warning(prices->options.log, "%s", text);
-    prices->options.event(prices->options.context, "prices_refused", text);
+    prices->options.event(prices->options.context, prices->words->refused, text);
 }
 
 /* Only what is new is stored. */
@@ -139,14 +155,14 @@ static void settle_stored(struct prices *prices)
         return;
     if (prices->store_status == STATUS_OK) {
         bool past = prices->storing.list[0].quarter <= clock_wall_ms() / INTERVAL_MS;
-        log_debug(prices->options.log, "%zu prices of a quarter of an hour were stored.",
-                  prices->storing.count);
+        log_debug(prices->options.log, "%zu %s of a quarter of an hour were stored.",
+                  prices->storing.count, prices->words->many);
         intervals_free(&prices->storing);
         prices->options.changed(prices->options.context, past);
         return;
     }
-    log_repeating(prices->options.log, LOG_LEVEL_WARNING, "prices", "Prices are not stored yet: %s",
-                  prices->store_error.text);
+    log_repeating(prices->options.log, LOG_LEVEL_WARNING, prices->words->many,
+                  "The %s are not stored yet: %s", prices->words->many, prices->store_error.text);
     for (size_t i = 0; i < prices->pending.count; i++) /* the newer ones */
         (void)intervals_put(&prices->storing, &prices->pending.list[i]);
     intervals_free(&prices->pending);
@@ -197,24 +213,25 @@ static void begin(struct prices *prices)
 struct prices *prices_create(const struct prices_options *options)
 {
     struct prices *prices = memory_new(1, sizeof *prices);
-    const struct config *config = options->config;
     struct error error = {""};
     prices->options = *options;
+    prices->words = options->kind == INTERVAL_CO2 ? &co2_words : &price_words;
     prices->work.data = prices;
     prices->started_boot_ms = clock_boot_ms();
     int64_t first = clock_wall_ms() / INTERVAL_MS - kept_quarters;
-    if (interval_store_load(options->history_path, INTERVAL_PRICE, first,
+    if (interval_store_load(options->history_path, prices->options.kind, first,
                             first + (int64_t)known_max, &prices->known, &error) != STATUS_OK)
-        log_warning(options->log, "The prices of the history cannot be read: %s", error.text);
-    if (config->prices.file[0] != '\0') {
+        log_warning(options->log, "The %s of the history cannot be read: %s", prices->words->many,
+                    error.text);
+    if (options->file[0] != '\0') {
         char path[PATH_MAX];
-        bool whole = config->prices.file[0] == '/';
-        (void)snprintf(path, sizeof path, "%.2000s%s%.2000s", whole ? "" : config->bridge.data_dir,
-                       whole ? "" : "/", config->prices.file);
+        bool whole = options->file[0] == '/';
+        (void)snprintf(path, sizeof path, "%.2000s%s%.2000s", whole ? "" : options->data_dir,
+                       whole ? "" : "/", options->file);
         prices->file = memory_copy_text(path);
     }
-    if (config->prices.topic[0] != '\0') {
-        prices->topic = memory_copy_text(config->prices.topic);
+    if (options->topic[0] != '\0') {
+        prices->topic = memory_copy_text(options->topic);
         publisher_subscribe(options->publisher, prices->topic, 1);
     }
     return prices;
@@ -241,7 +258,7 @@ const char *prices_problem(const struct prices *prices)
 
 bool prices_incoming(struct prices *prices, const struct publisher_incoming *incoming)
 {
-    if (incoming->kind != PUBLISHER_MESSAGE || prices->topic == NULL ||
+    if (prices == NULL || incoming->kind != PUBLISHER_MESSAGE || prices->topic == NULL ||
         strcmp(incoming->topic, prices->topic) != 0)
         return false;
     int64_t minute = clock_boot_ms() / 60000;
@@ -251,8 +268,9 @@ bool prices_incoming(struct prices *prices, const struct publisher_incoming *inc
     struct intervals read = {.list = NULL};
     enum status status = STATUS_USAGE;
     if (prices->messages <= MESSAGES_PER_MINUTE)
-        status = interval_message_parse(incoming->payload, incoming->payload_length,
-                                        divisor(prices), &read, &error);
+        status =
+            interval_message_parse(incoming->payload, incoming->payload_length,
+                                   prices->options.kind, prices->options.divisor, &read, &error);
     if (status == STATUS_OK)
         take(prices, &read);
     else if (incoming->payload_length > 0) /* an emptied topic says nothing */
@@ -266,15 +284,19 @@ static bool wanted(const struct prices *prices, int64_t wall_ms)
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm local;
-    const struct tariffs *tariffs = *prices->options.tariffs;
+    if (wall_ms >= believable_wall_ms && prices->options.kind == INTERVAL_CO2)
+        return true;
     if (wall_ms < believable_wall_ms || localtime_r(&seconds, &local) == NULL)
         return false;
+    const struct tariffs *tariffs = *prices->options.tariffs;
     const struct tariff *tariff = tariff_at(tariffs->list, tariffs->count, &local);
     return tariff != NULL && (tariff->dynamic || tariff->dynamic_feed_in);
 }
 
 void prices_tick(struct prices *prices, int64_t wall_ms, int64_t boot_ms)
 {
+    if (prices == NULL)
+        return;
     int64_t value_micro;
     int64_t quarter = wall_ms / INTERVAL_MS;
     begin(prices);
@@ -287,10 +309,9 @@ void prices_tick(struct prices *prices, int64_t wall_ms, int64_t boot_ms)
     text_init(&text, prices->missing_text, sizeof prices->missing_text);
     text_append(&text, "From ");
     text_append_time(&text, quarter * INTERVAL_MS, false);
-    text_append(&text, missing ? " on no price is known; costs are unknown until it arrives, or "
-                                 "is put into prices.file."
-                               : " on prices are known again.");
+    text_append(&text, "%s", missing ? prices->words->missing_text : prices->words->back_text);
     log_warning(prices->options.log, "%s", prices->missing_text);
-    prices->options.event(prices->options.context, missing ? "prices_missing" : "prices_back",
+    prices->options.event(prices->options.context,
+                          missing ? prices->words->missing : prices->words->back,
                           prices->missing_text);
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Dynamic prices as they come from a topic or a file (interval_message.h), for the tariffs that follow them. They
+ * Dynamic prices, and in the same way CO2 intensities, as they come from a topic or a file (interval_message.h), for the tariffs that follow them. They
  * go into the history, so that costs of the past are right whenever a price arrives or is corrected; those of now
  * are kept in memory as well. Disk and file are for worker threads. Loop thread only.
  */
 #ifndef BRIDGE_SERVICE_PRICES_H
 #define BRIDGE_SERVICE_PRICES_H
 
-#include "bridge/config/config.h"
 #include "bridge/meter/intervals.h"
 #include "bridge/meter/tariff.h"
 #include "bridge/mqtt/publisher.h"
@@ -17,14 +16,16 @@
 
 struct prices_options {
     uv_loop_t *loop;
-    const struct config *config; /**< borrowed, as all; prices.* hold from the start on */
-    struct tariffs *const *tariffs;
+    enum interval_kind kind;
+    const char *topic, *file, *data_dir; /**< borrowed, as all; topic and file as in the keys */
+    int64_t divisor;                     /**< of the numbers */
+    struct tariffs *const *tariffs;      /**< for prices: whether some are wanted */
     struct publisher *publisher;
     const char *history_path;
     struct log *log;
     /** Prices are stored. past: also of times that are over, so that costs are to be calculated anew. */
     void (*changed)(void *context, bool past);
-    /** "prices_missing", "prices_back", "prices_refused"; and the health has changed. */
+    /** "prices_missing", "prices_back", "prices_refused", or "co2_missing" and so on; and the health has changed. */
     void (*event)(void *context, const char *kind, const char *message);
     void *context;
 };
@@ -37,7 +38,7 @@ void prices_close(struct prices *prices);
 
 /** Those of yesterday, now and to come. Borrowed, at one place. */
 const struct intervals *prices_known(const struct prices *prices);
-/** True if the message was for the prices. */
+/** True if the message was for the prices. NULL is allowed, here and in prices_tick(). */
 bool prices_incoming(struct prices *prices, const struct publisher_incoming *incoming);
 /** About once a second. */
 void prices_tick(struct prices *prices, int64_t wall_ms, int64_t boot_ms);

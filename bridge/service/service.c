@@ -127,6 +127,7 @@ static void on_incoming(void *context, const struct publisher_incoming *incoming
     struct service *service = context;
     bridge_output_incoming(service->bridge_output, incoming);
     (void)prices_incoming(service->prices, incoming); /* a driver may read the topic as well */
+    (void)prices_incoming(service->co2, incoming);
     module_facts_incoming(service->facts, incoming);
     if (service->updates != NULL && updates_incoming(service->updates, incoming))
         return;
@@ -160,6 +161,14 @@ void service_prices_changed(void *context, bool past)
     price_topic_tick(service->price_topic, clock_wall_ms());
     for (size_t i = 0; i < service->device_count && past; i++)
         service_device_repriced(service->devices[i]);
+}
+
+void service_co2_changed(void *context, bool past)
+{
+    struct service *service = context;
+    (void)past; /* history cost reads it whenever it is asked */
+    co2_topic_changed(service->co2_topic);
+    co2_topic_tick(service->co2_topic, clock_wall_ms());
 }
 
 void service_prices_event(void *context, const char *kind, const char *message)
@@ -246,6 +255,8 @@ static void on_tick(uv_timer_t *timer)
     backups_tick(service->backups, boot_ms);
     price_topic_tick(service->price_topic, clock_wall_ms());
     prices_tick(service->prices, clock_wall_ms(), boot_ms);
+    co2_topic_tick(service->co2_topic, clock_wall_ms());
+    prices_tick(service->co2, clock_wall_ms(), boot_ms);
     for (size_t i = 0; i < service->device_count; i++)
         service_device_tick(service->devices[i]);
     if (service->updates != NULL)

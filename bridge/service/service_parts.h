@@ -9,6 +9,7 @@
 #include "bridge/mqtt/request_door.h"
 #include "bridge/mqtt/state_output.h"
 #include "bridge/service/backups.h"
+#include "bridge/service/co2_topic.h"
 #include "bridge/service/documents.h"
 #include "bridge/service/event_gate.h"
 #include "bridge/service/handlers.h"
@@ -84,7 +85,9 @@ struct service {
     struct service_outputs outputs;
     struct virtuals *virtuals;
     struct prices *prices;
+    struct prices *co2; /* NULL: not configured */
     struct price_topic *price_topic;
+    struct co2_topic *co2_topic;
     struct tariffs *tariffs; /* in force */
     struct past_reader *pasts;
     char *history_path;
@@ -105,6 +108,7 @@ bool service_set(void *context, const char *device, const char *key, const char 
                  size_t length);
 bool service_get(void *context, const char *id);
 void service_prices_changed(void *context, bool past);
+void service_co2_changed(void *context, bool past);
 void service_prices_event(void *context, const char *kind, const char *message);
 void service_wake(void *context);
 void service_flush_soon(void *context);

@@ -150,15 +150,37 @@ static enum status create_publisher(struct service *service, struct error *error
     return publisher_create(&options, &service->publisher, error);
 }
 
+static void create_co2(struct service *service, const struct prices_options *prices)
+{
+    const struct config *first = service->first_config;
+    struct prices_options options = *prices;
+    options.kind = INTERVAL_CO2;
+    options.topic = first->co2.topic;
+    options.file = first->co2.file;
+    options.divisor = 1;
+    options.changed = service_co2_changed;
+    if (options.topic[0] != '\0' || options.file[0] != '\0')
+        service->co2 = prices_create(&options);
+    service->co2_topic = co2_topic_create(service->publisher, service->config->mqtt.base_topic,
+                                          service->co2 == NULL ? NULL : prices_known(service->co2));
+}
+
 static enum status create_devices(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
     service->tariffs = config_tariffs(service->config);
     service->pasts = past_reader_create(&service->loop, service->history_path);
     service->virtuals = virtuals_create();
+    const struct config *first = service->first_config;
+    static const int64_t divisors[] = {
+        [PRICE_UNIT_KWH] = 1, [PRICE_UNIT_MWH] = 1000, [PRICE_UNIT_CENTS] = 100};
     const struct prices_options prices = {
         .loop = &service->loop,
-        .config = service->first_config,
+        .kind = INTERVAL_PRICE,
+        .topic = first->prices.topic,
+        .file = first->prices.file,
+        .data_dir = first->bridge.data_dir,
+        .divisor = divisors[first->prices.unit],
         .tariffs = &service->tariffs,
         .publisher = service->publisher,
         .history_path = service->history_path,
@@ -170,6 +192,7 @@ static enum status create_devices(struct service *service, struct error *error)
     service->prices = prices_create(&prices);
     service->price_topic = price_topic_create(service->publisher, service->config->mqtt.base_topic,
                                               &service->tariffs, prices_known(service->prices));
+    create_co2(service, &prices);
     service->outputs = (struct service_outputs){
         .history = service->history,
         .hub = service->hub,
@@ -302,6 +325,7 @@ static void create_documents(struct service *service)
         .sinks = service->sinks,
         .backups = service->backups,
         .prices = (const struct prices *const *)&service->prices,
+        .co2 = (const struct prices *const *)&service->co2,
         .log = service->log,
         .started_wall_ms = service->started_wall_ms,
         .started_boot_ms = service->started_boot_ms,
@@ -619,7 +643,9 @@ void service_finish(struct service *service)
     past_reader_close(service->pasts);
     virtuals_free(service->virtuals);
     price_topic_free(service->price_topic);
+    co2_topic_free(service->co2_topic);
     prices_close(service->prices);
+    prices_close(service->co2);
     tariffs_release(service->tariffs);
     free(service->history_path);
     documents_free(service->documents);

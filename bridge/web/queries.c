@@ -313,6 +313,7 @@ void queries_ask(struct queries *queries, enum history_kind kind, struct exchang
         .path = queries->settings.history_path,
         .tariffs = query->tariffs->list,
         .tariff_count = query->tariffs->count,
+        .co2 = query->tariffs->co2,
         .now_ms = clock_wall_ms(),
     };
     copy_options(query, exchange);

@@ -107,7 +107,7 @@ def test_from_topic_and_file(folder, broker, spawn):
         price_is(bridge, round(0.1 + 2 * price, 6))
         cost_is(bridge, 0.1 + 2 * price)
     bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "prices_back")
-    for text in ("no JSON", [{"start": "tomorrow", "price": 1}], [{"start": "2026-10-25T02:07:00Z", "price": 1}],
+    for text in ("no JSON", [], {"other": 1}, [{"start": "tomorrow", "price": 1}], [{"start": "2026-10-25T02:07:00Z", "price": 1}],
                  [{"start": iso(quarter_now()), "price": "high"}], [{"start": iso(quarter_now()), "price": 1e9}]):
         before = len([e for e in map(decode, bridge.watch.payloads("bl2mqtt/bridge/event")) if e["type"] == "prices_refused"])
         broker.publish("energy/prices", text)
@@ -124,3 +124,57 @@ def test_from_topic_and_file(folder, broker, spawn):
     cost_is(bridge, 0.2)
     data = bridge.good("history/cost", {"device": "house", "bucket": "day"})
     assert data["total"]["unpriced_kwh"] == 0 and "price_missing_kwh" not in data["total"]
+
+
+CO2_INTERVALS = [(0, 400_000_000), (1, 250_500_000), (3, 0)]  # by the hour; the third is missing
+
+
+def co2_config(folder, tariffs):
+    config = configure(folder, tariffs)
+    document = json.loads(config.read_text())
+    config.write_text(json.dumps({**document, "co2": {"topic": "energy/co2"}}))
+    return config
+
+
+@pytest.mark.parametrize("tariffs", [[], [{"currency": "EUR", "price": 0.3}]])
+def test_co2_with_a_missing_hour(folder, tariffs):
+    path = folder / "h.db"
+    readings = make(path, "2026-11-24T00:00+00:00", "2026-11-25T00:00+00:00", lambda: (1000, 100))
+    start = readings[0][0] // QUARTER
+    with sqlite3.connect(path) as db:
+        db.executemany("INSERT INTO interval VALUES (2, ?, ?)",
+                       [(start + 4 * hour + i, value) for hour, value in CO2_INTERVALS for i in range(4)])
+    config = co2_config(folder, tariffs)
+    kwh = 4 * 1000 * UWH_PER_COUNT / 1e9  # drawn in an hour
+    day = ("--bucket", "day", "--from", "2026-11-24T00:00Z")
+    known = cost(config, path, *day, "--to", "2026-11-24T02:00Z", zone="UTC")
+    assert known["rows"][0]["co2_kg"] == pytest.approx(kwh * 0.6505, abs=1e-8)
+    assert known["total"]["co2_kg"] == known["rows"][0]["co2_kg"] and "co2_missing_kwh" not in known["total"]
+    gap = cost(config, path, *day, "--to", "2026-11-24T04:00Z", zone="UTC")
+    for row in gap["rows"][0], gap["total"]:
+        assert row["co2_kg"] is None and row["co2_missing_kwh"] == pytest.approx(kwh, abs=1e-8)
+        assert row["co2_missing_from"][:16] == "2026-11-24T02:00" and row["co2_missing_to"][:16] == "2026-11-24T03:00"
+    table = run("--config", config, "history", "cost", "--database", path, "--device", "house", *day,
+                "--to", "2026-11-24T04:00Z", env={"TZ": "UTC"})
+    assert "CO2 kg" in table.stdout and "CO2 intensities are missing" in table.stderr
+    assert "no tariff holds" not in table.stderr
+
+
+def test_co2_from_topic_and_file(folder, broker, spawn):
+    bridge = Bridge(folder, broker, spawn, HOUSE, co2={"topic": "energy/co2", "file": "co2.json"})
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] is None)
+    bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "co2_missing", timeout=60)
+    bridge.watch.wait("bl2mqtt/bridge/health", lambda h: any("no CO2 intensity is known" in p for p in h["problems"]))
+    broker.publish("energy/co2", {"data": day_of(412.5, "carbonIntensity", "datetime")}, retain=True)
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] == 412.5 and c["until"])
+    bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "co2_back")
+    broker.publish("energy/co2", [])
+    bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "co2_refused" and "no intervals" in e["message"])
+    (folder / "data/co2.json").write_text(json.dumps(day_of(0, "intensity")))
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] == 0, timeout=30)
+    (folder / "data/co2.json").write_text(json.dumps(day_of(1000.25, "value")))
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] == 1000.25, timeout=30)
+    wait_for(lambda: bridge.good("history/cost", {"device": "house", "bucket": "day"})["total"]["energy_kwh"] > 0,
+             what="energy in the history")
+    total = bridge.good("history/cost", {"device": "house", "bucket": "day", "from": iso(quarter_now() - 40 * QUARTER)})["total"]
+    assert total["co2_kg"] == pytest.approx(total["energy_kwh"] * 1.00025, abs=1e-8)

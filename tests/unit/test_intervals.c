@@ -43,6 +43,8 @@ static void test_messages(void **unused)
          100, 4, AT, 125000, 125000},
         {"[]", 1, 0, 0, 0, 0},
         {"{}", 1, 0, 0, 0, 0},
+        {"{\"prices\":[]}", 1, 0, 0, 0, 0},
+        {"{\"other\":[]}", 1, 0, 0, 0, 0},
         {"7", 1, 0, 0, 0, 0},
         {"{", 1, 0, 0, 0, 0},
         {"[{\"start\":\"2026-10-25T00:05:00Z\",\"price\":1}]", 1, 0, 0, 0, 0},
@@ -60,9 +62,11 @@ static void test_messages(void **unused)
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct intervals intervals = {.list = NULL};
         struct error error = {""};
-        enum status status = interval_message_parse(table[i].json, strlen(table[i].json),
-                                                    table[i].divisor, &intervals, &error);
-        if (intervals.count != table[i].count || (status == STATUS_OK) != (error.text[0] == '\0'))
+        enum status status =
+            interval_message_parse(table[i].json, strlen(table[i].json), INTERVAL_PRICE,
+                                   table[i].divisor, &intervals, &error);
+        if (intervals.count != table[i].count || (status == STATUS_OK) != (error.text[0] == '\0') ||
+            (status == STATUS_OK) != (table[i].count > 0))
             fail_msg("%s: %zu intervals, %s", table[i].json, intervals.count, error.text);
         if (table[i].count > 0) {
             assert_int_equal(status, STATUS_OK);
@@ -82,17 +86,63 @@ static void test_bounds(void **unused)
     size_t size = INTERVAL_MESSAGE_BYTES_MAX + 2;
     char *text = malloc(size);
     memset(text, ' ', size);
-    assert_int_equal(interval_message_parse(text, size, 1, &intervals, &error), STATUS_USAGE);
+    assert_int_equal(interval_message_parse(text, size, INTERVAL_PRICE, 1, &intervals, &error),
+                     STATUS_USAGE);
     size_t length = 0;
     text[length++] = '[';
     for (int i = 0; i <= INTERVAL_MESSAGE_MAX; i++)
         length += (size_t)snprintf(text + length, size - length, "%s{\"start\":%lld,\"price\":1}",
                                    i == 0 ? "" : ",", 1792886400LL + i * 900LL);
     text[length++] = ']';
-    assert_int_equal(interval_message_parse(text, length, 1, &intervals, &error), STATUS_USAGE);
+    assert_int_equal(interval_message_parse(text, length, INTERVAL_PRICE, 1, &intervals, &error),
+                     STATUS_USAGE);
     assert_non_null(strstr(error.text, "more than"));
     assert_int_equal(intervals.count, 0);
     free(text);
+}
+
+static void test_co2(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *json;
+        int64_t micro; /* -1: refused */
+    } table[] = {
+        {"[{\"start\":\"2026-10-25T00:00:00Z\",\"price\":0.3,\"carbonIntensity\":412.5}]",
+         412500000},
+        {"[{\"start\":\"2026-10-25T00:00:00Z\",\"intensity\":0}]", 0},
+        {"{\"data\":[{\"datetime\":1792886400,\"value\":\"5000\"}]}", 5000000000},
+        {"[{\"start\":\"2026-10-25T00:00:00Z\",\"value\":5001}]", -1},
+        {"[{\"start\":\"2026-10-25T00:00:00Z\",\"value\":-1}]", -1},
+        {"[{\"start\":\"2026-10-25T00:00:00Z\",\"price\":0.3}]", -1},
+        {"[]", -1},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct intervals intervals = {.list = NULL};
+        struct error error = {""};
+        enum status status = interval_message_parse(table[i].json, strlen(table[i].json),
+                                                    INTERVAL_CO2, 1, &intervals, &error);
+        assert_int_equal(status, table[i].micro < 0 ? STATUS_USAGE : STATUS_OK);
+        assert_int_equal(intervals.count, table[i].micro < 0 ? 0 : 4);
+        if (table[i].micro >= 0) {
+            assert_int_equal(intervals.list[0].quarter, AT / INTERVAL_MS);
+            assert_int_equal(intervals.list[3].value_micro, table[i].micro);
+        }
+        intervals_free(&intervals);
+    }
+}
+
+static void test_until(void **unused)
+{
+    (void)unused;
+    struct intervals intervals = {.list = NULL};
+    for (int64_t i = 10; i < 18; i++)
+        (void)intervals_put(&intervals, &(struct interval){i, i < 14 ? 1 : 2});
+    assert_int_equal(intervals_until(&intervals, 5), 10);
+    assert_int_equal(intervals_until(&intervals, 11), 14);
+    assert_int_equal(intervals_until(&intervals, 14), 18);
+    assert_int_equal(intervals_until(&intervals, 18), 18 + 96);
+    intervals_free(&intervals);
 }
 
 static void test_put_and_find(void **unused)
@@ -118,8 +168,8 @@ static void test_put_and_find(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_messages),     cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_co2),          cmocka_unit_test(test_until),
         cmocka_unit_test(test_put_and_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,6 +354,12 @@ static void add_up(struct history_cost_row *total, const struct history_cost_row
         total->unpriced_from_ms = row->unpriced_from_ms;
     if (row->unpriced_to_ms != 0)
         total->unpriced_to_ms = row->unpriced_to_ms;
+    total->co2_ug += row->co2_ug;
+    total->co2_missing_uwh += row->co2_missing_uwh;
+    if (total->co2_from_ms == 0)
+        total->co2_from_ms = row->co2_from_ms;
+    if (row->co2_to_ms != 0)
+        total->co2_to_ms = row->co2_to_ms;
     total->foreign_uwh += row->foreign_uwh;
     total->energy_micro += row->energy_micro;
     total->feed_in_micro += row->feed_in_micro;
@@ -430,15 +436,15 @@ static enum status ask_cost(const struct asked *asked, struct output *output, st
 {
     const struct history_question *question = output->question;
     struct answer_cell columns[ANSWER_CELLS_MAX];
-    const struct history_cost_row none = {0};
+    const struct history_cost_row none = {.co2 = question->co2};
     const char *name = asked->bucket == NULL ? "month" : asked->bucket;
     const struct bucket_word *bucket = find_bucket(cost_buckets, name);
     if (bucket == NULL)
         return bad_value(error, "bucket", name, "day, month or year");
-    if (question->tariff_count == 0)
+    if (question->tariff_count == 0 && !question->co2)
         return error_set(error, STATUS_USAGE,
-                         "The configuration has no tariffs, so nothing has a price; the key "
-                         "`tariffs` of bridge.yaml holds them.");
+                         "The configuration has no tariffs, so nothing has a price, and no CO2 "
+                         "intensities; the keys `tariffs` and `co2` of bridge.yaml hold them.");
     struct span span;
     enum status status = parse_bucket_span(asked, question->now_ms, bucket, &span, error);
     struct history_query *query = NULL;
@@ -453,8 +459,10 @@ static enum status ask_cost(const struct asked *asked, struct output *output, st
         .bucket = bucket->bucket,
         .tariffs = question->tariffs,
         .tariff_count = question->tariff_count,
+        .co2 = question->co2,
     };
-    output->currency = question->tariffs[0].currency;
+    output->currency = question->tariff_count == 0 ? "" : question->tariffs[0].currency;
+    output->total.co2 = question->co2;
     if (status == STATUS_OK)
         status = history_query_cost(query, &priced, put_cost, output, error);
     history_query_close(query);

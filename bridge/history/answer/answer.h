@@ -52,6 +52,7 @@ struct history_question {
     const char *path;             /**< the history file */
     const struct tariff *tariffs; /**< for HISTORY_COST */
     size_t tariff_count;
+    bool co2;           /**< CO2 intensities are configured */
     int64_t nominal_mv; /**< mains.voltage of the device; 0: 230 V */
     int64_t now_ms;     /**< wall clock */
     history_row row;    /**< not NULL: takes the rows; nothing is written */

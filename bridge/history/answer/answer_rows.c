@@ -93,6 +93,17 @@ size_t answer_cost_cells(const struct history_cost_row *row, const char *currenc
     cells[n] =
         unpriced ? time_cell("unpriced_to", row->unpriced_to_ms) : text_cell("unpriced_to", "");
     cells[n++].json_skip = !unpriced;
+    if (!row->co2)
+        return n;
+    bool gaps = row->co2_missing_uwh != 0;
+    cells[n++] = number_cell("co2_kg", !gaps, row->co2_ug, 9);
+    cells[n] = number_cell("co2_missing_kwh", true, row->co2_missing_uwh, 9);
+    cells[n++].json_skip = !gaps;
+    cells[n] =
+        gaps ? time_cell("co2_missing_from", row->co2_from_ms) : text_cell("co2_missing_from", "");
+    cells[n++].json_skip = !gaps;
+    cells[n] = gaps ? time_cell("co2_missing_to", row->co2_to_ms) : text_cell("co2_missing_to", "");
+    cells[n++].json_skip = !gaps;
     return n;
 }
 

@@ -22,7 +22,7 @@ struct answer_cell {
     const char *text;
 };
 
-#define ANSWER_CELLS_MAX 16
+#define ANSWER_CELLS_MAX 20
 
 /** Each fills cells (of ANSWER_CELLS_MAX) and returns how many there are. */
 size_t answer_energy_cells(const struct history_energy_row *row, struct answer_cell *cells);

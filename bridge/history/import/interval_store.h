@@ -11,9 +11,6 @@
 
 #include <sqlite3.h>
 
-/** The numbers stand in the file. */
-enum interval_kind { INTERVAL_PRICE = 1 };
-
 /** Those of from <= quarter < to are added to intervals. SQLite's code. */
 int interval_store_read(sqlite3 *db, enum interval_kind kind, int64_t from, int64_t to,
                         struct intervals *intervals);

@@ -15,6 +15,7 @@
 struct sums {
     struct wide energy;
     struct wide feed_in;
+    struct wide co2;
     int64_t standing_micro;
 };
 
@@ -23,6 +24,7 @@ struct costing {
     struct history_query *query;
     struct sums sums;
     struct intervals market; /* of the running year of the question */
+    struct intervals co2;    /* likewise */
     struct sums before;      /* as of the beginning of the current bucket */
     struct history_cost_row row;
     int64_t covered_ms_permille; /* coverage times length, of the current bucket */
@@ -63,7 +65,8 @@ static void begin_row(struct costing *costing, int64_t start_ms)
     int64_t end_ms = bucket_next(costing->question->bucket, start_ms);
     if (end_ms > costing->question->to_ms)
         end_ms = costing->question->to_ms;
-    costing->row = (struct history_cost_row){.start_ms = start_ms, .end_ms = end_ms};
+    costing->row = (struct history_cost_row){
+        .start_ms = start_ms, .end_ms = end_ms, .co2 = costing->question->co2};
     costing->before = costing->sums;
     costing->covered_ms_permille = 0;
 }
@@ -76,6 +79,7 @@ static void end_row(struct costing *costing)
     charge_days(costing, row->end_ms);
     row->energy_micro = tariff_money(sums->energy) - tariff_money(before->energy);
     row->feed_in_micro = tariff_money(sums->feed_in) - tariff_money(before->feed_in);
+    row->co2_ug = tariff_money(sums->co2) - tariff_money(before->co2); /* the same units */
     row->drawn = sums->energy;
     row->fed = sums->feed_in;
     row->standing_micro = sums->standing_micro - before->standing_micro;
@@ -96,6 +100,22 @@ static void note_unpriced(struct history_cost_row *row, const struct history_ene
     row->unpriced_to_ms = quarter->end_ms;
 }
 
+static void emit(struct costing *costing, const struct history_energy_row *quarter)
+{
+    struct history_cost_row *row = &costing->row;
+    int64_t intensity_micro;
+    if (!row->co2 || quarter->imported_uwh == 0)
+        return;
+    if (intervals_find(&costing->co2, quarter->start_ms / INTERVAL_MS, &intensity_micro)) {
+        costing->sums.co2 =
+            wide_add(costing->sums.co2, wide_multiply(quarter->imported_uwh, intensity_micro));
+        return;
+    }
+    row->co2_missing_uwh += quarter->imported_uwh;
+    row->co2_from_ms = row->co2_from_ms == 0 ? quarter->start_ms : row->co2_from_ms;
+    row->co2_to_ms = quarter->end_ms;
+}
+
 static bool take_quarter(void *context, const struct history_energy_row *quarter)
 {
     struct costing *costing = context;
@@ -112,6 +132,7 @@ static bool take_quarter(void *context, const struct history_energy_row *quarter
     row->foreign_uwh += quarter->foreign_imported_uwh + quarter->foreign_exported_uwh;
     costing->covered_ms_permille +=
         quarter->coverage_permille * (quarter->end_ms - quarter->start_ms);
+    emit(costing, quarter);
     struct tm local;
     int64_t price_micro;
     int64_t feed_in_micro;
@@ -138,10 +159,14 @@ static enum status load_market(struct costing *costing, int64_t from_ms, int64_t
 {
     const struct history_cost_question *question = costing->question;
     intervals_free(&costing->market);
-    if (!tariffs_follow_market(question->tariffs, question->tariff_count))
-        return STATUS_OK;
-    int code = interval_store_read(costing->query->db, INTERVAL_PRICE, from_ms / INTERVAL_MS,
-                                   to_ms / INTERVAL_MS + 1, &costing->market);
+    intervals_free(&costing->co2);
+    int64_t from = from_ms / INTERVAL_MS;
+    int64_t to = to_ms / INTERVAL_MS + 1;
+    int code = SQLITE_OK;
+    if (tariffs_follow_market(question->tariffs, question->tariff_count))
+        code = interval_store_read(costing->query->db, INTERVAL_PRICE, from, to, &costing->market);
+    if (code == SQLITE_OK && question->co2)
+        code = interval_store_read(costing->query->db, INTERVAL_CO2, from, to, &costing->co2);
     return code == SQLITE_OK ? STATUS_OK
                              : sql_explain(code, costing->query->db, costing->query->path, error);
 }
@@ -195,5 +220,6 @@ enum status history_query_cost(struct history_query *query,
         begin_row(&costing, costing.row.end_ms);
     }
     intervals_free(&costing.market);
+    intervals_free(&costing.co2);
     return status;
 }

@@ -32,8 +32,12 @@ struct history_cost_row {
     int64_t energy_micro;  /**< to be paid for what was drawn */
     int64_t feed_in_micro; /**< earned with what was fed back */
     int64_t standing_micro;
-    int64_t cost_micro;    /**< energy + standing - feed-in */
-    int coverage_permille; /**< as in query.h; 1000 is that nothing is missing */
+    int64_t cost_micro;      /**< energy + standing - feed-in */
+    int coverage_permille;   /**< as in query.h; 1000 is that nothing is missing */
+    bool co2;                /**< the question is about CO2 as well */
+    int64_t co2_ug;          /**< micrograms, of what was drawn where intensities are known */
+    int64_t co2_missing_uwh; /**< drawn where they are missing, between the times that follow */
+    int64_t co2_from_ms, co2_to_ms;
     struct wide drawn,
         fed; /**< money since the beginning of the question, without rounding: for tariff_money */
 };
@@ -49,6 +53,7 @@ struct history_cost_question {
     enum history_bucket bucket;
     const struct tariff *tariffs;
     size_t tariff_count;
+    bool co2; /**< CO2 intensities are configured */
 };
 
 /** One row for each bucket, in order. STATUS_USAGE as history_query_energy. */
