@@ -56,14 +56,6 @@ struct connection_library {
     MQTTAsync spare;
 };
 
-/* OpenSSL starts by itself when it is first used. */
-static void start(const struct paho *paho)
-{
-    MQTTAsync_init_options options = MQTTAsync_init_options_initializer;
-    options.do_openssl_init = 0;
-    paho->global_init(&options);
-}
-
 struct connection_library *connection_library_open(bool tls, struct error *error)
 {
     const struct paho *paho = paho_load(tls, error);
@@ -71,7 +63,6 @@ struct connection_library *connection_library_open(bool tls, struct error *error
         return NULL;
     struct connection_library *library = memory_new(1, sizeof *library);
     library->paho = paho;
-    start(paho);
     int rc = paho->create(&library->spare, "tcp://localhost:1", "spare",
                           MQTTCLIENT_PERSISTENCE_NONE, NULL);
     if (rc == MQTTASYNC_SUCCESS)

@@ -36,6 +36,16 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct paho tables[2];
 static void *handles[2]; /* with and without TLS */
 
+/* Once for each library: it makes Paho's locks anew, also while another connection's threads hold them. Then
+ * nothing wakes its sender any more, and whatever is sent takes up to a second. OpenSSL starts by itself when
+ * it is first used. */
+static void start(const struct paho *paho)
+{
+    MQTTAsync_init_options options = MQTTAsync_init_options_initializer;
+    options.do_openssl_init = 0;
+    paho->global_init(&options);
+}
+
 const struct paho *paho_load(bool tls, struct error *error)
 {
     const struct dynamic_library library = {
@@ -50,6 +60,8 @@ const struct paho *paho_load(bool tls, struct error *error)
         handles[tls] = dynamic_load(&library, &tables[tls], error);
         if (handles[tls] != NULL && tls)
             packet_guard_tls(handles[tls]);
+        if (handles[tls] != NULL)
+            start(&tables[tls]);
     }
     const struct paho *paho = handles[tls] == NULL ? NULL : &tables[tls];
     (void)pthread_mutex_unlock(&mutex);

@@ -112,7 +112,7 @@ def test_entities_outlive_another_id(folder, broker, spawn, mode):
     there = HomeAssistant(broker)
     bridge = Bridge(folder, broker, spawn, HOUSE, GARAGE, homeassistant={"discovery": mode})
     unique = "bl2mqtt_test_garage_power"
-    wait_for(lambda: unique in there.look() and there.registry["bl2mqtt_test_garage_report_interval"], 20, "its entities")
+    wait_for(lambda: unique in there.look() and there.registry.get("bl2mqtt_test_garage_report_interval"), 20, "its entities")
     ids = {k: v["entity_id"] for k, v in there.registry.items() if "_garage_" in k}
 
     def reads(topic):

@@ -13,7 +13,7 @@ import termios
 
 import pytest
 
-from harness import BINARY, run, wait_for, write_config
+from harness import PATIENCE, BINARY, run, wait_for, write_config
 
 
 @pytest.fixture
@@ -64,10 +64,11 @@ def test_on_a_terminal(service):
     def twice():
         nonlocal shown
         shown += os.read(near, 65536)
-        return shown.count(b"\x1b[H") >= 3
-    wait_for(twice, 20, "the third table")
+        return shown.count(b"\x1b[H") >= 3 and b"House meter a" in shown and b"Ctrl-C" in shown
+    wait_for(twice, 20, "the third table, and the values")
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    status = process.wait(10 * PATIENCE)
+    assert status == 0, os.read(near, 65536)
     os.close(near)
     for screen in shown.decode().split("\x1b[H")[1:]:
         lines = [re.sub(r"\x1b\[[0-9]*[A-Za-z]", "", line) for line in screen.splitlines()]

@@ -42,6 +42,7 @@ struct rollup_writer {
     size_t capacity;
     uint16_t by_number[CHANNEL_NUMBER_MAX + 1]; /* index into piles plus 1 */
     bool loaded;
+    bool advanced; /* since it was loaded */
     int64_t done_ms[ROLLUP_LEVELS];
     struct outbox_changes changes;   /* by the transaction under way */
     struct outbox_changes committed; /* by those before */
@@ -292,17 +293,11 @@ static int load(struct rollup_writer *rollups)
         int64_t last_ms = -1;
         code = end_row_ms(rollups->db, rollup_table((enum rollup_level)level), true, &last_ms);
         rollups->done_ms[level] = last_ms < 0 ? 0 : end_of((enum rollup_level)level, last_ms);
-        if (level == 0 || last_ms < 0)
-            continue;
-        /* A late reading may have made a row of a time that is not over: it is made again. Only that
-         * one, as older rows may have outlived what they were made of. */
-        int64_t start_ms = start_of((enum rollup_level)level, rollups->done_ms[level - 1]);
-        if (start_ms == start_of((enum rollup_level)level, last_ms))
-            rollups->done_ms[level] = start_ms;
     }
     if (code == SQLITE_OK)
         code = follow_zone(rollups);
     rollups->loaded = code == SQLITE_OK;
+    rollups->advanced = false;
     return code;
 }
 
@@ -445,6 +440,21 @@ static int newest_ms(struct rollup_writer *rollups, int64_t *ms)
     return end_row_ms(rollups->db, "reading", true, ms);
 }
 
+/* A late reading may have made a row of a time that was not over. A writer that begins makes it again, once what it
+ * is made of is there. Only the last one, as older rows may have outlived what they were made of. */
+static void make_again(struct rollup_writer *rollups)
+{
+    if (rollups->advanced)
+        return;
+    rollups->advanced = true;
+    for (int level = ROLLUP_QUARTER; level < ROLLUP_LEVELS; level++) {
+        int64_t start_ms = start_of((enum rollup_level)level, rollups->done_ms[level - 1]);
+        if (start_ms < rollups->done_ms[level] &&
+            end_of((enum rollup_level)level, start_ms) >= rollups->done_ms[level])
+            rollups->done_ms[level] = start_ms;
+    }
+}
+
 int rollup_writer_advance(struct rollup_writer *rollups, int64_t rows, bool *more)
 {
     *more = false;
@@ -454,6 +464,7 @@ int rollup_writer_advance(struct rollup_writer *rollups, int64_t rows, bool *mor
         code = newest_ms(rollups, &last_ms);
     if (code != SQLITE_OK || last_ms < GRACE_MS)
         return code;
+    make_again(rollups);
     int64_t *done_ms = rollups->done_ms;
     int64_t limit_ms = floor_to(last_ms - GRACE_MS, ROLLUP_MINUTE_MS);
     if (done_ms[ROLLUP_MINUTE] < limit_ms)
