@@ -53,7 +53,7 @@ void text_append_digits(struct text *text, uint64_t value, unsigned digits)
     do {
         bytes[--at] = (char)('0' + value % 10);
         value /= 10;
-    } while (value > 0);
+    } while (value > 0 && at > 0); /* 64 bits have no more digits than bytes has room for */
     while (at > zeros_until)
         bytes[--at] = '0';
     append_bytes(text, bytes + at, sizeof bytes - at);
