@@ -84,12 +84,15 @@ export async function sumsOf(device, channel) {
     get("history/energy", parameters).catch(() => []), get("history/cost", parameters).catch(() => null)]);
   const total = (rows, key) => rows.reduce((sum, row) => sum + (row[key] ?? 0), 0);
   const todays = (rows) => rows.filter((row) => new Date(row.end) > new Date(now.getFullYear(), now.getMonth(), now.getDate()));
-  // Without the standing charge: it is paid once, whatever the channels draw.
-  const costs = (cost?.rows ?? []).map((row) => ({...row, cost: row.energy_cost - row.feed_in}));
+  // Without the standing charge: it is paid once, whatever the channels draw. Without tariffs there is no currency, and
+  // a day whose price is missing has no cost: what is not known is not shown as 0.
+  const priced = cost?.currency ? cost : null;
+  const costs = (priced?.rows ?? []).map((row) => ({...row, cost: row.energy_cost === null ? null : row.energy_cost - row.feed_in}));
+  const totalCost = (rows) => (priced === null || rows.some((row) => row.cost === null) ? null : total(rows, "cost"));
   return {
     today: total(todays(energy), "energy_kwh"), month: total(energy, "energy_kwh"),
     producedToday: total(todays(energy), "energy_produced_kwh"), producedMonth: total(energy, "energy_produced_kwh"),
-    costToday: cost ? total(todays(costs), "cost") : null, costMonth: cost ? total(costs, "cost") : null,
-    currency: cost?.currency,
+    costToday: totalCost(todays(costs)), costMonth: totalCost(costs),
+    currency: priced?.currency,
   };
 }

@@ -198,7 +198,7 @@ class History extends View {
       load: loadCost, format: (value) => money(value, currency), kinds: [["cost", 1, ""]],
       rows: (document) => {
         currency = document.currency;
-        return document.rows;
+        return currency ? document.rows : []; // without tariffs nothing is known of costs
       }});
   }
 
