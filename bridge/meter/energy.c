@@ -396,10 +396,10 @@ static void accept_metered(struct energy_counter *counter, const struct energy_s
     struct energy_state *state = &counter->state;
     const struct energy_point now = {.wall_ms = sample->wall_ms, .boot_ms = sample->boot_ms};
     bool first = !state->known;
+    double rate = fmax(headroom * counter->counts_per_second, energy_measured_rate(counter));
     if (!first && !counter->metered.counters[0].known)
         metered_resume(&counter->metered, state->counter, energy_gap_to(counter, &now, &now).ms,
-                       sample->boot_ms);
-    double rate = fmax(headroom * counter->counts_per_second, energy_measured_rate(counter));
+                       sample->boot_ms, rate);
     bool moved = metered_accept(&counter->metered, sample, rate, outcome);
     if (first && counter->begin_at_source) {
         outcome->imported = reading_drawn(sample->counter);

@@ -3,7 +3,8 @@
  * Energy of a source that keeps counters itself and sends whole messages: what was drawn and what was
  * fed back, apart or together. Pure. The rules, for each of the two counters:
  *
- *  - A step up that the maximum load can make since the counter last moved is credited at once.
+ *  - A step up that the maximum load can make since the counter last moved is credited at once. What
+ *    coarse steps and late messages may add is a budget over time (budget.h), not given anew each step.
  *  - A counter that stands still moves nothing, not even its clock: a source that repeats an old
  *    value after a reconnect must not make the step that follows look too fast.
  *  - A counter that falls, or jumps further than possible, is believed at the third reading that
@@ -17,15 +18,18 @@
 #ifndef BRIDGE_METER_METERED_H
 #define BRIDGE_METER_METERED_H
 
+#include "bridge/meter/budget.h"
 #include "bridge/meter/sample.h"
 
 struct metered_counter {
     bool known;
     int64_t base, base_boot_ms;
+    struct budget budget;
     unsigned suspects; /* readings in a row that agree with each other but not with the base */
     int64_t suspect, suspect_first, suspect_boot_ms;
     bool fell; /* the base is new; the one before: */
     int64_t fell_from, fell_boot_ms;
+    struct budget fell_budget;
 };
 
 /** Zero-initialise it. */
@@ -34,9 +38,10 @@ struct metered {
 };
 
 /** Goes on from a stored state; gap_ms: how long ago, at boot_ms, its counters were last credited. */
-void metered_resume(struct metered *metered, int64_t counter, int64_t gap_ms, int64_t boot_ms);
+void metered_resume(struct metered *metered, int64_t counter, int64_t gap_ms, int64_t boot_ms,
+                    double rate);
 
-/** rate: the most the installation can make a counter run, in counts per second. Fills verdict, old and new
+/** rate: the most the installation can make a counter run, in counts per second; may change. Fills verdict, old and new
  *  counter, imported and exported of the outcome. Returns whether the base moved. */
 bool metered_accept(struct metered *metered, const struct energy_sample *sample, double rate,
                     struct energy_outcome *outcome);

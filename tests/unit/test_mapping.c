@@ -316,6 +316,56 @@ static void test_small_counters(void **state)
     }
 }
 
+static int64_t drawn_at(struct meter *meter, int64_t boot_ms, int64_t counter)
+{
+    struct meter_result result;
+    const struct reading reading = {.present = READING_ENERGY,
+                                    .boot_ms = boot_ms,
+                                    .wall_ms = 1790000000000 + boot_ms,
+                                    .energy = reading_counters(counter, 0)};
+    meter_accept(meter, &reading, &result);
+    return result.values.energy_uwh.value;
+}
+
+/* Steps that are each small enough, but together more than 80 A can draw; up, and up from a fall again. */
+static void test_leaps(void **state)
+{
+    (void)state;
+    const int64_t most_mw = 80 * 230 * 1200, slack_s = 10, slack_uwh = 20000000; /* with headroom */
+    for (int falls = 0; falls < 2; falls++) {
+        struct meter *meter = new_meter(false);
+        int64_t boot_ms = 100000, counter = 100000000,
+                drawn_uwh = drawn_at(meter, boot_ms, counter);
+        assert_int_equal(drawn_uwh, 0);
+        for (int leap = 1; leap <= 600; leap++) {
+            if (falls && leap % 5 == 0)
+                counter -= 50000;
+            for (int repeated = 0; repeated < 3; repeated++)
+                drawn_uwh = drawn_at(meter, boot_ms += 100, counter += repeated * 3000);
+            int64_t ms = boot_ms - 100000 + slack_s * 1000;
+            assert_true(drawn_uwh <= most_mw * ms / 3600 + slack_uwh);
+        }
+        assert_true(drawn_uwh > slack_uwh);
+        meter_free(meter);
+    }
+}
+
+/* Five minutes at 15 kW that the broker held back, delivered at once: each message is late but true. */
+static void test_messages_held_back(void **state)
+{
+    (void)state;
+    struct meter *meter = new_meter(false);
+    int64_t boot_ms = 0, counter = 5000000, drawn_uwh = 0;
+    for (int i = 0; i < 60; i++)
+        drawn_uwh = drawn_at(meter, boot_ms += 10000, counter += 4166);
+    assert_int_equal(drawn_uwh, INT64_C(59) * 4166 * 10000);
+    boot_ms += 290000;
+    for (int i = 0; i < 30; i++)
+        drawn_uwh = drawn_at(meter, boot_ms += 10, counter += 4166);
+    assert_int_equal(drawn_uwh, INT64_C(89) * 4166 * 10000);
+    meter_free(meter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_values),          cmocka_unit_test(test_counters),
         cmocka_unit_test(test_announced_reset), cmocka_unit_test(test_totals_begin_at_the_meter),
         cmocka_unit_test(test_restart),         cmocka_unit_test(test_small_counters),
+        cmocka_unit_test(test_leaps),           cmocka_unit_test(test_messages_held_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
