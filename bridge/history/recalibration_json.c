@@ -80,7 +80,7 @@ enum status recalibration_parse(const json_t *body, struct history_recalibration
                                 struct error *error)
 {
     *correction = (struct history_recalibration){.since_ms = -1, .until_ms = INT64_MAX};
-    enum status status = read_name(body, "id", correction->device, error);
+    enum status status = read_name(body, "device", correction->device, error);
     if (status == STATUS_OK)
         status = read_name(body, "channel", correction->channel, error);
     if (status == STATUS_OK)
@@ -123,7 +123,7 @@ static void set_factor(json_t *object, const char *key, double factor)
 json_t *recalibration_request(const struct history_recalibration *correction)
 {
     json_t *body =
-        json_pack("{s:s, s:s}", "id", correction->device, "channel", correction->channel);
+        json_pack("{s:s, s:s}", "device", correction->device, "channel", correction->channel);
     if (correction->undo)
         (void)json_object_set_new(body, "undo", json_true());
     if (correction->dry_run)

@@ -19,8 +19,8 @@
 /* Rows that many requests share. */
 #define ID_OF_DEVICE                                                                               \
     {                                                                                              \
-        .key = "id", .type = REQUEST_TEXT, .low = 1, .high = 63, .required = true,                 \
-        .help = "the device's id"                                                                  \
+        .key = "id", .also = "device", .type = REQUEST_TEXT, .low = 1, .high = 63,                 \
+        .required = true, .help = "the device's id"                                                \
     }
 #define CHANNEL_OF_DEVICE                                                                          \
     {                                                                                              \
@@ -356,7 +356,7 @@ static const struct request_argument history_voltage_rows[] = {
 };
 
 static const struct request_argument recalibrate_rows[] = {
-    ID_OF_DEVICE,
+    DEVICE_ASKED(true),
     CHANNEL_OF_DEVICE,
     {.key = "since", .type = REQUEST_TEXT, .low = 1, .help = "begin of the time to correct"},
     {.key = "until", .type = REQUEST_TEXT, .low = 1, .help = "its end; default: now"},

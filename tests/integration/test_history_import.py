@@ -27,6 +27,11 @@ def import_(path, file, *args, expected=0, channel="a"):
     return json.loads(result.stdout) if expected == 0 else result.stderr
 
 
+def csv_energy(path, begin="2026-03-01"):
+    return run("history", "energy", "--database", path, "--device", "house", "--channel", "a", "--from", begin,
+               "--to", "2026-03-04", "--bucket", "day", "--csv", env={"TZ": "UTC"}).stdout
+
+
 def energy(path, *args, bucket="day", begin="2026-03-01", end="2026-03-04"):
     result = run("history", "energy", "--database", path, "--device", "house", "--from", begin, "--to", end,
                  "--bucket", bucket, *args, "--json", env={"TZ": "UTC"})
@@ -67,6 +72,8 @@ def test_before_the_first_reading(history, folder):
         assert row["energy_kwh"] == row["energy_from_files_kwh"] == pytest.approx(14.4, abs=1e-8)
         assert row["coverage"] == 0 and row["power_mean_w"] is None
     assert rows[2] == before[2] and "energy_from_files_kwh" not in rows[2]
+    header = csv_energy(history).splitlines()[0].split(",")  # the keys of JSON, of all rows together
+    assert header == list(rows[0]) and csv_energy(history, "2026-03-03").splitlines()[0].split(",") == list(rows[2])
     # hours add up to days, exactly
     hours = energy(history, bucket="hour")
     assert sum(round(row["energy_kwh"] * 1e9) for row in hours) == sum(round(row["energy_kwh"] * 1e9) for row in rows)

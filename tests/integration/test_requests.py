@@ -158,7 +158,7 @@ REFUSED = [  # request, payload, words of the sentence
     ("history/voltage", {"device": "attic"}, "attic"),
     ("history/voltage", {"device": "house", "bucket": "month"}, "day|week"),
     ("history/recalibrate", {"id": "house", "channel": "a"}, "since"),
-    ("history/recalibrate", {"id": "attic", "channel": "a", "since": "2026-01-01", "power": 300}, "attic"),
+    ("history/recalibrate", {"device": "attic", "channel": "a", "since": "2026-01-01", "power": 300}, "attic"),
     ("homeassistant/refresh", "{", "not valid JSON"),
     ("homeassistant/refresh", '{"transaction": 1.5}', "transaction"),
     ("homeassistant/purge", "{", "not valid JSON"),
@@ -207,6 +207,16 @@ ZIGBEE2MQTT = [  # request, payload as its clients send it, data of the answer (
     ("device/remove", '{"id": "house", "block": true, "force": true, "extra": 0}', {"id": "house"}),
     ("restart", "", {}),
 ]
+
+
+def test_a_device_is_named_by_either_key(bridge):
+    """The options of the commands say device, the requests for a device say id."""
+    bridge.watch.wait("bl2mqtt/house", lambda state: state["power"] is not None, 20)
+    for name, rest in (("history/recalibrate", {"channel": "a", "since": "2026-01-01", "power": 300, "dry_run": True}),
+                       ("history/energy", {}), ("device/energy/set", {"channel": "a", "energy": 5}), ("device/disable", {}),
+                       ("device/enable", {})):
+        answers = [bridge.ask(name, {key: "house", **rest}) for key in ("device", "id")]
+        assert all(answer["status"] == "ok" for answer in answers), (name, answers)
 
 
 def test_what_zigbee2mqtt_sends_is_accepted(bridge):

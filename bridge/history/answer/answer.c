@@ -255,6 +255,8 @@ struct output {
     void *context;
     bool begun;
     bool stopped;
+    bool survey;                 /* only finds out which columns there are */
+    bool used[ANSWER_CELLS_MAX]; /* columns that JSON has in some row */
     const char *currency;
     struct history_cost_row total; /* of the costs */
 };
@@ -283,14 +285,20 @@ static bool hand_over(struct output *output, history_row take, const struct answ
     return !output->stopped;
 }
 
-static bool put_cells(struct output *output, const struct answer_cell *cells, size_t count)
+static bool put_cells(struct output *output, struct answer_cell *cells, size_t count)
 {
     if (output->question->row != NULL)
         return hand_over(output, output->question->row, cells, count);
+    for (size_t i = 0; i < count && output->survey; i++)
+        output->used[i] = output->used[i] || !cells[i].json_skip;
+    if (output->survey)
+        return true;
     char buffer[ROW_SIZE];
     struct text text;
     text_init(&text, buffer, sizeof buffer);
     bool json = output->question->format == HISTORY_JSON;
+    if (!json)
+        count = answer_drop_unused(cells, count, output->used);
     if (!json && !output->begun)
         answer_append_csv_header(&text, cells, count);
     else if (json && !output->begun)
@@ -361,6 +369,7 @@ static void add_up(struct history_cost_row *total, const struct history_cost_row
     if (row->co2_to_ms != 0)
         total->co2_to_ms = row->co2_to_ms;
     total->foreign_uwh += row->foreign_uwh;
+    total->estimated_uwh += row->estimated_uwh;
     total->energy_micro += row->energy_micro;
     total->feed_in_micro += row->feed_in_micro;
     total->standing_micro += row->standing_micro;
@@ -376,8 +385,10 @@ static bool put_cost(void *context, const struct history_cost_row *row)
 }
 
 /* What closes the document, and the whole of it where there was no row. */
-static bool put_end(struct output *output, const struct answer_cell *columns, size_t count)
+static bool put_end(struct output *output, struct answer_cell *columns, size_t count)
 {
+    if (output->survey)
+        return true;
     char buffer[ROW_SIZE];
     struct text text;
     if (output->question->row != NULL && output->question->kind == HISTORY_COST) {
@@ -390,7 +401,8 @@ static bool put_end(struct output *output, const struct answer_cell *columns, si
     text_init(&text, buffer, sizeof buffer);
     if (output->question->format == HISTORY_CSV) {
         if (!output->begun)
-            answer_append_csv_header(&text, columns, count);
+            answer_append_csv_header(&text, columns,
+                                     answer_drop_unused(columns, count, output->used));
         return put(output, buffer, text.length);
     }
     if (!output->begun)
@@ -618,7 +630,14 @@ enum status history_answer(const struct history_question *question, history_writ
     enum status known = check_channel(question, &asked, error);
     if (known != STATUS_OK && !(known == STATUS_NO_ANSWER && may_be_imported))
         return known;
+    /* The header of CSV is what JSON names in some row; JSON itself needs no header. */
+    output.survey = question->format == HISTORY_CSV && question->row == NULL;
     status = ask[question->kind](&asked, &output, error);
+    if (output.survey && status == STATUS_OK) {
+        output.survey = false;
+        output.total = (struct history_cost_row){.co2 = false};
+        status = ask[question->kind](&asked, &output, error);
+    }
     if (status == STATUS_USAGE && known == STATUS_NO_ANSWER)
         return STATUS_NO_ANSWER;
     if (status == STATUS_OK && output.stopped)

@@ -80,7 +80,7 @@ size_t answer_cost_cells(const struct history_cost_row *row, const char *currenc
     cells[n++] = number_cell("feed_in", true, row->feed_in_micro, 6);
     cells[n++] = number_cell("cost", true, row->cost_micro, 6);
     cells[n] = text_cell("currency", currency); /* JSON has it once, above the rows */
-    cells[n++].json_skip = true;
+    cells[n++].csv_only = true;
     cells[n++] = number_cell("coverage", true, row->coverage_permille, 3);
     cells[n] = number_cell("estimated_kwh", true, row->estimated_uwh, 9);
     cells[n++].json_skip = row->estimated_uwh == 0;
@@ -148,6 +148,16 @@ size_t answer_voltage_cells(const struct history_voltage_row *row, struct answer
     return n;
 }
 
+size_t answer_drop_unused(struct answer_cell *cells, size_t count,
+                          const bool used[ANSWER_CELLS_MAX])
+{
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!cells[i].json_skip || used[i])
+            cells[left++] = cells[i];
+    return left;
+}
+
 /* ---- JSON ---- */
 
 static void append_json_text(struct text *text, const char *value)
@@ -184,7 +194,7 @@ void answer_append_json(struct text *text, const struct answer_cell *cells, size
 {
     const char *before = "{\"";
     for (size_t i = 0; i < count; i++) {
-        if (cells[i].json_skip)
+        if (cells[i].json_skip || cells[i].csv_only)
             continue;
         text_append_plain(text, before);
         text_append_plain(text, cells[i].name);

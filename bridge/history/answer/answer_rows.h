@@ -17,6 +17,7 @@ struct answer_cell {
     enum { CELL_TIME, CELL_NUMBER, CELL_TEXT } type;
     bool known;     /**< false: null, or an empty field */
     bool json_skip; /**< this row's JSON leaves it out */
+    bool csv_only;  /**< no row's JSON has it */
     int64_t value;
     unsigned scale;
     const char *text;
@@ -32,6 +33,10 @@ size_t answer_cost_cells(const struct history_cost_row *row, const char *currenc
 size_t answer_gap_cells(const struct history_gap *gap, struct answer_cell *cells);
 size_t answer_event_cells(const struct history_event *event, struct answer_cell *cells);
 size_t answer_voltage_cells(const struct history_voltage_row *row, struct answer_cell *cells);
+
+/** Removes the columns that no row's JSON has; used: those that one has had. Returns how many are left. */
+size_t answer_drop_unused(struct answer_cell *cells, size_t count,
+                          const bool used[ANSWER_CELLS_MAX]);
 
 void answer_append_json(struct text *text, const struct answer_cell *cells, size_t count);
 /** Fields as RFC 4180 has them; a text that a spreadsheet would run as a formula gets a quote mark
