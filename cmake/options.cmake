@@ -15,7 +15,7 @@ endif()
 
 add_library(project_options INTERFACE)
 target_include_directories(project_options INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_definitions(project_options INTERFACE _GNU_SOURCE BL2MQTT_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(project_options INTERFACE _GNU_SOURCE)
 target_compile_options(project_options INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
   -fno-common $<$<BOOL:${BL2MQTT_WERROR}>:-Werror>)

@@ -83,6 +83,8 @@ root_source() { # root_source FOLDER: the project as it stands in the work tree,
     mkdir -p "$1"
     git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - --ignore-failed-read 2>/dev/null |
         tar -C "$1" -xf -
+    # There is no .git to ask.
+    scripts/version >"$1/.version"
 }
 
 # root_with NAME SUITE SCRIPT: prints the folder of a kept root in which SCRIPT has run once. It is made anew when

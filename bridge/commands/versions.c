@@ -6,6 +6,7 @@
 #include "bridge/http/client.h"
 #include "bridge/mqtt/connection.h"
 #include "bridge/web/server.h"
+#include "drivers/base/version.h"
 #include "drivers/beken/crypto.h"
 #include "drivers/serial/port.h"
 
@@ -25,7 +26,7 @@ static void print_version(FILE *out, const char *name, const char *version)
 
 void versions_print(FILE *out)
 {
-    (void)fprintf(out, "bl2mqtt %s\n", BL2MQTT_VERSION);
+    (void)fprintf(out, "bl2mqtt %s\n", program_version);
     const struct {
         const char *name, *version;
     } libraries[] = {

@@ -4,6 +4,7 @@
 #include "bridge/device/state.h"
 
 #include "drivers/base/memory.h"
+#include "drivers/base/version.h"
 
 #include <string.h>
 
@@ -222,7 +223,7 @@ char *hub_health_json(struct hub *hub)
 
 char *hub_info_json(struct hub *hub)
 {
-    struct message_info info = {.version = BL2MQTT_VERSION, .bridge_id = ""};
+    struct message_info info = {.version = program_version, .bridge_id = ""};
     json_t *config = NULL;
     if (hub->sources.info != NULL)
         hub->sources.info(hub->sources.context, &info, &config);

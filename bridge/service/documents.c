@@ -6,6 +6,7 @@
 #include "bridge/service/service_device.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/version.h"
 
 #include <uv.h>
 
@@ -103,7 +104,7 @@ static void on_info(void *context, struct message_info *info, json_t **config)
     const struct config *in_force = *documents->options.config;
     *config = config_to_json(in_force, true);
     *info = (struct message_info){
-        .version = BL2MQTT_VERSION,
+        .version = program_version,
         .bridge_id = in_force->bridge.id,
         .started_wall_ms = documents->options.started_wall_ms,
         .now_wall_ms = clock_wall_ms(),

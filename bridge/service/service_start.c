@@ -11,6 +11,7 @@
 #include "drivers/base/clock.h"
 #include "drivers/base/file.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/version.h"
 
 #include <limits.h>
 #include <malloc.h>
@@ -446,7 +447,7 @@ static enum status create_announcer(struct service *service, struct error *error
         .context = {.base_topic = config->mqtt.base_topic,
                     .bridge_id = config->bridge.id,
                     .prefix = config->homeassistant.discovery_prefix,
-                    .version = BL2MQTT_VERSION,
+                    .version = program_version,
                     .device_mode = config->homeassistant.device_discovery},
         .enabled = config->homeassistant.enabled,
         .status_topic = config->homeassistant.status_topic,
@@ -490,8 +491,9 @@ static enum status begin_history(struct service *service, struct error *error)
     if (status != STATUS_OK)
         return status;
     service->history_started = true;
-    history_put_event(service->history, 0, clock_wall_ms(), "started",
-                      "bl2mqtt " BL2MQTT_VERSION " started.");
+    char text[96];
+    (void)snprintf(text, sizeof text, "bl2mqtt %.64s started.", program_version);
+    history_put_event(service->history, 0, clock_wall_ms(), "started", text);
     return sinks_start(service->sinks, error);
 }
 
@@ -678,7 +680,7 @@ enum status service_run(struct config *config, const char *config_path, struct l
         char running[128];
         (void)snprintf(running, sizeof running, "Running with %zu device(s) from %.80s.",
                        config->device_count, config_path);
-        log_info(log, "bl2mqtt %s: %s", BL2MQTT_VERSION, running);
+        log_info(log, "bl2mqtt %s: %s", program_version, running);
         watchdog_ready(running);
         service->running = true;
         (void)uv_run(&service->loop, UV_RUN_DEFAULT);

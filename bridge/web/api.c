@@ -6,6 +6,7 @@
 #include "bridge/web/metrics.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
+#include "drivers/base/version.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -125,7 +126,7 @@ static void serve_metrics(struct api *api, struct exchange *exchange, const char
     size_t memory_bytes = 0;
     (void)uv_resident_set_memory(&memory_bytes);
     const struct metrics_process process = {
-        .version = BL2MQTT_VERSION,
+        .version = program_version,
         .uptime_s = (double)(clock_boot_ms() - api->started_boot_ms) / 1000,
         .memory_bytes = (double)memory_bytes,
     };
