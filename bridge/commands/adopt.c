@@ -7,17 +7,38 @@
 
 #define ASK_MS 10000
 
-static json_t *adoption(const struct profile *profile, const char *client_id, const char *name)
+static json_t *adoption(const struct profile *profile, const char *topic, const char *name)
 {
     char id[PROFILE_DEVICE_ID_MAX + 1];
     json_t *channels = json_array();
-    profile_device_id(client_id, id);
+    profile_device_id(topic, id);
     for (size_t i = 0; i < profile->channel_count; i++)
         (void)json_array_append_new(channels, json_stringn(&profile->channels[i].name, 1));
-    json_t *body = json_pack("{s:s, s:s, s:o}", "topic", client_id, "id", id, "channels", channels);
+    json_t *body = json_pack("{s:s, s:s, s:o}", "topic", topic, "id", id, "channels", channels);
     if (name[0] != '\0')
         (void)json_object_set_new(body, "name", json_string(name));
     return body;
+}
+
+/* One that the service knows already is no error. Where another device has the id, the service chooses one.
+ * Takes body. */
+static enum status ask(const struct config *config, json_t *body, json_t **answer,
+                       struct error *error)
+{
+    enum status status =
+        ask_service(config, "device/adopt", json_deep_copy(body), ASK_MS, answer, error);
+    if (status == STATUS_FAILED && json_object_del(body, "id") == 0) {
+        struct error second = {""};
+        if (ask_service(config, "device/adopt", json_incref(body), ASK_MS, answer, &second) ==
+            STATUS_OK)
+            status = STATUS_OK;
+    }
+    json_decref(body);
+    if (status != STATUS_OK || json_string_value(json_object_get(*answer, "id")) != NULL)
+        return status;
+    json_decref(*answer);
+    *answer = NULL;
+    return error_set(error, STATUS_FAILED, "The service answered without the device's id.");
 }
 
 /* Under the id that the service gave it. */
@@ -51,15 +72,10 @@ enum status adopt_module(const struct config *config, const struct profile *prof
                          struct error *error)
 {
     json_t *data = NULL;
-    enum status status = ask_service(config, "device/adopt", adoption(profile, client_id, name),
-                                     ASK_MS, &data, error);
+    enum status status = ask(config, adoption(profile, client_id, name), &data, error);
     if (status != STATUS_OK)
         return status;
     const char *id = json_string_value(json_object_get(data, "id"));
-    if (id == NULL) {
-        json_decref(data);
-        return error_set(error, STATUS_FAILED, "The service answered without the device's id.");
-    }
     if (json_is_true(json_object_get(data, "new")))
         status = give_factors(config, profile, id, error);
     if (status == STATUS_OK)
@@ -72,22 +88,8 @@ enum status adopt_module(const struct config *config, const struct profile *prof
 enum status adopt_esphome(const struct config *config, const struct profile *profile,
                           const char *node, const char *name, json_t **answer, struct error *error)
 {
-    char id[PROFILE_DEVICE_ID_MAX + 1];
-    json_t *channels = json_object();
-    profile_device_id(node, id);
-    for (size_t i = 0; i < profile->channel_count; i++) {
-        const char channel[2] = {profile->channels[i].name, '\0'};
-        (void)json_object_set_new(channels, channel, json_object());
-    }
-    json_t *body =
-        json_pack("{s:s, s:s, s:s, s:{s:f}, s:o}", "id", id, "driver", "esphome", "topic", node,
-                  "mains", "max_current", profile->max_current_a, "channels", channels);
-    if (name[0] != '\0')
-        (void)json_object_set_new(body, "name", json_string(name));
-    enum status status = ask_service(config, "device/add", body, ASK_MS, answer, error);
-    if (status != STATUS_OK || json_string_value(json_object_get(*answer, "id")) != NULL)
-        return status;
-    json_decref(*answer);
-    *answer = NULL;
-    return error_set(error, STATUS_FAILED, "The service answered without the device's id.");
+    json_t *body = adoption(profile, node, name);
+    (void)json_object_set_new(body, "driver", json_string("esphome"));
+    (void)json_object_set_new(body, "max_current", json_real(profile->max_current_a));
+    return ask(config, body, answer, error);
 }

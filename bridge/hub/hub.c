@@ -141,6 +141,28 @@ struct hub_device *hub_find(const struct hub *hub, const char *id)
     return NULL;
 }
 
+struct hub_device *hub_find_named(const struct hub *hub, const char *word, struct error *error)
+{
+    struct hub_device *found = hub_find(hub, word);
+    if (found != NULL)
+        return found;
+    for (size_t i = 0; i < hub->device_count; i++) {
+        struct hub_device *device = hub->devices[i];
+        if (strcmp(device->description->name, word) != 0)
+            continue;
+        if (found != NULL) {
+            (void)error_set(
+                error, STATUS_USAGE,
+                "Several devices have the name \"%s\", among them %s and %s; use the id "
+                "of the one that is meant.",
+                word, found->description->id, device->description->id);
+            return NULL;
+        }
+        found = device;
+    }
+    return found;
+}
+
 int64_t hub_nominal_mv(const struct hub *hub, const char *id)
 {
     const struct hub_device *device = id == NULL ? NULL : hub_find(hub, id);

@@ -18,6 +18,7 @@
 #include "bridge/device/properties.h"
 #include "bridge/hub/messages.h"
 #include "drivers/base/log.h"
+#include "drivers/base/status.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -99,6 +100,10 @@ size_t hub_device_count(const struct hub *hub);
 struct hub_device *hub_device_at(const struct hub *hub, size_t index);
 /** NULL if there is none with that id. */
 struct hub_device *hub_find(const struct hub *hub, const char *id);
+
+/** The device that a word means: its id, or else the name that no other device has. NULL if there is none,
+ *  or, with *error filled, if several have that name. */
+struct hub_device *hub_find_named(const struct hub *hub, const char *word, struct error *error);
 
 /** The nominal voltage of a device's mains; 0: not known, or no such device. id may be NULL. */
 int64_t hub_nominal_mv(const struct hub *hub, const char *id);

@@ -101,6 +101,7 @@ static json_t *take_one(const struct request_argument *row, json_t *value, struc
 {
     switch (row->type) {
     case REQUEST_TEXT:
+    case REQUEST_DEVICE:
         return take_text(row, value, error);
     case REQUEST_CHOICE:
         return take_choice(row, value, error);
@@ -224,13 +225,14 @@ static json_t *argument_schema(const struct request_argument *row)
     static const char *const types[] = {
         [REQUEST_TEXT] = "string",    [REQUEST_CHOICE] = "string", [REQUEST_NUMBER] = "number",
         [REQUEST_INTEGER] = "number", [REQUEST_FLAG] = "boolean",  [REQUEST_LIST] = "array",
-        [REQUEST_OBJECT] = "object",
+        [REQUEST_OBJECT] = "object",  [REQUEST_DEVICE] = "string",
     };
     json_t *schema = json_pack("{s:s}", "description", row->help);
     if (row->type != REQUEST_ANY)
         (void)json_object_set_new(schema, "type", json_string(types[row->type]));
     switch (row->type) {
     case REQUEST_TEXT:
+    case REQUEST_DEVICE:
         (void)json_object_set_new(schema, "maxLength", json_integer((json_int_t)text_max(row)));
         if (row->low > 0)
             (void)json_object_set_new(schema, "minLength", json_integer((json_int_t)row->low));

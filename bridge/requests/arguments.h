@@ -14,6 +14,7 @@
 
 enum request_type {
     REQUEST_TEXT,    /**< low..high: bytes; high 0: at most 255 */
+    REQUEST_DEVICE,  /**< a text: the id of a device, or its name; the handler gets the id */
     REQUEST_CHOICE,  /**< one of `words`, without regard to case */
     REQUEST_NUMBER,  /**< low..high */
     REQUEST_INTEGER, /**< low..high; 10.0 is accepted as 10 */
@@ -26,7 +27,7 @@ enum request_type {
 struct request_argument {
     const char *key;
     enum request_type type;
-    double low, high; /**< bounds, both inclusive; both 0: none (REQUEST_TEXT: 255 bytes at most) */
+    double low, high; /**< bounds, both inclusive; both 0: none (texts: 255 bytes at most) */
     bool required;
     const char *words; /**< of a REQUEST_CHOICE: "hour|day|month" */
     const char *also;  /**< another key for the same, as Zigbee2MQTT calls it; NULL: none */

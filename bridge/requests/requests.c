@@ -195,6 +195,23 @@ static json_t *body_of_plain(const struct request_row *row, const char *plain, s
     return json_pack("{s:o}", row->plain, value);
 }
 
+/* People and Zigbee2MQTT's clients call a device by its name. */
+static enum status name_devices(const struct pending *pending, struct error *error)
+{
+    const struct requests_options *options = &pending->requests->options;
+    const struct request_argument *row = pending->row->arguments;
+    for (; options->device != NULL && row != NULL && row->key != NULL; row++) {
+        const char *word = pending_text(pending, row->key), *id = NULL;
+        if (row->type != REQUEST_DEVICE || word == NULL)
+            continue;
+        if (!options->device(options->device_context, pending->name, word, &id, error))
+            return STATUS_USAGE;
+        if (id != NULL)
+            (void)json_object_set_new(pending->arguments, row->key, json_string(id));
+    }
+    return STATUS_OK;
+}
+
 static enum status take_arguments(struct pending *pending, const char *bytes, size_t length,
                                   struct error *error)
 {
@@ -214,7 +231,7 @@ static enum status take_arguments(struct pending *pending, const char *bytes, si
             pending->arguments = arguments_take(row->arguments, row->name, body, row->open,
                                                 pending->requests->options.log, error);
         json_decref(body);
-        status = pending->arguments != NULL ? STATUS_OK : STATUS_USAGE;
+        status = pending->arguments != NULL ? name_devices(pending, error) : STATUS_USAGE;
     }
     payload_free(&payload);
     return status;

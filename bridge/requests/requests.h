@@ -80,7 +80,7 @@ typedef enum status (*request_handler)(void *context, struct pending *pending, s
 /** X of the request, in lower case. Borrowed. */
 const char *pending_name(const struct pending *pending);
 /** The argument; NULL if it is absent or null. Borrowed. Of an argument whose type is REQUEST_TEXT,
- *  pending_text has the text. */
+ *  pending_text has the text, and of a REQUEST_DEVICE the device's id. */
 const json_t *pending_argument(const struct pending *pending, const char *key);
 const char *pending_text(const struct pending *pending, const char *key);
 /** otherwise, if the argument is absent. */
@@ -107,6 +107,12 @@ struct request_handlers; /**< table.h */
 struct requests_options {
     const struct request_handlers *handlers; /**< borrowed; NULL members: refused as not offered */
     void *context;                           /**< of all handlers */
+    /** The device that a word of this request means: true with its id, which is borrowed, or with NULL: the
+     *  word is no name of a device. False with *error filled if several have that name. Called with
+     *  device_context. NULL: only ids are taken. */
+    bool (*device)(const void *context, const char *request, const char *word, const char **id,
+                   struct error *error);
+    const void *device_context;
     /** Base of the HTTP API, "http://127.0.0.1:8942/api/v1", for answers that are too long; NULL: HTTP is
      *  off. Borrowed. */
     const char *http_address;

@@ -19,8 +19,8 @@
 /* Rows that many requests share. */
 #define ID_OF_DEVICE                                                                               \
     {                                                                                              \
-        .key = "id", .also = "device", .type = REQUEST_TEXT, .low = 1, .high = 63,                 \
-        .required = true, .help = "the device's id"                                                \
+        .key = "id", .also = "device", .type = REQUEST_DEVICE, .low = 1, .high = 256,              \
+        .required = true, .help = "the device's id, or its name"                                   \
     }
 #define CHANNEL_OF_DEVICE                                                                          \
     {                                                                                              \
@@ -34,8 +34,8 @@
     }
 #define DEVICE_ASKED(needed)                                                                       \
     {                                                                                              \
-        .key = "device", .also = "id", .type = REQUEST_TEXT, .low = 1, .high = 63,                 \
-        .required = needed, .help = "the device's id" needed##_DEFAULT                             \
+        .key = "device", .also = "id", .type = REQUEST_DEVICE, .low = 1, .high = 256,              \
+        .required = needed, .help = "the device's id, or its name" needed##_DEFAULT                \
     }
 #define true_DEFAULT ""
 #define false_DEFAULT "; default: all"
@@ -185,7 +185,11 @@ static const struct request_argument device_adopt_rows[] = {
      .low = 0,
      .high = 63,
      .required = true,
-     .help = "the module's MQTT client id"},
+     .help = "the module's MQTT client id; of one with ESPHome, its `topic_prefix`"},
+    {.key = "driver",
+     .type = REQUEST_CHOICE,
+     .words = "openbeken|esphome",
+     .help = "the module's firmware; default: `openbeken`"},
     {.key = "id",
      .type = REQUEST_TEXT,
      .low = 0,
@@ -202,7 +206,12 @@ static const struct request_argument device_adopt_rows[] = {
     {.key = "energy_unit",
      .type = REQUEST_TEXT,
      .high = 7,
-     .help = "`Wh`, `kWh` or `auto`; default: `auto`"},
+     .help = "`Wh`, `kWh` or `auto`, of a module with OpenBeken; default: `auto`"},
+    {.key = "max_current",
+     .type = REQUEST_NUMBER,
+     .low = 0.1,
+     .high = 5000,
+     .help = "amperes that it can measure; default: that of `mains.max_current`"},
     END,
 };
 
@@ -428,7 +437,8 @@ const struct request_row request_rows[] = {
     ROW("device/add", device_add, .open = true, .arguments = device_add_rows,
         .help = "adds a device, written as in bridge.yaml; answers `{\"id\"}`"),
     ROW("device/adopt", device_adopt, .plain = "topic", .arguments = device_adopt_rows,
-        .help = "adds an OpenBeken module; answers `{\"id\",\"topic\",\"name\",\"channels\","
+        .help = "adds a module with OpenBeken or ESPHome; answers "
+                "`{\"id\",\"topic\",\"name\",\"channels\","
                 "\"new\"}`"),
     ROW("device/remove", device_remove, .plain = "id", .arguments = device_remove_rows,
         .help = "stops a device and takes it out of bridge.yaml, the broker and Home Assistant; "
@@ -526,6 +536,7 @@ static void write_bounds(FILE *out, const struct request_argument *row)
             (void)fprintf(out, ", %.10g to %.10g", row->low, row->high);
         break;
     case REQUEST_TEXT:
+    case REQUEST_DEVICE:
         (void)fputs("text", out);
         break;
     case REQUEST_FLAG:

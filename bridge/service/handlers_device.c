@@ -138,7 +138,7 @@ bool handlers_set_device(void *context, const char *device, const char *key, con
                          size_t length)
 {
     struct handlers *handlers = context;
-    const struct hub_device *found = hub_find(handlers->options.hub, device);
+    const struct hub_device *found = hub_find_named(handlers->options.hub, device, NULL);
     if (found == NULL)
         return false;
     struct settings settings;

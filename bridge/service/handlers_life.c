@@ -124,9 +124,10 @@ enum status handle_device_rename(void *context, struct pending *pending, struct 
     struct handlers *handlers = context;
     struct hub *hub = handlers->options.hub;
     const char *from = pending_text(pending, "from"), *to = pending_text(pending, "to");
-    const struct hub_device *device = hub_find(hub, from);
-    if (device == NULL)
-        device = find_by_name(hub, from);
+    struct error ambiguous = {""};
+    const struct hub_device *device = hub_find_named(hub, from, &ambiguous);
+    if (ambiguous.text[0] != '\0')
+        return error_set(error, STATUS_USAGE, "%s", ambiguous.text);
     if (device == NULL) {
         pending_unknown(pending);
         return error_set(error, STATUS_USAGE, "There is no device \"%s\".", from);
@@ -233,14 +234,21 @@ static json_t *keys_of(json_t *object)
     return list;
 }
 
+static bool is_esphome(const struct pending *pending)
+{
+    const char *driver = pending_text(pending, "driver");
+    return driver != NULL && strcmp(driver, "esphome") == 0;
+}
+
 /* Asking twice does no harm. */
 static bool answer_known(const struct handlers *handlers, struct pending *pending,
                          const char *topic)
 {
+    enum config_driver driver = is_esphome(pending) ? DRIVER_ESPHOME : DRIVER_OPENBEKEN;
     const struct config *config = *handlers->options.config;
     for (size_t i = 0; i < config->device_count; i++) {
         const struct config_device *device = &config->devices[i];
-        if (device->driver != DRIVER_OPENBEKEN || strcmp(device->topic, topic) != 0)
+        if (device->driver != driver || strcmp(device->topic, topic) != 0)
             continue;
         json_t *channels = json_array();
         for (size_t c = 0; c < device->channel_count; c++)
@@ -277,8 +285,13 @@ enum status handle_device_adopt(void *context, struct pending *pending, struct e
     const char *name = pending_text(pending, "name");
     json_t *device = json_pack("{s:s}", "id", id);
     copy_if_given(pending, "name", device);
-    (void)json_object_set_new(device, "driver", json_string("openbeken"));
+    (void)json_object_set_new(device, "driver",
+                              json_string(is_esphome(pending) ? "esphome" : "openbeken"));
     (void)json_object_set_new(device, "topic", json_string(topic));
+    if (pending_argument(pending, "max_current") != NULL)
+        (void)json_object_set_new(
+            device, "mains",
+            json_pack("{s:O}", "max_current", pending_argument(pending, "max_current")));
     (void)json_object_set(device, "channels", channels);
     copy_if_given(pending, "energy_unit", device);
     json_t *answer = module_answer(id, topic, name != NULL && name[0] != '\0' ? name : id,

@@ -145,10 +145,27 @@ bool service_set(void *context, const char *device, const char *key, const char 
     return handlers_set_device(service->handlers, device, key, payload, length);
 }
 
+/* The past of a device that is gone stays with its id, whatever another one is called by now. */
+bool service_meant_device(const void *context, const char *request, const char *word,
+                          const char **id, struct error *error)
+{
+    const struct service *service = context;
+    struct error ambiguous = {""};
+    bool past = strncmp(request, "history/", strlen("history/")) == 0;
+    const struct hub_device *device = past && history_has_device(service->history, word)
+                                          ? NULL
+                                          : hub_find_named(service->hub, word, &ambiguous);
+    *id = device == NULL ? NULL : hub_device_description(device)->id;
+    if (ambiguous.text[0] == '\0')
+        return true;
+    (void)error_set(error, STATUS_USAGE, "%s", ambiguous.text);
+    return false;
+}
+
 bool service_get(void *context, const char *id)
 {
     struct service *service = context;
-    struct hub_device *device = hub_find(service->hub, id);
+    struct hub_device *device = hub_find_named(service->hub, id, NULL);
     if (device != NULL)
         state_output_publish(service->state_output, device);
     return device != NULL;

@@ -107,6 +107,8 @@ void service_update_event(void *context, const char *kind, const char *device, c
 bool service_set(void *context, const char *device, const char *key, const char *payload,
                  size_t length);
 bool service_get(void *context, const char *id);
+bool service_meant_device(const void *context, const char *request, const char *word,
+                          const char **id, struct error *error);
 void service_prices_changed(void *context, bool past);
 void service_co2_changed(void *context, bool past);
 void service_prices_event(void *context, const char *kind, const char *message);

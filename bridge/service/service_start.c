@@ -296,6 +296,8 @@ static enum status create_requests(struct service *service, struct error *error)
     const struct requests_options requests = {
         .handlers = &service_handlers,
         .context = service->handlers,
+        .device = service_meant_device,
+        .device_context = service,
         .http_address = address[0] != '\0' ? address : NULL,
         .log = service->log,
     };

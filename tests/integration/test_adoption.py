@@ -8,6 +8,7 @@ import time
 
 import jsonschema
 import pytest
+import yaml
 
 from harness import PATIENCE, ROOT, pause, run, wait_for, write_config
 from obk_module import Chip, Flash, ObkModule
@@ -169,6 +170,35 @@ def test_what_is_refused(folder, broker, service):
     assert result.returncode == 2 and "devices.d/mine.yaml:3:8: Another device has the same topic" in result.stderr
     answer = ask(broker, watch, "restart", {}, "r")
     assert answer["status"] == "error" and "mine.yaml:3:8" in answer["error"]
+    assert process.running()
+
+
+def test_a_device_is_called_by_its_name(folder, broker, service):
+    """Zigbee2MQTT's clients use the friendly name as the id; every request that takes a device takes it, if no other has it."""
+    def device(name, called, **more):
+        return {"id": name, "name": called, "driver": "simulator", "channels": {"a": {}}, "interval": "1s", **more}
+    process, watch, config = service(device("one", "Oven"), device("two", "Twin"), device("three", "Twin"),
+                                     device("four", "one"), device("five", "Cellar pump"))
+    watch.wait("bl2mqtt/five", lambda s: s["energy"] is not None)
+    for number, name in enumerate(("device/raw", "device/disable", "device/enable", "device/options", "history/gaps",
+                                   "history/energy", "device/energy/set", "device/calibration/set"), 1):
+        extra = {"options": {"report_interval": "2s"}, "channel": "a", "energy": 5, "voltage": 15000, "force": True}
+        needed = {"device/options": ("options",), "device/energy/set": ("channel", "energy"),
+                  "device/calibration/set": ("channel", "voltage", "force")}.get(name, ())
+        body = {key: extra[key] for key in needed}
+        answer = ask(broker, watch, name, {"id": "Cellar pump", **body}, f"n{number}")
+        assert answer["status"] == "ok", (name, answer)
+        if name in ("device/raw", "device/disable", "device/enable", "device/energy/set"):
+            assert answer["data"]["id"] == "five", answer
+        several = ask(broker, watch, name, {"id": "Twin", **body}, f"s{number}")
+        assert several["status"] == "error" and "two and three" in several["error"], (name, several)
+    # An id comes before a name, on topics as well.
+    assert ask(broker, watch, "device/disable", {"id": "one"}, "id")["data"] == {"id": "one"}
+    broker.publish("bl2mqtt/Oven/set/report_interval", "7")
+    wait_for(lambda: yaml.safe_load(config.read_text())["devices"][0].get("report_interval") == "7s", what="the file's change")
+    assert ask(broker, watch, "device/remove", {"id": "Oven", "force": True}, "r")["data"] == {"id": "one"}
+    assert "There is no device" in ask(broker, watch, "device/remove", {"id": "Oven"}, "again")["error"]
+    assert ask(broker, watch, "device/remove", {"id": "one"}, "named")["data"] == {"id": "four"}
     assert process.running()
 
 

@@ -61,6 +61,11 @@ def test_from_the_shop_to_both_channels(bench, folder, broker, spawn):
              what="the announcement to Home Assistant")
     watch.close()
 
+    # Set up once more, it is the device that it was: the last step is no failure, as with OpenBeken.
+    again = whole(run("--config", config, *arguments(world, firmware, "--adopt", "--json"), timeout=120))
+    assert set(steps(again).values()) <= {"done", "skipped"} and steps(again)["adopt"] == "done", again
+    assert again["adopted"] == {"id": device, "topic": NODE, "name": "Attic", "channels": ["a", "b"], "new": False}
+
     # The lines for bridge.yaml are those of the profile's file, and good.
     lines = re.sub(r"\s+", " ", answer["config"])
     assert "driver: esphome" in lines and f"topic: {NODE}" in lines and "name: \"Attic\"" in lines

@@ -89,6 +89,36 @@ def test_a_module_that_contradicts_itself_does_not_fill_the_history(folder, brok
     client.close()
 
 
+def test_debug_lines_of_a_channel_are_bounded(folder, broker, spawn):
+    """With log_level debug each reading has a line, but not more than 20 a second of one channel, whatever a client sends."""
+    device = {"id": "plug", "driver": "openbeken", "topic": "plug1", "channels": {"a": {}}}
+    config = write_config(folder, broker.url, [device], bridge={"log_level": "debug"})
+    began = time.monotonic()
+    process = spawn("--config", config, "run")
+    process.wait_line("Connected")
+    client = RawClient(broker.port)
+
+    def measured():
+        return [line for line in list(process.lines) if "plug a: as measured" in line]
+
+    def first():
+        client.publish("plug1/voltage/get", b"229")  # again, as the first may come before the subscription
+        return measured()
+    wait_for(first, what="the first reading", every=0.2)
+    sent = 20000
+    for n in range(sent):
+        client.publish("plug1/voltage/get", b"%d" % (220 + n % 2))
+    stored = house.Stored(folder)
+    wait_for(lambda: stored.rows("a"), what="a commit", every=0.2)
+    wait_for(lambda: "voltage 220000" in measured()[-1] or "voltage 221000" in measured()[-1], what="a line of the flood")
+    assert process.stop() == 0
+    lines, seconds = measured(), time.monotonic() - began
+    print(f"figure: {sent} values of one channel at log_level debug: {len(lines)} lines of them in {seconds:.1f} s")
+    assert 2 <= len(lines) <= 20 * seconds + 1
+    assert len(lines) < sent / 20
+    client.close()
+
+
 def test_thousands_of_invented_modules_do_not_stop_the_polling(folder, broker, spawn, chips):
     """permit_join hears of 4,096 modules with the same last word; no meter is polled late because of it."""
     config = write_config(folder, broker.url, [house.house(folder, interval="200ms")], bridge={"log_level": "info"})
