@@ -62,7 +62,7 @@ static void test_files(void **state)
         {"time\ttotal\n1700000000\t10\n1700003600\t11\n", FOREIGN_KWH, 1, 1000, 2, 0, 0, 0, 0, 0},
         {"\xef\xbb\xbfTime, Total\r\n1700000000, 10\r\n\r\n1700003600, 11\r\n", FOREIGN_KWH, 1,
          1000, 2, 0, 0, 0, 0, 0},
-        {"time,wh\n1700000000,90010\n1700003600,91010\n", FOREIGN_KWH, 1, 1000, 2, 0, 0, 0, 0, 0},
+        {"time,wh\n1700000000,190010\n1700003600,191010\n", FOREIGN_KWH, 1, 1000, 2, 0, 0, 0, 0, 0},
         {"time,total,unit\n1700000000,1,MWh\n1700003600,1.001,MWh\n", FOREIGN_KWH, 1, 1000, 2, 0, 0,
          0, 0, 0},
         {"last_changed,state\n2023-11-14T22:13:20.123456+00:00,\"10\"\n"
@@ -272,9 +272,10 @@ static void test_doubts(void **state)
 {
     (void)state;
     struct foreign_parse_options dmy = automatic, point = automatic, interval = automatic,
-                                 total = automatic;
+                                 total = automatic, watt_hours = automatic;
     dmy.date_order = FOREIGN_DATES_DMY;
     point.decimal = '.';
+    watt_hours.watt_hours = true;
     interval.kind = FOREIGN_KIND_INTERVAL;
     total.kind = FOREIGN_KIND_TOTAL;
     static const char falls[] = "time,kwh\n1700000000,5\n1700003600,6\n1700007200,5.5\n"
@@ -296,6 +297,29 @@ static void test_doubts(void **state)
         {"date,kWh\n20250720,5.5\n20250721,5.5\n20250722,5.5\n", "--values", &interval, 16500},
         {"date,kWh\n20250720,5.5\n20250721,5.5\n20250722,5.5\n", "from line 2 on", &total, 0},
         {"date,kWh\n\n20250720,5\n20250721,7\n", "from line 3 on", &total, 2000},
+        /* only rising: a cold morning, the days of a week, the months towards summer, a new counter */
+        {"time,kWh\n1700000000,0.1\n1700003600,0.2\n1700007200,0.5\n1700010800,0.9\n"
+         "1700014400,1.2\n1700018000,1.9\n1700021600,2.5\n1700025200,3.1\n1700028800,3.2\n"
+         "1700032400,3.3\n",
+         "from line 2 on", &interval, 16900},
+        {"date,kWh\n20250720,5.1\n20250721,5.2\n20250722,5.3\n20250723,5.4\n20250724,5.5\n"
+         "20250725,5.6\n20250726,5.7\n20250727,5.8\n20250728,5.9\n",
+         "from line 2 on", &interval, 49500},
+        {"month,kWh\n20250101,310\n20250201,312\n20250301,315\n20250401,317\n20250501,320\n"
+         "20250601,322\n20250701,325\n20250801,330\n20250901,331\n20251001,332\n",
+         "from line 2 on", &interval, 3214000},
+        {"time,kWh\n1700000000,0\n1700003600,0.4\n1700007200,0.9\n1700010800,1\n"
+         "1700014400,1.5\n1700018000,1.6\n1700021600,2\n1700025200,3\n1700028800,4\n"
+         "1700032400,4.5\n",
+         "from line 2 on", &total, 4500},
+        /* another unit than was thought */
+        {"time,consumption\n1700000000,240\n1700000900,250\n1700001800,260\n",
+         "Line 2: 240 kWh within 15 minutes", &watt_hours, 750},
+        {"start,end,usage\n1700000000,1700000900,3\n1700000900,1700001800,250\n", "Line 3: 250 kWh",
+         &watt_hours, 253},
+        {"time,total\n1700000000,250000\n1700000900,250250\n1700001800,250500\n"
+         "1700002700,250750\n1700003600,251000\n",
+         "In 4 of 5 rows", &watt_hours, 1000},
         {"date,kWh\n45858,5\n45859,7\n45860,6\n", "Line 2: \"45858\"", NULL, 0},
         {"time,total\n2025-06-05,1\n2025-06-06,abc\n", "Line 3: \"abc\"", NULL, 0},
         {"time,total\n2025-06-05,1\n31.31.2025,2\n", "Line 3: \"31.31.2025\"", NULL, 0},
@@ -321,6 +345,52 @@ static void test_doubts(void **state)
             uwh += pieces.imported_uwh[p];
         if (rows[i].options != &total)
             assert_int_equal(uwh, rows[i].wh * 1000000);
+    }
+}
+
+/* Values of a column that says neither, and what they show of themselves. */
+static void test_counters_are_recognised(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t first_wh, step_wh, minutes;
+        unsigned rows;
+        bool known;
+    } files[] = {
+        {1010000, 1500, 60, 3, true},            /* 1010 kWh in an hour are none */
+        {12345600, 2000, 60 * 24, 4, true},      /* nor are 12 MWh in a day */
+        {0, 20, 15, 140, false},                 /* may be a morning's, or a counter's first */
+        {0, 20, 15, 150, true},                  /* more than a day and a half */
+        {5000, 100, 60 * 24, 20, false},         /* days */
+        {5000, 100, 60 * 24, 23, true},          /* three weeks of them */
+        {310000, 2000, 60 * 24 * 30, 12, false}, /* months of a year */
+        {310000, 2000, 60 * 24 * 30, 16, true},
+        {3100000, 20000, 60 * 24 * 365, 16, false}, /* years */
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char text[8192] = "time,kWh\n";
+        size_t length = strlen(text);
+        for (unsigned row = 0; row < files[i].rows; row++)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%lld,%.3f\n",
+                                       (long long)(T0 / 1000 + row * 60 * files[i].minutes),
+                                       (double)(files[i].first_wh + row * files[i].step_wh) / 1000);
+        struct pieces pieces;
+        struct foreign_parsed parsed;
+        struct error error = {""};
+        struct foreign_parse_options total = automatic;
+        enum status status = parse(text, &automatic, &pieces, &parsed, &error);
+        bool room = files[i].rows <= 64; /* of the pieces here */
+        if (files[i].known && status == STATUS_OK)
+            assert_false(parsed.intervals);
+        if (files[i].known && room)
+            assert_int_equal(status, STATUS_OK);
+        if (files[i].known && !room)
+            assert_non_null(strstr(error.text, "more time than"));
+        if (!files[i].known && strstr(error.text, "from line 2 on") == NULL)
+            fail_msg("file %zu: %s", i, error.text);
+        total.kind = FOREIGN_KIND_TOTAL;
+        if (room)
+            assert_int_equal(parse(text, &total, &pieces, &parsed, &error), STATUS_OK);
     }
 }
 
@@ -370,9 +440,13 @@ int main(void)
 {
     (void)setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),           cmocka_unit_test(test_times),
-        cmocka_unit_test(test_sources),         cmocka_unit_test(test_intervals_and_spellings),
-        cmocka_unit_test(test_encodings),       cmocka_unit_test(test_doubts),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_intervals_and_spellings),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_doubts),
+        cmocka_unit_test(test_counters_are_recognised),
         cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

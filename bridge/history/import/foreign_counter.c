@@ -79,13 +79,24 @@ void foreign_counter_total(struct foreign_counter *counter, int64_t at_ms, int64
 
 /* ---- intervals ---- */
 
+static void interval_piece(struct foreign_counter *counter, int64_t from_ms, int64_t to_ms,
+                           int64_t uwh)
+{
+    if (counter->too_much_line == 0 && !possible(counter, from_ms, to_ms, uwh)) {
+        counter->too_much_line = counter->own_line;
+        counter->too_much_ms = to_ms - from_ms;
+        counter->too_much_uwh = uwh;
+    }
+    foreign_counter_piece(counter, from_ms, to_ms, uwh, 0);
+}
+
 /* The interval that waits for its end gets it. Months differ in length, holes are much longer. */
 static void end_interval(struct foreign_counter *counter, int64_t next_ms)
 {
     int64_t end_ms = next_ms;
     if (counter->usual_ms > 0 && next_ms - counter->at_ms > counter->usual_ms * 3 / 2)
         end_ms = counter->at_ms + counter->usual_ms;
-    foreign_counter_piece(counter, counter->at_ms, end_ms, counter->uwh, 0);
+    interval_piece(counter, counter->at_ms, end_ms, counter->uwh);
     counter->waits = false;
 }
 
@@ -100,8 +111,9 @@ bool foreign_counter_interval(struct foreign_counter *counter, int64_t from_ms, 
     counter->any = true;
     counter->at_ms = from_ms;
     counter->uwh = uwh;
+    counter->own_line = counter->line;
     if (to_ms > from_ms)
-        foreign_counter_piece(counter, from_ms, to_ms, uwh, 0);
+        interval_piece(counter, from_ms, to_ms, uwh);
     else
         counter->waits = true;
     return true;

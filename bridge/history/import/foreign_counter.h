@@ -21,7 +21,11 @@ struct foreign_counter {
     bool waits; /**< a value that does not fit; the next decides */
     int64_t waits_ms;
     int64_t waits_uwh;
-    int64_t usual_ms; /**< the usual length of an interval; 0: not known */
+    int64_t usual_ms;      /**< the usual length of an interval; 0: not known */
+    int64_t line;          /**< of the file, where the next value stands */
+    int64_t own_line;      /**< of the interval at at_ms */
+    int64_t too_much_line; /**< of the first interval with more energy than is possible; 0: none */
+    int64_t too_much_ms, too_much_uwh; /**< how long it is, and what it has */
 };
 
 /** A piece as the file has it. */

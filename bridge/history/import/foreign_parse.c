@@ -184,6 +184,26 @@ static enum status check_resets(const struct foreign_parse_options *options,
         (long long)parsed->resets, (long long)parsed->rows);
 }
 
+/* Energy that the connection cannot carry: most likely the numbers are of another unit. */
+static enum status check_power(const struct foreign_counter *counter, struct error *error)
+{
+    const struct foreign_parsed *parsed = counter->parsed;
+    if (counter->too_much_line != 0)
+        return error_set(error, STATUS_USAGE,
+                         "Line %lld: %.6g kWh within %.6g minutes are more than --max-power %.6g "
+                         "allows. If the numbers are watt hours, say --unit Wh; if it was so much, "
+                         "a greater --max-power.",
+                         (long long)counter->too_much_line, (double)counter->too_much_uwh / 1e9,
+                         (double)counter->too_much_ms / 6e4, counter->max_power_w);
+    if (parsed->jumps * 2 <= parsed->rows)
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE,
+                     "In %lld of %lld rows the counter moves more than --max-power %.6g allows. If "
+                     "the numbers are watt hours, say --unit Wh; if it was so much, a greater "
+                     "--max-power.",
+                     (long long)parsed->jumps, (long long)parsed->rows, counter->max_power_w);
+}
+
 enum status foreign_parse(FILE *file, const struct foreign_parse_options *options,
                           foreign_piece piece, void *context, struct foreign_parsed *parsed,
                           struct error *error)
@@ -209,5 +229,7 @@ enum status foreign_parse(FILE *file, const struct foreign_parse_options *option
         status = error_set(error, STATUS_USAGE, "The file spans more time than can be imported.");
     if (status == STATUS_OK)
         status = check_rows(options, parsed, error);
+    if (status == STATUS_OK)
+        status = check_power(&counter, error);
     return status == STATUS_OK ? check_resets(options, parsed, error) : status;
 }

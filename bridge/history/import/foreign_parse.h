@@ -13,7 +13,8 @@
  * CSV: separated by commas, semicolons or tabs; UTF-8 or UTF-16; columns are found by their names, without
  * a head the first is the time and the second the value. Numbers and times: foreign_values.h. Whether the
  * values are totals or intervals follows from the column's name, else from the values: those of intervals
- * fall as often as they rise. A value that stands all the time, and a few that may be either, are refused.
+ * fall as often as they rise, and a counter's are greater than what is consumed in that time or rise over
+ * more than a day (of days: three weeks, of months: a year). Others may be either, and are refused.
  *
  * What can be read in more than one way is refused, and the sentence names the first such line and the
  * option that decides. A row without a value ("unavailable") is left out; any other row that cannot be
@@ -21,7 +22,8 @@
  *
  * Of counters: a value lower than the one before is a glitch if the next is back where it was, else
  * the counter began anew and counts from 0. A rise that max_power_w cannot make in that time is a
- * glitch if the next value is back, else another counter went on, and the rise is no energy.
+ * glitch if the next value is back, else another counter went on, and the rise is no energy. A file in which
+ * most rises are such, or an interval with more energy than max_power_w makes, is refused: wrong unit.
  */
 #ifndef BRIDGE_HISTORY_IMPORT_FOREIGN_PARSE_H
 #define BRIDGE_HISTORY_IMPORT_FOREIGN_PARSE_H

@@ -13,7 +13,7 @@
 #define TIME_SIZE 96
 #define SAMPLE_ROWS 5000
 #define FEW_MOVES 8 /* so many values of consumption hardly ever rise in a row */
-#define LARGE 20    /* a counter that is so many of its steps high has been counting before */
+#define DAY_MS (24 * HOUR_MS)
 
 struct table {
     struct foreign_source *source;
@@ -39,10 +39,12 @@ struct doubt {
 /* What the first rows show of the values. */
 struct shape {
     int64_t rises, falls;
-    int64_t first_line;          /* of the first value */
-    int64_t first_fall;          /* its line */
-    int64_t first_uwh, last_uwh; /* values */
-    int64_t distance_ms;         /* the smallest */
+    int64_t first_line; /* of the first value */
+    int64_t first_fall; /* its line */
+    int64_t first_ms, last_ms;
+    int64_t steps; /* from one value's time to the next one's */
+    int64_t largest_uwh;
+    int64_t distance_ms; /* the smallest */
 };
 
 /* ---- rows ---- */
@@ -228,9 +230,11 @@ static void look_at_values(struct table *table, struct shape *shape)
             continue;
         if (before_uwh < 0) {
             shape->first_line = foreign_source_line_number(table->source);
-            shape->first_uwh = uwh;
+            shape->first_ms = at_ms;
         }
-        shape->last_uwh = uwh;
+        shape->last_ms = at_ms;
+        shape->largest_uwh = uwh > shape->largest_uwh ? uwh : shape->largest_uwh;
+        shape->steps += before_ms >= 0 && at_ms > before_ms ? 1 : 0;
         shape->rises += before_uwh >= 0 && uwh > before_uwh ? 1 : 0;
         shape->falls += before_uwh >= 0 && uwh < before_uwh ? 1 : 0;
         if (shape->falls == 1 && shape->first_fall == 0)
@@ -243,14 +247,38 @@ static void look_at_values(struct table *table, struct shape *shape)
     }
 }
 
+/* What is consumed follows the day, the week and the year: values that hardly ever fall over so long a time
+ * are no consumption. 0: values so far apart say nothing. */
+static int64_t cycle_ms(int64_t distance_ms)
+{
+    if (distance_ms <= 12 * HOUR_MS)
+        return 36 * HOUR_MS;
+    if (distance_ms <= 2 * DAY_MS)
+        return 21 * DAY_MS;
+    return distance_ms <= 62 * DAY_MS ? 420 * DAY_MS : 0;
+}
+
+/* Values that hardly ever fall: are they a counter's for certain? */
+static bool is_counter(const struct shape *shape, double max_power_w)
+{
+    if (shape->steps == 0)
+        return false;
+    int64_t span_ms = shape->last_ms - shape->first_ms;
+    int64_t distance_ms = span_ms / shape->steps; /* on the average: stamps are not exact */
+    double hours = (double)distance_ms / HOUR_MS;
+    if ((double)shape->largest_uwh > max_power_w * 1e6 * hours)
+        return true; /* nobody consumes so much in that time */
+    int64_t cycle = cycle_ms(distance_ms);
+    return shape->rises >= FEW_MOVES && cycle > 0 && span_ms >= cycle;
+}
+
 /* A column that is named neither way. A counter falls when it begins anew or was misread, once in a while;
- * consumption falls as often as it rises. What is between the two, a value that stands, and a few values that
- * rise as both may, are not guessed. */
-static enum status judge_shape(const struct shape *shape, enum foreign_kind *kind,
-                               struct error *error)
+ * consumption falls as often as it rises. What is between the two, and values that rise as both may, are not
+ * guessed: a wrong sum is worse than a question. */
+static enum status judge_shape(const struct shape *shape, double max_power_w,
+                               enum foreign_kind *kind, struct error *error)
 {
     int64_t moves = shape->rises + shape->falls;
-    int64_t growth_uwh = shape->last_uwh - shape->first_uwh;
     *kind = FOREIGN_KIND_TOTAL;
     if (shape->falls >= 2 && shape->falls * 4 >= moves) {
         *kind = FOREIGN_KIND_INTERVAL;
@@ -262,10 +290,7 @@ static enum status judge_shape(const struct shape *shape, enum foreign_kind *kin
                          "and too rarely for what was consumed in each interval. Say which they "
                          "are: --values total or --values interval.",
                          (long long)shape->falls, (long long)shape->first_fall);
-    bool stands = moves == 0 && shape->last_uwh > 0;
-    bool small = shape->falls == 0 && moves > 0 && moves < FEW_MOVES &&
-                 shape->first_uwh < growth_uwh / moves * LARGE;
-    if (!stands && !small)
+    if (shape->largest_uwh == 0 || shape->steps == 0 || is_counter(shape, max_power_w))
         return STATUS_OK;
     return error_set(error, STATUS_USAGE,
                      "The values from line %lld on may be what a counter shows, or what was "
@@ -281,7 +306,9 @@ static enum status choose_kind(struct table *table, struct error *error)
     table->counter->usual_ms = shape.distance_ms;
     enum foreign_kind kind =
         table->options->kind != FOREIGN_KIND_AUTO ? table->options->kind : table->columns.kind;
-    enum status status = kind == FOREIGN_KIND_AUTO ? judge_shape(&shape, &kind, error) : STATUS_OK;
+    enum status status = kind == FOREIGN_KIND_AUTO
+                             ? judge_shape(&shape, table->options->max_power_w, &kind, error)
+                             : STATUS_OK;
     table->counter->parsed->intervals = kind == FOREIGN_KIND_INTERVAL;
     return status;
 }
@@ -304,6 +331,7 @@ static enum status take_interval(struct table *table, int64_t at_ms, int64_t uwh
     if (table->columns.end >= 0 && !foreign_is_absent(time) &&
         (!foreign_time(time, table->order, at_ms, &end_ms) || end_ms <= at_ms))
         return refuse_row(table, "end of an interval", time, error);
+    table->counter->line = foreign_source_line_number(table->source);
     if (foreign_counter_interval(table->counter, at_ms, end_ms, uwh))
         return STATUS_OK;
     time_cell(table, table->columns.time, time);
