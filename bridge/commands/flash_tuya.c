@@ -5,6 +5,7 @@
 #include "bridge/provision/firmware.h"
 
 #include "drivers/base/memory.h"
+#include "drivers/base/plain.h"
 #include "drivers/beken/backup_file.h"
 #include "drivers/beken/tuya_report.h"
 
@@ -81,6 +82,8 @@ static void print_object(const char *title, const json_t *object)
     json_object_foreach((json_t *)object, name, value)
     {
         char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        if (text != NULL) /* JSON escapes C0 controls only */
+            plain_make(text);
         (void)printf("  %-18s %s\n", name, text != NULL ? text : "?");
         free(text);
     }

@@ -34,6 +34,13 @@ struct change {
     bool any;
 };
 
+/* The distance is what the file says, which anybody may have edited. */
+static void move(int64_t *distance_uwh, int64_t by_uwh)
+{
+    if (__builtin_add_overflow(*distance_uwh, by_uwh, distance_uwh))
+        *distance_uwh = by_uwh < 0 ? INT64_MIN : INT64_MAX;
+}
+
 /* What leaves the sum stays in the distance, and what joins it is taken out there. */
 static void move_channel(struct change *change, const char *channel, int sign)
 {
@@ -41,8 +48,8 @@ static void move_channel(struct change *change, const char *channel, int sign)
     change->any = true;
     if (!change->stored(change->context, channel, &imported_uwh, &exported_uwh))
         return;
-    change->totals->imported_uwh += sign * imported_uwh;
-    change->totals->exported_uwh += sign * exported_uwh;
+    move(&change->totals->imported_uwh, sign * imported_uwh);
+    move(&change->totals->exported_uwh, sign * exported_uwh);
 }
 
 static void compare(struct change *change, const struct config_device *config, const json_t *record)

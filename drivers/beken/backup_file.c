@@ -2,6 +2,7 @@
 #include "drivers/beken/backup_file.h"
 
 #include "drivers/base/file.h"
+#include "drivers/base/plain.h"
 #include "drivers/base/text.h"
 #include "drivers/beken/bytes.h"
 #include "drivers/beken/crypto.h"
@@ -166,7 +167,8 @@ enum status backup_file_read(const char *path, uint8_t **bytes, size_t *length, 
 static void get_text(const json_t *object, const char *key, char *text, size_t size)
 {
     const char *value = json_string_value(json_object_get(object, key));
-    (void)snprintf(text, size, "%s", value == NULL ? "" : value);
+    /* It may come from a stranger, with the dump. */
+    (void)plain_copy(text, size, value == NULL ? "" : value);
 }
 
 static enum status load_facts(const char *path, struct backup_facts *facts, struct error *error)

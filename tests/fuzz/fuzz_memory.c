@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The small files that the bridge writes for itself, with any content: the memory of what was announced, and
- * the preferences. Whatever they hold, only harmless records and sensible intervals come out. The same bytes
- * are taken for an announcement that the broker kept.
+ * The memory of what was announced, with any content: only harmless records come out. The same bytes are taken
+ * for an announcement that the broker kept.
  */
 #include "bridge/mqtt/announced.h"
-#include "bridge/service/preferences.h"
-#include "drivers/base/file.h"
+#include "fuzz_folder.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,26 +51,14 @@ static void try_announced(const char *path)
     json_decref(records);
 }
 
-static void try_preferences(const char *path)
-{
-    struct preferences *preferences = preferences_open(path, NULL);
-    int64_t interval_ms = preferences_report_interval_ms(preferences, "house", 5000);
-    require(interval_ms >= 0 && interval_ms <= 3600000);
-    preferences_close(preferences);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char folder[] = "/tmp/bl2mqtt-fuzz-XXXXXX";
-    static char path[64];
-    if (path[0] == '\0') {
-        require(mkdtemp(folder) != NULL);
-        (void)snprintf(path, sizeof path, "%s/file", folder);
-    }
+    static char path[FUZZ_PATH_SIZE];
+    if (path[0] == '\0')
+        fuzz_file("announced.json", path);
     json_t *message = announced_in_message((const char *)data, size);
     json_decref(message);
-    require(file_replace(path, (const char *)data, size, 0600, NULL) == STATUS_OK);
-    try_preferences(path);
-    try_announced(path); /* the last: it moves a damaged file away */
+    fuzz_write(path, data, size);
+    try_announced(path);
     return 0;
 }

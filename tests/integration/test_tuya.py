@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`bl2mqtt flash tuya`: vaults of every kind, built by tuya_vaults.py, through the real binary."""
 
+import hashlib
 import json
 import pathlib
 import random
@@ -384,3 +385,19 @@ def test_usage(folder):
     result = run("flash", "tuya", "x.bin", "--show-secrets=yes")
     assert result.returncode == 2 and "without a value" in result.stderr
     assert "--show-secrets" in run("flash", "tuya", "--help").stdout
+
+
+def test_nothing_of_a_dump_changes_the_terminal(folder):
+    """Neither a value of the vault nor the facts that came with the dump."""
+    ssid = json.dumps({**NETWORK, "ssid": "\u009b2Jred\u202eback\x1b[31m"}, ensure_ascii=False)
+    vault = Vault()
+    for name, value in {**usual_values(), "gw_wsm": ssid.encode() + b"\0"}.items():
+        vault.put(name, value)
+    content = dump(vault.bytes())
+    (folder / "dump.bin").write_bytes(content)
+    (folder / "dump.bin.json").write_text(json.dumps({
+        "chip": "BK7231N", "flash_id": "0x15\u001b[2J", "mac": "\u202ed8:1f", "time": "\u009b1m",
+        "sha256": hashlib.sha256(content).hexdigest()}))
+    shown = run("flash", "tuya", folder / "dump.bin", "--show-secrets")
+    assert shown.returncode == 0 and "flash id    0x15 [2J" in shown.stdout and "red" in shown.stdout
+    assert all(c == "\n" or c.isprintable() for c in shown.stdout + shown.stderr)
