@@ -3,9 +3,14 @@
 
 #include <string.h>
 
+static bool is_binary(const struct property *property)
+{
+    return property->platform == PLATFORM_BINARY_SENSOR || property->platform == PLATFORM_SWITCH;
+}
+
 static const char *type_name(const struct property *property)
 {
-    if (property->platform == PLATFORM_BINARY_SENSOR)
+    if (is_binary(property))
         return "binary";
     if (property->platform == PLATFORM_UPDATE)
         return "update";
@@ -30,16 +35,23 @@ static void add_text(json_t *object, const char *key, const char *value)
         json_object_set_new(object, key, json_string(value));
 }
 
+/* Integers stay integers: 1, but 0.1. */
+static json_t *thousandths(int64_t milli)
+{
+    return milli % 1000 == 0 ? json_integer((json_int_t)(milli / 1000))
+                             : json_real((double)milli / 1000);
+}
+
 static void add_values(json_t *object, const struct property *property)
 {
-    if (property->platform == PLATFORM_BINARY_SENSOR) {
+    if (is_binary(property)) {
         json_object_set_new(object, "value_on", json_true());
         json_object_set_new(object, "value_off", json_false());
     }
-    if (property->settable) {
-        json_object_set_new(object, "value_min", json_integer(property->low));
-        json_object_set_new(object, "value_max", json_integer(property->high));
-        json_object_set_new(object, "value_step", json_integer(property->step));
+    if (property->platform == PLATFORM_NUMBER) {
+        json_object_set_new(object, "value_min", thousandths(property->low_milli));
+        json_object_set_new(object, "value_max", thousandths(property->high_milli));
+        json_object_set_new(object, "value_step", thousandths(property->step_milli));
     }
     if (property->options[0] == NULL)
         return;

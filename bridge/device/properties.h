@@ -50,6 +50,7 @@ struct device_description {
     const char *currency;                       /**< "EUR"; NULL or "": no tariff, so no costs */
     const struct device_publishing *publishing; /**< NULL: as usual for each property */
     bool retain;                                /**< of the state as one JSON object */
+    bool retain_set;                            /**< what is configured, whatever the output */
     bool state_as_json, state_by_value;         /**< how the state is published by MQTT */
     bool homeassistant;
     const char *homeassistant_name; /**< the device's name there; NULL or "": name */
@@ -100,6 +101,8 @@ enum property_platform {
     PLATFORM_SENSOR,
     PLATFORM_BINARY_SENSOR,
     PLATFORM_NUMBER,
+    PLATFORM_SELECT,
+    PLATFORM_SWITCH,
     PLATFORM_UPDATE
 };
 
@@ -134,8 +137,12 @@ enum property_source {
     SOURCE_DAY_START,
     SOURCE_MONTH_START,
     SOURCE_POWER_PRODUCED,
+    SOURCE_OUTPUT,
+    SOURCE_RETAIN,
+    SOURCE_MIN_INTERVAL,
+    SOURCE_MAX_INTERVAL,
 };
-#define PROPERTY_SOURCE_COUNT (SOURCE_POWER_PRODUCED + 1)
+#define PROPERTY_SOURCE_COUNT (SOURCE_MAX_INTERVAL + 1)
 
 #define PROPERTY_NO_REASON INT64_MAX /**< a deadband: its changes are no reason to publish */
 
@@ -165,10 +172,11 @@ struct property {
     const char *state_class;    /**< NULL: none */
     const char *icon;           /**< NULL: what Home Assistant has for the class */
     bool diagnostic;
-    bool enabled;            /**< enabled by default in Home Assistant */
-    bool settable;           /**< through <base>/<device>/set */
-    int64_t low, high, step; /**< of what can be set, in unit; 0 when not settable */
+    bool enabled;  /**< enabled by default in Home Assistant */
+    bool settable; /**< through <base>/<device>/set, and under its name in bridge.yaml */
+    int64_t low_milli, high_milli, step_milli; /**< of a number that can be set, in thousandths */
     const char *options[PROPERTY_OPTIONS_MAX]; /**< the words of an enum, NULL-terminated */
+    size_t options_offered;                    /**< in Home Assistant: so many of them; 0: all */
 };
 
 /** Bytes of the longest property key with its NUL: "power_apparent_" and eight more, and room. */
@@ -177,7 +185,7 @@ struct property {
 extern const struct property properties[];
 extern const size_t property_count;
 
-/** "sensor", "binary_sensor", "number", "update": Home Assistant's words. */
+/** "sensor", "binary_sensor", "number", "select", ...: Home Assistant's words. */
 const char *property_platform_name(enum property_platform platform);
 
 /** The settable or readable property of that name, NULL if there is none. */

@@ -18,18 +18,73 @@ static bool too_deep(const char *text, size_t length)
     return depth > DEPTH_MAX;
 }
 
-/* json_number_value of a 64-bit integer may round, so integers stay integers. */
-static bool whole_number(const json_t *value, int64_t *whole)
+/* In thousandths; finer than that is none. */
+static bool read_milli(const json_t *value, const struct property *property, int64_t *milli)
 {
-    if (json_is_integer(value)) {
-        *whole = json_integer_value(value);
-        return true;
-    }
-    double real = json_real_value(value);
-    if (!json_is_real(value) || real != floor(real) || fabs(real) > 9007199254740992.0 /* 2^53 */)
+    double number = json_number_value(value) * 1000;
+    if (!json_is_number(value) || number < (double)property->low_milli ||
+        number > (double)property->high_milli || fabs(number - round(number)) > 1e-6)
         return false;
-    *whole = (int64_t)real;
+    *milli = llround(number);
     return true;
+}
+
+static enum status take_number(const char *key, const struct property *property,
+                               const json_t *value, struct settings *settings, struct error *error)
+{
+    int64_t milli;
+    if (!read_milli(value, property, &milli))
+        return error_set(error, STATUS_USAGE, "\"%s\" must be a number from %g to %g %s.", key,
+                         (double)property->low_milli / 1000, (double)property->high_milli / 1000,
+                         property->unit);
+    if (property->source == SOURCE_REPORT_INTERVAL) {
+        settings->has_report_interval = true;
+        settings->report_interval_ms = milli;
+    }
+    bool whole = milli % 1000 == 0;
+    json_int_t shown = (json_int_t)(whole ? milli / 1000 : milli);
+    (void)json_object_set_new(
+        settings->options, property->name,
+        json_sprintf("%" JSON_INTEGER_FORMAT "%s", shown, whole ? "s" : "ms"));
+    return STATUS_OK;
+}
+
+static enum status take_choice(const char *key, const struct property *property,
+                               const json_t *value, struct settings *settings, struct error *error)
+{
+    const char *word = json_string_value(value);
+    char words[80];
+    struct text text;
+    text_init(&text, words, sizeof words);
+    for (size_t i = 0; i < PROPERTY_OPTIONS_MAX && property->options[i] != NULL; i++) {
+        text_append(&text, "%s%s", i == 0 ? "" : ", ", property->options[i]);
+        if (word == NULL || strcmp(word, property->options[i]) != 0)
+            continue;
+        (void)json_object_set_new(settings->options, property->name, json_string(word));
+        return STATUS_OK;
+    }
+    return error_set(error, STATUS_USAGE, "\"%s\" must be one of %s.", key, words);
+}
+
+static enum status take_flag(const char *key, const struct property *property, const json_t *value,
+                             struct settings *settings, struct error *error)
+{
+    if (!json_is_boolean(value))
+        return error_set(error, STATUS_USAGE, "\"%s\" must be true or false.", key);
+    (void)json_object_set_new(settings->options, property->name, json_boolean(json_is_true(value)));
+    return STATUS_OK;
+}
+
+static enum status refuse(const char *key, struct error *error)
+{
+    char names[120];
+    struct text text;
+    text_init(&text, names, sizeof names);
+    for (size_t i = 0; i < property_count; i++)
+        if (properties[i].settable)
+            text_append(&text, "%s%s", text.length == 0 ? "" : ", ", properties[i].name);
+    return error_set(error, STATUS_USAGE, "\"%.40s\" cannot be set; what can be set is %s.", key,
+                     names);
 }
 
 static enum status take_setting(const char *key, const json_t *value, struct settings *settings,
@@ -38,17 +93,12 @@ static enum status take_setting(const char *key, const json_t *value, struct set
     const char *name = strcmp(key, "update_frequency") == 0 ? "report_interval" : key;
     const struct property *property = property_find(name);
     if (property == NULL || !property->settable)
-        return error_set(error, STATUS_USAGE,
-                         "\"%.40s\" cannot be set; what can be set is report_interval.", key);
-    int64_t whole;
-    if (!whole_number(value, &whole) || whole < property->low || whole > property->high)
-        return error_set(error, STATUS_USAGE, "\"%s\" must be an integer from %lld to %lld %s.",
-                         key, (long long)property->low, (long long)property->high, property->unit);
-    settings->has_report_interval = true;
-    settings->report_interval_ms = whole * 1000;
-    (void)json_object_set_new(settings->options, property->name,
-                              json_sprintf("%llds", (long long)whole));
-    return STATUS_OK;
+        return refuse(key, error);
+    if (property->platform == PLATFORM_SELECT)
+        return take_choice(key, property, value, settings, error);
+    if (property->platform == PLATFORM_SWITCH)
+        return take_flag(key, property, value, settings, error);
+    return take_number(key, property, value, settings, error);
 }
 
 static enum status take_object(json_t *object, struct settings *settings, struct error *error)
@@ -66,6 +116,13 @@ static enum status take_object(json_t *object, struct settings *settings, struct
     return STATUS_OK;
 }
 
+/* set/output takes the bare word, too. */
+static bool takes_words(const char *key)
+{
+    const struct property *property = key == NULL ? NULL : property_find(key);
+    return property != NULL && property->platform == PLATFORM_SELECT;
+}
+
 enum status settings_parse(const char *key, const char *payload, size_t length,
                            struct settings *settings, struct error *error)
 {
@@ -78,6 +135,8 @@ enum status settings_parse(const char *key, const char *payload, size_t length,
     json_error_t problem;
     json_t *json = json_loadb(
         payload, length, JSON_REJECT_DUPLICATES | (key != NULL ? JSON_DECODE_ANY : 0), &problem);
+    if (json == NULL && takes_words(key))
+        json = json_stringn(payload, length);
     enum status status = STATUS_USAGE;
     if (json == NULL)
         (void)error_set(error, STATUS_USAGE,

@@ -23,8 +23,8 @@ struct settings {
 };
 
 /**
- * {"report_interval": 10}; update_frequency is accepted as Zigbee2MQTT's name for the same. At least one
- * setting, no unknown ones. With a key (from set/<key>), payload is that key's value alone; NULL: none.
+ * {"report_interval": 10, "retain": true}: the settable properties by their names; update_frequency is accepted as
+ * Zigbee2MQTT's name for report_interval. At least one setting, no unknown ones. With a key (from set/<key>), payload is that key's value alone; NULL: none.
  * STATUS_USAGE with the reason otherwise. The caller releases options.
  */
 enum status settings_parse(const char *key, const char *payload, size_t length,

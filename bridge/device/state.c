@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/device/state.h"
 
+#include "bridge/device/publish_policy.h"
 #include "drivers/base/wide.h"
 
 #include <inttypes.h>
@@ -182,6 +183,46 @@ static void append_update(struct text *text, const struct device_update *update)
         text_append(text, "null}");
 }
 
+/* Whole seconds without decimals: 5, but 0.5. */
+static void append_interval(struct text *text, int64_t interval_ms)
+{
+    unsigned decimals = 0;
+    for (int64_t rest = interval_ms % 1000; rest != 0; rest = rest * 10 % 1000)
+        decimals++;
+    text_append_decimal(text, interval_ms, 3, decimals, false);
+}
+
+/* What can be set of a device, as it is now. */
+static void append_setting(struct text *text, const struct property *property,
+                           const struct device_description *device,
+                           const struct device_state *state)
+{
+    int64_t min_ms = device->min_interval_ms;
+    int64_t max_ms = device->max_interval_ms;
+    switch (property->source) {
+    case SOURCE_MIN_INTERVAL:
+        append_interval(text, min_ms > 0 ? min_ms : PUBLISH_MIN_INTERVAL_MS);
+        return;
+    case SOURCE_MAX_INTERVAL:
+        append_interval(text, max_ms > 0 ? max_ms : PUBLISH_MAX_INTERVAL_MS);
+        return;
+    case SOURCE_OUTPUT:
+        text_append(text, "\"%s\"",
+                    !device->state_as_json   ? "attributes"
+                    : device->state_by_value ? "both"
+                                             : "json");
+        return;
+    case SOURCE_RETAIN:
+        text_append(text, "%s", device->retain_set ? "true" : "false");
+        return;
+    default: /* the report interval */
+        if (state->report_interval_ms > 0)
+            append_interval(text, state->report_interval_ms);
+        else
+            text_append(text, "null"); /* there is none: changes decide */
+    }
+}
+
 struct state_writer {
     const struct device_description *device;
     const struct device_state *state;
@@ -198,6 +239,10 @@ static void append_property(void *context, const struct property *property, int 
 
     text_append(text, "%s\"%s\":", writer->separate ? "," : "", key);
     writer->separate = true;
+    if (property->settable) {
+        append_setting(text, property, writer->device, state);
+        return;
+    }
     switch (property->source) {
     case SOURCE_ENERGY_FLOW:
         append_flow(text, property, state->channels[channel].flow);
@@ -210,12 +255,6 @@ static void append_property(void *context, const struct property *property, int 
         return;
     case SOURCE_PROBLEMS:
         text_append(text, "%s", state->problems != 0 ? "true" : "false");
-        return;
-    case SOURCE_REPORT_INTERVAL:
-        if (state->report_interval_ms > 0)
-            text_append_decimal(text, state->report_interval_ms, 3, property->decimals, false);
-        else
-            text_append(text, "null"); /* there is none: changes decide */
         return;
     case SOURCE_PROBLEM_TEXT:
         append_sentence(text, state->problem_text);

@@ -219,7 +219,7 @@ static void emptied(struct announcer *announcer, struct thing *thing, const char
         thing->removed_by_user = true;
         thing->step = STEP_IDLE;
     } else {
-        json_t *desired = announcer_desired_components(thing);
+        json_t *desired = announcer_desired_components(announcer, thing);
         bool known = json_object_get(desired, key) != NULL;
         json_decref(desired);
         if (!known || json_object_get(thing->removed_keys, key) != NULL)
@@ -292,7 +292,7 @@ static void clear_leftover(struct announcer *announcer, const struct publisher_i
 static void clear_unwanted(struct announcer *announcer, const struct thing *thing,
                            const struct publisher_incoming *incoming, const char *key)
 {
-    json_t *desired = announcer_desired_components(thing);
+    json_t *desired = announcer_desired_components(announcer, thing);
     if (json_object_get(desired, key) == NULL)
         publisher_publish_once(announcer->publisher, incoming->topic, "", 0);
     json_decref(desired);
@@ -453,6 +453,15 @@ static struct thing *find_unwanted(struct announcer *announcer, const char *devi
     return NULL;
 }
 
+static void announce_again(struct announcer *announcer, struct thing *thing)
+{
+    if (!announcer->connected)
+        return;
+    if (begin(announcer, thing))
+        announcer_start_save(announcer);
+    announcer_arm(announcer);
+}
+
 void announcer_add(struct announcer *announcer, const struct device_description *device)
 {
     if (!announcer->options.enabled || !device->homeassistant)
@@ -471,11 +480,7 @@ void announcer_add(struct announcer *announcer, const struct device_description 
     (void)json_object_del(announcer->forgotten, discovery_id(device));
     if (record != NULL)
         place_record(announcer, record);
-    if (!announcer->connected)
-        return;
-    if (begin(announcer, thing))
-        announcer_start_save(announcer);
-    announcer_arm(announcer);
+    announce_again(announcer, thing);
 }
 
 /* What was announced is to be cleared. */
@@ -506,6 +511,15 @@ void announcer_remove(struct announcer *announcer, const char *device_id)
     announcer_arm(announcer);
 }
 
+void announcer_prices(struct announcer *announcer, const char *currency, bool co2)
+{
+    struct thing *bridge = find_wanted(announcer, DISCOVERY_BRIDGE_DEVICE);
+    announcer->options.context.currency = currency;
+    announcer->options.context.co2 = co2;
+    if (bridge != NULL)
+        announce_again(announcer, bridge);
+}
+
 void announcer_changed(struct announcer *announcer, const struct device_description *device)
 {
     struct thing *thing = find_wanted(announcer, discovery_id(device));
@@ -515,11 +529,7 @@ void announcer_changed(struct announcer *announcer, const struct device_descript
         return;
     }
     thing->device = device;
-    if (!announcer->connected)
-        return;
-    if (begin(announcer, thing))
-        announcer_start_save(announcer);
-    announcer_arm(announcer);
+    announce_again(announcer, thing);
 }
 
 void announcer_refresh(struct announcer *announcer)

@@ -57,6 +57,8 @@ void announcer_add(struct announcer *announcer, const struct device_description 
 void announcer_remove(struct announcer *announcer, const char *device_id);
 /** The description of a device has changed (its name, its channels, whether it is announced at all). */
 void announcer_changed(struct announcer *announcer, const struct device_description *device);
+/** Other prices or intensities are published now, or none: the bridge's entities follow. currency as in the context. */
+void announcer_prices(struct announcer *announcer, const char *currency, bool co2);
 /** Announces everything anew, also what a user removed, and then calls options.refresh. */
 void announcer_refresh(struct announcer *announcer);
 /** Removes announcements of a device that this announcer knows nothing of: in its memory's absence they are

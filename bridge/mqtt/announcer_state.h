@@ -84,7 +84,7 @@ void announcer_take_step(struct announcer *announcer, struct thing *thing);
 /** True when the broker has acknowledged what was sent for the thing last. */
 bool announcer_acknowledged(const struct announcer *announcer, const struct thing *thing);
 /** key -> platform of what is to be announced. New reference. */
-json_t *announcer_desired_components(const struct thing *thing);
+json_t *announcer_desired_components(const struct announcer *announcer, const struct thing *thing);
 /** Adds to the thing's record what it is about to announce; true if that changed it. */
 bool announcer_extend_record(struct announcer *announcer, struct thing *thing);
 const char *announcer_record_text(const json_t *record, const char *key);

@@ -115,16 +115,16 @@ bool announcer_acknowledged(const struct announcer *announcer, const struct thin
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
-json_t *announcer_desired_components(const struct thing *thing)
+json_t *announcer_desired_components(const struct announcer *announcer, const struct thing *thing)
 {
     return thing->device != NULL ? discovery_announced(thing->device)
-                                 : discovery_bridge_announced();
+                                 : discovery_bridge_announced(&announcer->options.context);
 }
 
 /* What the record has and the device no longer does. New reference; NULL if there is nothing. */
-static json_t *removed_components(const struct thing *thing)
+static json_t *removed_components(const struct announcer *announcer, const struct thing *thing)
 {
-    json_t *desired = announcer_desired_components(thing);
+    json_t *desired = announcer_desired_components(announcer, thing);
     json_t *removed = json_copy(json_object_get(thing->record, "components"));
     const char *key;
     json_t *platform;
@@ -215,7 +215,7 @@ void announcer_start_save(struct announcer *announcer)
 bool announcer_extend_record(struct announcer *announcer, struct thing *thing)
 {
     const struct discovery_context *context = &announcer->options.context;
-    json_t *desired = announcer_desired_components(thing);
+    json_t *desired = announcer_desired_components(announcer, thing);
     bool changed = false;
     if (thing->record == NULL) {
         thing->record = announced_record(context->bridge_id, thing->device_id, context->prefix,
@@ -277,7 +277,7 @@ static void step_migrate(struct announcer *announcer, struct thing *thing)
 
 static void step_announce(struct announcer *announcer, struct thing *thing)
 {
-    json_t *removed = removed_components(thing);
+    json_t *removed = removed_components(announcer, thing);
     bool sent = send_announcement(announcer, thing, removed);
     bool two_steps = removed != NULL && announcer->options.context.device_mode;
     bool one_step = removed != NULL && !two_steps;
@@ -306,7 +306,8 @@ static void step_confirm(struct announcer *announcer, struct thing *thing)
         announcer_go(thing, STEP_CONFIRM, POLL_MS);
         return;
     }
-    json_object_set_new(thing->record, "components", announcer_desired_components(thing));
+    json_object_set_new(thing->record, "components",
+                        announcer_desired_components(announcer, thing));
     announcer_start_save(announcer);
     after_announcement(announcer, thing);
 }

@@ -156,16 +156,43 @@ static void set_binary(json_t *component, const char *key)
     set_text(component, "payload_off", "false");
 }
 
-static void set_number(json_t *component, const struct discovery_context *context,
-                       const char *device_id, const struct property *property)
+static json_t *thousandths(int64_t milli)
+{
+    return milli % 1000 == 0 ? json_integer((json_int_t)(milli / 1000))
+                             : json_real((double)milli / 1000);
+}
+
+/* Without quotes: what Home Assistant renders is the value's JSON. */
+static void set_command_template(json_t *component, const struct property *property,
+                                 const char *value)
+{
+    json_object_set_new(component, "command_template",
+                        json_sprintf("{\"%s\": %s }", property->name, value));
+}
+
+/* What <base>/<device>/set takes. */
+static void set_settable(json_t *component, const struct discovery_context *context,
+                         const char *device_id, const struct property *property)
 {
     json_object_set_new(component, "command_topic",
                         topic_json(context->base_topic, device_id, "set"));
-    json_object_set_new(component, "command_template",
-                        json_sprintf("{\"%s\": {{ value }} }", property->name));
-    json_object_set_new(component, "min", json_integer(property->low));
-    json_object_set_new(component, "max", json_integer(property->high));
-    json_object_set_new(component, "step", json_integer(property->step));
+    if (property->platform == PLATFORM_SELECT)
+        set_command_template(component, property, "\"{{ value }}\"");
+    if (property->platform == PLATFORM_SWITCH) {
+        set_value_template(component, property->name, " | lower");
+        set_text(component, "state_on", "true");
+        set_text(component, "state_off", "false");
+        json_object_set_new(component, "payload_on",
+                            json_sprintf("{\"%s\": true}", property->name));
+        json_object_set_new(component, "payload_off",
+                            json_sprintf("{\"%s\": false}", property->name));
+    }
+    if (property->platform != PLATFORM_NUMBER)
+        return;
+    set_command_template(component, property, "{{ value }}");
+    json_object_set_new(component, "min", thousandths(property->low_milli));
+    json_object_set_new(component, "max", thousandths(property->high_milli));
+    json_object_set_new(component, "step", thousandths(property->step_milli));
     set_text(component, "mode", "box");
 }
 
@@ -186,7 +213,9 @@ static void set_options(json_t *component, const struct property *property)
     if (property->options[0] == NULL)
         return;
     json_t *options = json_array();
-    for (size_t i = 0; i < PROPERTY_OPTIONS_MAX && property->options[i] != NULL; i++)
+    size_t offered =
+        property->options_offered > 0 ? property->options_offered : PROPERTY_OPTIONS_MAX;
+    for (size_t i = 0; i < offered && property->options[i] != NULL; i++)
         json_array_append_new(options, json_string(property->options[i]));
     json_object_set_new(component, "options", options);
 }
@@ -241,8 +270,8 @@ static json_t *property_component(const struct discovery_context *context,
         return component;
     }
     set_value_template(component, key, "");
-    if (property->platform == PLATFORM_NUMBER)
-        set_number(component, context, device->id, property);
+    if (property->settable)
+        set_settable(component, context, device->id, property);
     else if (property_unit(property, device) != NULL)
         json_object_set_new(component, "suggested_display_precision",
                             json_integer((json_int_t)property_decimals(property, device)));
@@ -425,6 +454,9 @@ struct bridge_component {
     const char *value;        /* template; NULL: the value under its key */
     const char *request;      /* what it asks for, below <base>/bridge/request/; NULL: nothing */
     const char *command;      /* what it sends: a button's payload, or a template */
+    enum { ALWAYS, WITH_PRICES, WITH_CO2 } when;
+    const char *unit, *icon; /* NULL: none; the unit of a price has the currency before it */
+    bool hidden;             /* disabled by default */
 };
 
 /* Home Assistant keeps no more than 255 characters of a state. */
@@ -432,19 +464,34 @@ struct bridge_component {
 
 static const struct bridge_component bridge_components[] = {
     {"connection_state", "Connection state", "binary_sensor", "connectivity", "diagnostic", "state",
-     STATE_TEMPLATE, NULL, NULL},
-    {"version", "Version", "sensor", NULL, "diagnostic", "info", NULL, NULL, NULL},
-    {"problem", "Problem", "binary_sensor", "problem", "diagnostic", "health", NULL, NULL, NULL},
-    {"problems", "Problems", "sensor", NULL, "diagnostic", "health", PROBLEMS_TEMPLATE, NULL, NULL},
-    {"restart", "Restart", "button", "restart", "config", NULL, NULL, "restart", "{}"},
-    {"backup", "Back up the history", "button", NULL, "config", NULL, NULL, "backup", "{}"},
-    {"log_level", "Log level", "select", NULL, "config", "info", NULL, "log_level",
-     "{\"level\": \"{{ value }}\"}"},
-    {"permit_join", "Look for modules", "switch", NULL, "config", "info", NULL, "permit_join",
-     NULL},
+     STATE_TEMPLATE, .request = NULL},
+    {"version", "Version", "sensor", NULL, "diagnostic", "info", .request = NULL},
+    {"problem", "Problem", "binary_sensor", "problem", "diagnostic", "health", .request = NULL},
+    {"problems", "Problems", "sensor", NULL, "diagnostic", "health", PROBLEMS_TEMPLATE,
+     .request = NULL},
+    {"restart_required", "Restart required", "binary_sensor", "problem", "diagnostic", "info",
+     .hidden = true},
+    {"restart", "Restart", "button", "restart", "config", .request = "restart", .command = "{}"},
+    {"backup", "Back up the history", "button", NULL, "config", .request = "backup",
+     .command = "{}"},
+    {"log_level", "Log level", "select", NULL, "config", "info", .request = "log_level",
+     .command = "{\"level\": \"{{ value }}\"}"},
+    {"permit_join", "Look for modules", "switch", NULL, "config", "info", .request = "permit_join"},
+    {"price", "Price", "sensor", .topic = "price", .when = WITH_PRICES, .unit = "/kWh",
+     .icon = "mdi:cash"},
+    {"feed_in", "Feed-in price", "sensor", .topic = "price", .when = WITH_PRICES, .unit = "/kWh",
+     .icon = "mdi:cash-plus", .hidden = true},
+    {"co2_g_per_kwh", "CO2 intensity", "sensor", .topic = "co2", .when = WITH_CO2,
+     .unit = "gCO2eq/kWh", .icon = "mdi:molecule-co2"},
 };
 
 static const size_t bridge_component_count = sizeof bridge_components / sizeof bridge_components[0];
+
+static bool bridge_has(const struct discovery_context *context, const struct bridge_component *made)
+{
+    bool prices = context->currency != NULL && context->currency[0] != '\0';
+    return made->when == ALWAYS || (made->when == WITH_PRICES ? prices : context->co2);
+}
 
 /* The parts that only one platform has. */
 static void set_platform(json_t *component, const struct bridge_component *made)
@@ -489,6 +536,15 @@ static json_t *bridge_component(const struct discovery_context *context,
     if (made->request != NULL)
         json_object_set_new(component, "command_topic",
                             topic_json(context->base_topic, "bridge/request", made->request));
+    set_text(component, "icon", made->icon);
+    if (made->unit != NULL) {
+        json_object_set_new(
+            component, "unit_of_measurement",
+            json_sprintf("%s%s", made->when == WITH_PRICES ? context->currency : "", made->unit));
+        set_text(component, "state_class", "measurement");
+    }
+    if (made->hidden)
+        json_object_set_new(component, "enabled_by_default", json_false());
     set_platform(component, made);
     return component;
 }
@@ -507,9 +563,12 @@ void discovery_bridge(const struct discovery_context *context, const json_t *rem
                                  "bl2mqtt", "model", "Bridge", "sw_version", context->version),
         .availability = bridge_availability(context),
     };
-    for (size_t i = 0; i < bridge_component_count; i++)
+    for (size_t i = 0; i < bridge_component_count; i++) {
+        if (!bridge_has(context, &bridge_components[i]))
+            continue;
         json_object_set_new(a.components, bridge_components[i].key,
                             bridge_component(context, &bridge_components[i]));
+    }
     emit_announcement(&a, removed, emit, emit_context);
 }
 
@@ -565,12 +624,13 @@ json_t *discovery_announced(const struct device_description *device)
     return announced;
 }
 
-json_t *discovery_bridge_announced(void)
+json_t *discovery_bridge_announced(const struct discovery_context *context)
 {
     json_t *announced = json_object();
     for (size_t i = 0; i < bridge_component_count; i++)
-        json_object_set_new(announced, bridge_components[i].key,
-                            json_string(bridge_components[i].platform));
+        if (bridge_has(context, &bridge_components[i]))
+            json_object_set_new(announced, bridge_components[i].key,
+                                json_string(bridge_components[i].platform));
     return announced;
 }
 

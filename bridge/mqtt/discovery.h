@@ -23,7 +23,9 @@ struct discovery_context {
     const char *bridge_id;
     const char *prefix; /**< discovery_prefix */
     const char *version;
-    bool device_mode; /**< false: one message per component */
+    bool device_mode;     /**< false: one message per component */
+    const char *currency; /**< of the tariffs; NULL or "": none, so no price */
+    bool co2;             /**< CO2 intensities are configured */
 };
 
 /** The id in a device's discovery topics. */
@@ -39,7 +41,8 @@ typedef void (*discovery_emit)(void *context, const char *topic, const char *pay
 void discovery_device(const struct discovery_context *context,
                       const struct device_description *device, const json_t *removed,
                       discovery_emit emit, void *emit_context);
-/** The bridge's own device: connectivity, version, problems; restart, backup, log level, search. */
+/** The bridge's own device: connectivity, version, problems; restart, backup, log level, search; price and CO2
+ *  intensity. */
 void discovery_bridge(const struct discovery_context *context, const json_t *removed,
                       discovery_emit emit, void *emit_context);
 /** Clears everything of a device that is gone; announced: key -> platform as once announced. */
@@ -52,7 +55,7 @@ void discovery_migrate(const struct discovery_context *context, const char *devi
 /** key -> platform of what discovery_device announces, to be persisted. New reference. */
 json_t *discovery_announced(const struct device_description *device);
 /** The same for discovery_bridge. */
-json_t *discovery_bridge_announced(void);
+json_t *discovery_bridge_announced(const struct discovery_context *context);
 
 /** Longest topic built here; a longer one (an absurd prefix) is cut and so never matches. */
 #define DISCOVERY_TOPIC_SIZE 512

@@ -2,7 +2,6 @@
 #include "bridge/service/apply.h"
 
 #include "bridge/config/diff.h"
-#include "bridge/config/tariffs.h"
 #include "bridge/service/first_id.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -220,11 +219,12 @@ static bool has_changed(const struct config_diff *diff, const char *key)
 }
 
 /* Queries that run hold the former ones until they end. */
-static void take_tariffs(struct service *service, const struct config *config)
+static void take_tariffs(struct service *service)
 {
     struct tariffs *before = service->tariffs;
-    service->tariffs = config_tariffs(config);
+    service_take_tariffs(service);
     tariffs_release(before);
+    announcer_prices(service->announcer, service->currency, service->co2 != NULL);
     price_topic_changed(service->price_topic);
     price_topic_tick(service->price_topic, clock_wall_ms());
     for (size_t i = 0; i < service->device_count; i++) {
@@ -267,7 +267,7 @@ enum status service_apply(struct service *service, struct config *after,
     config_diff(service->first_config, after, &since_start);
     service->config = after;
     if (has_changed(&diff, "tariffs"))
-        take_tariffs(service, after);
+        take_tariffs(service);
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         take_order(service, orders[i], &diff, &status, error);
         if (orders[i] == CONFIG_DEVICE_REMOVED)

@@ -2,6 +2,7 @@
 /* The running service: what comes from drivers, broker, timers and signals goes to the part that it is for. */
 #include "bridge/service/service.h"
 
+#include "bridge/config/tariffs.h"
 #include "bridge/service/service_parts.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
@@ -169,6 +170,14 @@ bool service_get(void *context, const char *id)
     if (device != NULL)
         state_output_publish(service->state_output, device);
     return device != NULL;
+}
+
+void service_take_tariffs(struct service *service)
+{
+    const struct config *config = service->config;
+    service->tariffs = config_tariffs(config);
+    (void)snprintf(service->currency, sizeof service->currency, "%s",
+                   config->tariff_count == 0 ? "" : config->tariffs[0].currency);
 }
 
 void service_prices_changed(void *context, bool past)

@@ -113,6 +113,7 @@ static void describe(struct service_device *device)
         .currency = device->currency,
         .publishing = &device->publishing,
         .retain = config->retain && config->output != OUTPUT_ATTRIBUTES,
+        .retain_set = config->retain,
         .state_as_json = config->output != OUTPUT_ATTRIBUTES,
         .state_by_value = config->output != OUTPUT_JSON,
         .homeassistant = config->homeassistant.enabled && config->output != OUTPUT_ATTRIBUTES,

@@ -11,8 +11,6 @@
 enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,
                                                struct error *error)
 {
-    if (interval_ms < 1000 || interval_ms > 3600000)
-        return error_set(error, STATUS_USAGE, "report_interval must be 1 to 3600 seconds.");
     enum status status = preferences_set_report_interval_ms(device->outputs->preferences,
                                                             device->config->id, interval_ms, error);
     if (status != STATUS_OK)

@@ -2,8 +2,6 @@
 /* From a checked configuration to the running service, and its clean stop. */
 #include "bridge/service/service_parts.h"
 
-#include "bridge/config/tariffs.h"
-
 #include "bridge/config/adopted.h"
 #include "bridge/service/apply.h"
 #include "bridge/service/broker.h"
@@ -169,7 +167,7 @@ static void create_co2(struct service *service, const struct prices_options *pri
 static enum status create_devices(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
-    service->tariffs = config_tariffs(service->config);
+    service_take_tariffs(service);
     service->pasts = past_reader_create(&service->loop, service->history_path);
     service->virtuals = virtuals_create();
     const struct config *first = service->first_config;
@@ -450,7 +448,9 @@ static enum status create_announcer(struct service *service, struct error *error
                     .bridge_id = config->bridge.id,
                     .prefix = config->homeassistant.discovery_prefix,
                     .version = program_version,
-                    .device_mode = config->homeassistant.device_discovery},
+                    .device_mode = config->homeassistant.device_discovery,
+                    .currency = service->currency,
+                    .co2 = service->co2 != NULL},
         .enabled = config->homeassistant.enabled,
         .status_topic = config->homeassistant.status_topic,
         .memory_path = path,

@@ -4,6 +4,7 @@
 import json
 
 import pytest
+import yaml
 
 import discovery_rules
 from harness import run, wait_for
@@ -151,6 +152,10 @@ def test_entities_outlive_another_id(folder, broker, spawn, mode):
     wait_for(lambda: unique in there.look() and there.registry[unique]["state_topic"] == "bl2mqtt/garage", 20, "the id to be free")
 
 
+def written(bridge, device):
+    return next(d for d in yaml.safe_load(bridge.config.read_text())["devices"] if d["id"] == device)
+
+
 def test_what_home_assistant_sends_is_carried_out(folder, broker, spawn):
     """Each entity that can be set or pressed, with what Home Assistant would publish for it."""
     bridge = Bridge(folder, broker, spawn, HOUSE, {**GARAGE, "report_interval": "1s"})
@@ -169,7 +174,9 @@ def test_what_home_assistant_sends_is_carried_out(folder, broker, spawn):
         broker.publish(component["command_topic"], payload)
 
     commands = {k for k, c in {**own, **theirs}.items() if "command_topic" in c}
-    assert commands == {"restart", "backup", "log_level", "permit_join", "report_interval", "reset_energy"}
+    settings = {"report_interval", "min_interval", "max_interval", "output", "retain"}
+    assert commands == {"restart", "backup", "log_level", "permit_join", "reset_energy"} | settings
+    assert [k for k in settings if theirs[k].get("enabled_by_default", True)] == ["report_interval"]
     assert theirs["reset_energy"]["enabled_by_default"] is False and "enabled_by_default" not in own["log_level"]
     for level in own["log_level"]["options"]:
         send(own["log_level"], level)
@@ -178,11 +185,23 @@ def test_what_home_assistant_sends_is_carried_out(folder, broker, spawn):
     send(theirs["report_interval"], 3)
     bridge.watch.wait("bl2mqtt/garage", lambda s: s["report_interval"] == 3)
     wait_for(lambda: '"report_interval": 3s' in bridge.config.read_text(), 20, "the file")
+    for key, value, state in (("min_interval", 0.5, 0.5), ("max_interval", 90, 90), ("output", "both", "both")):
+        send(theirs[key], value)
+        bridge.watch.wait("bl2mqtt/garage", lambda s, key=key, state=state: s and s[key] == state)
+    bridge.watch.wait("bl2mqtt/garage/power")  # each value on a topic of its own
+    assert theirs["output"]["options"] == ["json", "both"]
+    for on in (True, False):
+        send(theirs["retain"], on=on)
+        wait_for(lambda on=on: written(bridge, "garage").get("retain") is on, 20, "the file")
+        bridge.watch.wait("bl2mqtt/garage", lambda s, on=on: s and s["retain"] is on)
+    mine = written(bridge, "garage")
+    assert {k: mine[k] for k in settings} == {"report_interval": "3s", "min_interval": "500ms", "max_interval": "90s",
+                                              "output": "both", "retain": False}
     bridge.good("device/energy/set", {"id": "garage", "channel": "a", "energy": 5000})
-    bridge.watch.wait("bl2mqtt/garage", lambda s: (s["energy"] or 0) >= 5000)
+    bridge.watch.wait("bl2mqtt/garage", lambda s: s and (s["energy"] or 0) >= 5000)
     bridge.watch.clear()
     send(theirs["reset_energy"])
-    bridge.watch.wait("bl2mqtt/garage", lambda s: s["energy"] is not None and s["energy"] < 100)
+    bridge.watch.wait("bl2mqtt/garage", lambda s: s and s["energy"] is not None and s["energy"] < 100)
     send(own["permit_join"], on=True)
     bridge.watch.wait("bl2mqtt/bridge/info", lambda i: i["permit_join"] is True)
     send(own["permit_join"], on=False)
@@ -191,3 +210,20 @@ def test_what_home_assistant_sends_is_carried_out(folder, broker, spawn):
     assert bridge.watch.wait("bl2mqtt/bridge/response/backup", timeout=40)["status"] == "ok"
     send(own["restart"])
     assert bridge.watch.wait("bl2mqtt/bridge/response/restart")["status"] == "ok"
+
+
+def test_the_bridge_has_the_price_while_there_is_one(folder, broker, spawn):
+    bridge = Bridge(folder, broker, spawn, GARAGE)
+    own = wait_for(lambda: entities(broker, "bridge"), 20, "the bridge's entities")
+    assert not {"price", "feed_in", "co2_g_per_kwh"} & set(own)
+    assert own["restart_required"]["platform"] == "binary_sensor" and own["restart_required"]["enabled_by_default"] is False
+    bridge.good("options", {"options": {"tariffs": [{"currency": "CHF", "price": 0.3, "feed_in": 0.1}]}})
+    own = wait_for(lambda: (e := entities(broker, "bridge")) and "price" in e and e, 20, "the price's entity")
+    assert own["price"]["unit_of_measurement"] == own["feed_in"]["unit_of_measurement"] == "CHF/kWh"
+    price = bridge.watch.wait(own["price"]["state_topic"], bool)
+    assert price["price"] == 0.3 and price["feed_in"] == 0.1
+    for message in bridge.watch.messages:
+        if message["topic"].startswith("homeassistant/") and message["payload"]:
+            assert not discovery_rules.check(message["topic"], message["payload"])
+    bridge.good("options", {"options": {"tariffs": None}})
+    wait_for(lambda: "price" not in entities(broker, "bridge"), 20, "its end")

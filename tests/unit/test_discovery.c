@@ -275,9 +275,58 @@ static void test_bridge(void **unused)
     assert_int_equal(json_array_size(availability), 0);
     assert_string_equal(text_at(connection, "default_entity_id"),
                         "binary_sensor.bl2mqtt_home_connection_state");
-    json_t *announced = discovery_bridge_announced();
+    json_t *announced = discovery_bridge_announced(&device_mode);
+    assert_int_equal(json_object_size(announced), json_object_size(components));
+    assert_null(json_object_get(components, "price"));
+    assert_null(json_object_get(components, "co2_g_per_kwh"));
+    json_t *required = json_object_get(components, "restart_required");
+    assert_string_equal(text_at(required, "state_topic"), "power/bl2mqtt/bridge/info");
+    json_decref(announced);
+    json_decref(emitted.messages);
+}
+
+/* Of what is not configured there is no entity. */
+static void test_prices_of_the_bridge(void **unused)
+{
+    (void)unused;
+    struct discovery_context context = device_mode;
+    struct emitted emitted = start();
+    context.currency = "EUR";
+    context.co2 = true;
+    discovery_bridge(&context, NULL, collect, &emitted);
+    json_t *root = json_object_iter_value(json_object_iter(emitted.messages));
+    json_t *components = json_object_get(root, "components");
+    json_t *price = json_object_get(components, "price");
+    assert_string_equal(text_at(price, "unit_of_measurement"), "EUR/kWh");
+    assert_string_equal(text_at(price, "state_topic"), "power/bl2mqtt/bridge/price");
+    assert_string_equal(text_at(price, "value_template"), "{{ value_json['price'] }}");
+    json_t *co2 = json_object_get(components, "co2_g_per_kwh");
+    assert_string_equal(text_at(co2, "state_topic"), "power/bl2mqtt/bridge/co2");
+    json_t *announced = discovery_bridge_announced(&context);
     assert_int_equal(json_object_size(announced), json_object_size(components));
     json_decref(announced);
+    json_decref(emitted.messages);
+}
+
+/* What can be set has the words that <base>/<device>/set takes. */
+static void test_settings(void **unused)
+{
+    (void)unused;
+    struct emitted emitted = start();
+    discovery_device(&device_mode, &device, NULL, collect, &emitted);
+    json_t *components =
+        json_object_get(json_object_iter_value(json_object_iter(emitted.messages)), "components");
+    json_t *output = json_object_get(components, "output");
+    assert_string_equal(text_at(output, "platform"), "select");
+    assert_string_equal(text_at(output, "command_template"), "{\"output\": \"{{ value }}\" }");
+    assert_int_equal(json_array_size(json_object_get(output, "options")), 2);
+    json_t *retain = json_object_get(components, "retain");
+    assert_string_equal(text_at(retain, "platform"), "switch");
+    assert_string_equal(text_at(retain, "payload_on"), "{\"retain\": true}");
+    assert_string_equal(text_at(retain, "value_template"), "{{ value_json['retain'] | lower }}");
+    json_t *interval = json_object_get(components, "max_interval");
+    assert_int_equal(json_integer_value(json_object_get(interval, "max")), 86400);
+    assert_true(json_is_false(json_object_get(interval, "enabled_by_default")));
     json_decref(emitted.messages);
 }
 
@@ -430,6 +479,8 @@ int main(void)
         cmocka_unit_test(test_removed_component),
         cmocka_unit_test(test_component_mode),
         cmocka_unit_test(test_bridge),
+        cmocka_unit_test(test_prices_of_the_bridge),
+        cmocka_unit_test(test_settings),
         cmocka_unit_test(test_topic_match),
         cmocka_unit_test(test_entity_ids),
         cmocka_unit_test(test_migrate),

@@ -16,10 +16,16 @@
 #include <cmocka.h>
 
 static const char *const two_names[] = {"a", "b"};
-static const struct device_description two = {
-    .id = "house", .name = "House meter", .channel_count = 2, .channel_names = two_names};
-static const struct device_description one = {
-    .id = "house", .name = "House meter", .channel_count = 1, .channel_names = two_names};
+static const struct device_description two = {.id = "house",
+                                              .name = "House meter",
+                                              .channel_count = 2,
+                                              .channel_names = two_names,
+                                              .state_as_json = true};
+static const struct device_description one = {.id = "house",
+                                              .name = "House meter",
+                                              .channel_count = 1,
+                                              .channel_names = two_names,
+                                              .state_as_json = true};
 
 static json_t *state_of(const struct device_description *device, const struct device_state *state)
 {
@@ -77,7 +83,8 @@ static void test_one_channel(void **unused)
                 "\"energy_month\":null,\"energy_produced_today\":null,"
                 "\"energy_produced_month\":null,\"demand\":null,\"demand_max_month\":null,"
                 "\"demand_max_month_time\":null,\"day_start\":null,\"month_start\":null,"
-                "\"report_interval\":5}");
+                "\"report_interval\":5,\"min_interval\":5,\"max_interval\":60,"
+                "\"output\":\"json\",\"retain\":false}");
 }
 
 /* What follows from measured values, what is wrong, and alarms. */
@@ -283,7 +290,7 @@ static void test_every_key_every_time(void **unused)
         {
             nulls += json_is_null(value);
         }
-        assert_int_equal(nulls, check.count - 3); /* all but errors, problem and interval */
+        assert_int_equal(nulls, check.count - 7); /* all but errors, problem and settings */
         json_decref(json);
     }
 }
@@ -332,10 +339,11 @@ static void test_exposes(void **unused)
             assert_true(json_is_boolean(value));
         if (strcmp(type, "enum") == 0) {
             json_t *values = json_object_get(entry, "values");
-            assert_int_equal(json_array_size(values), 2);
+            assert_int_equal(json_array_size(values), strcmp(key, "output") == 0 ? 3 : 2);
         }
         json_int_t access = json_integer_value(json_object_get(entry, "access"));
-        assert_int_equal(access, strcmp(key, "report_interval") == 0 ? 3 : 1);
+        assert_int_equal(access,
+                         property_find(key) != NULL && property_find(key)->settable ? 3 : 1);
     }
     json_decref(json);
     json_decref(list);
@@ -374,8 +382,11 @@ static void append_table(struct text *text)
                     or_dash(p->state_class), p->enabled ? "yes" : "no", p->description);
         for (size_t o = 0; o < PROPERTY_OPTIONS_MAX && p->options[o] != NULL; o++)
             text_append(text, "%s `%s`", o == 0 ? ":" : " or", p->options[o]);
-        if (p->settable)
-            text_append(text, "; can be set, %lld to %lld", (long long)p->low, (long long)p->high);
+        if (p->platform == PLATFORM_NUMBER)
+            text_append(text, "; can be set, %g to %g", (double)p->low_milli / 1000,
+                        (double)p->high_milli / 1000);
+        else if (p->settable)
+            text_append(text, "; can be set");
         text_append(text, " |\n");
     }
 }

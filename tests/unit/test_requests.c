@@ -180,7 +180,11 @@ static void test_settings(void **unused)
         {"{\"update_frequency\":3600}", 3600000, NULL},
         {"{\"report_interval\":0}", -1, NULL},
         {"{\"report_interval\":3601}", -1, NULL},
-        {"{\"report_interval\":1.5}", -1, NULL},
+        {"{\"report_interval\":1.5}", 1500, NULL},
+        {"{\"report_interval\":0.1}", 100, NULL},
+        {"{\"report_interval\":0.05}", -1, NULL},
+        {"{\"report_interval\":1.0005}", -1, NULL},
+        {"{\"report_interval\":1e300}", -1, NULL},
         {"{\"report_interval\":\"10\"}", -1, NULL},
         {"{\"report_interval\":null}", -1, NULL},
         {"{\"report_interval\":10,\"other\":1}", -1, NULL},
@@ -211,12 +215,62 @@ static void test_settings(void **unused)
     }
 }
 
+/* What is to be written of each setting. */
+static void test_settings_of_each_kind(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *key, *payload, *written; /* NULL: refused */
+    } table[] = {
+        {NULL, "{\"report_interval\":0.25}", "{\"report_interval\":\"250ms\"}"},
+        {NULL, "{\"min_interval\":2,\"max_interval\":86400}",
+         "{\"max_interval\":\"86400s\",\"min_interval\":\"2s\"}"},
+        {NULL, "{\"max_interval\":0.5}", NULL},
+        {NULL, "{\"max_interval\":86401}", NULL},
+        {NULL, "{\"output\":\"both\",\"retain\":true}", "{\"output\":\"both\",\"retain\":true}"},
+        {NULL, "{\"output\":\"attributes\"}", "{\"output\":\"attributes\"}"},
+        {NULL, "{\"output\":\"xml\"}", NULL},
+        {NULL, "{\"output\":1}", NULL},
+        {NULL, "{\"retain\":\"true\"}", NULL},
+        {NULL, "{\"retain\":1}", NULL},
+        {NULL, "{\"retain\":null}", NULL},
+        {NULL, "{\"retain\":true,\"voltage\":1}", NULL},
+        {"output", "both", "{\"output\":\"both\"}"},
+        {"output", "\"json\"", "{\"output\":\"json\"}"},
+        {"output", "", NULL},
+        {"output", "\xff", NULL},
+        {"retain", "false", "{\"retain\":false}"},
+        {"retain", "no", NULL},
+        {"min_interval", "0.1", "{\"min_interval\":\"100ms\"}"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct settings settings;
+        struct error error = {.text = ""};
+        (void)settings_parse(table[i].key, table[i].payload, strlen(table[i].payload), &settings,
+                             &error);
+        char *written = settings.options == NULL
+                            ? NULL
+                            : json_dumps(settings.options, JSON_COMPACT | JSON_SORT_KEYS);
+        bool same = table[i].written == NULL
+                        ? written == NULL && error.text[0] != '\0'
+                        : written != NULL && strcmp(written, table[i].written) == 0;
+        if (!same)
+            fail_msg("%s: %s %s", table[i].payload, written, error.text);
+        free(written);
+        json_decref(settings.options);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_device_orders),
-        cmocka_unit_test(test_plain),     cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_responses), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_device_orders),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_responses),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_settings_of_each_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
