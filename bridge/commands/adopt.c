@@ -2,6 +2,7 @@
 #include "bridge/commands/adopt.h"
 
 #include "bridge/commands/ask_service.h"
+#include "bridge/commands/history_options.h"
 
 #include <string.h>
 
@@ -10,11 +11,14 @@
 static json_t *adoption(const struct profile *profile, const char *topic, const char *name)
 {
     char id[PROFILE_DEVICE_ID_MAX + 1];
-    json_t *channels = json_array();
     profile_device_id(topic, id);
-    for (size_t i = 0; i < profile->channel_count; i++)
-        (void)json_array_append_new(channels, json_stringn(&profile->channels[i].name, 1));
-    json_t *body = json_pack("{s:s, s:s, s:o}", "topic", topic, "id", id, "channels", channels);
+    json_t *body = json_pack("{s:s, s:s}", "topic", topic, "id", id);
+    if (profile != NULL) {
+        json_t *channels = json_array();
+        for (size_t i = 0; i < profile->channel_count; i++)
+            (void)json_array_append_new(channels, json_stringn(&profile->channels[i].name, 1));
+        (void)json_object_set_new(body, "channels", channels);
+    }
     if (name[0] != '\0')
         (void)json_object_set_new(body, "name", json_string(name));
     return body;
@@ -67,16 +71,16 @@ static enum status give_factors(const struct config *config, const struct profil
     return STATUS_OK;
 }
 
-enum status adopt_module(const struct config *config, const struct profile *profile,
-                         const char *client_id, const char *name, json_t **answer,
-                         struct error *error)
+static enum status adopt_module(const struct config *config, const struct profile *profile,
+                                const char *client_id, const char *name, json_t **answer,
+                                struct error *error)
 {
     json_t *data = NULL;
     enum status status = ask(config, adoption(profile, client_id, name), &data, error);
     if (status != STATUS_OK)
         return status;
     const char *id = json_string_value(json_object_get(data, "id"));
-    if (json_is_true(json_object_get(data, "new")))
+    if (profile != NULL && json_is_true(json_object_get(data, "new")))
         status = give_factors(config, profile, id, error);
     if (status == STATUS_OK)
         *answer = data;
@@ -85,11 +89,25 @@ enum status adopt_module(const struct config *config, const struct profile *prof
     return status;
 }
 
-enum status adopt_esphome(const struct config *config, const struct profile *profile,
-                          const char *node, const char *name, json_t **answer, struct error *error)
+static enum status adopt_esphome(const struct config *config, const struct profile *profile,
+                                 const char *node, const char *name, json_t **answer,
+                                 struct error *error)
 {
     json_t *body = adoption(profile, node, name);
     (void)json_object_set_new(body, "driver", json_string("esphome"));
     (void)json_object_set_new(body, "max_current", json_real(profile->max_current_a));
     return ask(config, body, answer, error);
+}
+
+enum status adopt(const struct command_context *context, bool esphome,
+                  const struct profile *profile, const char *client_id, const char *name,
+                  json_t **answer, struct error *error)
+{
+    struct config *config = command_config(context, "--adopt needs it to find the service.", error);
+    if (config == NULL)
+        return STATUS_USAGE;
+    enum status status = esphome ? adopt_esphome(config, profile, client_id, name, answer, error)
+                                 : adopt_module(config, profile, client_id, name, answer, error);
+    config_free(config);
+    return status;
 }

@@ -5,7 +5,6 @@
 #include "bridge/commands/command.h"
 #include "bridge/commands/flash_provision_rows.h"
 #include "bridge/commands/flash_session.h"
-#include "bridge/commands/history_options.h"
 #include "bridge/commands/openbeken_shared.h"
 
 #include "bridge/meter/calibration.h"
@@ -139,19 +138,12 @@ static bool stopped(void *context)
     return flash_session_stopped();
 }
 
-static enum status adopt(void *context, const struct profile *profile, const char *client_id,
-                         const char *name, json_t **answer, struct error *error)
+static enum status hand_over(void *context, const struct profile *profile, const char *client_id,
+                             const char *name, json_t **answer, struct error *error)
 {
     const struct running *running = context;
-    struct config *config =
-        command_config(running->context, "--adopt needs it to find the service.", error);
-    if (config == NULL)
-        return STATUS_USAGE;
-    enum status status = running->inputs->app.esphome
-                             ? adopt_esphome(config, profile, client_id, name, answer, error)
-                             : adopt_module(config, profile, client_id, name, answer, error);
-    config_free(config);
-    return status;
+    return adopt(running->context, running->inputs->app.esphome, profile, client_id, name, answer,
+                 error);
 }
 
 /* ---- the command ---- */
@@ -204,7 +196,7 @@ static enum status run(const struct command_context *context, void *own)
                                            .disconnect = disconnect,
                                            .keep_backup = keep_backup,
                                            .stopped = stopped,
-                                           .adopt = adopt};
+                                           .adopt = hand_over};
     struct provision_inputs *inputs memory_auto = memory_new(1, sizeof *inputs);
     struct serial_setup *setup memory_auto = memory_new(1, sizeof *setup);
     inputs->texts = options->texts;

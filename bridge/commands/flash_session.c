@@ -57,6 +57,7 @@ static enum status watch_signals(struct error *error)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     (void)sigemptyset(&action.sa_mask);
+    (void)signal(SIGPIPE, SIG_IGN); /* work on a module outlives whoever reads how it goes */
     if (sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0)
         return STATUS_OK;
     return error_set(error, STATUS_FAILED, "Signals cannot be caught: %s.", strerror(errno));

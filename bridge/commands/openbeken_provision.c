@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `bl2mqtt openbeken provision`: sets up a module and sees its first readings on the broker. See
  * bl2mqtt-openbeken-provision(1). */
+#include "bridge/commands/adopt.h"
 #include "bridge/commands/command.h"
 #include "bridge/commands/openbeken_report.h"
 #include "bridge/commands/openbeken_shared.h"
@@ -20,8 +21,11 @@ struct options {
     struct openbeken_target target;
     const char *server, *client_id, *name, *profile, *user, *password_file;
     int64_t wait_s;
-    bool dry_run, list;
+    enum openbeken_progress progress;
+    bool adopt, dry_run, list;
 };
+
+static const char *const progress_modes[] = {"auto", "json", "none", NULL};
 
 /* The same word means this machine here and the module there. */
 static enum status check_loopback(const struct options *options, const char *broker,
@@ -99,22 +103,37 @@ static enum status load_profile(const char *name, struct profile **profile, stru
 
 /* ---- the work ---- */
 
-static enum status provision(const struct provision_options *options, struct module *module,
-                             bool json, struct error *error)
+static enum status provision(const struct command_context *context, const struct options *options,
+                             const struct provision_options *prepared, struct module *module,
+                             struct error *error)
 {
     struct provision_report *report memory_auto = memory_new(1, sizeof *report);
-    const struct provision_listener listener = {.say = openbeken_print_progress};
+    enum openbeken_progress progress = options->progress;
+    const struct provision_listener listener = {.context = &progress,
+                                                .say = openbeken_print_progress,
+                                                .stage = openbeken_print_stage,
+                                                .stopped = openbeken_stopped};
     char snippet[SNIPPET_SIZE];
-    openbeken_make_snippet(options, snippet);
-    enum status status = provision_run(options, module, &listener, report, error);
-    if (json) {
-        enum status printed = openbeken_print_json(
-            openbeken_report_json(options, module_host(module), report, snippet, status, error),
-            status == STATUS_OK ? error : NULL);
-        return status == STATUS_OK ? printed : status;
+    json_t *adopted = NULL;
+    openbeken_make_snippet(prepared, snippet);
+    openbeken_catch_stop();
+    enum status status = provision_run(prepared, module, &listener, report, error);
+    bool seen = status == STATUS_OK;
+    if (seen && options->adopt)
+        status = adopt(context, false, prepared->profile, prepared->mqtt.client_id, prepared->name,
+                       &adopted, error);
+    if (seen && status != STATUS_OK)
+        (void)error_prefix(error, status, "The module is set up, but was not added: ");
+    if (options->target.json) {
+        enum status printed =
+            openbeken_print_json(openbeken_report_json(prepared, module_host(module), report,
+                                                       snippet, adopted, status, error),
+                                 status == STATUS_OK ? error : NULL);
+        status = status == STATUS_OK ? printed : status;
+    } else if (seen) {
+        openbeken_print_report(report, adopted == NULL ? snippet : "");
     }
-    if (status == STATUS_OK)
-        openbeken_print_report(report, snippet);
+    json_decref(adopted);
     return status;
 }
 
@@ -148,7 +167,8 @@ static enum status prepare(const struct options *options, struct provision_optio
     return status;
 }
 
-static enum status set_up(const struct options *options, struct error *error)
+static enum status set_up(const struct command_context *context, const struct options *options,
+                          struct error *error)
 {
     char password[SECRET_SIZE] = "";
     struct server_address address = {.port = 0};
@@ -161,7 +181,7 @@ static enum status set_up(const struct options *options, struct error *error)
     if (status == STATUS_OK)
         status = options->dry_run
                      ? openbeken_show_requests(&prepared, module, options->target.json, error)
-                     : provision(&prepared, module, options->target.json, error);
+                     : provision(context, options, &prepared, module, error);
     module_close(module);
     profile_free(profile);
     explicit_bzero(password, sizeof password);
@@ -170,12 +190,14 @@ static enum status set_up(const struct options *options, struct error *error)
 
 static enum status run(const struct command_context *context, void *own)
 {
-    (void)context;
     const struct options *options = own;
     struct error error = {.text = ""};
-    enum status status =
-        options->list ? profiles_list(NAME, options->target.json, &error) : set_up(options, &error);
-    return command_end(NAME, status, &error);
+    enum status status = options->list ? profiles_list(NAME, options->target.json, &error)
+                                       : set_up(context, options, &error);
+    if (status == STATUS_OK || options->progress != OPENBEKEN_JSON)
+        return command_end(NAME, status, &error);
+    openbeken_print_message(error.text, (int)status);
+    return status;
 }
 
 /* clang-format off */
@@ -198,6 +220,11 @@ static const struct option_row rows[] = {
      .wanted = "whole seconds from 0 to 3600",
      .help = "seconds to wait for the restart and readings; 0: do not wait"},
     {.name = "wait", .kind = OPTION_ALIAS, .argument = "wait-time"},
+    {.name = "adopt", .kind = OPTION_FLAG, .at = offsetof(struct options, adopt),
+     .help = "then add it to the running service (of --config)"},
+    {.name = "progress", .kind = OPTION_CHOICE, .argument = "KIND",
+     .at = offsetof(struct options, progress), .choices = progress_modes, .preset = "auto",
+     .help = "how progress is shown on stderr: auto (sentences), json (a line for each), none"},
     {.name = "dry-run", .kind = OPTION_FLAG, .at = offsetof(struct options, dry_run),
      .help = "show each request, send nothing"},
     {.name = "list-profiles", .kind = OPTION_FLAG, .at = offsetof(struct options, list),

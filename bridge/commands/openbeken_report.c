@@ -51,13 +51,24 @@ enum status openbeken_show_requests(const struct provision_options *options,
 
 void openbeken_print_progress(void *context, const char *sentence)
 {
-    (void)context;
-    (void)fprintf(stderr, "%s\n", sentence);
+    const enum openbeken_progress *progress = context;
+    if (*progress == OPENBEKEN_JSON)
+        openbeken_print_message(sentence, 0);
+    else if (*progress == OPENBEKEN_TEXT)
+        (void)fprintf(stderr, "%s\n", sentence);
+}
+
+void openbeken_print_stage(void *context, const char *stage, size_t done, size_t total)
+{
+    const enum openbeken_progress *progress = context;
+    if (*progress == OPENBEKEN_JSON)
+        (void)fprintf(stderr, "{\"stage\":\"%s\",\"done\":%zu,\"total\":%zu}\n", stage, done,
+                      total);
 }
 
 json_t *openbeken_report_json(const struct provision_options *options, const char *host,
                               const struct provision_report *report, const char *snippet,
-                              enum status status, const struct error *failure)
+                              json_t *adopted, enum status status, const struct error *failure)
 {
     json_t *changed = json_array();
     for (size_t i = 0; i < report->changed_count; i++)
@@ -70,6 +81,8 @@ json_t *openbeken_report_json(const struct provision_options *options, const cha
                              "restarted", report->restarted, "online", online, "channels",
                              openbeken_channels_json(report->waited ? &report->observation : NULL),
                              "warnings", openbeken_advice_json(&report->advice), "config", snippet);
+    (void)json_object_set_new(json, "adopted",
+                              adopted == NULL ? json_null() : json_incref(adopted));
     (void)json_object_set_new(json, "error",
                               status == STATUS_OK ? json_null() : json_string(failure->text));
     return json;

@@ -18,13 +18,17 @@ void openbeken_make_snippet(const struct provision_options *options, char snippe
 enum status openbeken_show_requests(const struct provision_options *options,
                                     const struct module *module, bool json, struct error *error);
 
-/** A sentence about the progress, on stderr. */
-void openbeken_print_progress(void *context, const char *sentence);
+enum openbeken_progress { OPENBEKEN_TEXT, OPENBEKEN_JSON, OPENBEKEN_SILENT };
 
-/** snippet: the lines for bridge.yaml. failure: read unless status is STATUS_OK. */
+/** How the work goes, on stderr; context: an enum openbeken_progress. */
+void openbeken_print_progress(void *context, const char *sentence);
+void openbeken_print_stage(void *context, const char *stage, size_t done, size_t total);
+
+/** snippet: the lines for bridge.yaml. adopted: the service's answer, or NULL. failure: read unless status is
+ *  STATUS_OK. */
 json_t *openbeken_report_json(const struct provision_options *options, const char *host,
                               const struct provision_report *report, const char *snippet,
-                              enum status status, const struct error *failure);
+                              json_t *adopted, enum status status, const struct error *failure);
 void openbeken_print_report(const struct provision_report *report, const char *snippet);
 
 #endif

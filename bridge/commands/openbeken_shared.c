@@ -6,6 +6,7 @@
 #include "drivers/base/memory.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +57,43 @@ enum status openbeken_open(const struct openbeken_target *target, struct module 
     explicit_bzero(password, sizeof password);
     return status;
 }
+
+/* ---- progress ---- */
+
+void openbeken_print_message(const char *sentence, int exit_status)
+{
+    json_t *line = json_pack("{s:s}", "message", sentence);
+    if (exit_status != 0)
+        (void)json_object_set_new(line, "exit_status", json_integer(exit_status));
+    if (line != NULL && json_dumpf(line, stderr, JSON_COMPACT) == 0)
+        (void)fputc('\n', stderr);
+    json_decref(line);
+}
+
+/* The only thing a signal handler may touch. */
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_asked = 1;
+}
+
+void openbeken_catch_stop(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); /* work on a module outlives whoever reads how it goes */
+}
+
+bool openbeken_stopped(void *context)
+{
+    (void)context;
+    return stop_asked != 0;
+}
+
+/* ---- answers ---- */
 
 enum status openbeken_print_json(json_t *document, struct error *error)
 {

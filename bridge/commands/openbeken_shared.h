@@ -29,6 +29,14 @@ extern const struct option_row openbeken_json_rows[];
 enum status openbeken_open(const struct openbeken_target *target, struct module **module,
                            struct error *error);
 
+/** `--progress json`: a sentence as a line on stderr. exit_status: 0 if this is not the end. */
+void openbeken_print_message(const char *sentence, int exit_status);
+
+/** From now on SIGINT and SIGTERM only ask for the end, the first time. */
+void openbeken_catch_stop(void);
+/** Whether they did. */
+bool openbeken_stopped(void *context);
+
 /** One JSON document on stdout; takes the reference. */
 enum status openbeken_print_json(json_t *document, struct error *error);
 

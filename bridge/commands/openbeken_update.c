@@ -8,7 +8,6 @@
 #include "drivers/base/memory.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,9 +25,6 @@ struct options {
     bool reinstall, lose_channel, dry_run;
 };
 
-/* The only thing a signal handler may touch. */
-static volatile sig_atomic_t stop_asked;
-
 /* ---- progress ---- */
 
 struct display {
@@ -42,14 +38,10 @@ static void print_sentence(void *context, const char *sentence)
     if (display->mode == PROGRESS_BAR && display->percent >= 0)
         (void)fputs("\r\033[K", stderr);
     display->percent = -1;
-    if (display->mode != PROGRESS_JSON) {
+    if (display->mode == PROGRESS_JSON)
+        openbeken_print_message(sentence, 0);
+    else
         (void)fprintf(stderr, "%s\n", sentence);
-        return;
-    }
-    json_t *line = json_pack("{s:s}", "message", sentence);
-    if (line != NULL && json_dumpf(line, stderr, JSON_COMPACT) == 0)
-        (void)fputc('\n', stderr);
-    json_decref(line);
 }
 
 static bool show_progress(void *context, enum update_stage stage, uint64_t done, uint64_t total)
@@ -63,13 +55,7 @@ static bool show_progress(void *context, enum update_stage stage, uint64_t done,
     if (display->mode == PROGRESS_BAR && news && stage == UPDATE_UPLOAD)
         (void)fprintf(stderr, "\r\033[K%3d %%%s", percent, done == total ? "\n" : "");
     display->percent = percent;
-    return stop_asked == 0;
-}
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop_asked = 1;
+    return !openbeken_stopped(NULL);
 }
 
 /* ---- the answer ---- */
@@ -143,13 +129,11 @@ static enum status run(const struct command_context *context, void *own)
     struct error error = {.text = ""};
     struct update_package package = {.bytes = NULL};
     struct module *module = NULL;
-    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     enum status status = openbeken_open(&options->target, &module, &error);
     if (status == STATUS_OK)
         status = update_package_load(options->image, &package, &error);
     if (status == STATUS_OK) {
-        (void)sigaction(SIGINT, &action, NULL);
-        (void)sigaction(SIGTERM, &action, NULL);
+        openbeken_catch_stop();
         status = update(options, &package, module, &error);
     }
     update_package_free(&package);

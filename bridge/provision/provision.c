@@ -67,6 +67,23 @@ __attribute__((format(printf, 2, 3))) static void say(const struct run *run, con
     run->listener->say(run->listener->context, sentence);
 }
 
+static void begin_stage(const struct run *run, const char *stage, size_t done, size_t total)
+{
+    if (run->listener->stage != NULL)
+        run->listener->stage(run->listener->context, stage, done, total);
+}
+
+static bool is_stopped(const struct run *run)
+{
+    return run->listener->stopped != NULL && run->listener->stopped(run->listener->context);
+}
+
+static bool goes_on(void *context)
+{
+    const struct run *run = context;
+    return !is_stopped(run);
+}
+
 static void pause_ms(int64_t ms)
 {
     const struct timespec pause = clock_timespec_us(ms * 1000);
@@ -278,6 +295,7 @@ static enum status check_startup(const struct run *run, struct error *error)
 static enum status look(struct run *run, struct error *error)
 {
     struct found *found = &run->found;
+    begin_stage(run, "look", 0, 1);
     say(run, "Looking at the module on %s ...", module_host(run->module));
     enum status status = module_info(run->module, &found->info, error);
     if (status == STATUS_OK)
@@ -411,6 +429,22 @@ static enum status step_failed(struct run *run, size_t at, enum status status, s
                               : "");
 }
 
+/* Before change [at]: what was changed so far is put back. */
+static enum status stopped_before(struct run *run, size_t at, struct error *error)
+{
+    struct error reason = {.text = ""};
+    if (at == 0)
+        return error_set(error, STATUS_FAILED, "Stopped. Nothing was changed.");
+    say(run, "Stopped; putting back what was changed ...");
+    if (undo(run, at, &reason))
+        return error_set(error, STATUS_FAILED,
+                         "Stopped. Script, flags and names are as they were before.");
+    return error_set(error, STATUS_FAILED,
+                     "Stopped. What was changed could not all be put back; run this again when the "
+                     "module answers. %.200s",
+                     reason.text);
+}
+
 static void report_changed(struct run *run, enum change_kind kind)
 {
     struct provision_report *report = run->report;
@@ -425,6 +459,9 @@ static enum status apply(struct run *run, struct error *error)
 {
     for (size_t i = 0; i < run->change_count; i++) {
         struct change *change = &run->changes[i];
+        if (is_stopped(run))
+            return stopped_before(run, i, error);
+        begin_stage(run, "settings", i, run->change_count);
         if (change->kind == CHANGE_FLAG)
             say(run, "Flag %u %s: %s.", change->flag->flag, change->flag->set ? "on" : "off",
                 change->flag->why);
@@ -446,8 +483,8 @@ static enum status wait_for_return(struct run *run, int64_t ordered_boot_ms,
                                    int64_t deadline_boot_ms, struct error *error)
 {
     struct obk_info info;
-    enum status status = module_wait_return(run->module, ordered_boot_ms, deadline_boot_ms, NULL,
-                                            NULL, &info, error);
+    enum status status = module_wait_return(run->module, ordered_boot_ms, deadline_boot_ms, goes_on,
+                                            run, &info, error);
     if (status != STATUS_OK)
         return error_prefix(error, status, "All settings are on the module. ");
     run->report->info = info;
@@ -459,6 +496,7 @@ static enum status wait_for_return(struct run *run, int64_t ordered_boot_ms,
 static enum status restart(struct run *run, int64_t *deadline_boot_ms, struct error *error)
 {
     struct obk_request *request memory_auto = memory_new(1, sizeof *request);
+    begin_stage(run, "restart", 0, 1);
     say(run, "Waiting until the module has saved its settings ...");
     pause_ms(SETTLE_MS);
     say(run, "Restarting the module ...");
@@ -492,7 +530,9 @@ static enum status prove(struct run *run, struct error *error)
         .wait_ms = run->options->wait_ms,
         .context = run->listener->context,
         .say = run->listener->say,
+        .stopped = run->listener->stopped,
     };
+    begin_stage(run, "readings", 0, 1);
     status = proof_wait(&proof, run->watch, deadline, &run->report->waited,
                         &run->report->observation, error);
     struct obk_status now = run->found.status;
@@ -516,7 +556,7 @@ enum status provision_run(const struct provision_options *options, struct module
     if (status == STATUS_OK)
         status = plan(&run, &run.found, error);
     if (status == STATUS_OK)
-        status = apply(&run, error);
+        status = is_stopped(&run) ? stopped_before(&run, 0, error) : apply(&run, error);
     if (status == STATUS_OK)
         status = prove(&run, error);
     broker_watch_close(run.watch);

@@ -41,13 +41,18 @@ struct provision_report {
 struct provision_listener {
     void *context;
     void (*say)(void *context, const char *sentence);
+    /** A stage begins, or goes on: "look", "settings" (the only one that changes the module), "restart",
+     *  "readings". May be NULL. */
+    void (*stage)(void *context, const char *stage, size_t done, size_t total);
+    /** Whether somebody asked for the end: before each change and while waiting. May be NULL. */
+    bool (*stopped)(void *context);
 };
 
 /**
  * STATUS_NO_ANSWER: the module or the broker does not answer, or the module did not come back or did
  * not publish in time. STATUS_REFUSED: the build cannot do what the profile needs, or the client id is
- * another's. STATUS_MISMATCH: what it publishes is not plausible. STATUS_FAILED: a step failed; the
- * sentence names it and says in what state the module is.
+ * another's. STATUS_MISMATCH: what it publishes is not plausible. STATUS_FAILED: a step failed, or it was
+ * stopped; the sentence says so and in what state the module is.
  */
 enum status provision_run(const struct provision_options *options, struct module *module,
                           const struct provision_listener *listener,

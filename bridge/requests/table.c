@@ -118,6 +118,19 @@ static const struct request_argument restore_rows[] = {
         .key = name, .type = REQUEST_TEXT, .low = 1, .high = 255, .help = words                    \
     }
 
+/* clang-format off */
+#define BROKER_OF_MODULE(user)                                                                     \
+    TEXT_OF_MODULE("mqtt_host", "the broker, as the module reaches it"),                           \
+    {.key = "mqtt_port", .type = REQUEST_INTEGER, .low = 1, .high = 65535, .help = "default: 1883"}, \
+    TEXT_OF_MODULE("mqtt_user", user),                                                             \
+    TEXT_OF_MODULE("mqtt_password", "its password")
+
+#define PROOF_OF_MODULE                                                                            \
+    {.key = "wait", .type = REQUEST_INTEGER, .low = 1, .high = 3600,                               \
+     .help = "seconds to wait for its first readings; default: 150"},                              \
+    {.key = "adopt", .type = REQUEST_FLAG, .help = "then add it to this bridge; default: true"}
+/* clang-format on */
+
 static const struct request_argument flash_start_rows[] = {
     {.key = "job",
      .type = REQUEST_CHOICE,
@@ -156,17 +169,25 @@ static const struct request_argument flash_start_rows[] = {
     TEXT_OF_MODULE("name", "the module's name; default: none"),
     TEXT_OF_MODULE("wifi_ssid", "the network that it is to join"),
     TEXT_OF_MODULE("wifi_password", "its password; absent: the network is open"),
-    TEXT_OF_MODULE("mqtt_host", "the broker, as the module reaches it"),
-    {.key = "mqtt_port", .type = REQUEST_INTEGER, .low = 1, .high = 65535, .help = "default: 1883"},
-    TEXT_OF_MODULE("mqtt_user", "user at the broker; default: none"),
-    TEXT_OF_MODULE("mqtt_password", "its password"),
+    BROKER_OF_MODULE("user at the broker; default: none"),
     TEXT_OF_MODULE("module_host", "where it will be on the network; default: as it reports"),
-    {.key = "wait",
-     .type = REQUEST_INTEGER,
+    PROOF_OF_MODULE,
+    END,
+};
+
+static const struct request_argument openbeken_provision_rows[] = {
+    {.key = "host",
+     .type = REQUEST_TEXT,
      .low = 1,
-     .high = 3600,
-     .help = "seconds to wait for its first readings; default: 150"},
-    {.key = "adopt", .type = REQUEST_FLAG, .help = "then add it to this bridge; default: true"},
+     .high = 255,
+     .required = true,
+     .help = "the module's address on the network"},
+    TEXT_OF_MODULE("web_password", "of its web pages, if it has one"),
+    TEXT_OF_MODULE("profile", "kind of meter, of `flash/profiles`; default: script and flags stay"),
+    TEXT_OF_MODULE("client_id", "the MQTT client id that it is to have"),
+    TEXT_OF_MODULE("name", "its name; default: stays"),
+    BROKER_OF_MODULE("user at the broker; default: user and password stay"),
+    PROOF_OF_MODULE,
     END,
 };
 
@@ -434,6 +455,10 @@ const struct request_row request_rows[] = {
                 "/api/v1/job` and the stream's event `job` have how it goes. HTTP only"),
     ROW("flash/cancel", flash_cancel, .plain = "", .trusted = true,
         .help = "asks the job that runs to end at the next safe moment. HTTP only"),
+    ROW("openbeken/provision", openbeken_provision, .trusted = true,
+        .arguments = openbeken_provision_rows,
+        .help = "begins the job `bl2mqtt openbeken provision` on a module that is on the network; "
+                "otherwise as `flash/start`, and `flash/cancel` ends it. HTTP only"),
     ROW("device/add", device_add, .open = true, .arguments = device_add_rows,
         .help = "adds a device, written as in bridge.yaml; answers `{\"id\"}`"),
     ROW("device/adopt", device_adopt, .plain = "topic", .arguments = device_adopt_rows,

@@ -27,6 +27,7 @@ struct request_handlers {
     request_handler flash_profiles;
     request_handler flash_start;
     request_handler flash_cancel;
+    request_handler openbeken_provision;
     request_handler device_add;
     request_handler device_adopt;
     request_handler device_remove;

@@ -120,6 +120,7 @@ const struct request_handlers service_handlers = {
     .flash_profiles = handle_flash_profiles,
     .flash_start = handle_flash_start,
     .flash_cancel = handle_flash_cancel,
+    .openbeken_provision = handle_openbeken_provision,
     .device_add = handle_device_add,
     .device_adopt = handle_device_adopt,
     .device_remove = handle_device_remove,

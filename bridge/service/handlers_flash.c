@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests for jobs on a module at a serial port: `bl2mqtt flash ...` with a person watching. */
+/* Requests for jobs on a module, with a person watching: `bl2mqtt flash ...` at a serial port, `bl2mqtt openbeken
+ * provision` on the network. */
 #include "bridge/service/handlers_shared.h"
 
 #include "bridge/service/child.h"
@@ -20,7 +21,8 @@
 struct words {
     const char *list[CHILD_ARGUMENTS_MAX + 1];
     size_t count;
-    char firmware[PATH_MAX], backup[PATH_MAX], wifi[PATH_MAX], mqtt[PATH_MAX];
+    char firmware[PATH_MAX], backup[PATH_MAX], wifi[PATH_MAX], mqtt[PATH_MAX], web[PATH_MAX];
+    char server[300];
     char numbers[4][24];
     size_t number_count;
 };
@@ -85,11 +87,12 @@ static enum status keep_secret(const char *path, const char *secret, struct erro
 
 static void forget_secrets(const struct handlers *handlers)
 {
+    static const char *const names[] = {"job/wifi", "job/mqtt", "job/web"};
     char path[PATH_MAX];
-    place(path, handlers, "job/wifi");
-    (void)unlink(path);
-    place(path, handlers, "job/mqtt");
-    (void)unlink(path);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        place(path, handlers, names[i]);
+        (void)unlink(path);
+    }
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -189,6 +192,46 @@ static enum status add_provision(struct words *words, struct handlers *handlers,
     return STATUS_OK;
 }
 
+/* The same for a module on the network: nothing of it is replaced but settings. */
+static enum status make_network_words(struct words *words, struct handlers *handlers,
+                                      const struct pending *pending, struct error *error)
+{
+    const char *mqtt = pending_text(pending, "mqtt_password");
+    const char *web = pending_text(pending, "web_password");
+    const char *broker = pending_text(pending, "mqtt_host");
+    if (broker == NULL || pending_text(pending, "client_id") == NULL)
+        return error_set(error, STATUS_USAGE,
+                         "The module needs a broker and a client id: give mqtt_host and "
+                         "client_id.");
+    place(words->mqtt, handlers, "job/mqtt");
+    place(words->web, handlers, "job/web");
+    enum status status = keep_secret(words->mqtt, mqtt != NULL ? mqtt : "", error);
+    if (status == STATUS_OK && web != NULL)
+        status = keep_secret(words->web, web, error);
+    if (status != STATUS_OK)
+        return status;
+    (void)snprintf(words->server, sizeof words->server, "mqtt://%s:%" PRId64, broker,
+                   pending_integer(pending, "mqtt_port", 1883));
+    add_option(words, "--config", handlers->options.config_path);
+    add(words, "openbeken");
+    add(words, "provision");
+    add_option(words, "--progress", "json");
+    add(words, "--json");
+    add_option(words, "--host", pending_text(pending, "host"));
+    add_option(words, "--web-password-file", web != NULL ? words->web : NULL);
+    add_option(words, "--profile", pending_text(pending, "profile"));
+    add_option(words, "--client-id", pending_text(pending, "client_id"));
+    add_option(words, "--name", pending_text(pending, "name"));
+    add_option(words, "--mqtt", words->server);
+    add_option(words, "--mqtt-user", pending_text(pending, "mqtt_user"));
+    if (pending_text(pending, "mqtt_user") != NULL)
+        add_option(words, "--mqtt-password-file", words->mqtt);
+    add_number(words, pending, "--wait-time", "wait", 150);
+    if (pending_flag(pending, "adopt", true))
+        add(words, "--adopt");
+    return STATUS_OK;
+}
+
 static enum status make_words(struct words *words, struct handlers *handlers,
                               const struct pending *pending, struct error *error)
 {
@@ -220,9 +263,12 @@ static void on_changed(void *context, const char *json, bool ended)
     hub_job(handlers->options.hub, json);
 }
 
-enum status handle_flash_start(void *context, struct pending *pending, struct error *error)
+typedef enum status (*words_of)(struct words *words, struct handlers *handlers,
+                                const struct pending *pending, struct error *error);
+
+static enum status begin(struct handlers *handlers, struct pending *pending, words_of make,
+                         const char *kind, const char *port, struct error *error)
 {
-    struct handlers *handlers = context;
     if (handlers->job != NULL)
         return error_set(error, STATUS_REFUSED,
                          "A module is being worked on already; wait for the end, or cancel it.");
@@ -231,10 +277,10 @@ enum status handle_flash_start(void *context, struct pending *pending, struct er
     if (status == STATUS_OK)
         status = make_folder(handlers, "files", error);
     if (status == STATUS_OK)
-        status = make_words(words, handlers, pending, error);
+        status = make(words, handlers, pending, error);
     const struct job_options options = {.loop = handlers->options.loop,
-                                        .kind = pending_text(pending, "job"),
-                                        .port = pending_text(pending, "port"),
+                                        .kind = kind,
+                                        .port = port,
                                         .arguments = words->list,
                                         .changed = on_changed,
                                         .context = handlers};
@@ -245,6 +291,18 @@ enum status handle_flash_start(void *context, struct pending *pending, struct er
     else
         forget_secrets(handlers);
     return status;
+}
+
+enum status handle_flash_start(void *context, struct pending *pending, struct error *error)
+{
+    return begin(context, pending, make_words, pending_text(pending, "job"),
+                 pending_text(pending, "port"), error);
+}
+
+enum status handle_openbeken_provision(void *context, struct pending *pending, struct error *error)
+{
+    return begin(context, pending, make_network_words, "openbeken-provision",
+                 pending_text(pending, "host"), error);
 }
 
 enum status handle_flash_cancel(void *context, struct pending *pending, struct error *error)

@@ -57,6 +57,7 @@ void handlers_end_commands(struct handlers *handlers);
 /* handlers_flash.c */
 enum status handle_flash_start(void *context, struct pending *pending, struct error *error);
 enum status handle_flash_cancel(void *context, struct pending *pending, struct error *error);
+enum status handle_openbeken_provision(void *context, struct pending *pending, struct error *error);
 /** True, with *error filled: a module is being worked on, so the service must go on. */
 bool handlers_job_blocks(const struct handlers *handlers, struct error *error);
 void handlers_end_job(struct handlers *handlers);

@@ -60,6 +60,7 @@ static void put_speed(struct job *job, json_int_t done, json_int_t total)
 /* True if there is more to show than how far it is. */
 static bool take_step(struct job *job, const json_t *line)
 {
+    static const char *const changing[] = {"write", "erase", "rewrite", "settings"};
     static const char *const copied[] = {"stage", "done", "total", "retries", "baud"};
     const char *stage = json_string_value(json_object_get(line, "stage"));
     json_int_t done = json_integer_value(json_object_get(line, "done"));
@@ -74,8 +75,9 @@ static bool take_step(struct job *job, const json_t *line)
         text_append(&text, "%s", stage);
         job->stage_ms = clock_boot_ms();
         job->stage_done = done;
-        if (strstr("write erase rewrite", stage) != NULL)
-            put(job, "changing", json_true());
+        for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++)
+            if (strcmp(stage, changing[i]) == 0)
+                put(job, "changing", json_true());
     }
     job->done = done;
     put_speed(job, done, total);

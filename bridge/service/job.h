@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * A long job on a module: a `flash` command of this program as a process of its own, which goes on whoever looks
+ * A long job on a module: a `flash` or `openbeken` command of this program as a process of its own, which goes on whoever looks
  * on. How it goes is a JSON document, handed to the owner with each change worth showing. Loop thread only.
  */
 #ifndef BRIDGE_SERVICE_JOB_H
@@ -20,11 +20,11 @@ struct job;
 
 struct job_options {
     uv_loop_t *loop;
-    const char *kind, *port;      /**< for the document; copied */
+    const char *kind, *port;      /**< for the document; port: or the module's address; copied */
     const char *const *arguments; /**< of the command, NULL-terminated; copied */
     /** The document changed: {"job", "port", "state": "running|done|failed|cancelled", "started", "stage",
      *  "done", "total", "bytes_per_s", "remaining_s", "retries", "baud", "changing": whether the module's flash
-     *  was changed, "notes": [...], "answer": the command's document or null, "error": sentence or null}.
+     *  or settings were changed, "notes": [...], "answer": the command's document or null, "error": sentence or null}.
      *  ended: it is over, and the job is freed behind this call. */
     void (*changed)(void *context, const char *json, bool ended);
     void *context;

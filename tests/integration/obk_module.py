@@ -125,7 +125,7 @@ def unpack(package):
 
 
 class Fault:
-    """What happens to requests whose path begins with `path`: kind is status (code), hang, reset (after
+    """What happens to requests whose path begins with `path`: kind is status (code), hang, slow (seconds), reset (after
     half of the answer), wrong (body), huge, redirect, garbage; times: how often, None forever."""
 
     def __init__(self, path, kind, value=None, times=None, method=None, body=None):
@@ -559,11 +559,13 @@ class ObkModule:
         with self._lock:
             self.requests.append((method, path, text if path != "/api/ota" else f"{len(body)} bytes"))
             fault = next((f for f in self.faults if f.kind != "cut" and f.applies(method, path, text)), None)
-            if fault is None or fault.kind == "after":
+            if fault is None or fault.kind in ("after", "slow"):
                 answer = self._whole_answer(method, path, body, head)
             else:
                 answer = None
-        if answer is not None and fault is None:
+        if fault is not None and fault.kind == "slow":
+            self._stop.wait(fault.value)
+        if answer is not None and (fault is None or fault.kind == "slow"):
             connection.sendall(answer[:700])  # in pieces, as the firmware does
             connection.sendall(answer[700:])
             return

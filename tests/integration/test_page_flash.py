@@ -4,6 +4,7 @@
 import contextlib
 import json
 import shutil
+import signal
 
 import pytest
 import web
@@ -13,8 +14,9 @@ from selenium.webdriver.support.ui import Select
 
 if not shutil.which("chromedriver"):
     pytest.skip("chromedriver is not installed", allow_module_level=True)
-from beken_module import Module  # noqa: E402
+from beken_module import Module, write_backup  # noqa: E402
 from page import Browser  # noqa: E402
+from provisioning import snapshot  # noqa: E402
 from provision_bench import PROFILE, bench, image  # noqa: E402,F401
 
 
@@ -51,7 +53,7 @@ def press(browser, text):
 
 
 def enter(browser, label, value):
-    field = browser.wait(lambda: next((f for f in browser.all("bl-flash .field") if f.text.split("\n")[0] == label), None), label)
+    field = browser.wait(lambda: next((f for f in browser.all("main .field") if f.text.split("\n")[0] == label), None), label)
     node = field.find_element("css selector", "input")
     if node.get_attribute("type") != "file":
         node.clear()
@@ -154,3 +156,98 @@ def test_only_files_of_the_service_are_firmware(folder, service):
     body = {"job": "provision", "port": "/dev/null", "firmware": str(outside)}
     for name, status in ((str(outside), 409), ("../outside.bin", 409), ("upload", 400), ("nothing", 400)):
         assert service.request("flash/start", {**body, "firmware": name})[0] == status, name
+
+
+# ---- a module on the network ----
+
+def open_network(browser, service, module, broker):
+    browser.open(f"http://127.0.0.1:{service.port}/#/network")
+    browser.wait(lambda: browser.all(f'bl-network option[value="{PROFILE}"]'), "the profiles", 20)
+    Select(browser.find("bl-network select")).select_by_value(PROFILE)
+    for label, value in (("Address of the module", module.host), ("MQTT client id", "utilities/sensor9"), ("Name", "Sensor 9"),
+                         ("Broker", "127.0.0.1"), ("Port of the broker", broker.port)):
+        enter(browser, label, value)
+
+
+def test_a_module_on_the_network(folder, service, broker, browser, obk):
+    """`openbeken provision` with a person watching, who closes the page in the middle and comes back."""
+    module = obk(twin=True, web_password="example-pass-2")
+    open_network(browser, service, module, broker)
+    enter(browser, "Password of its web page", "example-pass-2")
+    press(browser, "Set up")
+    wait_for(lambda: job(service), 20, "the job")
+    browser.open("about:blank")
+    assert ended(service)["state"] == "done", job(service)
+    assert "example-pass" not in json.dumps(job(service))
+    assert module.flash.values["client"] == "utilities/sensor9" and module.boots == 2
+    browser.open(f"http://127.0.0.1:{service.port}/#/network")
+    browser.wait(lambda: "Channel B measures" in browser.text("bl-job") and "Done." in browser.text("bl-job"), "the first readings", 20)
+    assert "Step: MQTT settings." in browser.text("bl-job .notes")
+    assert [(d["id"], d["friendly_name"]) for d in service.json("/api/v1/devices")] == [("utilities_sensor9", "Sensor 9")]
+    assert list((folder / "data/web/job").iterdir()) == [], "the passwords are gone"
+    browser.go("overview")
+    browser.wait(lambda: len(browser.all("bl-channel")) == 2, "its channels")
+
+
+def test_a_module_on_the_network_is_put_back(service, broker, browser, obk):
+    """A step fails, and then a person stops it: both times the module is as it was, and the page says so."""
+    module = obk(twin=True)
+    before = snapshot(module)
+    module.fault("/api/cmnd", "status", 500, body="SetFlag 25 1")
+    open_network(browser, service, module, broker)
+    press(browser, "Set up")
+    assert ended(service)["state"] == "failed"
+    browser.wait(lambda: "as they were before" in browser.text("bl-job .notice.bad"), "what it leaves")
+    assert snapshot(module) == before
+    module.faults.clear()
+    module.fault("/cfg_name", "slow", 4, times=1)
+    press(browser, "Set up")
+    wait_for(lambda: job(service)["state"] == "running" and any("names" in note for note in job(service)["notes"]), 30, "the step that hangs")
+    press(browser, "Stop it")
+    assert "is put back" in browser.text("dialog")
+    browser.find("dialog button.danger").click()
+    assert ended(service)["state"] == "cancelled"
+    browser.wait(lambda: "Stopped. Script, flags and names are as they were before." in browser.text("bl-job .notice.bad"), "what it leaves")
+    assert snapshot(module) == before
+    status, answer = service.request("openbeken/provision", {"host": module.host})
+    assert status == 400 and "client_id" in answer["error"]
+
+
+# ---- signals to the service ----
+
+def children(process):
+    return [int(pid) for pid in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()]
+
+
+def is_alive(pid):
+    with contextlib.suppress(OSError):
+        return open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1][0] != "Z"
+    return False
+
+
+def test_signals_while_a_module_is_written(folder, spawn, broker, bench):  # noqa: F811
+    """SIGHUP leaves a job alone. SIGTERM ends it at the next safe moment, no process and no password stays, and the
+    same job goes on where it was after the next start."""
+    world = bench(speed=8)
+    backup = folder / "data/web/files/module-utilities_sensor9.bin"
+    backup.parent.mkdir(parents=True)
+    write_backup(backup, world.module.flash(), "BK7231N", "0x1560EB")
+    firmware = image(folder / "data")
+    body = {"job": "provision", "port": str(world.module.port), "firmware": firmware.name, "profile": PROFILE,
+            "client_id": "utilities/sensor9", "wifi_ssid": "ExampleNet", "wifi_password": "example-pass-1", "mqtt_host": "127.0.0.1",
+            "mqtt_port": world.broker.port, "module_host": f"127.0.0.1:{world.http_port}"}
+    service, process = web.start(folder, spawn, broker.url, devices=[])
+    assert service.request("flash/start", body)[0] == 200
+    wait_for(lambda: job(service)["changing"], 60, "the writing")
+    process.signal(signal.SIGHUP)
+    process.wait_line("keys or devices changed", 10)
+    (worker,) = children(process)
+    assert job(service)["state"] == "running" and is_alive(worker)
+    process.stop()
+    wait_for(lambda: not is_alive(worker), 30, "the flasher's end")
+    assert list((folder / "data/web/job").iterdir()) == [], "the passwords are gone"
+    spawn("--config", folder / "bridge.yaml", "run")
+    wait_for(service.answers, 20, "the service")
+    assert service.request("flash/start", body)[0] == 200
+    assert ended(service, 120)["state"] == "done", job(service)
+    assert 0 < job(service)["answer"]["write"]["equal"], "sectors that were written before are not written again"

@@ -26,7 +26,7 @@ const {pathsOf} = await load("views/overview/sparkline.js");
 const {isEstimated, powerQuery, rangeOf, totalOf} = await load("views/history/load.js");
 const {filtered} = await load("views/logs/logs.js");
 const {contentsOf} = await load("views/about/backup.js");
-const {progressOf, leftBy, filesOf, factsOf, brokerFor} = await load("views/provisioning/progress.js");
+const {cancelLeaves, progressOf, leftBy, filesOf, factsOf, brokerFor} = await load("views/provisioning/progress.js");
 const {newOnes} = await load("views/overview/found.js");
 const {rawRows} = await load("views/device/raw.js");
 const {address} = await load("parts/api.js");
@@ -267,4 +267,13 @@ test("a job on a module in words", () => {
   assert.deepEqual(brokerFor("mqtt://127.0.0.1:1883"), {host: "", port: "1883"});
   assert.deepEqual(brokerFor("mqtt://[fd00::2]"), {host: "[fd00::2]", port: "1883"});
   assert.deepEqual(brokerFor(undefined), {host: "", port: "1883"});
+});
+
+test("what stopping a job leaves depends on what it does", () => {
+  assert.equal(cancelLeaves({job: "backup", changing: false}), "flash.cancelHarmless");
+  assert.equal(cancelLeaves({job: "provision", changing: true}), "flash.cancelChanging");
+  assert.equal(cancelLeaves({job: "openbeken-provision", changing: true}), "network.cancelChanging");
+  assert.equal(leftBy({job: "openbeken-provision", state: "failed", changing: true}), null, "its error says it");
+  assert.equal(leftBy({job: "openbeken-provision", state: "cancelled", changing: false}), "flash.leftUnchanged");
+  assert.equal(leftBy({job: "provision", state: "failed", changing: true}), "flash.leftChanged");
 });

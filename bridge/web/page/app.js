@@ -14,6 +14,7 @@ const views = {
   setup: {load: () => import("./views/setup/setup.js"), tag: "bl-setup", icon: "add"},
   modules: {load: () => import("./views/provisioning/modules.js"), tag: "bl-modules", icon: "module"},
   flash: {load: () => import("./views/provisioning/flash.js"), tag: "bl-flash", parent: "modules"},
+  network: {load: () => import("./views/provisioning/network.js"), tag: "bl-network", parent: "modules"},
   settings: {load: () => import("./views/settings/settings.js"), tag: "bl-settings", icon: "settings"},
   logs: {load: () => import("./views/logs/logs.js"), tag: "bl-logs", icon: "logs"},
   about: {load: () => import("./views/about/about.js"), tag: "bl-about", icon: "about"},

@@ -1,17 +1,13 @@
 // A module as it was bought, on a serial adapter: probe, line test, backup, and the whole way to its readings.
-import {get, job, request, upload} from "../../parts/api.js";
+import {job, request, upload} from "../../parts/api.js";
 import {t} from "../../parts/language.js";
-import {HIDDEN} from "../../parts/schema_form.js";
 import {busy, el, field, fill, notice, select, View} from "../../parts/ui.js";
 import "./job.js";
-import {brokerFor} from "./progress.js";
-
-const input = (attributes) => el("input", {type: "text", autocomplete: "off", ...attributes});
+import {adoptField, brokerFields, forget, input, labelled, loadProfiles, nameFields, prefillBroker, secret, typed} from "./module_fields.js";
 
 class Flash extends View {
   #port = el("select", {required: true});
   #reset = select(["none", "rts", "dtr", "rts-dtr"].map((line) => [line, t(`flash.reset.${line}`)]), "none");
-  #profiles = [];
   #profile = el("select", {required: true});
   #starts = [];
 
@@ -58,48 +54,33 @@ class Flash extends View {
     const wiring = el("p", {class: "hint prewrap"});
     const file = el("input", {type: "file"});
     const path = input({placeholder: "firmware/OpenBK7231N_QIO.bin"});
-    const texts = {client_id: input({required: true, maxlength: 63, placeholder: "cellar/meter"}), name: input({maxlength: 63}),
-      wifi_ssid: input({required: true, maxlength: 32}), wifi_password: input({type: "password", autocomplete: "new-password", maxlength: 63}),
-      mqtt_host: input({required: true}), mqtt_port: input({type: "number", min: 1, max: 65535, value: "1883"}),
-      mqtt_user: input({}), mqtt_password: input({type: "password", autocomplete: "new-password"}), module_host: input({})};
-    const adopt = el("input", {type: "checkbox", checked: true});
-    const adopted = field(t("flash.adopt"), adopt);
-    adopted.classList.add("check");
-    adopted.prepend(adopt);
+    const names = nameFields();
+    const wifi = {wifi_ssid: input({required: true, maxlength: 32}), wifi_password: secret()};
+    const broker = brokerFields();
+    const later = {module_host: input({})};
+    const adopt = adoptField();
     const begin = el("button", {class: "primary"}, t("flash.begin"));
     this.#starts.push(begin);
-    request("flash/profiles").then(({profiles}) => {
-      this.#profiles = profiles.filter((profile) => profile.openbeken);
-      fill(this.#profile, this.#profiles.map((profile) => el("option", {value: profile.name}, profile.title)));
-      this.#profile.onchange();
-    }).catch((error) => fill(place, notice("bad", error.message)));
-    this.#profile.onchange = () => {
-      const profile = this.#profiles.find((one) => one.name === this.#profile.value);
-      fill(wiring, profile ? `${profile.wiring}\n${t("flash.wanted", {image: profile.image?.text ?? ""})}` : "");
-    };
-    get("info").then(({config}) => {
-      const broker = brokerFor(config?.mqtt?.server);
-      texts.mqtt_host.value = broker.host;
-      texts.mqtt_port.value = broker.port;
-      if (config?.mqtt?.user && config.mqtt.user !== HIDDEN) texts.mqtt_user.value = config.mqtt.user;
-    }).catch(() => {});
+    prefillBroker(broker);
+    loadProfiles(this.#profile, null, (profile) => fill(wiring, profile ? `${profile.wiring}\n${t("flash.wanted", {image: profile.image?.text ?? ""})}` : ""))
+      .catch((error) => fill(place, notice("bad", error.message)));
     const submit = (event) => {
       event.preventDefault();
+      const texts = {...names, ...wifi, ...broker, ...later};
       busy(begin, place, async () => {
         if (!file.files[0] && !path.value.trim()) throw new Error(t("flash.noFirmware"));
         if (file.files[0]) await upload("firmware", file.files[0], () => {});
-        const given = Object.entries(texts).map(([key, node]) => [key, node.type === "number" ? Number(node.value) : node.value]).filter(([, value]) => value);
-        await this.#start({job: "provision", profile: this.#profile.value, firmware: file.files[0] ? "upload" : path.value.trim(), adopt: adopt.checked, ...Object.fromEntries(given)});
-        texts.wifi_password.value = "";
-        texts.mqtt_password.value = "";
+        await this.#start({job: "provision", profile: this.#profile.value, firmware: file.files[0] ? "upload" : path.value.trim(), adopt: adopt.box.checked, ...typed(texts)});
+        forget(texts);
       });
     };
-    const hints = {client_id: "flash.clientIdHint", wifi_password: "flash.wifiPasswordHint", mqtt_host: "flash.mqttHostHint", module_host: "flash.moduleHostHint"};
     return el("section", {class: "card stack"}, el("h2", null, t("flash.job.provision")), el("p", null, t("flash.setupText")),
       el("form", {class: "stack", onsubmit: submit}, field(t("flash.profile"), this.#profile), wiring,
-        el("div", {class: "form"}, field(t("flash.firmware"), file, t("flash.firmwareHint")), field(t("flash.path"), path, t("flash.pathHint")),
-          Object.entries(texts).map(([key, node]) => field(t(`flash.${key}`), node, hints[key] && t(hints[key])))),
-        adopted, notice("warning", t("flash.warning")), el("div", null, begin), place));
+        el("div", {class: "form"}, field(t("flash.firmware"), file, t("flash.firmwareHint")), field(t("flash.path"), path, t("flash.pathHint"))),
+        el("h3", null, t("flash.names")), el("div", {class: "form"}, labelled(names)),
+        el("h3", null, t("flash.wifi")), el("div", {class: "form"}, labelled(wifi), labelled(later)),
+        el("h3", null, t("setup.broker")), el("div", {class: "form"}, labelled(broker)),
+        adopt.node, notice("warning", t("flash.warning")), el("div", null, begin), place));
   }
 }
 

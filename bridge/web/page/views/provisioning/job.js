@@ -3,7 +3,7 @@ import {address, job, request} from "../../parts/api.js";
 import {bytes, number, power, span} from "../../parts/format.js";
 import {t, tOr} from "../../parts/language.js";
 import {busy, confirmed, el, fill, notice, View, write} from "../../parts/ui.js";
-import {factsOf, filesOf, leftBy, progressOf} from "./progress.js";
+import {cancelLeaves, factsOf, filesOf, leftBy, progressOf} from "./progress.js";
 
 class Job extends View {
   #stage = el("h2");
@@ -63,7 +63,7 @@ class Job extends View {
   }
 
   async #stop() {
-    const text = t(job.get()?.changing ? "flash.cancelChanging" : "flash.cancelHarmless");
+    const text = t(cancelLeaves(job.get()));
     if (!await confirmed(t("flash.cancelTitle"), text, t("flash.cancel"), t("flash.goOn"))) return;
     await busy(this.#cancel, this.#message, async () => {
       await request("flash/cancel");

@@ -33,6 +33,8 @@ class Modules extends View {
     });
     fill(this, el("h1", null, t("nav.modules")),
       el("section", {class: "card"}, el("h2", null, t("modules.onNetwork")), el("p", null, t("modules.intro")), el("p", null, find), place, this.#list),
+      el("section", {class: "card"}, el("h2", null, t("network.title")), el("p", null, t("network.intro")),
+        el("p", null, el("a", {class: "button", href: "#/network"}, t("network.title")))),
       el("section", {class: "card"}, el("h2", null, t("modules.newTitle")), el("p", null, t("modules.newText")),
         el("p", null, el("a", {class: "button", href: "#/flash"}, t("flash.title")))));
     if (route.get().parameters?.search) find.click(); // the overview's banner leads here

@@ -7,9 +7,19 @@ export function progressOf(job) {
     rate: measured ? job.bytes_per_s ?? null : null, remaining: measured ? job.remaining_s ?? null : null};
 }
 
+const NETWORK = "openbeken-provision";
+
+/** What it means to stop a job that runs: a key of the texts. */
+export function cancelLeaves(job) {
+  if (!job?.changing) return "flash.cancelHarmless";
+  return job.job === NETWORK ? "network.cancelChanging" : "flash.cancelChanging";
+}
+
 /** The text that says what a job that was cancelled, or failed, leaves: a key of the texts. */
 export function leftBy(job) {
   if (job.state !== "cancelled" && job.state !== "failed") return null;
+  // A module on the network is put back as it was, and the error says so.
+  if (job.job === NETWORK && job.changing) return null;
   return job.changing ? "flash.leftChanged" : "flash.leftUnchanged";
 }
 
@@ -18,7 +28,8 @@ export function filesOf(answer) {
   return [answer?.file, answer?.backup].filter((path) => typeof path === "string" && path.includes("/files/")).map((path) => path.split("/").at(-1));
 }
 
-const HIDDEN = ["steps", "config", "error", "warnings", "adopted", "channels", "backup", "file", "rates", "not_tested", "write", "vendor"];
+const HIDDEN = ["steps", "config", "error", "warnings", "adopted", "channels", "backup", "file", "rates", "not_tested", "write", "vendor",
+  "host", "kept_old_script", "restarted"];
 
 /** [[key, text]] of what is worth showing of an answer. */
 export function factsOf(answer) {
