@@ -17,6 +17,7 @@ struct latest_item {
     bool retained;
     bool once; /* forgotten when it is delivered */
     bool dirty;
+    bool clear_first;                    /* the broker still keeps a value that was to be cleared */
     struct latest_item *chain;           /* same bucket */
     struct latest_item *previous, *next; /* all items, oldest first */
     struct latest_item *dirty_next;
@@ -198,6 +199,8 @@ bool latest_put(struct latest *latest, const char *topic, const char *bytes, siz
         return false;
     if (item == NULL)
         item = add(latest, topic, hash);
+    bool clears = item->dirty && item->retained && item->payload->length == 0;
+    item->clear_first = (item->clear_first || clears) && keeping == LATEST_UNRETAINED;
     set_payload(latest, item, payload_new(bytes, length));
     item->version++;
     item->retained = keeping != LATEST_UNRETAINED;
@@ -207,12 +210,32 @@ bool latest_put(struct latest *latest, const char *topic, const char *bytes, siz
     return true;
 }
 
+/* The value itself follows. */
+static void take_clearing(struct latest *latest, struct latest_item *item,
+                          struct latest_message *message)
+{
+    item->clear_first = false;
+    *message = (struct latest_message){
+        .item = item,
+        .version = item->version - 1,
+        .topic = item->topic,
+        .payload = payload_new("", 0),
+        .retained = true,
+        .qos = 1,
+    };
+    mark_dirty(latest, item);
+}
+
 bool latest_take(struct latest *latest, struct latest_message *message)
 {
     if (latest->dirty_first == NULL)
         return false;
     struct latest_item *item = pop_dirty(latest);
     item->on_the_way++;
+    if (item->clear_first) {
+        take_clearing(latest, item, message);
+        return true;
+    }
     item->payload->references++;
     *message = (struct latest_message){
         .item = item,
@@ -228,9 +251,15 @@ bool latest_take(struct latest *latest, struct latest_message *message)
 void latest_done(struct latest *latest, struct latest_message *message, enum latest_outcome outcome)
 {
     struct latest_item *item = message->item;
+    bool cleared = message->retained && message->payload->length == 0;
     payload_release(message->payload);
     message->payload = NULL;
     item->on_the_way--;
+    if (cleared && outcome == LATEST_FAILED && !item->retained && item->payload != NULL) {
+        item->clear_first = true;
+        mark_dirty(latest, item);
+        return;
+    }
     if (item->version != message->version || item->dirty)
         return; /* a newer value has taken over */
     if (outcome == LATEST_FAILED) {

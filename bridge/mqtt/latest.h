@@ -2,7 +2,8 @@
 /**
  * The latest payload per topic and the order in which they are to be sent: the publisher's whole
  * memory of what the broker should know. A new value replaces an unsent old one in its place in the
- * order, so that an outage of any length leaves one message per topic. Pure and not thread-safe; the
+ * order, so that an outage of any length leaves one message per topic. Only an empty retained payload,
+ * which clears the topic, is still sent if a value that is not retained takes its place. Pure and not thread-safe; the
  * publisher holds its lock around every call.
  */
 #ifndef BRIDGE_MQTT_LATEST_H

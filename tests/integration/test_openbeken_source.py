@@ -31,6 +31,16 @@ def query(folder, sql):
         return db.execute(sql).fetchall()
 
 
+def counters(broker):
+    """{channel: counter} as the bridge had them last, in milliwatt hours."""
+    watch = broker.subscribe("bl2mqtt/bridge/response/device/raw")
+    broker.publish("bl2mqtt/bridge/request/device/raw", "workshop")
+    answer = watch.wait("bl2mqtt/bridge/response/device/raw", lambda a: a["status"] == "ok")
+    watch.close()
+    registers = {name: channel["registers"] for name, channel in answer["data"]["channels"].items()}
+    return {name: row["value"] for name, rows in registers.items() for row in rows if row["name"] == "energy"}
+
+
 def test_both_channels_and_the_total(folder, broker, spawn, module):
     watch = broker.subscribe("bl2mqtt/#", "cmnd/#", "utilities/sensor9/0/get")
     start(spawn, folder, broker)
@@ -54,6 +64,7 @@ def test_both_channels_and_the_total(folder, broker, spawn, module):
     for a, b in ((12349, 8), (12352, 11), (12355, 14), (12358, 17)):
         module.values(energy=f"{a}.000")
         module.values("_b", energy=f"{b}.000")
+        wait_for(lambda a=a, b=b: counters(broker) == {"a": a * 1000, "b": b * 1000}, 5, "both counters")
         pause(1.3, "two numbers within a second would be two seconds to the bridge")
 
     def totals():

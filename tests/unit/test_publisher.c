@@ -38,6 +38,39 @@ static void deliver(struct latest *latest, const char *topic, const char *payloa
     latest_done(latest, &message, LATEST_DELIVERED);
 }
 
+/* What clears a topic at the broker is not lost to a value that is not retained. */
+static void test_latest_clears_first(void **unused)
+{
+    (void)unused;
+    struct latest *latest = latest_create(100, 10000);
+    struct latest_message message, value;
+    put(latest, "a", "", true);
+    put(latest, "b", "1", false);
+    put(latest, "a", "1", false);
+    put(latest, "a", "2", false);
+    expect(latest, &message, "a", "");
+    assert_true(message.retained && message.qos == 1);
+    deliver(latest, "b", "1");
+    expect(latest, &value, "a", "2");
+    assert_false(value.retained);
+    latest_done(latest, &value, LATEST_DELIVERED);
+    latest_done(latest, &message, LATEST_FAILED); /* once more, and its value behind it */
+    deliver(latest, "a", "");
+    deliver(latest, "a", "2");
+    assert_false(latest_waiting(latest));
+    put(latest, "a", "", true);
+    expect(latest, &message, "a", ""); /* fails when there is a value already */
+    put(latest, "a", "3", false);
+    latest_done(latest, &message, LATEST_FAILED);
+    deliver(latest, "a", "");
+    deliver(latest, "a", "3");
+    put(latest, "a", "", true);
+    put(latest, "a", "4", true); /* replaces what the broker keeps */
+    deliver(latest, "a", "4");
+    assert_false(latest_waiting(latest));
+    latest_free(latest);
+}
+
 static void test_latest_value_in_order(void **unused)
 {
     (void)unused;
@@ -337,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once_is_forgotten_when_delivered),
         cmocka_unit_test(test_latest_value_in_order),
+        cmocka_unit_test(test_latest_clears_first),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_clear_is_forgotten),
         cmocka_unit_test(test_bounds),

@@ -177,8 +177,9 @@ enum status sql_explain(int code, sqlite3 *db, const char *path, struct error *e
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return error_set(error, STATUS_FAILED,
-                         "The history %s is locked by another process. Stop whatever else writes "
-                         "to it.",
+                         "The history %s is locked by another process; what is measured waits in "
+                         "memory. If no import or recalibration is running, stop whatever else "
+                         "writes to it.",
                          path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
