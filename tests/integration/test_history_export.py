@@ -49,7 +49,7 @@ def test_csv(two_days):
     assert first == {"time": "2026-10-24T00:00:00.250+02:00", "device": "house", "channel": "a",
                      "voltage_v": "230.000", "current_a": "4.350", "power_w": "500.000", "frequency_hz": "50.000",
                      "counter": "1", "counts": "3", "counts_produced": "0", "energy_kwh": first["energy_kwh"],
-                     "energy_produced_kwh": "0.000000000"}
+                     "energy_produced_kwh": "0.000000000", "energy_over_s": ""}
     assert float(first["energy_kwh"]) == pytest.approx(3 * UWH_PER_COUNT * 1e-9, abs=2e-9)
     later = next(row for row in rows if row["channel"] == "a" and row["time"] >= "2026-10-25T05:00:00.250+01:00")
     raw = round((500 + (30 * 360) % 7 * 100) * KP)
@@ -73,7 +73,7 @@ def test_json_lines(two_days):
     assert [{k: "" if v is None else str(v) for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in rows] == \
         [{k: v for k, v in row.items() if not k.endswith(("_v", "_a", "_w", "_hz", "_kwh"))} for row in table]
     assert all(isinstance(row[k], (int, float)) for row in rows for k in row
-               if k not in ("time", "device", "channel", "counter"))
+               if k not in ("time", "device", "channel", "counter", "energy_over_s"))
     assert [row["counter"] for row in rows] == [None, 1, None]  # kept of one in a minute
 
 
@@ -86,7 +86,7 @@ def test_what_was_not_measured_is_empty(two_days):
     span = ("--from", "2026-10-23T23:59:59", "--to", "2026-10-24T00:00:01")
     line, = export(two_days, "csv", "--device", "house", "--channel", "a", "--from", "2026-10-23T23:59:59", "--to",
                    "2026-10-24").splitlines()[1:]
-    assert line == "2026-10-23T23:59:59+02:00,house,a,,,,,,0,0,0.000000000,0.000000000"
+    assert line == "2026-10-23T23:59:59+02:00,house,a,,,,,,0,0,0.000000000,0.000000000,"
     row = json.loads(export(two_days, "jsonl", "--device", "house", "--channel", "a", *span).splitlines()[0])
     assert row["voltage_v"] is row["power_w"] is row["frequency_hz"] is row["counter"] is None
     assert json.loads(export(two_days, "jsonl", "--device", "house", *span).splitlines()[1])["channel"] == 'a,"b'
@@ -160,6 +160,23 @@ def test_an_absence_is_spread_over_its_hours(folder):
     assert all("power_estimated_w" not in row and row["power_mean_w"] == pytest.approx(500, abs=1) for row in answer[13:])
     plot = run("history", "power", "--database", path, *args, "--bucket", "1h", env=BERLIN).stdout
     assert "estimated" in plot, plot
+    # rows have it at the return and say over how long; another history takes it in as it was
+    rows = list(csv.DictReader(export(path, "csv", *args).splitlines()))
+    lines = [json.loads(line) for line in export(path, "jsonl", *args).splitlines()]
+    marked = [row for row in rows if row["energy_over_s"]]
+    assert [row["energy_over_s"] for row in marked] == [f"{away * 3600 + 10}.000"]
+    assert [line["energy_over_s"] for line in lines if line["energy_over_s"] is not None] == [away * 3600 + 10]
+    other, table = folder / "other.db", folder / "rows.csv"
+    make_history(other, {1: ("house", "b")}, [(BEGIN + 900 * HOUR, 1, 0, 0, 0)])
+    table.write_text(export(path, "csv", *args))
+    result = run("history", "import", table, "--database", other, "--device", "house", "--channel", "a", "--json", env=BERLIN)
+    assert result.returncode == 0, result.stderr
+    copied = energy(other, *args, "--channel", "a", "--bucket", "hour")
+    assert [row["energy_kwh"] for row in copied] == pytest.approx([row["energy_kwh"] for row in whole], rel=0.003)
+    assert sum(round(row["energy_kwh"] * 1e9) for row in copied) == sum(hours)
+    table.write_text(table.read_text().replace(marked[0]["energy_over_s"], "x"))
+    result = run("history", "import", table, "--database", other, "--device", "house", "--channel", "a")
+    assert result.returncode == 2 and '"x" is no number of seconds' in result.stderr
 
 
 def test_hours_that_home_assistant_missed(two_days, folder):
@@ -305,5 +322,11 @@ def test_resumed(two_days, folder, form):
     part.write_text("something else\n")
     result = run(*args, "--output", part, "--resume", *SPAN)
     assert result.returncode == 2 and "can be resumed" in result.stderr and part.read_text() == "something else\n"
+    if form == "csv":  # a table of a version without the last column keeps its shape
+        old = [line.rsplit(b",", 1)[0] for line in wanted.splitlines()]
+        for kept in (1, 1000):
+            part.write_bytes(b"\n".join(old[:kept]) + b"\n")
+            assert run(*args, "--output", part, "--resume", *SPAN, env=BERLIN).returncode == 0
+            assert part.read_bytes().splitlines() == old
     for wrong in (("--resume",), ("--resume", "--output", part, "--format", "ha")):
         assert "--resume" in run(*args, *wrong).stderr

@@ -28,6 +28,7 @@ struct export
     FILE *out;
     bool failed;      /* the output takes no more */
     bool continued;   /* the output has rows already */
+    bool narrow;      /* they are of a version without the last column */
     int64_t last_ms;  /* of the last of them */
     int64_t last_had; /* so many rows of that moment it has */
 };
@@ -151,13 +152,18 @@ static bool write_reading(void *context, const struct history_reading *row)
     append_integer(&text, "counts_produced", true, row->exported_counts, json);
     append_kwh(&text, "energy_kwh", row->imported_uwh, json);
     append_kwh(&text, "energy_produced_kwh", row->exported_uwh, json);
+    if (!export->narrow)
+        append_milli(&text, "energy_over_s",
+                     (struct milli){row->counted_for_ms > 0, row->counted_for_ms}, json);
     text_append_plain(&text, json ? "}\n" : "\n");
     return put(export, &text);
 }
 
-static const char csv_head[] =
-    "time,device,channel,voltage_v,current_a,power_w,frequency_hz,counter,counts,"
-    "counts_produced,energy_kwh,energy_produced_kwh\n";
+#define NARROW_HEAD                                                                                \
+    "time,device,channel,voltage_v,current_a,power_w,frequency_hz,counter,counts,"                 \
+    "counts_produced,energy_kwh,energy_produced_kwh"
+static const char csv_head[] = NARROW_HEAD ",energy_over_s\n";
+static const char narrow_head[] = NARROW_HEAD "\n"; /* of earlier versions */
 
 static enum status export_readings(struct export *export, struct error *error)
 {
@@ -249,6 +255,18 @@ static bool find_end(struct export *export, char *tail, size_t length, off_t off
     return export->last_had > 0 && ftruncate(fileno(export->out), offset + (off_t)end) == 0;
 }
 
+/* The length of the table's head; 0: it is another file. */
+static size_t read_head(struct export *export)
+{
+    char head[sizeof csv_head] = "";
+    rewind(export->out);
+    size_t length = fread(head, 1, sizeof head - 1, export->out);
+    if (length == sizeof csv_head - 1 && strcmp(head, csv_head) == 0)
+        return length;
+    export->narrow = strncmp(head, narrow_head, sizeof narrow_head - 1) == 0;
+    return export->narrow ? sizeof narrow_head - 1 : 0;
+}
+
 /* Reads the end of the file that is open, and finds where to resume. */
 static bool read_end(struct export *export)
 {
@@ -261,12 +279,10 @@ static bool read_end(struct export *export)
     if (size == 0)
         return true;
     bool csv = export->options->format == HISTORY_EXPORT_CSV;
-    char head[sizeof csv_head] = "";
-    rewind(export->out);
-    if (csv && (fread(head, 1, sizeof head - 1, export->out) != sizeof head - 1 ||
-                strcmp(head, csv_head) != 0))
+    size_t head = csv ? read_head(export) : 0;
+    if (csv && head == 0)
         return false;
-    if (csv && size == (off_t)(sizeof csv_head - 1)) {
+    if (csv && size == (off_t)head) {
         export->continued = true;
         export->last_ms = -1;
         return fseeko(export->out, 0, SEEK_END) == 0;

@@ -185,6 +185,7 @@ static const char *const values[] = {"value",      "energy",    "kwh",     "wh",
                                      "energy_kwh", "energy_wh", "energie", NULL};
 static const char *const kwhs[] = {"energy_kwh", NULL};
 static const char *const produced[] = {"energy_produced_kwh", NULL};
+static const char *const overs[] = {"energy_over_s", NULL};
 static const char *const devices[] = {"device", NULL};
 static const char *const channels[] = {"channel", NULL};
 static const char *const counts[] = {"counts", NULL};
@@ -202,7 +203,8 @@ void foreign_columns_default(struct foreign_columns *columns)
                                         .device = -1,
                                         .channel = -1,
                                         .id = -1,
-                                        .unit = -1};
+                                        .unit = -1,
+                                        .over = -1};
 }
 
 static void read_own(const struct foreign_row *row, struct foreign_columns *columns)
@@ -210,6 +212,7 @@ static void read_own(const struct foreign_row *row, struct foreign_columns *colu
     columns->time = find_column(row, times);
     columns->value = find_column(row, kwhs);
     columns->produced = find_column(row, produced);
+    columns->over = find_column(row, overs);
     columns->device = find_column(row, devices);
     columns->channel = find_column(row, channels);
 }

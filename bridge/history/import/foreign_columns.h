@@ -17,9 +17,9 @@ struct foreign_row {
 
 struct foreign_columns {
     enum foreign_format format;
-    int time, clock, end, value, produced, device, channel, id, unit; /**< -1: none */
-    enum foreign_kind kind;                                           /**< by the value's name */
-    double scale;      /**< microwatt hours of one, by the value's name; 0: it does not say */
+    int time, clock, end, value, produced, device, channel, id, unit, over; /**< -1: none */
+    enum foreign_kind kind; /**< by the value's name */
+    double scale;           /**< microwatt hours of one, by the value's name; 0: it does not say */
     bool ends_an_hour; /**< the value is that of the end of the hour which begins at the time */
 };
 

@@ -3,7 +3,8 @@
  * Other programs' files of energy as pieces of energy over time. Pure but for the reading of the
  * stream and the time zone (times without an offset). Recognised:
  *
- * - bl2mqtt: CSV of `bl2mqtt history export`; each row has the energy since the one before.
+ * - bl2mqtt: CSV of `bl2mqtt history export`; each row has the energy since the one before,
+ *   or over energy_over_s seconds.
  * - ha: Home Assistant's long-term statistics, one row per hour with its begin and the sum at its
  *   end: JSON as exported by this program, JSON as recorder/statistics_during_period answers it, or
  *   CSV with the columns start (or start_ts) and sum.

@@ -341,6 +341,33 @@ static enum status take_interval(struct table *table, int64_t at_ms, int64_t uwh
                      (long long)foreign_source_line_number(table->source), time);
 }
 
+/* Since when the row's energy was counted, where nobody read meanwhile. */
+static bool counted_from(const struct table *table, int64_t at_ms, int64_t *from_ms)
+{
+    double seconds;
+    const char *text = foreign_cell(&table->row, table->columns.over);
+    *from_ms = at_ms;
+    if (text[0] == '\0')
+        return true;
+    if (!foreign_number(text, table->decimal, &seconds) || !(seconds >= 0) ||
+        !(seconds * 1000 <= (double)at_ms))
+        return false;
+    *from_ms = at_ms - llround(seconds * 1000);
+    return true;
+}
+
+static enum status take_own(struct table *table, int64_t at_ms, int64_t uwh, int64_t produced_uwh,
+                            struct error *error)
+{
+    int64_t from_ms;
+    if (!counted_from(table, at_ms, &from_ms))
+        return refuse_row(table, "number of seconds",
+                          foreign_cell(&table->row, table->columns.over), error);
+    table->counter->parsed->rows++;
+    foreign_counter_piece(table->counter, from_ms, at_ms, uwh, produced_uwh);
+    return STATUS_OK;
+}
+
 static enum status take_row(struct table *table, struct error *error)
 {
     const struct foreign_columns *columns = &table->columns;
@@ -369,11 +396,8 @@ static enum status take_row(struct table *table, struct error *error)
         table->last_ms = at_ms;
         return take_interval(table, at_ms, uwh, error);
     }
-    if (columns->format == FOREIGN_BL2MQTT) {
-        counter->parsed->rows++;
-        foreign_counter_piece(counter, at_ms, at_ms, uwh, produced_uwh);
-        return STATUS_OK;
-    }
+    if (columns->format == FOREIGN_BL2MQTT)
+        return take_own(table, at_ms, uwh, produced_uwh, error);
     table->last_ms = at_ms;
     foreign_counter_total(counter, columns->ends_an_hour ? at_ms + HOUR_MS : at_ms, uwh);
     return STATUS_OK;
