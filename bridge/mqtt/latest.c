@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BUCKETS_FIRST 64
+#define OVERTAKEN_MAX 4
 
 struct latest_item {
     char *topic;
@@ -16,6 +17,10 @@ struct latest_item {
     int qos;
     bool retained;
     bool once; /* forgotten when it is delivered */
+    bool refused;
+    bool came_back;                    /* the broker has delivered it here */
+    uint64_t overtaken[OVERTAKEN_MAX]; /* hashes of values that had not when they were replaced */
+    unsigned overtaken_count;          /* of all; the last ones are kept */
     bool dirty;
     bool clear_first;                    /* the broker still keeps a value that was to be cleared */
     struct latest_item *chain;           /* same bucket */
@@ -78,12 +83,17 @@ void latest_free(struct latest *latest)
 }
 
 /* FNV-1a, 64 bits. Topics come from the configuration, so nobody can aim for collisions. */
-static uint64_t hash_text(const char *text)
+static uint64_t hash_bytes(const char *bytes, size_t length)
 {
     uint64_t hash = 14695981039346656037U;
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211U;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211U;
     return hash;
+}
+
+static uint64_t hash_text(const char *text)
+{
+    return hash_bytes(text, strlen(text));
 }
 
 static struct latest_item **bucket_of(const struct latest *latest, uint64_t hash)
@@ -187,6 +197,14 @@ static struct latest_item *pop_dirty(struct latest *latest)
     return item;
 }
 
+static void note_overtaken(struct latest_item *item)
+{
+    if (item->retained && item->payload != NULL && !item->came_back)
+        item->overtaken[item->overtaken_count++ % OVERTAKEN_MAX] =
+            hash_bytes(item->payload->bytes, item->payload->length);
+    item->came_back = false;
+}
+
 bool latest_put(struct latest *latest, const char *topic, const char *bytes, size_t length,
                 enum latest_keeping keeping, int qos)
 {
@@ -201,6 +219,8 @@ bool latest_put(struct latest *latest, const char *topic, const char *bytes, siz
         item = add(latest, topic, hash);
     bool clears = item->dirty && item->retained && item->payload->length == 0;
     item->clear_first = (item->clear_first || clears) && keeping == LATEST_UNRETAINED;
+    note_overtaken(item);
+    item->refused = false;
     set_payload(latest, item, payload_new(bytes, length));
     item->version++;
     item->retained = keeping != LATEST_UNRETAINED;
@@ -262,6 +282,7 @@ void latest_done(struct latest *latest, struct latest_message *message, enum lat
     }
     if (item->version != message->version || item->dirty)
         return; /* a newer value has taken over */
+    item->refused = outcome == LATEST_REFUSED;
     if (outcome == LATEST_FAILED) {
         mark_dirty(latest, item);
         return;
@@ -276,15 +297,29 @@ void latest_done(struct latest *latest, struct latest_message *message, enum lat
 
 void latest_resend(struct latest *latest)
 {
-    for (struct latest_item *item = latest->first; item != NULL; item = item->next)
+    for (struct latest_item *item = latest->first; item != NULL; item = item->next) {
+        item->overtaken_count = 0;
         if (item->retained)
             mark_dirty(latest, item);
+    }
 }
 
-const struct payload *latest_retained(const struct latest *latest, const char *topic)
+enum latest_echo latest_came_back(struct latest *latest, const char *topic, const char *bytes,
+                                  size_t length)
 {
-    const struct latest_item *item = find(latest, topic, hash_text(topic));
-    return item != NULL && item->retained ? item->payload : NULL;
+    struct latest_item *item = find(latest, topic, hash_text(topic));
+    if (item == NULL || !item->retained || item->payload == NULL)
+        return LATEST_UNKNOWN;
+    if (item->payload->length == length && memcmp(item->payload->bytes, bytes, length) == 0) {
+        item->came_back = true;
+        item->overtaken_count = 0; /* a broker keeps the order */
+        return LATEST_SAME;
+    }
+    uint64_t hash = hash_bytes(bytes, length);
+    for (unsigned i = 0; i < item->overtaken_count && i < OVERTAKEN_MAX; i++)
+        if (item->overtaken[i] == hash)
+            return LATEST_EARLIER;
+    return LATEST_DIFFERENT;
 }
 
 void latest_repeat(struct latest *latest, const char *topic)
@@ -299,7 +334,7 @@ void latest_visit_retained(const struct latest *latest,
                            void *context)
 {
     for (const struct latest_item *item = latest->first; item != NULL; item = item->next)
-        if (item->retained && item->payload != NULL && item->payload->length > 0)
+        if (item->retained && !item->refused && item->payload != NULL && item->payload->length > 0)
             visit(context, item->topic, item->payload->length);
 }
 

@@ -65,11 +65,19 @@ void latest_done(struct latest *latest, struct latest_message *message,
 /** A new connection: every retained value is to be sent again, behind what already waits. */
 void latest_resend(struct latest *latest);
 
-/** The retained value of a topic; NULL if it has none. Borrowed until the next call. */
-const struct payload *latest_retained(const struct latest *latest, const char *topic);
+enum latest_echo {
+    LATEST_UNKNOWN, /**< the topic has no retained value */
+    LATEST_SAME,    /**< it is the topic's value */
+    LATEST_EARLIER, /**< it was, and was replaced before it came back: an echo on its way, or the broker
+                          did not deliver the newer one */
+    LATEST_DIFFERENT /**< it is somebody else's */
+};
+/** What came in on a topic, compared with what was put there. */
+enum latest_echo latest_came_back(struct latest *latest, const char *topic, const char *bytes,
+                                  size_t length);
 /** Sends the topic's value once more. */
 void latest_repeat(struct latest *latest, const char *topic);
-/** Calls visit for each retained value. */
+/** Calls visit for each retained value, but for those that the broker refused. */
 void latest_visit_retained(const struct latest *latest,
                            void (*visit)(void *context, const char *topic, size_t length),
                            void *context);

@@ -27,6 +27,7 @@
 struct repair {
     char *topic;
     int64_t differs_since_ms; /* 0: what came last was ours */
+    bool strange;             /* it never was ours: somebody published it */
     int64_t next_ms;          /* not before: repairs become ever rarer */
     int64_t wait_ms;
 };
@@ -69,6 +70,8 @@ struct own_topics {
     bool missing_judged;
     char missing[TOPIC_SIZE];
     size_t missing_count;
+    size_t missing_least,
+        seen_most; /* bytes of the shortest that is missing, the longest that came back */
 
     unsigned problems_shown; /* bits: which were reported last */
 };
@@ -141,14 +144,17 @@ static struct repair *find_repair(struct own_topics *own, const char *topic)
     return NULL;
 }
 
-static void note_difference(struct own_topics *own, const char *topic)
+static void note_difference(struct own_topics *own, const char *topic, bool strange)
 {
     struct repair *repair = find_repair(own, topic);
     if (repair == NULL && own->repair_count < WATCHED_MAX) {
         repair = &own->repairs[own->repair_count++];
         *repair = (struct repair){.topic = memory_copy_text(topic), .wait_ms = REPAIR_FIRST_MS};
     }
-    if (repair != NULL && repair->differs_since_ms == 0)
+    if (repair == NULL)
+        return;
+    repair->strange = strange || (repair->strange && repair->differs_since_ms != 0);
+    if (repair->differs_since_ms == 0)
         repair->differs_since_ms = clock_boot_ms();
 }
 
@@ -156,8 +162,8 @@ static void compare(struct own_topics *own, const struct publisher_incoming *inc
 {
     enum publisher_own is = publisher_own(own->options.publisher, incoming->topic,
                                           incoming->payload, incoming->payload_length);
-    if (is == PUBLISHER_DIFFERENT)
-        note_difference(own, incoming->topic);
+    if (is == PUBLISHER_DIFFERENT || is == PUBLISHER_EARLIER)
+        note_difference(own, incoming->topic, is == PUBLISHER_DIFFERENT);
     struct repair *repair = is == PUBLISHER_SAME ? find_repair(own, incoming->topic) : NULL;
     if (repair != NULL)
         repair->differs_since_ms = 0;
@@ -171,6 +177,13 @@ static void repair_one(struct own_topics *own, struct repair *repair, int64_t no
     repair->differs_since_ms = 0;
     repair->next_ms = now_ms + repair->wait_ms;
     repair->wait_ms = 2 * repair->wait_ms < REPAIR_LAST_MS ? 2 * repair->wait_ms : REPAIR_LAST_MS;
+    if (!repair->strange) {
+        log_debug(
+            own->options.log,
+            "The broker gave back an older message on %s; the present one was published again.",
+            repair->topic);
+        return;
+    }
     (void)snprintf(own->overwritten, sizeof own->overwritten, "%s", repair->topic);
     own->overwritten_count++;
     own->overwritten_ms = now_ms;
@@ -373,8 +386,14 @@ static void note_missing(void *context, const char *topic, size_t length)
     bool availability = false;
     bool watched = rest != NULL &&
                    (is_bridge_leaf(rest) || (read_device(rest, id, &availability) && availability));
-    if (!watched || length > PUBLISHER_PAYLOAD_MAX || json_object_get(own->seen, topic) != NULL)
+    if (!watched || length > PUBLISHER_PAYLOAD_MAX)
         return;
+    if (json_object_get(own->seen, topic) != NULL) {
+        own->seen_most = length > own->seen_most ? length : own->seen_most;
+        return;
+    }
+    if (own->missing_count == 0 || length < own->missing_least)
+        own->missing_least = length;
     if (own->missing_count++ == 0)
         (void)snprintf(own->missing, sizeof own->missing, "%s", topic);
 }
@@ -382,7 +401,7 @@ static void note_missing(void *context, const char *topic, size_t length)
 static void judge_missing(struct own_topics *own)
 {
     own->missing_judged = true;
-    own->missing_count = 0;
+    own->missing_count = own->missing_least = own->seen_most = 0;
     publisher_visit_retained(own->options.publisher, note_missing, own);
 }
 
@@ -403,9 +422,16 @@ static void append_missing(const struct own_topics *own, struct text *text)
                 own->missing);
     if (own->missing_count > 1)
         text_append(text, " and %zu other topics", own->missing_count - 1);
+    bool longer = own->seen_most > 0 && own->missing_least > own->seen_most;
+    if (longer)
+        text_append(text,
+                    ". It may drop messages of more than %zu bytes without a word: raise its limit "
+                    "(mosquitto: message_size_limit)",
+                    own->seen_most);
     text_append(text,
-                ". Its access rules may forbid this user to write there, and then nobody sees "
-                "it, or to read it; allow both.");
+                ". %s access rules may forbid this user to write there, and then nobody sees "
+                "it, or to read it; allow both.",
+                longer ? "Or its" : "Its");
 }
 
 static void append_overwritten(const struct own_topics *own, struct text *text)

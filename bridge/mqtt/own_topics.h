@@ -22,7 +22,7 @@
 #include <uv.h>
 
 #define OWN_TOPICS_PROBLEMS_MAX 3
-#define OWN_TOPICS_PROBLEM_SIZE 400
+#define OWN_TOPICS_PROBLEM_SIZE 640
 
 struct own_topics_options {
     struct publisher *publisher;

@@ -332,14 +332,16 @@ enum publisher_own publisher_own(struct publisher *publisher, const char *topic,
     const char *birth = publisher->settings.birth_payload;
     if (is_birth(publisher, topic))
         return equals(payload, length, birth, strlen(birth)) ? PUBLISHER_SAME : PUBLISHER_DIFFERENT;
-    enum publisher_own own = PUBLISHER_NOT_OWN;
+    static const enum publisher_own meaning[] = {
+        [LATEST_UNKNOWN] = PUBLISHER_NOT_OWN,
+        [LATEST_SAME] = PUBLISHER_SAME,
+        [LATEST_EARLIER] = PUBLISHER_EARLIER,
+        [LATEST_DIFFERENT] = PUBLISHER_DIFFERENT,
+    };
     pthread_mutex_lock(&publisher->lock);
-    const struct payload *kept = latest_retained(publisher->latest, topic);
-    if (kept != NULL)
-        own = equals(payload, length, kept->bytes, kept->length) ? PUBLISHER_SAME
-                                                                 : PUBLISHER_DIFFERENT;
+    enum latest_echo echo = latest_came_back(publisher->latest, topic, payload, length);
     pthread_mutex_unlock(&publisher->lock);
-    return own;
+    return meaning[echo];
 }
 
 void publisher_repeat(struct publisher *publisher, const char *topic)

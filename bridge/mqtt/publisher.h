@@ -90,8 +90,9 @@ void publisher_subscribe(struct publisher *publisher, const char *filter, int qo
 bool publisher_settled(struct publisher *publisher, const char *topic);
 
 enum publisher_own {
-    PUBLISHER_NOT_OWN,   /**< nothing is retained under this topic here */
-    PUBLISHER_SAME,      /**< it is what was published last */
+    PUBLISHER_NOT_OWN, /**< nothing is retained under this topic here */
+    PUBLISHER_SAME,    /**< it is what was published last */
+    PUBLISHER_EARLIER, /**< it is what was published before, and had not come back when it was replaced */
     PUBLISHER_DIFFERENT, /**< it is not */
 };
 /** Compares what came in on a topic with what was published there, retained. */
@@ -99,7 +100,7 @@ enum publisher_own publisher_own(struct publisher *publisher, const char *topic,
                                  const char *payload, size_t length);
 /** Publishes the retained value of a topic once more; will_topic's is birth_payload. */
 void publisher_repeat(struct publisher *publisher, const char *topic);
-/** Calls visit for each topic that has a retained value, will_topic included. visit must not call in here. */
+/** Calls visit for each topic that has a retained value which was not refused, will_topic included. visit must not call in here. */
 void publisher_visit_retained(struct publisher *publisher,
                               void (*visit)(void *context, const char *topic, size_t length),
                               void *context);

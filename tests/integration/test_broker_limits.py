@@ -43,6 +43,19 @@ def test_packets_are_limited(folder, spawn, version):
     count = len(watch.payloads("bl2mqtt/house"))
     states_flow(watch, count + 5)
     assert connects(process) == before and process.stop() == 0
+    assert not any("access rules" in line for line in process.lines)  # what was held back cannot come back
+    broker.stop()
+
+
+def test_long_messages_are_dropped_without_a_word(folder, spawn):
+    """mosquitto acknowledges them in 3.1.1 and delivers them to nobody."""
+    broker = Broker(folder, "message_size_limit 3000\n")
+    watch = broker.subscribe("bl2mqtt/house")
+    process = start(folder, broker, spawn, "3.1.1")
+    states_flow(watch)
+    line = process.wait_line("does not give back", 30)
+    assert "bl2mqtt/bridge/info" in line and "message_size_limit" in line and "access rules" in line
+    assert process.stop() == 0
     broker.stop()
 
 

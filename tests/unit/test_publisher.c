@@ -129,6 +129,67 @@ static void test_outcomes(void **unused)
     latest_free(latest);
 }
 
+static enum latest_echo echo(struct latest *latest, const char *bytes)
+{
+    return latest_came_back(latest, "a", bytes, strlen(bytes));
+}
+
+/* An older value of ours on its way back is nobody else's; one that had come back is. */
+static void test_what_comes_back(void **unused)
+{
+    (void)unused;
+    struct latest *latest = latest_create(100, 10000);
+    assert_int_equal(echo(latest, "1"), LATEST_UNKNOWN);
+    put(latest, "a", "1", true);
+    put(latest, "a", "2", true);
+    put(latest, "a", "3", true);
+    assert_int_equal(echo(latest, "1"), LATEST_EARLIER);
+    assert_int_equal(echo(latest, "x"), LATEST_DIFFERENT);
+    assert_int_equal(echo(latest, "2"), LATEST_EARLIER);
+    assert_int_equal(echo(latest, "3"), LATEST_SAME);
+    assert_int_equal(echo(latest, "2"), LATEST_DIFFERENT);
+    put(latest, "a", "4", true);
+    assert_int_equal(echo(latest, "3"), LATEST_DIFFERENT);
+    for (char bytes[] = "5"; *bytes <= '9'; (*bytes)++)
+        put(latest, "a", bytes, true);
+    assert_int_equal(echo(latest, "4"), LATEST_DIFFERENT); /* long ago */
+    assert_int_equal(echo(latest, "5"), LATEST_EARLIER);
+    latest_resend(latest); /* another connection */
+    assert_int_equal(echo(latest, "8"), LATEST_DIFFERENT);
+    assert_int_equal(echo(latest, "9"), LATEST_SAME);
+    put(latest, "a", "1", false);
+    assert_int_equal(echo(latest, "1"), LATEST_UNKNOWN);
+    latest_free(latest);
+}
+
+static void count_topic(void *context, const char *topic, size_t length)
+{
+    (void)topic;
+    (void)length;
+    ++*(unsigned *)context;
+}
+
+/* What the broker does not take cannot be missed. */
+static void test_refused_values_are_not_visited(void **unused)
+{
+    (void)unused;
+    struct latest *latest = latest_create(100, 10000);
+    struct latest_message message;
+    unsigned count = 0;
+    put(latest, "a", "1", true);
+    put(latest, "b", "1", true);
+    expect(latest, &message, "a", "1");
+    latest_done(latest, &message, LATEST_REFUSED);
+    deliver(latest, "b", "1");
+    latest_visit_retained(latest, count_topic, &count);
+    assert_int_equal(count, 1);
+    put(latest, "a", "2", true);
+    deliver(latest, "a", "2");
+    latest_visit_retained(latest, count_topic, &count);
+    assert_int_equal(count, 3);
+    latest_free(latest);
+}
+
 static void test_clear_is_forgotten(void **unused)
 {
     (void)unused;
@@ -373,6 +434,8 @@ int main(void)
         cmocka_unit_test(test_latest_clears_first),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_clear_is_forgotten),
+        cmocka_unit_test(test_what_comes_back),
+        cmocka_unit_test(test_refused_values_are_not_visited),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_inbox),
         cmocka_unit_test(test_addresses),
