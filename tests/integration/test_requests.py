@@ -255,7 +255,7 @@ def test_settings_are_live_and_written_back(bridge):
         "changed": ["bridge.log_level"], "restart_required": False}
     bridge.watch.wait("bl2mqtt/bridge/info", lambda i: i["log_level"] == "warning" and not i["restart_required"])
     text = bridge.config.read_text()
-    assert text.startswith("# mine\n") and '"log_level": warning' in text
+    assert text.startswith("# mine\n") and '"log_level": "warning"' in text
     assert bridge.good("options", {"options": {"mqtt": {"keepalive": "30s"}}})["restart_required"]
     bridge.watch.wait("bl2mqtt/bridge/info", lambda i: i["restart_required"] and i["config"]["mqtt"]["keepalive"] == "30s")
     assert bridge.good("device/options", {"id": "house", "options": {"interval": "500ms"}}) == {
