@@ -48,8 +48,10 @@ static void search_device(const struct config_device *device, struct search *sea
     for (size_t i = 0; i < device->alarm_count && i < DEVICE_ALARMS_MAX; i++)
         alarms[description.alarm_count++] = device->alarms[i].name;
     properties_visit(&description, look, search);
+    buttons_visit(&description, look, search);
     description.keeps_suffixes = true;
     properties_visit(&description, look, search);
+    buttons_visit(&description, look, search);
 }
 
 static void check_key(const struct config_device *device, const char *key, struct place place,

@@ -108,6 +108,17 @@ static void fill_group(struct document *document, const yaml_node_t *key,
                    document->newline);
 }
 
+/* A text that stood in quotes gets them again. */
+static void append_value(struct splice *splice, const yaml_node_t *old, json_t *value)
+{
+    yaml_scalar_style_t style =
+        old->type == YAML_SCALAR_NODE ? old->data.scalar.style : YAML_PLAIN_SCALAR_STYLE;
+    if (style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+        edit_text_quoted(&splice->words, value, style == YAML_SINGLE_QUOTED_SCALAR_STYLE);
+    else
+        edit_text_inline(&splice->words, value);
+}
+
 /* The value of `pair` in words, in place of what is there. */
 static void replace_value(struct document *document, const yaml_node_pair_t *pair, json_t *value,
                           struct splice *splice)
@@ -120,7 +131,7 @@ static void replace_value(struct document *document, const yaml_node_pair_t *pai
         splice->end = nothing ? colon : document_end(document, old);
         if (nothing)
             edit_text_append(&splice->words, " ", 1);
-        edit_text_inline(&splice->words, value);
+        append_value(splice, old, value);
         return;
     }
     /* A block ends up on the key's line, which keeps its comment. */

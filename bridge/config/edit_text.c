@@ -68,16 +68,45 @@ static bool is_plain(const char *word)
 }
 
 /* JSON's quoted strings are YAML's. */
-static void append_string(struct edit_text *text, const char *word)
+static void append_quoted(struct edit_text *text, const char *word)
 {
-    if (is_plain(word)) {
-        append_text(text, word);
-        return;
-    }
     json_t *string = json_string(word);
     char *quoted memory_auto = json_dumps(string, JSON_ENCODE_ANY);
     json_decref(string);
     append_text(text, quoted != NULL ? quoted : "\"\"");
+}
+
+static void append_string(struct edit_text *text, const char *word)
+{
+    if (is_plain(word))
+        append_text(text, word);
+    else
+        append_quoted(text, word);
+}
+
+static bool has_controls(const char *word)
+{
+    for (; *word != '\0'; word++)
+        if ((unsigned char)*word < 0x20 || *word == 0x7f)
+            return true;
+    return false;
+}
+
+void edit_text_quoted(struct edit_text *text, json_t *value, bool single)
+{
+    const char *word = json_string_value(value);
+    if (word == NULL) {
+        edit_text_inline(text, value);
+        return;
+    }
+    if (!single || has_controls(word)) {
+        append_quoted(text, word);
+        return;
+    }
+    append_text(text, "'");
+    for (; *word != '\0'; word++) /* a quote mark within stands twice */
+        edit_text_append(text, *word == '\'' ? "''" : word, *word == '\'' ? 2 : 1);
+    append_text(text, "'");
 }
 
 void edit_text_key(struct edit_text *text, const char *key)

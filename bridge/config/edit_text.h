@@ -18,6 +18,8 @@ void edit_text_spaces(struct edit_text *text, size_t count);
 
 /** On one line, valid in block and flow context: `5s`, `"a: b"`, `[1, 2]`, `{port: /dev/ttyUSB0}`. */
 void edit_text_inline(struct edit_text *text, json_t *value);
+/** A text in quotes, in single ones if they can hold it. Other values as edit_text_inline(). */
+void edit_text_quoted(struct edit_text *text, json_t *value, bool single);
 
 /** A key as written in front of its colon. */
 void edit_text_key(struct edit_text *text, const char *key);

@@ -217,25 +217,27 @@ const struct field fields[] = {
     {GROUP(SCOPE_FILE), .path = "prices",
      .meaning = "Where the prices of tariffs with `dynamic` come from (docs/prices.md)."},
     {IN_FILE(prices.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 255,
-     .path = "prices.topic", .example = "energy/prices", .otherwise = "none",
+     .reach = CONFIG_REACH_LIVE, .path = "prices.topic", .example = "energy/prices",
+     .otherwise = "none",
      .meaning = "The topic with intervals, each with a start and a price, as JSON."},
     {IN_FILE(prices.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
-     .path = "prices.file", .example = "prices.json", .otherwise = "none",
+     .reach = CONFIG_REACH_LIVE, .path = "prices.file", .example = "prices.json",
+     .otherwise = "none",
      .meaning = "A file with the same content, in bridge.data_dir unless it begins with /; it is "
                 "read again when it changes."},
-    {IN_FILE(prices.unit), .type = FIELD_CHOICE, .choices = price_units, .path = "prices.unit",
-     .initial = "kWh",
+    {IN_FILE(prices.unit), .type = FIELD_CHOICE, .choices = price_units, .reach = CONFIG_REACH_LIVE,
+     .path = "prices.unit", .initial = "kWh",
      .meaning = "What their numbers are: money for a kilowatt hour, money for a megawatt hour, or "
                 "hundredths (cents) for a kilowatt hour."},
 
     {GROUP(SCOPE_FILE), .path = "co2",
      .meaning = "Where the CO2 intensities for `bl2mqtt history cost` come from (docs/prices.md)."},
-    {IN_FILE(co2.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 255, .path = "co2.topic",
-     .example = "energy/co2", .otherwise = "none",
+    {IN_FILE(co2.topic), .type = FIELD_TEXT, .rule = TEXT_TOPIC, .high = 255,
+     .reach = CONFIG_REACH_LIVE, .path = "co2.topic", .example = "energy/co2", .otherwise = "none",
      .meaning = "The topic with intervals, each with a start and grams of CO2 for a kilowatt hour, "
                 "as JSON."},
-    {IN_FILE(co2.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024, .path = "co2.file",
-     .example = "co2.json", .otherwise = "none",
+    {IN_FILE(co2.file), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
+     .reach = CONFIG_REACH_LIVE, .path = "co2.file", .example = "co2.json", .otherwise = "none",
      .meaning = "A file with the same content, in bridge.data_dir unless it begins with /; it is "
                 "read again when it changes."},
 

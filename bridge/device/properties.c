@@ -560,6 +560,19 @@ void entities_visit(const struct device_description *device, property_visitor vi
     properties_visit(device, visit_entity, &entities);
 }
 
+void buttons_visit(const struct device_description *device, property_visitor visit, void *context)
+{
+    static const struct property reset = {
+        .name = "reset_energy",
+        .label = "Reset energy",
+        .scope = PROPERTY_CHANNEL,
+        .icon = "mdi:counter",
+    };
+    struct entity_visit buttons = {.device = device, .visit = visit, .context = context};
+    for (size_t channel = 0; channel < device->channel_count; channel++)
+        visit_one(device, &reset, (int)channel, visit_entity, &buttons);
+}
+
 const struct device_entity *device_entity_find(const struct device_description *device,
                                                const char *key)
 {

@@ -215,6 +215,8 @@ void properties_visit(const struct device_description *device, property_visitor 
 
 /** Likewise for what has an entity in Home Assistant. */
 void entities_visit(const struct device_description *device, property_visitor visit, void *context);
+/** Likewise for what can be pressed there, which is no value of the state: reset_energy of each channel. */
+void buttons_visit(const struct device_description *device, property_visitor visit, void *context);
 /** What is to be different about an entity; NULL: nothing. */
 const struct device_entity *device_entity_find(const struct device_description *device,
                                                const char *key);

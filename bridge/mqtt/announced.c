@@ -59,6 +59,7 @@ static bool good_record(const json_t *record)
     return good_word(text_of(record, "bridge"), 64) && good_word(text_of(record, "device"), 64) &&
            good_prefix(text_of(record, "prefix")) && mode != NULL &&
            (strcmp(mode, "device") == 0 || strcmp(mode, "component") == 0) &&
+           (json_object_get(record, "id") == NULL || good_word(text_of(record, "id"), 64)) &&
            good_components(json_object_get(record, "components"));
 }
 

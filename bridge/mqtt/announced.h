@@ -5,6 +5,8 @@
  *
  * {"version":1,"devices":[{"bridge":"home","device":"house","prefix":"homeassistant",
  *   "mode":"device","components":{"power":"sensor",...}}, ...]}
+ *
+ * device: as Home Assistant knows it. A device that has another id now has that as "id", too.
  */
 #ifndef BRIDGE_MQTT_ANNOUNCED_H
 #define BRIDGE_MQTT_ANNOUNCED_H

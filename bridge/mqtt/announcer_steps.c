@@ -211,6 +211,20 @@ void announcer_start_save(struct announcer *announcer)
     }
 }
 
+/* Under which id it is now, so that a lost memory of that can be had again. */
+static bool record_id(const struct thing *thing)
+{
+    const char *known = announcer_record_text(thing->record, "id");
+    bool moved = strcmp(thing->topic_id, thing->device_id) != 0;
+    if (moved ? known != NULL && strcmp(known, thing->topic_id) == 0 : known == NULL)
+        return false;
+    if (moved)
+        json_object_set_new(thing->record, "id", json_string(thing->topic_id));
+    else
+        (void)json_object_del(thing->record, "id");
+    return true;
+}
+
 /* Adds to the thing's record what it is about to announce; true if that changed it. */
 bool announcer_extend_record(struct announcer *announcer, struct thing *thing)
 {
@@ -223,6 +237,7 @@ bool announcer_extend_record(struct announcer *announcer, struct thing *thing)
         json_array_append_new(announcer->records, thing->record);
         changed = true;
     }
+    changed = record_id(thing) || changed;
     json_t *known = json_object_get(thing->record, "components");
     const char *key;
     json_t *platform;

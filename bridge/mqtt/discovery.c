@@ -378,36 +378,24 @@ static void add_component(void *context, const struct property *property, int ch
 }
 
 /* What can be pressed, per channel. Rare, and so disabled by default. */
-#define RESET_ENERGY "reset_energy"
-
-static void reset_key(const struct device_description *device, size_t channel, char *key,
-                      char *label, size_t size)
+static void add_reset_button(void *context, const struct property *property, int channel,
+                             const char *key)
 {
-    static const struct property reset = {
-        .name = RESET_ENERGY, .label = "Reset energy", .scope = PROPERTY_CHANNEL};
-    (void)property_key(&reset, device, (int)channel, key, size);
-    property_label(&reset, device, (int)channel, label, size);
-}
-
-static void add_reset_buttons(const struct announcement *a)
-{
-    const struct device_description *device = a->device;
-    for (size_t i = 0; i < device->channel_count; i++) {
-        char key[PROPERTY_KEY_SIZE], label[PROPERTY_KEY_SIZE];
-        reset_key(device, i, key, label, sizeof key);
-        json_t *button = new_component(a->context, "button", a->device_id, key, label);
-        set_text(button, "entity_category", "config");
-        set_text(button, "icon", "mdi:counter");
-        json_object_set_new(button, "enabled_by_default", json_false());
-        json_object_set_new(
-            button, "command_topic",
-            topic_json(a->context->base_topic, "bridge/request/device/energy", "set"));
-        json_object_set_new(button, "payload_press",
-                            json_sprintf("{\"id\": \"%s\", \"channel\": \"%s\", \"energy\": 0, "
-                                         "\"energy_produced\": 0}",
-                                         device->id, device->channel_names[i]));
-        json_object_set_new(a->components, key, button);
-    }
+    struct announcement *a = context;
+    char label[64];
+    property_label(property, a->device, channel, label, sizeof label);
+    json_t *button = new_component(a->context, "button", a->device_id, key, label);
+    set_text(button, "entity_category", "config");
+    set_text(button, "icon", property->icon);
+    json_object_set_new(button, "enabled_by_default", json_false());
+    json_object_set_new(button, "command_topic",
+                        topic_json(a->context->base_topic, "bridge/request/device/energy", "set"));
+    json_object_set_new(button, "payload_press",
+                        json_sprintf("{\"id\": \"%s\", \"channel\": \"%s\", \"energy\": 0, "
+                                     "\"energy_produced\": 0}",
+                                     a->device->id, a->device->channel_names[channel]));
+    override_component(button, a->device, key);
+    json_object_set_new(a->components, key, button);
 }
 
 static const char *announced_name(const struct device_description *device)
@@ -441,7 +429,7 @@ void discovery_device(const struct discovery_context *context,
     set_text(a.device_json, "configuration_url", device->url);
     set_text(a.device_json, "via_device", bridge);
     entities_visit(device, add_component, &a);
-    add_reset_buttons(&a);
+    buttons_visit(device, add_reset_button, &a);
     emit_announcement(&a, removed, emit, emit_context);
 }
 
@@ -612,15 +600,19 @@ static void add_announced(void *context, const struct property *property, int ch
     json_object_set_new(context, key, json_string(property_platform_name(property->platform)));
 }
 
+static void add_announced_button(void *context, const struct property *property, int channel,
+                                 const char *key)
+{
+    (void)property;
+    (void)channel;
+    json_object_set_new(context, key, json_string("button"));
+}
+
 json_t *discovery_announced(const struct device_description *device)
 {
     json_t *announced = json_object();
     entities_visit(device, add_announced, announced);
-    for (size_t i = 0; i < device->channel_count; i++) {
-        char key[PROPERTY_KEY_SIZE], label[PROPERTY_KEY_SIZE];
-        reset_key(device, i, key, label, sizeof key);
-        json_object_set_new(announced, key, json_string("button"));
-    }
+    buttons_visit(device, add_announced_button, announced);
     return announced;
 }
 

@@ -42,6 +42,7 @@ struct ghost {
 struct departure {
     char *topic; /* <base>/<device> */
     int64_t due_ms;
+    bool retained; /* its state may be */
 };
 
 struct own_topics {
@@ -276,7 +277,7 @@ static void clear_ghost(struct own_topics *own, const struct ghost *ghost)
     }
     own->options.forget(own->options.context, ghost->device_id);
     topic_of(own, ghost->device_id, topic);
-    own_topics_left(own, topic);
+    own_topics_left(own, topic, true);
 }
 
 static void clear_ghosts(struct own_topics *own)
@@ -301,19 +302,33 @@ static void clear(const struct own_topics *own, const char *topic)
     publisher_publish(own->options.publisher, topic, "", 0, true, 1);
 }
 
-void own_topics_left(struct own_topics *own, const char *topic)
+void own_topics_left(struct own_topics *own, const char *topic, bool retained)
 {
     own->departures = memory_grow(own->departures, own->departure_count, &own->departure_room,
                                   sizeof *own->departures);
     own->departures[own->departure_count++] = (struct departure){
-        .topic = memory_copy_text(topic), .due_ms = clock_boot_ms() + LEFT_AFTER_MS};
+        .topic = memory_copy_text(topic),
+        .due_ms = clock_boot_ms() + LEFT_AFTER_MS,
+        .retained = retained,
+    };
 }
 
-/* It may have come back meanwhile. */
-static bool is_back(const struct own_topics *own, const char *topic, const char *id)
+/* It may have come back meanwhile, perhaps without a state that is retained. */
+static void clear_departure(const struct own_topics *own, const struct departure *departure,
+                            const char *id)
 {
+    char availability[TOPIC_SIZE];
+    struct text text;
     bool retained = false;
-    return below_base(own, topic) == id && own->options.find(own->options.context, id, &retained);
+    bool back = below_base(own, departure->topic) == id &&
+                own->options.find(own->options.context, id, &retained);
+    text_init(&text, availability, sizeof availability);
+    text_append(&text, "%s/availability", departure->topic);
+    if (text.cut || (back && (retained || !departure->retained)))
+        return;
+    clear(own, departure->topic);
+    if (!back)
+        clear(own, availability);
 }
 
 static void clear_departures(struct own_topics *own, int64_t now_ms)
@@ -325,14 +340,7 @@ static void clear_departures(struct own_topics *own, int64_t now_ms)
         if (now_ms < departure->due_ms || now_ms - own->connected_ms < LEFT_AFTER_MS ||
             own->options.announced(own->options.context, id))
             continue;
-        char availability[TOPIC_SIZE];
-        struct text text;
-        text_init(&text, availability, sizeof availability);
-        text_append(&text, "%s/availability", departure->topic);
-        if (!is_back(own, departure->topic, id) && !text.cut) {
-            clear(own, departure->topic);
-            clear(own, availability);
-        }
+        clear_departure(own, departure, id);
         free(departure->topic);
         own->departures[i] = own->departures[--own->departure_count];
     }

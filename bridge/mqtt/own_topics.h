@@ -47,8 +47,9 @@ struct own_topics *own_topics_create(uv_loop_t *loop, const struct own_topics_op
 void own_topics_close(struct own_topics *own);
 
 /** A device has left, or has moved to another base topic: what is retained on <base>/<device> (topic) and its
- *  availability is cleared, once its announcements are gone. */
-void own_topics_left(struct own_topics *own, const char *topic);
+ *  availability is cleared, once its announcements are gone. retained: its state may be; if there is such a device again
+ *  by then, whose state is not to be, that state is cleared all the same. */
+void own_topics_left(struct own_topics *own, const char *topic, bool retained);
 /** The base topic was another one before: what this bridge has retained on <old>/bridge/... is cleared, if
  *  bridge/info there says that it is this one's. */
 void own_topics_old_base(struct own_topics *own, const char *base_topic);

@@ -307,6 +307,20 @@ void publisher_subscribe(struct publisher *publisher, const char *filter, int qo
     pthread_mutex_unlock(&publisher->lock);
 }
 
+void publisher_subscribe_again(struct publisher *publisher, const char *filter, int qos)
+{
+    publisher_subscribe(publisher, filter, qos);
+    pthread_mutex_lock(&publisher->lock);
+    for (size_t i = 0; i < publisher->filters_sent && i < publisher->filter_count; i++) {
+        if (strcmp(publisher->filters[i].text, filter) != 0 || publisher->filters[i].again)
+            continue;
+        publisher->filters[i].again = true;
+        publisher->filters_again++;
+        pthread_cond_signal(&publisher->changed);
+    }
+    pthread_mutex_unlock(&publisher->lock);
+}
+
 bool publisher_settled(struct publisher *publisher, const char *topic)
 {
     pthread_mutex_lock(&publisher->lock);

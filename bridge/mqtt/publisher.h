@@ -85,6 +85,8 @@ void publisher_event(struct publisher *publisher, const char *topic, const char 
                      size_t length, int qos);
 /** Kept and subscribed after every connect. */
 void publisher_subscribe(struct publisher *publisher, const char *filter, int qos);
+/** Likewise; if it is subscribed already, it is once more, so that what is retained comes again. */
+void publisher_subscribe_again(struct publisher *publisher, const char *filter, int qos);
 
 /** True unless the topic's latest value still waits to be sent or acknowledged. */
 bool publisher_settled(struct publisher *publisher, const char *topic);

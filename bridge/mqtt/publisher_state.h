@@ -34,6 +34,7 @@ struct event_queue {
 struct filter {
     char *text;
     int qos;
+    bool again; /* was sent, and is to be once more */
 };
 
 enum slot_kind { SLOT_FREE, SLOT_BIRTH, SLOT_FILTER, SLOT_VALUE, SLOT_EVENT, SLOT_GOODBYE };
@@ -79,6 +80,7 @@ struct publisher {
     struct event_queue events;
     struct filter *filters;
     size_t filter_count, filter_room;
+    size_t filters_again; /* so many have `again` */
     struct inbox inbox;
     struct slot slots[CONNECTION_SLOTS];
     unsigned on_the_way;  /* slots in use */

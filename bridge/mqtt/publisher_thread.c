@@ -143,6 +143,19 @@ static unsigned free_slot(const struct publisher *publisher)
     return index;
 }
 
+static bool choose_again(struct publisher *publisher, size_t *filter)
+{
+    for (size_t i = 0; i < publisher->filter_count && publisher->filters_again > 0; i++) {
+        if (!publisher->filters[i].again)
+            continue;
+        publisher->filters[i].again = false;
+        publisher->filters_again--;
+        *filter = i;
+        return true;
+    }
+    return false;
+}
+
 /* Fills slot with the next thing to send; false if there is nothing. */
 static bool choose_next(struct publisher *publisher, struct slot *slot)
 {
@@ -153,6 +166,10 @@ static bool choose_next(struct publisher *publisher, struct slot *slot)
     if (publisher->filters_sent < publisher->filter_count) {
         slot->kind = SLOT_FILTER;
         slot->filter = publisher->filters_sent;
+        return true;
+    }
+    if (choose_again(publisher, &slot->filter)) {
+        slot->kind = SLOT_FILTER;
         return true;
     }
     if (publisher->goodbye_sent)
@@ -226,11 +243,11 @@ static void hold_back(struct publisher *publisher, struct slot *slot)
         publisher->goodbye_done = true;
 }
 
-static void note_sent(struct publisher *publisher, enum slot_kind kind)
+static void note_sent(struct publisher *publisher, const struct slot *slot)
 {
-    if (kind == SLOT_BIRTH)
+    if (slot->kind == SLOT_BIRTH)
         publisher->birth_sent = true;
-    else if (kind == SLOT_FILTER)
+    else if (slot->kind == SLOT_FILTER && slot->filter == publisher->filters_sent)
         publisher->filters_sent++;
 }
 
@@ -241,7 +258,7 @@ static bool send_chosen(struct publisher *publisher, const struct slot *chosen)
     if (!admitted(publisher, &out)) {
         struct slot held = *chosen;
         hold_back(publisher, &held);
-        note_sent(publisher, chosen->kind);
+        note_sent(publisher, chosen);
         return true;
     }
     unsigned index = free_slot(publisher);
@@ -268,7 +285,7 @@ static bool send_chosen(struct publisher *publisher, const struct slot *chosen)
     }
     if (sent == CONNECTION_NEVER)
         end_slot(publisher, &publisher->slots[index], CONNECTION_DENIED, REASON_TOPIC_INVALID);
-    note_sent(publisher, chosen->kind);
+    note_sent(publisher, chosen);
     return true;
 }
 

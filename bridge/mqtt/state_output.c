@@ -308,7 +308,7 @@ static void on_removed(void *context, struct hub_device *device)
 {
     struct state_output *output = context;
     struct entry *entry = entry_of(output, device);
-    own_topics_left(output->own, entry->state_topic);
+    own_topics_left(output->own, entry->state_topic, entry->retained);
     free_entry(entry);
 }
 

@@ -93,6 +93,7 @@ static void leave(struct service *service, struct service_device *device)
     (void)snprintf(id, sizeof id, "%s", service_device_config(device)->id);
     (void)snprintf(discovery, sizeof discovery, "%s", discovery_id(description_of(device)));
     stop_reading(service, device);
+    service_device_readings_end(device);
     virtuals_remove(service->virtuals, device);
     announcer_remove(service->announcer, discovery);
     while (service->devices[index] != device)
@@ -206,13 +207,17 @@ static void take_order(struct service *service, enum config_device_change order,
     }
 }
 
+/* key: of one, or with a dot at its end of a group. */
 static bool has_changed(const struct config_diff *diff, const char *key)
 {
+    size_t length = strlen(key);
+    bool group = key[length - 1] == '.';
     size_t index;
     const json_t *path;
     json_array_foreach(diff->changed, index, path)
     {
-        if (strcmp(json_string_value(path), key) == 0)
+        const char *text = json_string_value(path);
+        if (group ? strncmp(text, key, length) == 0 : strcmp(text, key) == 0)
             return true;
     }
     return false;
@@ -224,13 +229,20 @@ static void take_tariffs(struct service *service)
     struct tariffs *before = service->tariffs;
     service_take_tariffs(service);
     tariffs_release(before);
-    announcer_prices(service->announcer, service->currency, service->co2 != NULL);
+    announcer_prices(service->announcer, service->currency, prices_configured(service->co2));
     price_topic_changed(service->price_topic);
     price_topic_tick(service->price_topic, clock_wall_ms());
     for (size_t i = 0; i < service->device_count; i++) {
         service_device_tariffs_changed(service->devices[i]);
         announcer_changed(service->announcer, description_of(service->devices[i]));
     }
+}
+
+static void follow_prices(struct service *service)
+{
+    service_follow_prices(service);
+    co2_topic_tick(service->co2_topic, clock_wall_ms());
+    announcer_prices(service->announcer, service->currency, prices_configured(service->co2));
 }
 
 /* Between leaving under the one id and joining under the other. */
@@ -268,6 +280,8 @@ enum status service_apply(struct service *service, struct config *after,
     service->config = after;
     if (has_changed(&diff, "tariffs"))
         take_tariffs(service);
+    if (has_changed(&diff, "prices.") || has_changed(&diff, "co2."))
+        follow_prices(service);
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         take_order(service, orders[i], &diff, &status, error);
         if (orders[i] == CONFIG_DEVICE_REMOVED)

@@ -15,6 +15,7 @@ struct co2_topic {
     struct publisher *publisher;
     char *topic;
     const struct intervals *intensities;
+    bool configured;
     int64_t since_ms, until_ms; /* wall clock: what is published holds between them */
 };
 
@@ -27,9 +28,15 @@ struct co2_topic *co2_topic_create(struct publisher *publisher, const char *base
     topic->topic = memory_new(size, 1);
     (void)snprintf(topic->topic, size, "%s/bridge/co2", base_topic);
     topic->intensities = intensities;
-    if (intensities == NULL)
-        publisher_publish(publisher, topic->topic, "", 0, true, 1);
     return topic;
+}
+
+void co2_topic_follow(struct co2_topic *topic, bool configured)
+{
+    topic->configured = configured;
+    co2_topic_changed(topic);
+    if (!configured)
+        publisher_publish(topic->publisher, topic->topic, "", 0, true, 1);
 }
 
 void co2_topic_free(struct co2_topic *topic)
@@ -48,7 +55,7 @@ void co2_topic_changed(struct co2_topic *topic)
 void co2_topic_tick(struct co2_topic *topic, int64_t wall_ms)
 {
     bool holds = wall_ms >= topic->since_ms && wall_ms < topic->until_ms;
-    if (topic->intensities == NULL || holds || wall_ms < believable_wall_ms)
+    if (!topic->configured || holds || wall_ms < believable_wall_ms)
         return;
     int64_t quarter = wall_ms / INTERVAL_MS;
     int64_t value_micro = 0;

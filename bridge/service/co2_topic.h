@@ -8,10 +8,11 @@
 
 struct co2_topic;
 
-/** Without intensities (NULL: not configured) the topic is emptied. publisher and intensities are borrowed,
- *  base_topic is copied. */
+/** publisher and intensities are borrowed, base_topic is copied. */
 struct co2_topic *co2_topic_create(struct publisher *publisher, const char *base_topic,
                                    const struct intervals *intensities);
+/** Whether there is anything to publish; else the topic is emptied. */
+void co2_topic_follow(struct co2_topic *topic, bool configured);
 /** NULL is allowed. */
 void co2_topic_free(struct co2_topic *topic);
 

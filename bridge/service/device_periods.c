@@ -300,7 +300,8 @@ static void on_past(void *context, enum status status, const struct history_past
     struct device_periods *periods = context;
     size_t place = 0;
     periods->asked = false;
-    bool same_day = question->calendar.day_start_ms == periods->calendar.day_start_ms;
+    bool same_day =
+        status == STATUS_OK && question->calendar.day_start_ms == periods->calendar.day_start_ms;
     bool found = find(periods, pasts, &place) && fits(periods, question, place);
     bool good = status == STATUS_OK && found && place >= periods->spread_at;
     for (size_t i = 0; i < channel_count(periods); i++)
@@ -358,6 +359,39 @@ void device_periods_seed(struct device_periods *periods, size_t channel, int64_t
                          int64_t exported_uwh)
 {
     periods->channels[channel].totals = (struct period_totals){imported_uwh, exported_uwh};
+}
+
+/* The totals may have moved by a rounding, or by channels that come and go: that is no energy of today. */
+static void take_derive(struct derive *derive, const struct derive *before,
+                        const struct period_totals *totals)
+{
+    *derive = *before;
+    derive_shift(derive, totals->imported_uwh - before->imported_uwh,
+                 totals->exported_uwh - before->exported_uwh);
+}
+
+void device_periods_take_over(struct device_periods *after, const struct device_periods *before,
+                              const size_t *old_of)
+{
+    struct period_totals sum = {0, 0};
+    if (!before->sum.begun)
+        return;
+    after->calendar = before->calendar;
+    after->prices = before->prices;
+    after->quarter = before->quarter;
+    after->cost_is_old = before->cost_is_old;
+    for (size_t i = 0; i < channel_count(after); i++) {
+        struct channel *channel = &after->channels[i];
+        const struct period_totals totals = channel->totals;
+        add(&sum, &totals, 1);
+        if (old_of[i] == SIZE_MAX)
+            continue;
+        *channel = before->channels[old_of[i]];
+        channel->totals = totals;
+        take_derive(&channel->derive, &before->channels[old_of[i]].derive, &totals);
+    }
+    take_derive(&after->sum, &before->sum, &sum);
+    ask_later(after);
 }
 
 /* Whether the history spreads the energy of this reading over the time before it (the estimates). */

@@ -39,6 +39,10 @@ void device_periods_rebind(struct device_periods *periods, const struct config_d
 const char *device_periods_currency(const struct device_periods *periods, int64_t wall_ms);
 
 /** The totals that a channel begins with: those that are in the history. Before its first reading. */
+/** The device goes on with another configuration: what was known of the channels that it still has, and of the sum, is
+ *  shown until the history says it anew. after: seeded. old_of: for each channel its number before; SIZE_MAX: none. */
+void device_periods_take_over(struct device_periods *after, const struct device_periods *before,
+                              const size_t *old_of);
 void device_periods_seed(struct device_periods *periods, size_t channel, int64_t imported_uwh,
                          int64_t exported_uwh);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/service/first_id.h"
 
+#include "bridge/mqtt/announced.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +46,27 @@ void first_id_find(struct preferences *preferences, const struct hub *hub, const
             break;
     }
     store(preferences, id, first);
+}
+
+void first_ids_recover(struct preferences *preferences, const char *announced_path,
+                       const char *bridge_id)
+{
+    json_t *records = NULL, *record;
+    size_t index;
+    if (!preferences_are_new(preferences) ||
+        announced_load(announced_path, &records, NULL) != STATUS_OK) {
+        json_decref(records);
+        return;
+    }
+    json_array_foreach(records, index, record)
+    {
+        const char *id = json_string_value(json_object_get(record, "id"));
+        const char *first = json_string_value(json_object_get(record, "device"));
+        const char *bridge = json_string_value(json_object_get(record, "bridge"));
+        if (is_good(id) && is_good(first) && strcmp(bridge, bridge_id) == 0)
+            store(preferences, id, first);
+    }
+    json_decref(records);
 }
 
 void first_id_rename(struct preferences *preferences, const char *from, const char *to)

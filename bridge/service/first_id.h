@@ -15,6 +15,10 @@
 void first_id_find(struct preferences *preferences, const struct hub *hub, const char *id,
                    char first[FIRST_ID_SIZE]);
 
+/** When the preferences are lost, what was announced to Home Assistant (announced.json) still has them. */
+void first_ids_recover(struct preferences *preferences, const char *announced_path,
+                       const char *bridge_id);
+
 /** The device goes on under another id, with all that the preferences have of it. */
 void first_id_rename(struct preferences *preferences, const char *from, const char *to);
 

@@ -29,6 +29,7 @@ struct saver {
 
 struct preferences {
     json_t *root; /* {"<device>": {"report_interval_ms": N}} */
+    bool is_new;
     struct saver *saver;
 };
 
@@ -133,17 +134,19 @@ static void saver_close(struct saver *saver)
 
 /* ---- the preferences ---- */
 
-static json_t *load(const char *path, struct log *log)
+static json_t *load(const char *path, bool *is_new, struct log *log)
 {
     char *bytes memory_auto = NULL;
     size_t length = 0;
     struct error error = {""};
     enum status status = file_read(path, PREFERENCES_SIZE_MAX, &bytes, &length, &error);
+    *is_new = true;
     if (status == STATUS_NO_ANSWER)
         return json_object();
     json_t *root =
         status == STATUS_OK ? json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (json_is_object(root))
+    *is_new = !json_is_object(root);
+    if (!*is_new)
         return root;
     json_decref(root);
     log_warning(log,
@@ -156,9 +159,14 @@ static json_t *load(const char *path, struct log *log)
 struct preferences *preferences_open(const char *path, struct log *log)
 {
     struct preferences *preferences = memory_new(1, sizeof *preferences);
-    preferences->root = load(path, log);
+    preferences->root = load(path, &preferences->is_new, log);
     preferences->saver = saver_create(path, log);
     return preferences;
+}
+
+bool preferences_are_new(const struct preferences *preferences)
+{
+    return preferences->is_new;
 }
 
 void preferences_close(struct preferences *preferences)

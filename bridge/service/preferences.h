@@ -18,6 +18,8 @@
 struct preferences;
 
 struct preferences *preferences_open(const char *path, struct log *log);
+/** Whether there was no file, or none that could be read. */
+bool preferences_are_new(const struct preferences *preferences);
 /** Waits 2 s at most for a disk that is still writing. */
 void preferences_close(struct preferences *preferences);
 

@@ -51,6 +51,9 @@ struct prices {
     const struct words *words;
     struct prices_options options;
     char *topic, *file;
+    char *next_file; /* to be followed when the worker is done with the other one */
+    int64_t divisor, next_divisor;
+    bool follows; /* there is a next one */
     struct intervals known;
     struct intervals pending; /* to be stored */
     uv_work_t work;
@@ -89,7 +92,7 @@ static void read_file(struct prices *prices)
         file_read(prices->file, INTERVAL_MESSAGE_BYTES_MAX, &bytes, &length, &prices->read_error);
     if (prices->read_status == STATUS_OK)
         prices->read_status =
-            interval_message_parse(bytes, length, prices->options.kind, prices->options.divisor,
+            interval_message_parse(bytes, length, prices->options.kind, prices->divisor,
                                    &prices->read, &prices->read_error);
 }
 
@@ -114,6 +117,7 @@ static void free_prices(struct prices *prices)
     intervals_free(&prices->read);
     free(prices->topic);
     free(prices->file);
+    free(prices->next_file);
     free(prices);
 }
 
@@ -171,6 +175,21 @@ static void settle_stored(struct prices *prices)
     prices->next_store_ms = clock_boot_ms() + retry_ms;
 }
 
+/* The file is the worker's while that is busy; it is read anew, as another unit may be meant. */
+static void take_next(struct prices *prices)
+{
+    if (prices->busy || !prices->follows)
+        return;
+    free(prices->file);
+    prices->file = prices->next_file;
+    prices->divisor = prices->next_divisor;
+    prices->next_file = NULL;
+    prices->follows = false;
+    prices->size = -1;
+    prices->next_look_ms = 0;
+    prices->refused_text[0] = '\0';
+}
+
 static void after_disk(uv_work_t *work, int cancelled)
 {
     (void)cancelled; /* never asked for */
@@ -187,6 +206,7 @@ static void after_disk(uv_work_t *work, int cancelled)
         refuse(prices, prices->file, prices->read_error.text);
     intervals_free(&prices->read);
     prices->looks = false;
+    take_next(prices);
     begin(prices);
 }
 
@@ -223,18 +243,39 @@ struct prices *prices_create(const struct prices_options *options)
                             first + (int64_t)known_max, &prices->known, &error) != STATUS_OK)
         log_warning(options->log, "The %s of the history cannot be read: %s", prices->words->many,
                     error.text);
-    if (options->file[0] != '\0') {
-        char path[PATH_MAX];
-        bool whole = options->file[0] == '/';
-        (void)snprintf(path, sizeof path, "%.2000s%s%.2000s", whole ? "" : options->data_dir,
-                       whole ? "" : "/", options->file);
-        prices->file = memory_copy_text(path);
-    }
-    if (options->topic[0] != '\0') {
-        prices->topic = memory_copy_text(options->topic);
-        publisher_subscribe(options->publisher, prices->topic, 1);
-    }
     return prices;
+}
+
+/* In bridge.data_dir unless it begins with a slash. */
+static char *path_of(const struct prices *prices, const char *file)
+{
+    char path[PATH_MAX];
+    bool whole = file[0] == '/';
+    if (file[0] == '\0')
+        return NULL;
+    (void)snprintf(path, sizeof path, "%.2000s%s%.2000s", whole ? "" : prices->options.data_dir,
+                   whole ? "" : "/", file);
+    return memory_copy_text(path);
+}
+
+void prices_follow(struct prices *prices, const struct prices_source *source)
+{
+    free(prices->topic);
+    prices->topic = source->topic[0] != '\0' ? memory_copy_text(source->topic) : NULL;
+    if (prices->topic != NULL) /* what is retained there comes again */
+        publisher_subscribe_again(prices->options.publisher, prices->topic, 1);
+    free(prices->next_file);
+    prices->next_file = path_of(prices, source->file);
+    prices->next_divisor = source->divisor;
+    prices->follows = true;
+    prices->started_boot_ms = clock_boot_ms(); /* its message may be on its way */
+    take_next(prices);
+    begin(prices);
+}
+
+bool prices_configured(const struct prices *prices)
+{
+    return prices->topic != NULL || (prices->follows ? prices->next_file : prices->file) != NULL;
 }
 
 void prices_close(struct prices *prices)
@@ -256,6 +297,11 @@ const char *prices_problem(const struct prices *prices)
     return prices->missing ? prices->missing_text : prices->refused_text;
 }
 
+static int64_t divisor_now(const struct prices *prices)
+{
+    return prices->follows ? prices->next_divisor : prices->divisor;
+}
+
 bool prices_incoming(struct prices *prices, const struct publisher_incoming *incoming)
 {
     if (prices == NULL || incoming->kind != PUBLISHER_MESSAGE || prices->topic == NULL ||
@@ -268,9 +314,8 @@ bool prices_incoming(struct prices *prices, const struct publisher_incoming *inc
     struct intervals read = {.list = NULL};
     enum status status = STATUS_USAGE;
     if (prices->messages <= MESSAGES_PER_MINUTE)
-        status =
-            interval_message_parse(incoming->payload, incoming->payload_length,
-                                   prices->options.kind, prices->options.divisor, &read, &error);
+        status = interval_message_parse(incoming->payload, incoming->payload_length,
+                                        prices->options.kind, divisor_now(prices), &read, &error);
     if (status == STATUS_OK)
         take(prices, &read);
     else if (incoming->payload_length > 0) /* an emptied topic says nothing */
@@ -285,7 +330,7 @@ static bool wanted(const struct prices *prices, int64_t wall_ms)
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm local;
     if (wall_ms >= believable_wall_ms && prices->options.kind == INTERVAL_CO2)
-        return true;
+        return prices_configured(prices);
     if (wall_ms < believable_wall_ms || localtime_r(&seconds, &local) == NULL)
         return false;
     const struct tariffs *tariffs = *prices->options.tariffs;

@@ -17,9 +17,8 @@
 struct prices_options {
     uv_loop_t *loop;
     enum interval_kind kind;
-    const char *topic, *file, *data_dir; /**< borrowed, as all; topic and file as in the keys */
-    int64_t divisor;                     /**< of the numbers */
-    struct tariffs *const *tariffs;      /**< for prices: whether some are wanted */
+    const char *data_dir;           /**< borrowed, as all */
+    struct tariffs *const *tariffs; /**< for prices: whether some are wanted */
     struct publisher *publisher;
     const char *history_path;
     struct log *log;
@@ -30,9 +29,20 @@ struct prices_options {
     void *context;
 };
 
+/** Where they come from, as in the keys of the configuration: copied. */
+struct prices_source {
+    const char *topic, *file; /**< "": none */
+    int64_t divisor;          /**< of the numbers */
+};
+
 struct prices;
 
+/** Nothing comes before prices_follow(). */
 struct prices *prices_create(const struct prices_options *options);
+/** From now on they come from there; what is known stays. */
+void prices_follow(struct prices *prices, const struct prices_source *source);
+/** Whether they come from anywhere. */
+bool prices_configured(const struct prices *prices);
 /** What is at the disk is ended. The loop must run until then. NULL is allowed. */
 void prices_close(struct prices *prices);
 

@@ -180,6 +180,21 @@ void service_take_tariffs(struct service *service)
                    config->tariff_count == 0 ? "" : config->tariffs[0].currency);
 }
 
+void service_follow_prices(struct service *service)
+{
+    static const int64_t divisors[] = {
+        [PRICE_UNIT_KWH] = 1, [PRICE_UNIT_MWH] = 1000, [PRICE_UNIT_CENTS] = 100};
+    const struct config *config = service->config;
+    const struct prices_source prices = {.topic = config->prices.topic,
+                                         .file = config->prices.file,
+                                         .divisor = divisors[config->prices.unit]};
+    const struct prices_source co2 = {
+        .topic = config->co2.topic, .file = config->co2.file, .divisor = 1};
+    prices_follow(service->prices, &prices);
+    prices_follow(service->co2, &co2);
+    co2_topic_follow(service->co2_topic, prices_configured(service->co2));
+}
+
 void service_prices_changed(void *context, bool past)
 {
     struct service *service = context;

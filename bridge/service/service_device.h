@@ -97,6 +97,8 @@ void service_device_member_lost(struct service_device *device, size_t channel, s
 void service_device_member_shifted(struct service_device *device, size_t channel, size_t member,
                                    int64_t imported_uwh, int64_t exported_uwh);
 
+/** Its readings end here (a stop, a removal): what is under way goes on record. */
+void service_device_readings_end(struct service_device *device);
 /** About once a second: lets short-lived problems fade. */
 void service_device_tick(struct service_device *device);
 

@@ -416,17 +416,23 @@ void service_device_free(struct service_device *device)
 /* What a channel was before, under its name, it still is: its totals as published, and whether it answers. */
 static void take_over(struct service_device *device, const struct equipment *before)
 {
-    for (size_t i = 0; i < device->config->channel_count; i++)
+    size_t *old_of memory_auto = memory_new(device->config->channel_count, sizeof *old_of);
+    for (size_t i = 0; i < device->config->channel_count; i++) {
+        old_of[i] = SIZE_MAX;
         for (size_t j = 0; j < before->config->channel_count; j++) {
             struct service_channel *channel = &device->channels[i];
             const struct service_channel *old = &before->channels[j];
             if (channel->history_number != old->history_number)
                 continue;
+            old_of[i] = j;
             channel->totals = old->totals;
             channel->online = old->online;
             channel->reported = old->reported;
             channel->noisy_until_ms = old->noisy_until_ms;
+            channel->voltage = old->voltage;
         }
+    }
+    device_periods_take_over(device->periods, before->periods, old_of);
 }
 
 /* The configured report interval was changed: it replaces what a user set by <device>/set, unless that is on
@@ -486,6 +492,7 @@ static void end_channels(struct service_device *device)
 {
     for (size_t i = 0; i < device->config->channel_count; i++)
         if (device->config->disabled) {
+            service_device_voltage_end(device, &device->channels[i]);
             device->channels[i].online = device->channels[i].reported = false;
             service_device_read_values(&device->channels[i], true, &device->values[i]);
         }

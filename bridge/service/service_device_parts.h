@@ -70,6 +70,9 @@ void service_device_put_state(struct service_device *device, enum hub_reason rea
 /* service_device_voltage.c: sags, swells and interruptions. */
 void service_device_voltage(const struct service_device *device, struct service_channel *channel,
                             const struct reading *reading, const struct channel_values *values);
+/** Readings end: an event that is under way goes on record as far as it was seen. */
+void service_device_voltage_end(const struct service_device *device,
+                                struct service_channel *channel);
 /** The chip has restarted, or answers again: what it shows does not count for a moment. */
 void service_device_voltage_pause(const struct service_device *device,
                                   struct service_channel *channel);

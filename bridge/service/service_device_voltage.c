@@ -106,3 +106,16 @@ void service_device_voltage_pause(const struct service_device *device,
     voltage_watch_pause(&channel->voltage, clock_boot_ms(), &change);
     report_change(device, channel, &change);
 }
+
+void service_device_voltage_end(const struct service_device *device,
+                                struct service_channel *channel)
+{
+    service_device_voltage_pause(device, channel);
+    channel->voltage = (struct voltage_watch){.event = VOLTAGE_NONE};
+}
+
+void service_device_readings_end(struct service_device *device)
+{
+    for (size_t i = 0; i < device->config->channel_count; i++)
+        service_device_voltage_end(device, &device->channels[i]);
+}

@@ -85,7 +85,7 @@ struct service {
     struct service_outputs outputs;
     struct virtuals *virtuals;
     struct prices *prices;
-    struct prices *co2;                  /* NULL: not configured */
+    struct prices *co2;
     char currency[TARIFF_CURRENCY_SIZE]; /* of the tariffs; "": there are none */
     struct price_topic *price_topic;
     struct co2_topic *co2_topic;
@@ -112,6 +112,7 @@ bool service_meant_device(const void *context, const char *request, const char *
                           const char **id, struct error *error);
 /** Those of the configuration are in force from now on. */
 void service_take_tariffs(struct service *service);
+void service_follow_prices(struct service *service);
 void service_prices_changed(void *context, bool past);
 void service_co2_changed(void *context, bool past);
 void service_prices_event(void *context, const char *kind, const char *message);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From a checked configuration to the running service, and its clean stop. */
+#include "bridge/service/first_id.h"
 #include "bridge/service/service_parts.h"
 
 #include "bridge/config/adopted.h"
@@ -65,6 +66,9 @@ static enum status open_history(struct service *service, struct error *error)
     if (status != STATUS_OK)
         return status;
     service->preferences = preferences_open(path, service->log);
+    status = in_data_dir(service, "announced.json", path, error);
+    if (status == STATUS_OK)
+        first_ids_recover(service->preferences, path, service->config->bridge.id);
 
     status = in_data_dir(service, service->config->history.path, path, error);
     char folder[PATH_MAX] = "";
@@ -151,17 +155,12 @@ static enum status create_publisher(struct service *service, struct error *error
 
 static void create_co2(struct service *service, const struct prices_options *prices)
 {
-    const struct config *first = service->first_config;
     struct prices_options options = *prices;
     options.kind = INTERVAL_CO2;
-    options.topic = first->co2.topic;
-    options.file = first->co2.file;
-    options.divisor = 1;
     options.changed = service_co2_changed;
-    if (options.topic[0] != '\0' || options.file[0] != '\0')
-        service->co2 = prices_create(&options);
+    service->co2 = prices_create(&options);
     service->co2_topic = co2_topic_create(service->publisher, service->config->mqtt.base_topic,
-                                          service->co2 == NULL ? NULL : prices_known(service->co2));
+                                          prices_known(service->co2));
 }
 
 static enum status create_devices(struct service *service, struct error *error)
@@ -171,15 +170,10 @@ static enum status create_devices(struct service *service, struct error *error)
     service->pasts = past_reader_create(&service->loop, service->history_path);
     service->virtuals = virtuals_create();
     const struct config *first = service->first_config;
-    static const int64_t divisors[] = {
-        [PRICE_UNIT_KWH] = 1, [PRICE_UNIT_MWH] = 1000, [PRICE_UNIT_CENTS] = 100};
     const struct prices_options prices = {
         .loop = &service->loop,
         .kind = INTERVAL_PRICE,
-        .topic = first->prices.topic,
-        .file = first->prices.file,
         .data_dir = first->bridge.data_dir,
-        .divisor = divisors[first->prices.unit],
         .tariffs = &service->tariffs,
         .publisher = service->publisher,
         .history_path = service->history_path,
@@ -192,6 +186,7 @@ static enum status create_devices(struct service *service, struct error *error)
     service->price_topic = price_topic_create(service->publisher, service->config->mqtt.base_topic,
                                               &service->tariffs, prices_known(service->prices));
     create_co2(service, &prices);
+    service_follow_prices(service);
     service->outputs = (struct service_outputs){
         .history = service->history,
         .hub = service->hub,
@@ -450,7 +445,7 @@ static enum status create_announcer(struct service *service, struct error *error
                     .version = program_version,
                     .device_mode = config->homeassistant.device_discovery,
                     .currency = service->currency,
-                    .co2 = service->co2 != NULL},
+                    .co2 = prices_configured(service->co2)},
         .enabled = config->homeassistant.enabled,
         .status_topic = config->homeassistant.status_topic,
         .memory_path = path,
@@ -475,7 +470,7 @@ static void clear_topics(void *context, const char *topic)
     (void)snprintf(base, sizeof base, "%.*s", (int)(slash - topic), topic);
     own_topics_old_base(service->own_topics, base);
     if (strcmp(slash + 1, "bridge") != 0)
-        own_topics_left(service->own_topics, topic);
+        own_topics_left(service->own_topics, topic, true);
 }
 
 static enum status forget_removed_devices(struct service *service, struct error *error)
@@ -633,6 +628,8 @@ void service_finish(struct service *service)
     hold_stop_signals(service);
     sources_close(service->sources);
     service->sources = NULL;
+    for (size_t i = 0; service->history_started && i < service->device_count; i++)
+        service_device_readings_end(service->devices[i]);
     finish_outputs(service);
     if (service->history_started)
         history_put_event(service->history, 0, clock_wall_ms(), "stopped", "bl2mqtt stopped.");

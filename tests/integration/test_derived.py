@@ -99,6 +99,30 @@ def test_a_removed_channel_moves_no_total(folder, broker, spawn):
         before = last_state(watch)
 
 
+def test_what_a_day_had_stays_while_the_device_changes(folder, broker, spawn):
+    """A change of the device asks the history anew; what was known is shown until that answers."""
+    config = configure(folder, broker, {"a": CONSTANT, "b": CONSTANT})
+    service, watch = spawn("--config", config, "run"), broker.subscribe("bl2mqtt/#")
+    watch.wait("bl2mqtt/house", lambda s: (s.get("energy_today") or 0) > 0.002 and s["cost_today"] is not None, timeout=40)
+    service.wait_line("Connected")
+    for number, change in enumerate(({"mains": {"max_current": 63}}, {"channels": {"a": {"invert": False, "noise_floor": 0.5}}},
+                                     {"alarms": [{"name": "high", "when": "power > 9000"}]}, {"interval": "300ms"},
+                                     {"channels": {"a": {**CONSTANT, "calibration": {"voltage": 15000}}}})):
+        before = last_state(watch)
+        watch.clear()
+        broker.publish("bl2mqtt/bridge/request/device/options", {"id": "house", "options": change, "transaction": number})
+        answer = watch.wait("bl2mqtt/bridge/response/device/options", lambda a, n=number: a["transaction"] == n, 20)
+        assert answer["status"] == "ok" and answer["data"]["changed"], answer
+        watch.wait("bl2mqtt/house", lambda s, last=before: (s.get("energy_today") or 0) > last["energy_today"], timeout=30)
+        for state in map(decode, watch.payloads("bl2mqtt/house")):
+            for key in "energy_today", "energy_month", "energy_today_a", "cost_today", "cost_month":
+                assert state[key] is not None and state[key] >= before[key] - 0.0011, (change, key, before[key], state[key])
+    service.stop()
+    last = last_state(watch)
+    kwh = sum(row["energy_kwh"] for row in ask(config, "energy", "--from", last["day_start"], "--bucket", "day"))
+    assert last["energy_today"] <= kwh <= last["energy_today"] + 0.004
+
+
 def test_tariffs_change_live_under_questions(folder, broker, spawn):
     """50 changes while costs are asked for over HTTP and MQTT: all at once, no reading is lost, nothing begins anew."""
     port = free_port()

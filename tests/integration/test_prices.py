@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: MIT
 """Dynamic prices: from a topic and a file, late, corrected and missing; against an independent reckoning."""
 
+import csv
+import io
 import json
 import random
+import signal
 import sqlite3
 import time
 from fractions import Fraction
 
+import jsonschema
 import pytest
 
-from harness import decode, run, wait_for
+import web
+from harness import ROOT, decode, free_port, run, wait_for
 from test_history import UWH_PER_COUNT
 from test_history_cost import configure, cost, make
 from test_requests import Bridge
 
 QUARTER = 900_000
+OPENAPI = json.loads((ROOT / "schema/openapi.json").read_text())
+COST = OPENAPI["paths"]["/api/v1/history/cost"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
 TARIFF = {"currency": "EUR", "price": 0.15, "dynamic": True, "factor": 1.19, "dynamic_feed_in": True, "feed_in": -0.01}
 HOUSE = {"id": "house", "driver": "simulator", "interval": "200ms", "channels": {"a": {"load": "constant"}}}
 
@@ -160,8 +167,48 @@ def test_co2_with_a_missing_hour(folder, tariffs):
     assert "no tariff holds" not in table.stderr
 
 
+def test_prices_change_live(folder, broker, spawn):
+    """Topic, file and unit of prices, and whether there are CO2 intensities at all: none needs a restart."""
+    bridge = Bridge(folder, broker, spawn, HOUSE)
+    bridge.bad("options", {"options": {"tariffs": [{"currency": "EUR", "price": 0, "dynamic": True}]}}, "prices.topic")
+    broker.publish("energy/one", day_of(0.2), retain=True)
+    broker.publish("energy/two", day_of(300), retain=True)
+    (folder / "data/prices.json").write_text(json.dumps(day_of(50)))
+
+    def change(**sections):
+        done = bridge.good("options", {"options": sections})
+        assert not done["restart_required"] and done["changed"], done
+
+    change(prices={"topic": "energy/none"}, tariffs=[{"currency": "EUR", "price": 0, "dynamic": True}])
+    for settings, price in (({"topic": "energy/one"}, 0.2), ({"topic": "energy/two", "unit": "MWh"}, 0.3), ({"unit": "cents"}, 3),
+                            ({"topic": None, "file": "prices.json"}, 0.5), ({"unit": "MWh"}, 0.05),
+                            ({"topic": "energy/one", "file": None, "unit": "kWh"}, 0.2)):
+        bridge.watch.clear()
+        change(prices=settings)
+        price_is(bridge, price)
+    # what comes on a topic that is not followed any more is nobody's
+    broker.publish("energy/two", day_of(900), retain=True)
+    broker.publish("energy/one", day_of(0.4), retain=True)
+    price_is(bridge, 0.4)
+    info = bridge.watch.wait("bl2mqtt/bridge/info", lambda i: i["config"]["prices"]["topic"] == "energy/one")
+    assert info["restart_required"] is False
+    broker.publish("energy/co2", day_of(123, "intensity"), retain=True)
+    change(co2={"topic": "energy/co2"})
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] == 123)
+    bridge.watch.clear()
+    change(co2=None)
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c == "")
+    assert "prices_refused" not in str(bridge.watch.payloads("bl2mqtt/bridge/event"))
+    # by hand, and SIGHUP
+    bridge.config.write_text(bridge.config.read_text().replace("energy/one", "energy/two"))
+    bridge.process.signal(signal.SIGHUP)
+    price_is(bridge, 900)
+
+
 def test_co2_from_topic_and_file(folder, broker, spawn):
-    bridge = Bridge(folder, broker, spawn, HOUSE, co2={"topic": "energy/co2", "file": "co2.json"})
+    port = free_port()
+    sections = {"co2": {"topic": "energy/co2", "file": "co2.json"}, "web": {"listen": f"127.0.0.1:{port}"}}
+    bridge = Bridge(folder, broker, spawn, HOUSE, **sections)
     bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] is None)
     bridge.watch.wait("bl2mqtt/bridge/event", lambda e: e["type"] == "co2_missing", timeout=60)
     bridge.watch.wait("bl2mqtt/bridge/health", lambda h: any("no CO2 intensity is known" in p for p in h["problems"]))
@@ -178,3 +225,26 @@ def test_co2_from_topic_and_file(folder, broker, spawn):
              what="energy in the history")
     total = bridge.good("history/cost", {"device": "house", "bucket": "day", "from": iso(quarter_now() - 40 * QUARTER)})["total"]
     assert total["co2_kg"] == pytest.approx(total["energy_kwh"] * 1.00025, abs=1e-8)
+    # the same over HTTP, as described, and as CSV
+    client, since = web.Client(port), iso(quarter_now() - 40 * QUARTER)
+
+    def over_http():
+        answer = client.json("/api/v1/history/cost", device="house", bucket="day", **{"from": since})
+        jsonschema.Draft202012Validator({**COST, "components": OPENAPI["components"]}).validate(answer)
+        status, _, text = client.get("/api/v1/history/cost", {"Accept": "text/csv"}, device="house", bucket="day", **{"from": since})
+        lines = list(csv.DictReader(io.StringIO(text.decode())))
+        assert status == 200 and "co2_kg" in lines[0]
+        assert sum(float(line["co2_kg"]) for line in lines) == pytest.approx(sum(float(line["energy_kwh"]) for line in lines) * 1.00025, abs=1e-6)
+        return answer["total"]
+
+    total = over_http()
+    assert total["co2_kg"] == pytest.approx(total["energy_kwh"] * 1.00025, abs=1e-8)
+    # and after a restart, before any message comes again
+    assert bridge.process.stop() == 0
+    broker.publish("energy/co2", "", retain=True)
+    (folder / "data/co2.json").unlink()
+    bridge = Bridge(folder, broker, spawn, HOUSE, **sections)
+    bridge.watch.wait("bl2mqtt/bridge/co2", lambda c: c and c["co2_g_per_kwh"] == 1000.25)
+    wait_for(client.answers, 20, "the web server")
+    again = over_http()
+    assert again["co2_kg"] == pytest.approx(again["energy_kwh"] * 1.00025, abs=1e-8) and again["energy_kwh"] >= total["energy_kwh"]

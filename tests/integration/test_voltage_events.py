@@ -49,7 +49,10 @@ def test_voltage_events(folder, broker, spawn):
         rows = json.loads(run("--config", bridge.config, "history", "events", "--device", "house", "--json").stdout)
         kinds = [r["kind"] for r in rows]
         assert kinds.count("voltage_sag") == 1 and kinds.count("voltage_swell") == 1 and "voltage_sag_began" not in kinds
-        assert "V (" in next(r["message"] for r in rows if r["kind"] == "voltage_sag")
+        stored = next(r for r in rows if r["kind"] == "voltage_sag")
+        assert "V (" in stored["message"] and not [r for r in rows if "voltage_v" in r and "voltage_" not in r["kind"]]
+        assert abs(stored["voltage_v"] - sag["data"]["voltage"]) <= 0.05 and abs(stored["seconds"] - sag["data"]["seconds"]) <= 0.05
+        assert stored["cut"] is False
         # the report counts them, by command and by MQTT alike
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         span = {"from": "2026-01-01", "to": now, "bucket": "week"}
@@ -63,5 +66,15 @@ def test_voltage_events(folder, broker, spawn):
         assert abs(min(w["deepest_v"] for w in last if w["deepest_v"]) - sag["data"]["voltage"]) <= 0.05
         assert {w["nominal_v"] for w in weeks} == {230} and weeks[0]["sags"] is None
         bridge.bad("device/options", {"id": "house", "options": {"mains": {"events": {"sag": 101}}}}, "sag")
+        # one that is under way goes on over a change of the device, and is on record after a stop
+        bridge.good("device/options", {"id": "house", "options": {"mains": {"events": {"enabled": True}}}})
+        began = len(events("voltage_sag_began"))
+        wait_for(lambda: len(events("voltage_sag_began")) > began, 20, "the sag that is there")
+        bridge.good("device/options", {"id": "house", "options": {"channels": {"a": {"noise_floor": 1}}}})
+        watch.wait("bl2mqtt/bridge/devices", lambda d: d[0]["id"] == "house")
+        assert bridge.process.stop() == 0
+        rows = json.loads(run("--config", bridge.config, "history", "events", "--device", "house", "--json").stdout)
+        last = [r for r in rows if r["kind"] == "voltage_sag"]
+        assert len(last) == 2 and last[-1]["cut"] is True and abs(last[-1]["voltage_v"] - 150) < 3, last
     finally:
         meter.close()

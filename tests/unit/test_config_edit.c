@@ -113,6 +113,9 @@ static void test_options(void **state)
         {"a block becomes one line and keeps the key's comment", NULL, "{'windows':[]}",
          "windows: # of the tariff\n  - {from: 1}\n  - {from: 2}\nnext: 1\n",
          "windows: [] # of the tariff\nnext: 1\n"},
+        {"quotes stay, needed or not", NULL, "{'a':'new','b':'it is','c':5,'d':'x'}",
+         "a: \"old\" # one\nb: 'was'\nc: \"4\"\nd: y\n",
+         "a: \"new\" # one\nb: 'it is'\nc: 5\nd: x\n"},
         {"a text over several lines", NULL, "{'a':'short'}", "a: >-\n  long\n  text\n\n# c\nb: 1\n",
          "a: short\n\n# c\nb: 1\n"},
     };

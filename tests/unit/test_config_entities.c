@@ -45,14 +45,14 @@ static void test_entities(void **unused)
 {
     (void)unused;
     struct config *config =
-        must_parse("devices:\n" TWO "{exclude: [power_factor_a, energy], name: Box,"
+        must_parse("devices:\n" TWO "{exclude: [power_factor_a, energy, reset_energy_b], name: Box,"
                    " entities: [{property: power_b, name: Pump, icon: 'mdi:heat-pump',"
                    " enabled: false, precision: 0}, {property: voltage_a}]}}\n",
                    NULL);
     const struct config_device_homeassistant *there = &config->devices[0].homeassistant;
     assert_true(there->enabled);
     assert_string_equal(there->name, "Box");
-    assert_string_equal(there->exclude, "power_factor_a,energy");
+    assert_string_equal(there->exclude, "power_factor_a,energy,reset_energy_b");
     assert_int_equal(there->entity_count, 2);
     assert_string_equal(there->entities[0].icon, "mdi:heat-pump");
     assert_int_equal(there->entities[0].enabled, 0);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* bridge/service/device_periods: today, month and costs of a device at work are what the history says, to the last
- * digit: over a year in four zones, over restarts, gaps and changed tariffs; and the loop never asks. */
+ * digit: over a year in four zones, over restarts, also at midnight, gaps, changed tariffs and prices that follow a
+ * market; and the loop never asks. */
 #include "history_helper.h"
 
+#include "bridge/history/import/interval_store.h"
 #include "bridge/history/query/cost.h"
 #include "bridge/service/device_periods.h"
 #include "drivers/base/memory.h"
@@ -39,6 +41,7 @@ struct world {
     uv_loop_t loop;
     struct past_reader *reader;
     struct tariffs *tariffs;
+    struct intervals market;
     struct config_channel channels[CHANNELS];
     struct config_device config;
     struct history *history;
@@ -69,6 +72,7 @@ static void begin(struct world *world, int64_t wall_ms)
         .kind = READING_BL0942,
         .reader = world->reader,
         .tariffs = &world->tariffs,
+        .market = &world->market,
         .changed = on_changed,
         .context = world,
     };
@@ -205,6 +209,8 @@ static struct tariffs *make_tariffs(int64_t price_micro)
         tariff->price_micro = price_micro + (int64_t)i * 7;
         tariff->feed_in_micro = 80001;
         tariff->standing_charge_micro = 412345;
+        tariff->dynamic = tariff->dynamic_feed_in = i == 1;
+        tariff->factor_micro = 1190000;
         tariff->window_count = 1;
         tariff->windows = memory_new(1, sizeof *tariff->windows);
         tariff->windows[0] = (struct tariff_window){.from_minute = 22 * 60,
@@ -215,6 +221,21 @@ static struct tariffs *make_tariffs(int64_t price_micro)
                                                     .feed_in_micro = TARIFF_ABSENT};
     }
     return tariffs;
+}
+
+/* In the history and in memory, as the service has them: negative ones, too. Without a gap, as the history spreads energy
+ * over absences. */
+static void make_market(struct world *world, int64_t from_ms, int64_t to_ms)
+{
+    for (int64_t quarter = from_ms / DERIVE_QUARTER_MS; quarter < to_ms / DERIVE_QUARTER_MS;
+         quarter++) {
+        const struct interval interval = {.quarter = quarter,
+                                          .value_micro = between(&world->dice, 0, 900000) - 200000};
+        (void)intervals_put(&world->market, &interval);
+    }
+    assert_int_equal(
+        interval_store_put(world->folder->database, INTERVAL_PRICE, &world->market, NULL),
+        STATUS_OK);
 }
 
 static void change_tariffs(struct world *world)
@@ -231,6 +252,17 @@ static void restart(struct world *world, int64_t wall_ms)
     begin(world, wall_ms);
 }
 
+/* The last reading of a day, a restart, and the first one of the next day. */
+static int64_t restart_at_midnight(struct world *world, int64_t wall_ms)
+{
+    int64_t midnight_ms = bucket_next(BUCKET_DAY, wall_ms);
+    for (size_t channel = 0; channel < CHANNELS; channel++)
+        read_channel(world, channel, midnight_ms - 1 - (int64_t)channel);
+    restart(world, midnight_ms);
+    read_channel(world, 0, midnight_ms);
+    return midnight_ms + 60000;
+}
+
 /* A device is read around the clock's changes and the ends of months, with what may happen meanwhile. */
 static void play(struct world *world, const char *zone)
 {
@@ -239,6 +271,9 @@ static void play(struct world *world, const char *zone)
         1743811200000, 1757116800000, 1759536000000, 1761350400000,
     };
     use_zone(zone);
+    begin(world, days[0]); /* for its file */
+    end(world);
+    make_market(world, days[0], days[sizeof days / sizeof days[0] - 1] + 20 * DAY);
     begin(world, days[0]);
     for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
         int64_t wall_ms = days[i] + between(&world->dice, 0, 100000);
@@ -252,14 +287,16 @@ static void play(struct world *world, const char *zone)
                     read_channel(world, channel, wall_ms + (int64_t)channel * 100);
             if (event == 2)
                 restart(world, wall_ms);
+            else if (event == 5)
+                wall_ms = restart_at_midnight(world, wall_ms);
             else if (event == 3)
                 change_tariffs(world);
             else if (event == 4)
                 device_periods_forget(world->periods);
             turn(world);
-            if (event > 4 && reading < 44)
+            if (event > 5 && reading < 44)
                 continue;
-            if (event == 2) /* nothing is known before the first reading */
+            if (event == 2 || event == 5) /* nothing is known before the first reading */
                 read_channel(world, 0, wall_ms += 60100);
             settle(world);
             check(world, wall_ms);
@@ -289,6 +326,7 @@ static void play_zone(void **state, const char *zone)
     (void)uv_run(&world->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&world->loop), 0);
     tariffs_release(world->tariffs);
+    intervals_free(&world->market);
     free(world);
     assert_int_equal(asked_on_loop, 0);
     assert_true(asked_elsewhere > 20);

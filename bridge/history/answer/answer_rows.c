@@ -2,6 +2,7 @@
 #include "bridge/history/answer/answer_rows.h"
 
 #include "bridge/history/query/time_text.h"
+#include "bridge/meter/voltage_sentence.h"
 
 #include <string.h>
 
@@ -22,6 +23,11 @@ static struct answer_cell text_cell(const char *name, const char *text)
 {
     return (struct answer_cell){
         .name = name, .type = CELL_TEXT, .known = text != NULL, .text = text};
+}
+
+static struct answer_cell flag_cell(const char *name, bool known, bool holds)
+{
+    return (struct answer_cell){.name = name, .type = CELL_FLAG, .known = known, .value = holds};
 }
 
 size_t answer_energy_cells(const struct history_energy_row *row, struct answer_cell *cells)
@@ -126,6 +132,19 @@ size_t answer_event_cells(const struct history_event *event, struct answer_cell 
     cells[n++] = text_cell("channel", event->channel);
     cells[n++] = text_cell("kind", event->kind);
     cells[n++] = text_cell("message", event->message);
+    struct voltage_change change;
+    int64_t left_out;
+    bool voltage = strncmp(event->kind, "voltage_", 8) == 0 &&
+                   voltage_sentence_read(event->message, &change, &left_out);
+    const struct answer_cell numbers[] = {
+        number_cell("voltage_v", voltage, voltage ? change.extreme_mv : 0, 3),
+        number_cell("seconds", voltage, voltage ? change.duration_ms : 0, 3),
+        flag_cell("cut", voltage, voltage && change.cut),
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        cells[n] = numbers[i];
+        cells[n++].json_skip = !voltage;
+    }
     return n;
 }
 
@@ -185,6 +204,8 @@ static void append_json_value(struct text *text, const struct answer_cell *cell)
         text_append_plain(text, "\"");
     } else if (cell->type == CELL_NUMBER) {
         text_append_decimal(text, cell->value, cell->scale, cell->scale, false);
+    } else if (cell->type == CELL_FLAG) {
+        text_append_plain(text, cell->value != 0 ? "true" : "false");
     } else {
         append_json_text(text, cell->text);
     }
@@ -232,6 +253,8 @@ void answer_append_csv(struct text *text, const struct answer_cell *cells, size_
             time_text_append(text, cell->value);
         else if (cell->type == CELL_NUMBER)
             text_append_decimal(text, cell->value, cell->scale, cell->scale, false);
+        else if (cell->type == CELL_FLAG)
+            text_append_plain(text, cell->value != 0 ? "true" : "false");
         else
             append_csv_text(text, cell->text);
     }

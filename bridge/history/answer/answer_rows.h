@@ -11,10 +11,10 @@
 
 #include "drivers/base/text.h"
 
-/** A value of a row: a time, a number of 10^-scale, or a text. */
+/** A value of a row: a time, a number of 10^-scale, a text, or whether something holds (value 1). */
 struct answer_cell {
     const char *name;
-    enum { CELL_TIME, CELL_NUMBER, CELL_TEXT } type;
+    enum { CELL_TIME, CELL_NUMBER, CELL_TEXT, CELL_FLAG } type;
     bool known;     /**< false: null, or an empty field */
     bool json_skip; /**< this row's JSON leaves it out */
     bool csv_only;  /**< no row's JSON has it */
