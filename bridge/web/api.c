@@ -131,11 +131,13 @@ static void serve_metrics(struct api *api, struct exchange *exchange, const char
         .memory_bytes = (double)memory_bytes,
     };
     size_t length = 0;
-    char *text = metrics_text(api->hub, &process, &length);
+    enum metrics_format format = metrics_format_for(exchange_header(exchange, "Accept"));
+    char *text = metrics_text(api->hub, &process, format, &length);
+    exchange_set_header(exchange, "Vary", "Accept");
     if (text == NULL)
         exchange_reply_error(exchange, 500, "The answer could not be made; memory is short.");
     else
-        exchange_reply_owned(exchange, 200, METRICS_TYPE, text, length);
+        exchange_reply_owned(exchange, 200, metrics_type(format), text, length);
 }
 
 /* For load balancers: what is wrong with the bridge itself, in sentences. */

@@ -6,6 +6,50 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+
+/* ---- what the client wants ---- */
+
+/* "0.75": 750. What is none counts as 0. */
+static int thousandths(const char *text)
+{
+    int value = *text == '1' ? 1000 : 0, unit = 100;
+    if (*text != '\0' && text[1] == '.')
+        for (text += 2; *text >= '0' && *text <= '9' && unit > 0; text++, unit /= 10)
+            value += (*text - '0') * unit;
+    return value < 1000 ? value : 1000;
+}
+
+/* The weight of a type in an Accept header, in thousandths; -1: it is not named. */
+static int weight_of(const char *accept, const char *type)
+{
+    size_t length = strlen(type);
+    for (const char *at = accept; *at != '\0'; at += strcspn(at, ","), at += *at == ',') {
+        at += strspn(at, " \t");
+        size_t word = strcspn(at, ",; \t");
+        if (word != length || strncasecmp(at, type, length) != 0)
+            continue;
+        const char *end = at + strcspn(at, ",");
+        const char *mark = strstr(at, ";q=");
+        mark = mark != NULL ? mark : strstr(at, "; q=");
+        return mark == NULL || mark >= end ? 1000 : thousandths(strchr(mark, '=') + 1);
+    }
+    return -1;
+}
+
+enum metrics_format metrics_format_for(const char *accept)
+{
+    if (accept == NULL)
+        return METRICS_OPEN;
+    int open = weight_of(accept, "application/openmetrics-text");
+    return open > 0 && open >= weight_of(accept, "text/plain") ? METRICS_OPEN : METRICS_TEXT;
+}
+
+const char *metrics_type(enum metrics_format format)
+{
+    return format == METRICS_OPEN ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                  : "text/plain; version=0.0.4; charset=utf-8";
+}
 
 /* ---- names ---- */
 
@@ -27,11 +71,17 @@ static bool is_counter(const struct property *property)
     return property->state_class != NULL && strcmp(property->state_class, "total_increasing") == 0;
 }
 
-/* A label's value: names come from people. */
-static void write_label(FILE *out, const char *value)
+/* The document that is being written. */
+struct document {
+    FILE *out;
+    enum metrics_format format;
+};
+
+/* Names come from people. OpenMetrics escapes quotation marks in help, too; the older format must not. */
+static void write_escaped(FILE *out, const char *value, bool quotes)
 {
     for (; *value != '\0'; value++) {
-        if (*value == '"' || *value == '\\')
+        if (*value == '\\' || (*value == '"' && quotes))
             (void)fputc('\\', out);
         if (*value == '\n')
             (void)fputs("\\n", out);
@@ -40,15 +90,30 @@ static void write_label(FILE *out, const char *value)
     }
 }
 
-static void write_family(FILE *out, const char *name, const char *type, const char *unit,
-                         const char *help)
+static void write_label(FILE *out, const char *value)
 {
-    (void)fprintf(out, "# TYPE %s %s\n", name, type);
-    if (unit != NULL)
-        (void)fprintf(out, "# UNIT %s %s\n", name, unit);
-    (void)fprintf(out, "# HELP %s ", name);
-    write_label(out, help);
-    (void)fputc('\n', out);
+    write_escaped(out, value, true);
+}
+
+/* A counter's family is named without _total in OpenMetrics, and with it in the older format, which has neither
+ * units nor the type info. */
+static void write_family(const struct document *document, const char *name, const char *type,
+                         const char *unit, const char *help)
+{
+    bool open = document->format == METRICS_OPEN;
+    const char *suffix = "";
+    if (!open && strcmp(type, "counter") == 0)
+        suffix = "_total";
+    if (!open && strcmp(type, "info") == 0) {
+        suffix = "_info";
+        type = "gauge";
+    }
+    (void)fprintf(document->out, "# TYPE %s%s %s\n", name, suffix, type);
+    if (open && unit != NULL)
+        (void)fprintf(document->out, "# UNIT %s %s\n", name, unit);
+    (void)fprintf(document->out, "# HELP %s%s ", name, suffix);
+    write_escaped(document->out, help, open);
+    (void)fputc('\n', document->out);
 }
 
 /* ---- properties ---- */
@@ -136,7 +201,8 @@ static bool is_numeric(const struct property *property)
            property->platform == PLATFORM_BINARY_SENSOR;
 }
 
-static void write_property(FILE *out, const struct states *states, const struct property *property)
+static void write_property(const struct document *document, const struct states *states,
+                           const struct property *property)
 {
     if (!is_numeric(property))
         return;
@@ -144,10 +210,10 @@ static void write_property(FILE *out, const struct states *states, const struct 
     char family[96];
     (void)snprintf(family, sizeof family, "bl2mqtt_%s%s%s", property->name, unit == NULL ? "" : "_",
                    unit == NULL ? "" : unit);
-    write_family(out, family, is_counter(property) ? "counter" : "gauge", unit,
+    write_family(document, family, is_counter(property) ? "counter" : "gauge", unit,
                  property->description);
     const struct sample_line line = {
-        .out = out, .family = family, .suffix = is_counter(property) ? "_total" : ""};
+        .out = document->out, .family = family, .suffix = is_counter(property) ? "_total" : ""};
     for (size_t i = 0; i < states->count; i++)
         write_device(&line, property, hub_device_description(hub_device_at(states->hub, i)),
                      states->list[i]);
@@ -155,17 +221,18 @@ static void write_property(FILE *out, const struct states *states, const struct 
 
 /* ---- devices and the process ---- */
 
-static void write_devices(FILE *out, const struct hub *hub)
+static void write_devices(const struct document *document, const struct hub *hub)
 {
+    FILE *out = document->out;
     struct sample_line line = {.out = out, .family = "bl2mqtt_online", .suffix = ""};
-    write_family(out, line.family, "gauge", NULL, "Whether the device answers");
+    write_family(document, line.family, "gauge", NULL, "Whether the device answers");
     for (size_t i = 0; i < hub_device_count(hub); i++) {
         const struct hub_device *device = hub_device_at(hub, i);
         write_sample(&line, hub_device_description(device)->id, NULL,
                      hub_device_online(device) ? 1 : 0);
     }
     line.family = "bl2mqtt_last_seen_timestamp_seconds";
-    write_family(out, line.family, "gauge", "seconds", "Time of the last good reading");
+    write_family(document, line.family, "gauge", "seconds", "Time of the last good reading");
     for (size_t i = 0; i < hub_device_count(hub); i++) {
         const struct hub_device *device = hub_device_at(hub, i);
         int64_t seen_ms = hub_device_state(device)->last_seen_wall_ms;
@@ -176,33 +243,36 @@ static void write_devices(FILE *out, const struct hub *hub)
     }
 }
 
-static void write_process(FILE *out, const struct metrics_process *process)
+static void write_process(const struct document *document, const struct metrics_process *process)
 {
-    write_family(out, "bl2mqtt", "info", NULL, "The running version");
+    FILE *out = document->out;
+    write_family(document, "bl2mqtt", "info", NULL, "The running version");
     (void)fputs("bl2mqtt_info{version=\"", out);
     write_label(out, process->version);
     (void)fputs("\"} 1\n", out);
-    write_family(out, "bl2mqtt_uptime_seconds", "gauge", "seconds", "Time since the start");
+    write_family(document, "bl2mqtt_uptime_seconds", "gauge", "seconds", "Time since the start");
     (void)fprintf(out, "bl2mqtt_uptime_seconds %.3f\n", process->uptime_s);
-    write_family(out, "bl2mqtt_resident_memory_bytes", "gauge", "bytes", "Memory in use");
+    write_family(document, "bl2mqtt_resident_memory_bytes", "gauge", "bytes", "Memory in use");
     (void)fprintf(out, "bl2mqtt_resident_memory_bytes %.0f\n", process->memory_bytes);
 }
 
-char *metrics_text(const struct hub *hub, const struct metrics_process *process, size_t *length)
+char *metrics_text(const struct hub *hub, const struct metrics_process *process,
+                   enum metrics_format format, size_t *length)
 {
     char *text = NULL;
-    FILE *out = open_memstream(&text, length);
-    if (out == NULL)
+    const struct document document = {.out = open_memstream(&text, length), .format = format};
+    if (document.out == NULL)
         return NULL;
     struct states states;
     read_states(&states, hub);
     for (size_t i = 0; i < property_count; i++)
-        write_property(out, &states, &properties[i]);
+        write_property(&document, &states, &properties[i]);
     free_states(&states);
-    write_devices(out, hub);
-    write_process(out, process);
-    (void)fputs("# EOF\n", out);
-    if (fclose(out) == 0)
+    write_devices(&document, hub);
+    write_process(&document, process);
+    if (format == METRICS_OPEN)
+        (void)fputs("# EOF\n", document.out);
+    if (fclose(document.out) == 0)
         return text;
     free(text);
     return NULL;

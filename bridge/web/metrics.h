@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The state of all devices in the OpenMetrics text format, for Prometheus and its kin. */
+/** The state of all devices for Prometheus and its kin, in OpenMetrics or in the text format before it. */
 #ifndef BRIDGE_WEB_METRICS_H
 #define BRIDGE_WEB_METRICS_H
 
@@ -7,7 +7,16 @@
 
 #include <stddef.h>
 
-#define METRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+enum metrics_format {
+    METRICS_OPEN, /**< OpenMetrics 1.0.0 */
+    METRICS_TEXT, /**< Prometheus's text format 0.0.4, which `promtool check metrics` reads */
+};
+
+/** What a client gets: OpenMetrics if it prefers that, or names no type at all (accept NULL). */
+enum metrics_format metrics_format_for(const char *accept);
+
+/** The Content-Type. */
+const char *metrics_type(enum metrics_format format);
 
 /** What is known of the process itself. */
 struct metrics_process {
@@ -21,6 +30,7 @@ struct metrics_process {
  * its unit. Channels have the label channel; sums over channels are left out, as whoever reads this can
  * add, and would count twice. Unknown values have no sample.
  */
-char *metrics_text(const struct hub *hub, const struct metrics_process *process, size_t *length);
+char *metrics_text(const struct hub *hub, const struct metrics_process *process,
+                   enum metrics_format format, size_t *length);
 
 #endif

@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import re
+import shutil
 import socket
+import subprocess
 
 import house
 import jsonschema
@@ -216,6 +218,34 @@ def test_metrics(service):
     assert energy.kind == "counter"
     assert ("bl2mqtt_energy_kwh_total", (("channel", "b"), ("device", "house"))) in energy.samples
     assert families["bl2mqtt_online"].samples[("bl2mqtt_online", (("device", "house"),))] == 1
+
+
+ACCEPTS = (
+    (None, True), ("application/openmetrics-text", True), ("*/*", False), ("text/plain", False),
+    ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", True),  # Prometheus
+    ("application/openmetrics-text; q=0.5, text/plain; version=0.0.4; q=0.75", False), ("text/html;q=0.9, application/openmetrics-text;q=0", False),
+    ("TEXT/PLAIN;q=1.000,Application/OpenMetrics-Text", True), (",,;q=,application/openmetrics-textual", False))
+
+
+def test_format_of_metrics(service):
+    for accept, openmetrics_wanted in ACCEPTS:
+        _, headers, _ = service.get("/metrics", {"Accept": accept} if accept else None)
+        assert headers["content-type"].startswith(
+            "application/openmetrics-text; version=1.0.0" if openmetrics_wanted else "text/plain; version=0.0.4"), accept
+        assert headers["vary"] == "Accept"
+
+
+def test_metrics_by_promtool(service):
+    """The same samples in both formats; promtool, which reads the older one, has nothing to say."""
+    wait_for(lambda: service.json("/api/v1/state/house")["energy_b"] is not None, 20, "the totals")
+    text = service.get("/metrics", {"Accept": "text/plain"})[2].decode()
+    both = [{name for name, _ in family.samples} for family in openmetrics.parse(service.get("/metrics")[2].decode()).values()]
+    assert {re.match(r"\w+", line)[0] for line in text.splitlines() if line[0] != "#"} == set().union(*both)
+    assert "# TYPE bl2mqtt_energy_kwh_total counter\n" in text and "# EOF" not in text and "# UNIT" not in text
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    result = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_health(folder, spawn, broker, chips):
