@@ -16,6 +16,25 @@ OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", 
            "--disable-dev-shm-usage", "--force-color-profile=srgb", "--hide-scrollbars")
 #: What every view is looked at in.
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+#: Every view, with channels a and b of a device "house".
+VIEWS = {
+    "overview": "overview",
+    "history-power": "history?series=house/a,house/b",
+    "history-energy": "history?show=energy&range=month&series=house/a,house/b",
+    "history-year": "history?show=energy&range=year&compare=previous",
+    "history-cost": "history?show=cost&range=year",
+    "history-compare": "history?compare=previous&range=day",
+    "devices": "devices",
+    "device": "device/house",
+    "calibration": "calibration/house",
+    "setup": "setup",
+    "modules": "modules",
+    "network": "network",
+    "flash": "flash",
+    "settings": "settings",
+    "logs": "logs",
+    "about": "about",
+}
 
 
 class Browser:
@@ -41,6 +60,7 @@ class Browser:
 
     def resize(self, size):
         width, height = SIZES[size]
+        self._size = size
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"})
 
@@ -78,9 +98,12 @@ class Browser:
                 if entry["level"] in ("SEVERE", "WARNING")]
 
     def picture(self, path):
-        """The whole view, however long."""
-        height = self.script("return Math.min(3000, document.documentElement.scrollHeight)")
+        """The whole view, however long, as on a screen that is high enough."""
+        height = self.script("return Math.max(innerHeight, Math.min(3000, document.documentElement.scrollHeight))")
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": self.script("return innerWidth"), "height": height, "deviceScaleFactor": 1, "mobile": self._size == "phone"})
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {
             "captureBeyondViewport": True, "clip": {
                 "x": 0, "y": 0, "width": self.script("return innerWidth"), "height": height, "scale": 1}})
         path.write_bytes(base64.b64decode(shot["data"]))
+        self.resize(self._size)

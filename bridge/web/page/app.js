@@ -1,5 +1,5 @@
 // The shell: language, login, navigation and the view that the address names (#/history?...).
-import {connect, connection, loadPresent, loginNeeded} from "./parts/api.js";
+import {connect, connection, disconnect, loadPresent, loginNeeded} from "./parts/api.js";
 import {loadLanguage, t} from "./parts/language.js";
 import {parseRoute, route} from "./parts/route.js";
 import {applyTheme} from "./parts/theme.js";
@@ -65,6 +65,8 @@ class App extends View {
     navigate();
     this.watch(route, (to) => this.#show(to));
     connect();
+    addEventListener("pagehide", disconnect);
+    addEventListener("pageshow", (event) => event.persisted && connect());
   }
 
   #skip(event) {

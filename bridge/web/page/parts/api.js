@@ -139,6 +139,12 @@ export async function loadPresent() {
   devices.set(list);
 }
 
+/** A page that is left, but kept by the browser, must not keep one of the few connections that it has for a host. */
+export function disconnect() {
+  clearTimeout(retry);
+  source?.close();
+}
+
 /** Opens the stream and keeps it open until the page goes. */
 export function connect() {
   clearTimeout(retry);

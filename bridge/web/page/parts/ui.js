@@ -112,6 +112,11 @@ export function field(label, control, hint) {
 }
 field.next = 1;
 
+/** What may be wider than a phone: it scrolls by itself, with the keyboard as well. */
+export function scrollable(label, ...children) {
+  return el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": label}, ...children);
+}
+
 export function select(options, value, attributes) {
   return el("select", attributes, options.map(([key, text]) =>
     el("option", {value: key, selected: key === value}, text)));

@@ -4,7 +4,7 @@ import {channelsOf} from "../../parts/channels.js";
 import {energy, moment, number, power} from "../../parts/format.js";
 import {t} from "../../parts/language.js";
 import {formatRoute, route} from "../../parts/route.js";
-import {busy, el, field, fill, notice, select, View, write} from "../../parts/ui.js";
+import {busy, el, field, fill, notice, scrollable, select, View, write} from "../../parts/ui.js";
 import {steadiness} from "./steady.js";
 
 const WINDOW_MS = 15000;
@@ -107,7 +107,7 @@ class Calibration extends View {
       apply.hidden = true;
     });
     fill(place, warnings.filter(Boolean).map((text) => notice("warning", text)),
-      el("div", {class: "scroll"}, el("table", null,
+      scrollable(t("calibration.new"), el("table", null,
         el("thead", null, el("tr", null, el("td"), [t("calibration.old"), t("calibration.new"), t("calibration.change")].map((text) => el("th", {scope: "col", class: "number"}, text)))),
         el("tbody", null, rows))), el("p", {class: "row"}, apply), done);
   }
@@ -147,7 +147,7 @@ class Calibration extends View {
     const rows = ["energy", "energy_produced"].map((name) => el("tr", null, el("th", {scope: "row"}, t(`property.${name}`)),
       el("td", {class: "number"}, energy(answer[name]?.before_kwh)), el("td", {class: "number"}, energy(answer[name]?.after_kwh))));
     fill(place, el("p", null, `${moment(answer.since)} – ${moment(answer.until)}`),
-      el("div", {class: "scroll"}, el("table", null,
+      scrollable(t("calibration.past"), el("table", null,
         el("thead", null, el("tr", null, el("td"), [t("calibration.old"), t("calibration.new")].map((text) => el("th", {scope: "col", class: "number"}, text)))),
         el("tbody", null, rows))), el("p", {class: "row"}, apply));
   }

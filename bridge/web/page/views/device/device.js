@@ -4,7 +4,7 @@ import {ago, moment, number, property} from "../../parts/format.js";
 import {t, tOr} from "../../parts/language.js";
 import {formatRoute, route} from "../../parts/route.js";
 import {schemaForm} from "../../parts/schema_form.js";
-import {busy, confirmed, el, field, fill, icon, notice, View, write} from "../../parts/ui.js";
+import {busy, confirmed, el, field, fill, icon, notice, scrollable, View, write} from "../../parts/ui.js";
 import {statusBadge} from "./devices.js";
 import {matrixOf} from "./matrix.js";
 import "./raw.js";
@@ -30,7 +30,7 @@ class Device extends View {
 
   render() {
     fill(this, el("p", {class: "crumb"}, el("a", {href: "#/devices"}, `‹ ${t("nav.devices")}`)), this.#head, this.#problem,
-      el("section", {class: "card"}, el("h2", null, t("device.values")), el("div", {class: "scroll"}, this.#values)),
+      el("section", {class: "card"}, el("h2", null, t("device.values")), scrollable(t("device.values"), this.#values)),
       el("section", {class: "card"}, el("h2", null, t("device.diagnostics")), this.#diagnostics),
       this.#raw(), this.#settings,
       el("section", {class: "card"}, el("h2", null, t("device.events", {days: EVENT_DAYS})), this.#events));

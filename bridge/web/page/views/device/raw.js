@@ -2,7 +2,7 @@
 import {request} from "../../parts/api.js";
 import {ago, number} from "../../parts/format.js";
 import {t, tOr} from "../../parts/language.js";
-import {el, fill, notice, View} from "../../parts/ui.js";
+import {el, fill, notice, scrollable, View} from "../../parts/ui.js";
 
 const PACE_MS = 2000;
 
@@ -42,7 +42,7 @@ class Raw extends View {
     const names = Object.keys(answer.channels);
     const channels = Object.values(answer.channels);
     const row = (name, cells) => el("tr", null, el("th", {scope: "row"}, name), cells.map((cell) => el("td", {class: "number"}, cell)));
-    fill(this.#body, el("div", {class: "scroll"}, el("table", {class: "values"},
+    fill(this.#body, scrollable(t("raw.title"), el("table", {class: "values"},
       el("thead", null, el("tr", null, el("td"), names.map((name) => el("th", {scope: "col", class: "number"}, name.toUpperCase())))),
       el("tbody", null,
         rawRows(answer, (value) => number(value)).map(({name, cells}) => row(answer.chip ? name : tOr(`property.${name}`, name), cells)),

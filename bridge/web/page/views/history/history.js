@@ -5,7 +5,7 @@ import {SERIES_COLORS} from "../../parts/chart.js";
 import {axisEnergy, axisPower, day, energy, moment, money, month, power, span as spanText} from "../../parts/format.js";
 import {t, tOr} from "../../parts/language.js";
 import {route, setParameters} from "../../parts/route.js";
-import {el, field, fill, icon, notice, select, View} from "../../parts/ui.js";
+import {el, field, fill, icon, notice, scrollable, select, View} from "../../parts/ui.js";
 import {barsOf, loadCost, loadEnergy, loadPower, parameters, rangeOf, totalOf} from "./load.js";
 import {bucketsFor, comparedSpan, dateText, RANGES, resolutionsFor, spanOf, stepped, usualBucket} from "./spans.js";
 
@@ -254,7 +254,7 @@ class History extends View {
 
   /** The same as a table, for those who cannot see a chart; made when it is opened. */
   #showTable(heading, rows) {
-    const body = el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": t("history.table")});
+    const body = scrollable(t("history.table"));
     this.#table.ontoggle = () => {
       if (!this.#table.open) return;
       fill(body, el("table", null,
