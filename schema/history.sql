@@ -12,6 +12,8 @@ PRAGMA user_version = 10;            -- number of the last migration
 -- from the first commit of a run until its orderly end. '0' at opening means: check the file.
 -- clock_awaited = '1' while readings wait in the service's memory for the clock to be set. uncredited: counts
 -- that are in `total` and not yet in a reading, "channel imported exported;" each; the next reading gets them.
+-- commit: a random word, a new one with each commit, by which totals that were written beside this file since know
+-- what they come on top of (bridge/history/safety/interim.h); missing where commits come often enough without.
 -- time_zone: the zone that the rows of rollup_day follow.
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,

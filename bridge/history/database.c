@@ -3,6 +3,7 @@
 
 #include "bridge/history/recalibrate.h"
 #include "bridge/history/safety/backup.h"
+#include "bridge/history/safety/interim.h"
 #include "bridge/history/safety/replace.h"
 #include "bridge/history/safety/restore.h"
 #include "bridge/history/safety/totals_file.h"
@@ -36,6 +37,7 @@ struct database {
     bool may_lag;             /* what was loaded may be older than what was known before the stop */
     int64_t newest_ms;        /* of a file that could only be read; it is closed then */
     struct outboxes outboxes;
+    struct queue credits; /* counts of the loaded totals that no reading has */
 };
 
 static void hold_known(struct database *database)
@@ -207,6 +209,31 @@ static void seed_if_unused(struct database *database, struct channels *channels)
     database->may_lag = true;
 }
 
+static void credit(void *context, unsigned number, int64_t imported, int64_t exported)
+{
+    queue_credit(context, number, imported, exported);
+}
+
+/* Totals that were shown after the last transaction of a service that was killed. Stored at once, as whoever
+ * corrects the past next knows only the file. */
+static void take_interim(struct database *database, struct channels *channels)
+{
+    char word[META_WORD_SIZE];
+    struct interim_record record;
+    struct queue *credits = &database->credits;
+    sqlite3 *db = database->file.db;
+    if (meta_load_uncredited(db, credit, credits) != SQLITE_OK ||
+        meta_get_word(db, word) != SQLITE_OK)
+        return; /* whatever is wrong shows when it is written */
+    interim_read(database->path, word, &record);
+    if (interim_apply(&record, channels, credit, credits) > 0 && database->file.rows != NULL) {
+        char *uncredited memory_auto = queue_uncredited(credits, false);
+        struct batch batch = {.uncredited = uncredited};
+        (void)rows_write_known(database->file.rows, channels, &batch);
+    }
+    free(record.totals);
+}
+
 /*
  * The disk is mounted read-only, as the kernel does with one that fails. Metering and MQTT can do with what
  * the file holds: it is read once and closed, and from then on the disk has refused a transaction. A file
@@ -218,6 +245,7 @@ static enum status open_unwritable(struct database *database, struct channels *c
     enum status status = handle_open_unwritable(&database->file, channels, error);
     if (status == STATUS_OK) {
         seed_if_unused(database, channels);
+        take_interim(database, channels);
         int code = rows_load_outboxes(database->file.db, &database->outboxes);
         database->newest_ms = database_newest_ms(database);
         if (code != SQLITE_OK)
@@ -253,6 +281,7 @@ static enum status open_locked(struct database *database, struct channels *chann
     if (status != STATUS_OK)
         return error_set(error, status, "%s", damage.text);
     seed_if_unused(database, channels);
+    take_interim(database, channels);
     return STATUS_OK;
 }
 
@@ -559,10 +588,13 @@ void database_outboxes(struct database *database, struct outboxes *outboxes)
         *outboxes = (struct outboxes){.writing = INT64_MAX};
 }
 
-void database_uncredited(struct database *database, meta_credit credit, void *context)
+void database_uncredited(const struct database *database, meta_credit receive, void *context)
 {
-    if (database->file.db != NULL)
-        (void)meta_load_uncredited(database->file.db, credit, context);
+    const struct queue *credits = &database->credits;
+    for (size_t i = 0; i < credits->channel_count; i++)
+        if (credits->channels[i].imported != 0 || credits->channels[i].exported != 0)
+            receive(context, (unsigned)i, credits->channels[i].imported,
+                    credits->channels[i].exported);
 }
 
 void database_take_changes(struct database *database, struct outbox_changes *changes)
@@ -595,5 +627,6 @@ void database_close(struct database *database, bool clean)
         (void)close(database->known);
     free(database->path);
     free(database->backup_folder);
+    queue_free(&database->credits);
     free(database);
 }

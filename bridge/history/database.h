@@ -74,7 +74,7 @@ int64_t database_newest_ms(struct database *database);
 void database_outboxes(struct database *database, struct outboxes *outboxes);
 
 /** Counts that are in a total and not yet in a reading (meta.h). */
-void database_uncredited(struct database *database, meta_credit credit, void *context);
+void database_uncredited(const struct database *database, meta_credit receive, void *context);
 
 /** What writing, maintenance and database_recalibrate have changed since the last call. */
 void database_take_changes(struct database *database, struct outbox_changes *changes);

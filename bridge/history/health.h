@@ -10,7 +10,8 @@
 struct history_health {
     bool writing; /**< the last commit worked */
     int64_t last_commit_boot_ms;
-    int64_t late_ms; /**< for how long a commit has been overdue; 0: it is on time */
+    int64_t totals_boot_ms; /**< when totals last reached the disk: then, or alone since */
+    int64_t late_ms;        /**< for how long a commit has been overdue; 0: it is on time */
     size_t queued;
     uint64_t committed_rows;
     uint64_t dropped_rows; /**< readings that did not fit into the queue, or came too fast */

@@ -12,8 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMIT_INTERVAL_MS 5000
+#define COMMIT_INTERVAL_MS 60000
 #define COMMIT_INTERVAL_MIN_MS 200
+#define TOTALS_INTERVAL_MS 9500 /* totals are shown within 10 s; the rest is for the disk */
 #define COMMIT_INTERVAL_MAX_MS 60000
 #define QUEUE_LIMIT 65536
 #define ABSENCE_MIN_MS 60000 /* shorter ones are not worth an estimate */
@@ -70,6 +71,10 @@ static struct history *create(const struct history_options *options, struct data
     const int64_t keep_ms[RETENTION_LEVELS] = {options->keep_raw_ms, options->keep_minute_ms,
                                                options->keep_hour_ms};
     history->commit_interval_ms = commit_interval(options->commit_interval_ms);
+    history->interim_pause_ms = writer_interim_pause_ms(
+        history->commit_interval_ms,
+        options->totals_interval_ms == 0 ? TOTALS_INTERVAL_MS : options->totals_interval_ms);
+    history->interim = interim_create(options->path);
     history->newest_ms = database_newest_ms(database);
     clock_hold_init(&history->clock, options->clock_wait_ms, history->newest_ms, &now);
     retention_init(&history->retention, keep_ms, now.boot_ms);

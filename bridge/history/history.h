@@ -5,7 +5,8 @@
  *
  * A thread of its own writes, in one transaction per commit interval (synchronous=FULL), behind a
  * bounded queue; callers never wait for the disk. Energy totals and the readings they belong to are in
- * the same transaction. When the disk is full or the file is damaged, metering goes on: the queue keeps
+ * the same transaction; between transactions that are further apart, totals are written alone at least every
+ * 10 s (safety/interim.h), and readings that a kill then costs leave their counts to the next ones. When the disk is full or the file is damaged, metering goes on: the queue keeps
  * the newest readings, totals are kept in memory, the fault is reported, and writing resumes by itself;
  * after damage in the newest sound backup or a fresh file, and the damaged one is quarantined. Until the
  * wall clock is set, readings wait in memory for their stamps, and totals are stored without them.
@@ -30,7 +31,8 @@ struct history_options {
     const char *path;           /**< the database file; its folder must exist */
     const char *backup_folder;  /**< where backups of it are looked for after damage; NULL or "":
                                      beside it */
-    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 5000 */
+    int64_t commit_interval_ms; /**< 200..60000; 0: the default, 60000 */
+    int64_t totals_interval_ms; /**< totals are written at least so often; 0: the default, 9500 */
     int64_t clock_wait_ms;      /**< so long after boot, readings wait for a clock that is not set
                                      (stamping.h); 0: never */
     size_t queue_limit;         /**< readings held in memory at most, 0: the default, 65536; while a
@@ -163,7 +165,7 @@ int64_t history_outbox_begin(struct history *history, unsigned number, unsigned 
  *  with the next transaction; a crash before it only makes the sink get something twice. */
 void history_outbox_done(struct history *history, unsigned number, int64_t cursor, int64_t refused);
 
-/** Totals as of the last transaction, in microwatt hours: what a power cut at this moment would
+/** Totals as the disk has them, in microwatt hours: what a power cut at this moment would
  * leave. A bridge that publishes these, not the meter's, never has to take a published total back.
  */
 void history_stored_totals(struct history *history, unsigned number, int64_t *imported_uwh,

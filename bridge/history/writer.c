@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/history/writer.h"
 
-#include "bridge/history/safety/totals_file.h"
 #include "drivers/base/clock.h"
 #include "drivers/base/memory.h"
 #include "drivers/base/text.h"
@@ -17,8 +16,9 @@
 #define HELD_TURN_MS 1000 /* how often the clock is looked at until it is set */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 30000
-#define LATE_INTERVALS 3 /* an import of years or a recalibration may hold the file for 12 s */
+#define LATE_INTERVALS 3
 #define LATE_MIN_MS 5000
+#define LATE_MAX_MS 15000 /* an import of years or a recalibration may hold the file for 12 s */
 #define TOTALS_FILE_INTERVAL_MS 600000
 #define FAST_INTERVAL_MS 60000
 #define STEP_PAUSE_MS 50 /* between steps of maintenance: readers and disk get their turn */
@@ -47,7 +47,7 @@ void writer_log(struct history *history, enum log_level level, const char *text)
     (void)pthread_mutex_unlock(&history->voice);
 }
 
-static void wake_owner(struct history *history)
+void writer_wake_owner(struct history *history)
 {
     (void)pthread_mutex_lock(&history->voice);
     if (history->wake != NULL)
@@ -60,7 +60,7 @@ static void publish(struct history *history, const struct report *report)
     for (size_t i = 0; i < report->count; i++)
         writer_log(history, report->lines[i].level, report->lines[i].text);
     if (report->wake)
-        wake_owner(history);
+        writer_wake_owner(history);
 }
 
 void writer_put_event(struct history *history, const char *kind, const char *message)
@@ -114,18 +114,26 @@ static bool is_due(const struct history *history)
     return flush && history->retry_delay_ms == 0 && !history->clock.held;
 }
 
-/* Until it is time to write, or (false) for a step of maintenance. With the mutex held. */
-static bool wait_until_due(struct history *history)
+enum occasion { A_COMMIT, A_STEP, TOTALS_ALONE };
+
+/* Until it is time for something. With the mutex held. */
+static enum occasion wait_until_due(struct history *history)
 {
     for (;;) {
         history->health.progress++;
         if (is_due(history))
-            return true;
+            return A_COMMIT;
+        int64_t left = history->due_ms - clock_boot_ms();
+        int64_t interim_left;
+        if (writer_interim_wanted(history, &interim_left)) {
+            if (interim_left <= 0)
+                return writer_interim_suffices(history) ? TOTALS_ALONE : A_COMMIT;
+            left = interim_left < left ? interim_left : left;
+        }
         if (history->maintaining) {
             writer_wait(history, STEP_PAUSE_MS);
-            return is_due(history);
+            return is_due(history) ? A_COMMIT : A_STEP;
         }
-        int64_t left = history->due_ms - clock_boot_ms();
         writer_wait(history, left < TURN_MS ? left : TURN_MS);
     }
 }
@@ -136,7 +144,10 @@ int64_t writer_late_ms(const struct history *history)
         return 0;
     int64_t late_ms = clock_boot_ms() - history->due_ms;
     int64_t allowed_ms = LATE_INTERVALS * history->commit_interval_ms;
-    return late_ms > (allowed_ms < LATE_MIN_MS ? LATE_MIN_MS : allowed_ms) ? late_ms : 0;
+    allowed_ms = allowed_ms < LATE_MIN_MS   ? LATE_MIN_MS
+                 : allowed_ms > LATE_MAX_MS ? LATE_MAX_MS
+                                            : allowed_ms;
+    return late_ms > allowed_ms ? late_ms : 0;
 }
 
 /* ---- taking ---- */
@@ -250,6 +261,9 @@ static void take_uncredited(struct history *history)
     history->uncredited = queue_uncredited(&history->queue, history->clock.held);
     history->batch.uncredited = history->uncredited;
     history->batch.clock_awaited = history->clock.held;
+    history->batch.word[0] = '\0';
+    if (history->interim_pause_ms > 0 && !history->clock.held)
+        interim_word(history->batch.word);
 }
 
 /* With the mutex held. */
@@ -298,10 +312,10 @@ static void settle_done(struct history *history, int64_t began_ms)
     history->health.problem[0] = '\0';
     for (size_t i = 0; i < batch->total_count; i++) {
         const struct total_row *total = &batch->totals[i];
-        struct known_channel *channel = channels_find(&history->channels, total->number);
-        channels_totals_uwh(&total->state, &total->counted, channel->kind,
-                            &channel->stored_imported_uwh, &channel->stored_exported_uwh);
+        channels_stored(channels_find(&history->channels, total->number), &total->state,
+                        &total->counted);
     }
+    writer_interim_begin(history, began_ms);
     batch_calibrations_stored(batch, &history->channels);
     for (size_t i = 0; i < history->unstored.count; i++)
         channels_find(&history->channels, history->unstored.list[i].number)->stored = true;
@@ -427,33 +441,7 @@ static void settle(struct history *history, enum database_result result, const s
     }
 }
 
-/* ---- totals file, another file ---- */
-
-/* With the mutex held. */
-static struct channels snapshot_of(const struct history *history)
-{
-    struct channels snapshot = history->channels;
-    snapshot.list = memory_new(snapshot.count, sizeof *snapshot.list);
-    if (snapshot.count > 0)
-        memcpy(snapshot.list, history->channels.list, snapshot.count * sizeof *snapshot.list);
-    return snapshot;
-}
-
-static void write_totals(struct history *history)
-{
-    (void)pthread_mutex_lock(&history->mutex);
-    struct channels snapshot = snapshot_of(history);
-    history->totals_due = false;
-    (void)pthread_mutex_unlock(&history->mutex);
-
-    struct error error = {""};
-    bool good = totals_file_write(history->totals_path, &snapshot, &error) == STATUS_OK;
-    free(snapshot.list);
-    if (!good && !history->totals_failing)
-        writer_log(history, LOG_LEVEL_WARNING, error.text);
-    history->totals_failing = !good;
-    history->totals_written_ms = clock_boot_ms();
-}
+/* ---- another file ---- */
 
 /* With the mutex held. The other file is written at once. If that is damaged too, the disk is broken: then
  * not one file after another is quarantined, but ever fewer. */
@@ -462,6 +450,7 @@ static void settle_renewed(struct history *history, const struct outboxes *found
 {
     struct history_health *health = &history->health;
     channels_forget_stored(&history->channels);
+    history->word[0] = '\0';
     outboxes_restart(&history->outboxes, found);
     note(history, report, LOG_LEVEL_ERROR, "history_renewed", error->text, true);
     history->renewals++;
@@ -494,9 +483,9 @@ static void renew(struct history *history)
     struct report report = {0};
     struct error error = {""};
     struct outboxes found = {.writing = INT64_MAX};
-    write_totals(history); /* a kill before the end must not cost any */
+    writer_totals_file(history); /* a kill before the end must not cost any */
     (void)pthread_mutex_lock(&history->mutex);
-    struct channels memory = snapshot_of(history);
+    struct channels memory = writer_snapshot(history);
     bool again = history->renewals > 0;
     (void)pthread_mutex_unlock(&history->mutex);
     enum database_result result =
@@ -577,14 +566,16 @@ static void do_job(struct history *history, enum database_result result)
     (void)pthread_mutex_lock(&history->mutex);
     writer_follow_changes(history);
     struct known_channel *channel = channels_find(&history->channels, done.number);
-    if (status == STATUS_OK && !request.dry_run && channel != NULL)
+    if (status == STATUS_OK && !request.dry_run && channel != NULL) {
         channels_adjust(channel, &done.adjustment);
+        history->word[0] = '\0'; /* the stored total is another one now */
+    }
     history->job.stage = DONE;
     history->job.status = status;
     history->job.done = done;
     history->job.error = error;
     (void)pthread_mutex_unlock(&history->mutex);
-    wake_owner(history);
+    writer_wake_owner(history);
 }
 
 /* While the clock is awaited it is looked at more often than there are commits. */
@@ -600,17 +591,20 @@ static bool turn(struct history *history, bool *clean)
     struct report report = {0};
     struct error error = {""};
     (void)pthread_mutex_lock(&history->mutex);
-    bool due = wait_until_due(history);
+    enum occasion occasion = wait_until_due(history);
+    bool due = occasion == A_COMMIT;
     if (due)
         check_clock(history, &report);
     bool early = due && is_early(history);
     if (due && !early)
         take(history);
     (void)pthread_mutex_unlock(&history->mutex);
-    if (!due) {
+    if (occasion == TOTALS_ALONE)
+        writer_interim_write(history);
+    else if (!due)
         maintain(history);
+    if (!due)
         return true;
-    }
 
     int64_t began_ms = clock_boot_ms();
     bool idle = early || (history->retry_delay_ms == 0 && nothing_to_write(history));
@@ -638,7 +632,7 @@ static bool turn(struct history *history, bool *clean)
         history->maintaining = false;
     if (more && (totals_due || history->totals_written_ms == 0 ||
                  began_ms - history->totals_written_ms >= TOTALS_FILE_INTERVAL_MS))
-        write_totals(history);
+        writer_totals_file(history);
     return more;
 }
 
@@ -649,7 +643,7 @@ static void *run(void *argument)
     while (turn(history, &clean))
         continue;
     database_close(history->database, clean); /* first: the file below is only its shadow */
-    write_totals(history);
+    writer_totals_file(history);
 
     (void)pthread_mutex_lock(&history->mutex);
     bool abandoned = history->abandoned;
@@ -689,6 +683,7 @@ void writer_free(struct history *history)
     free(history->batch.totals);
     free(history->batch.calibrations);
     free(history->uncredited);
+    interim_free(history->interim);
     free(history->unstored.list);
     queue_free(&history->queue);
     channels_free(&history->channels);

@@ -3,7 +3,7 @@
  * The thread that writes the history, and the state that it shares with the functions of history.h:
  * everything queued, in transactions of bounded size, one per commit interval or as soon as one is
  * full; tried again after 1 to 30 s when the disk refuses. The mutex is never held while the disk is
- * used, so putting never waits for it. Only history.c and writer.c include this.
+ * used, so putting never waits for it. Only history.c and the files of the writer include this.
  */
 #ifndef BRIDGE_HISTORY_WRITER_H
 #define BRIDGE_HISTORY_WRITER_H
@@ -15,6 +15,7 @@
 #include "bridge/history/queue.h"
 #include "bridge/history/recalibration.h"
 #include "bridge/history/retention.h"
+#include "bridge/history/safety/interim.h"
 #include "bridge/history/stamping.h"
 #include "bridge/history/store/channels.h"
 #include "drivers/base/log.h"
@@ -40,6 +41,8 @@ struct recalibration_job {
 
 struct history {
     int64_t commit_interval_ms;
+    int64_t
+        interim_pause_ms; /* between totals that are written alone; 0: never, commits come often enough */
     int64_t newest_ms; /* the newest reading when the file was opened */
     char *totals_path;
     pthread_t thread;
@@ -64,6 +67,7 @@ struct history {
     size_t in_flight; /* readings the thread has taken and not yet settled */
     int64_t due_ms;   /* boot clock: next commit, or next try */
     bool urgent;
+    int64_t interim_due_ms; /* boot clock */
     struct recalibration_job job;
     bool
         totals_due; /* the totals file must not keep what it has of a channel until its next turn */
@@ -87,6 +91,10 @@ struct history {
     unsigned renewals;      /* of the file since the last commit that worked */
     int64_t totals_written_ms;
     bool totals_failing;
+    char word
+        [META_WORD_SIZE]; /* of the last transaction; "": none that totals could come on top of */
+    struct interim *interim;
+    bool interim_failing;
     int64_t held_commit_ms;  /* the last commit while the clock was awaited */
     uint64_t dropped_before; /* the outage began */
     bool drops_reported;
@@ -109,6 +117,32 @@ void writer_put_event(struct history *history, const char *kind, const char *mes
 
 /** With the mutex held: outboxes go back to what the last transaction has changed before them. */
 void writer_follow_changes(struct history *history);
+
+/* ---- totals beside the transactions: writer_totals.c ---- */
+
+/** The pause between totals that are written alone: at most `most`, 0 if commits come as often. */
+int64_t writer_interim_pause_ms(int64_t commit_interval_ms, int64_t most_ms);
+
+/** With the mutex held: a transaction was written; totals come on top of it from now on. */
+void writer_interim_begin(struct history *history, int64_t began_ms);
+
+/** With the mutex held: whether totals are to be written alone, and in how many ms. */
+bool writer_interim_wanted(const struct history *history, int64_t *left_ms);
+
+/** With the mutex held: whether that will do for all that have moved; else it takes a transaction. */
+bool writer_interim_suffices(const struct history *history);
+
+/** Without the mutex: writes them, and wakes the owner if some have moved. */
+void writer_interim_write(struct history *history);
+
+/** Without the mutex: writes the totals file. */
+void writer_totals_file(struct history *history);
+
+/** With the mutex held: a copy, whose list is to be freed. */
+struct channels writer_snapshot(const struct history *history);
+
+/** Wakes the owner, unless it was taken away. */
+void writer_wake_owner(struct history *history);
 
 /** Frees what the thread has not closed; the database is not touched. */
 void writer_free(struct history *history);

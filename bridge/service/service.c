@@ -226,16 +226,18 @@ static void on_log_line(void *context, enum log_level level, const char *message
     hub_log(service->hub, level, message);
 }
 
-/* A commit may have moved totals that are to be published. */
+/* Totals that reached the disk are to be published. */
 static void look_for_commit(struct service *service)
 {
     struct history_health history;
     history_health(service->history, &history);
-    if (history.last_commit_boot_ms == service->commit_ms)
+    bool committed = history.last_commit_boot_ms != service->commit_ms;
+    if (!committed && history.totals_boot_ms == service->totals_ms)
         return;
     service->commit_ms = history.last_commit_boot_ms;
+    service->totals_ms = history.totals_boot_ms;
     for (size_t i = 0; i < service->device_count; i++)
-        service_device_committed(service->devices[i]);
+        service_device_stored(service->devices[i], committed);
 }
 
 void service_wake(void *context)

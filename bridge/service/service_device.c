@@ -171,9 +171,10 @@ void service_device_put_state(struct service_device *device, enum hub_reason rea
     hub_state(device->outputs->hub, device->in_hub, &state, reason);
 }
 
-void service_device_committed(struct service_device *device)
+void service_device_stored(struct service_device *device, bool committed)
 {
-    device_periods_committed(device->periods);
+    if (committed)
+        device_periods_committed(device->periods);
     bool from_disk = false;
     show_totals(device, &from_disk);
     if (from_disk && any_total_moved(device))

@@ -102,8 +102,9 @@ void service_device_readings_end(struct service_device *device);
 /** About once a second: lets short-lived problems fade. */
 void service_device_tick(struct service_device *device);
 
-/** The history has committed something: totals that moved by it are reported to the hub. */
-void service_device_committed(struct service_device *device);
+/** Totals have reached the disk, with the readings that they count (committed) or ahead of them: those that moved
+ *  by it are reported to the hub. */
+void service_device_stored(struct service_device *device, bool committed);
 
 /** Holds at once, and over a restart: in the preferences until bridge.yaml has it. */
 enum status service_device_set_report_interval(struct service_device *device, int64_t interval_ms,

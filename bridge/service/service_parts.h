@@ -63,7 +63,8 @@ struct service {
     struct preferences *preferences;
     struct history *history;
     bool history_started;
-    int64_t commit_ms; /* the last commit whose totals were looked at */
+    int64_t commit_ms; /* the last commit that was looked at, ... */
+    int64_t totals_ms; /* ... and when totals last reached the disk then */
     struct backups *backups;
     struct sinks *sinks;
 

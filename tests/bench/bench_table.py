@@ -107,7 +107,7 @@ def median_ms(*command, runs=3):
 class Service:
     """The service with `channels` simulated chips, four on a line as soon as there are more than two."""
 
-    def __init__(self, folder, channels=2, commit="5s", **sections):
+    def __init__(self, folder, channels=2, commit="1m", **sections):
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=folder))
         self.broker = harness.Broker(self.folder)
         per_line = 1 if channels <= 2 else 4
@@ -237,11 +237,12 @@ def measure_vzlogger(folder, options):
 
 
 def measure_disk(folder, options):
-    for commit in ("5s", "10s"):
+    for commit in ("1m", "5s"):
         with Service(folder, commit=commit) as service:
-            rates = over(service.pid, max(options.seconds, 180))
+            time.sleep(65)  # what a start writes is not of every day
+            rates = over(service.pid, max(options.seconds, 600))
         row(f"bytes written per day, commits every {commit}", "133 MB" if commit == "5s" else "-",
-            f"{rates['write_bytes'] * 86400 / 1e6:.0f} MB", "70 MB")
+            f"{rates['write_bytes'] * 86400 / 1e6:.0f} MB", "70 MB" if commit == "1m" else "-")
 
 
 def measure_ingest(folder, options):

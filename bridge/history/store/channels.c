@@ -238,6 +238,7 @@ void channels_forget_stored(struct channels *channels)
         channel->recorded_stored = false;
         channel->configured_stored = false;
         channel->dirty = channel->has_state;
+        channel->stored_base.known = false;
     }
 }
 
@@ -246,4 +247,25 @@ bool channels_state_plausible(const struct energy_state *state)
     return state->counter >= 0 && state->imported >= 0 && state->exported >= 0 &&
            state->base_imported_uwh >= 0 && state->base_exported_uwh >= 0 &&
            memchr(state->boot_id, '\0', sizeof state->boot_id) != NULL;
+}
+
+void channels_stored(struct known_channel *channel, const struct energy_state *state,
+                     const struct known_calibration *counted)
+{
+    channels_totals_uwh(state, counted, channel->kind, &channel->stored_imported_uwh,
+                        &channel->stored_exported_uwh);
+    channel->stored_base = (struct stored_base){
+        .known = true,
+        .calibration = counted->id,
+        .imported_uwh = state->base_imported_uwh,
+        .exported_uwh = state->base_exported_uwh,
+    };
+}
+
+bool channels_same_base(const struct known_channel *channel)
+{
+    const struct stored_base *base = &channel->stored_base;
+    return base->known && base->calibration == channel->counted.id &&
+           base->imported_uwh == channel->state.base_imported_uwh &&
+           base->exported_uwh == channel->state.base_exported_uwh;
 }

@@ -34,6 +34,13 @@ struct known_calibration {
     enum calibration_origin origin;
 };
 
+/** What the counts of a stored total are counted from. */
+struct stored_base {
+    bool known; /**< a total is stored */
+    int64_t calibration;
+    int64_t imported_uwh, exported_uwh;
+};
+
 struct known_channel {
     unsigned number;
     char *device;
@@ -50,10 +57,12 @@ struct known_channel {
     bool dirty;                       /**< state is newer than the file */
     bool adjusted;                    /**< states that are put do not know of adjustment yet */
     struct energy_adjustment adjustment;
-    bool read;                   /**< a reading came in this run */
-    struct cadence cadence;      /**< of the readings of this run */
-    int64_t stored_imported_uwh; /**< totals as of the last transaction */
+    bool read;              /**< a reading came in this run */
+    struct cadence cadence; /**< of the readings of this run */
+    int64_t
+        stored_imported_uwh; /**< totals as of the last transaction, or what the disk has since */
     int64_t stored_exported_uwh;
+    struct stored_base stored_base;
 };
 
 struct channels {
@@ -119,6 +128,13 @@ void channels_adjusted(struct known_channel *channel);
  *  base is known. */
 void channels_totals_uwh(const struct energy_state *state, const struct known_calibration *counted,
                          enum reading_kind kind, int64_t *imported_uwh, int64_t *exported_uwh);
+
+/** A total with this state and calibration is on the disk. */
+void channels_stored(struct known_channel *channel, const struct energy_state *state,
+                     const struct known_calibration *counted);
+
+/** Whether the channel's counts are counted from where those of its stored total are. */
+bool channels_same_base(const struct known_channel *channel);
 
 /** Energy of the state so far in microwatt hours, imported plus exported: it only grows, so the
  *  greater of two states of one channel is the later one. */

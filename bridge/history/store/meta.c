@@ -87,6 +87,16 @@ int meta_put_uncredited(sqlite3 *db, const char *text)
     return meta_put(db, "uncredited", text[0] == '\0' ? NULL : text);
 }
 
+int meta_put_word(sqlite3 *db, const char *word)
+{
+    return meta_put(db, "commit", word[0] == '\0' ? NULL : word);
+}
+
+int meta_get_word(sqlite3 *db, char word[META_WORD_SIZE])
+{
+    return meta_get(db, "commit", word, META_WORD_SIZE, NULL);
+}
+
 /* "number imported exported" */
 static void hand_out(const char *item, size_t length, meta_credit credit, void *context)
 {

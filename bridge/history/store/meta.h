@@ -26,6 +26,15 @@ int meta_was_used(sqlite3 *db, bool *used);
 int meta_mark_clock_awaited(sqlite3 *db, bool awaited);
 int meta_is_clock_awaited(sqlite3 *db, bool *awaited);
 
+/** Room for a transaction's word. */
+#define META_WORD_SIZE 24
+
+/** "commit": the word of the last transaction that wrote totals, by which those that were written elsewhere since
+ *  know it (safety/interim.h). "" deletes the row. */
+int meta_put_word(sqlite3 *db, const char *word);
+/** "" if there is none. */
+int meta_get_word(sqlite3 *db, char word[META_WORD_SIZE]);
+
 /** Counts that are in a total and not yet in a reading: "number imported exported;" for each channel.
  *  "" deletes the row. */
 int meta_put_uncredited(sqlite3 *db, const char *text);

@@ -83,6 +83,7 @@ struct rows {
     sqlite3 *db;
     bool marked;        /* this connection has said that the file is in use */
     bool uncredited;    /* as it was put last */
+    bool word;          /* the file may have one */
     bool clock_awaited; /* as it was put last */
     sqlite3_stmt *statements[STATEMENTS];
     struct rollup_writer *rollups;
@@ -402,7 +403,11 @@ static int put_facts(struct rows *rows, const struct batch *batch)
         code = meta_put_uncredited(rows->db, uncredited);
     if (code == SQLITE_OK && (!rows->marked || batch->clock_awaited != rows->clock_awaited))
         code = meta_mark_clock_awaited(rows->db, batch->clock_awaited);
+    bool word = batch->word[0] != '\0';
+    if (code == SQLITE_OK && (!rows->marked || word || rows->word))
+        code = meta_put_word(rows->db, batch->word);
     rows->uncredited = uncredited[0] != '\0';
+    rows->word = word;
     rows->clock_awaited = batch->clock_awaited;
     return code;
 }
@@ -425,7 +430,7 @@ int rows_end(struct rows *rows, int code)
     if (!sqlite3_get_autocommit(rows->db))
         (void)run(rows, ROLLBACK);
     rows->behind = false;
-    rows->uncredited = true; /* whatever is there is written again */
+    rows->uncredited = rows->word = true; /* whatever is there is written again */
     rollup_writer_forget(rows->rollups);
     sample_counters_forget(&rows->counters);
     forget_taken(&rows->samples);
@@ -615,8 +620,7 @@ static int load_totals(sqlite3 *db, struct channels *channels)
         channel->state = state;
         channel->has_state = true;
         channel->counted = calibration_row(statement, 10);
-        channels_totals_uwh(&channel->state, &channel->counted, channel->kind,
-                            &channel->stored_imported_uwh, &channel->stored_exported_uwh);
+        channels_stored(channel, &channel->state, &channel->counted);
     }
     (void)sqlite3_finalize(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;

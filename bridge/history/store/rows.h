@@ -9,6 +9,7 @@
 #include "bridge/history/outbox.h"
 #include "bridge/history/queue.h"
 #include "bridge/history/store/channels.h"
+#include "bridge/history/store/meta.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -37,8 +38,9 @@ struct batch {
     size_t total_count;
     struct outbox outboxes[OUTBOX_LIST_MAX]; /**< those that have moved */
     size_t outbox_count;
-    const char *uncredited; /**< as meta_put_uncredited; NULL: "" */
-    bool clock_awaited;     /**< as meta_mark_clock_awaited */
+    const char *uncredited;    /**< as meta_put_uncredited; NULL: "" */
+    bool clock_awaited;        /**< as meta_mark_clock_awaited */
+    char word[META_WORD_SIZE]; /**< as meta_put_word; ""; none */
 };
 
 /** Puts the calibrations that are not stored yet into the batch, in place of those in it. */
