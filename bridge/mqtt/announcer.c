@@ -300,6 +300,8 @@ static void clear_unwanted(struct announcer *announcer, const struct thing *thin
 
 static bool own_topic(struct announcer *announcer, const struct publisher_incoming *incoming)
 {
+    if (announcer_clear_old_prefix(announcer, incoming))
+        return true;
     struct discovery_context context = announcer->options.context;
     if (strncmp(incoming->topic, context.prefix, strlen(context.prefix)) != 0)
         return false; /* most messages, in few steps */
@@ -464,8 +466,10 @@ static void announce_again(struct announcer *announcer, struct thing *thing)
 
 void announcer_add(struct announcer *announcer, const struct device_description *device)
 {
-    if (!announcer->options.enabled || !device->homeassistant)
+    if (!announcer->options.enabled || !device->homeassistant) {
+        announcer_forget(announcer, discovery_id(device));
         return;
+    }
     struct thing *before = find_unwanted(announcer, discovery_id(device));
     json_t *record = before == NULL ? NULL : before->old;
     const struct thing last = before != NULL ? *before : (struct thing){.last_hash = 0};
@@ -544,21 +548,6 @@ void announcer_refresh(struct announcer *announcer)
         start_round(announcer);
 }
 
-void announcer_forget(struct announcer *announcer, const char *device_id)
-{
-    if (find_wanted(announcer, device_id) != NULL || announcer_leaving(announcer, device_id) ||
-        json_object_get(announcer->forgotten, device_id) != NULL)
-        return;
-    (void)json_object_set_new(announcer->forgotten, device_id, json_true());
-    struct discovery_context context = announcer->options.context;
-    char filter[DISCOVERY_TOPIC_SIZE];
-    for (int mode = 0; mode < 2; mode++) {
-        context.device_mode = mode == 0;
-        discovery_filter(&context, device_id, filter, sizeof filter);
-        publisher_subscribe(announcer->publisher, filter, 1);
-    }
-}
-
 /* A device that goes on under another id: Home Assistant must not see the old topics emptied before it has left
  * them. */
 static bool is_moving(const struct thing *thing)
@@ -594,6 +583,17 @@ size_t announcer_purge(struct announcer *announcer)
     return removed;
 }
 
+/* What is not announced may still be on a broker that was put back to an older state. */
+static void forget_unannounced(struct announcer *announcer)
+{
+    const struct announcer_options *options = &announcer->options;
+    if (!options->enabled)
+        announcer_forget(announcer, DISCOVERY_BRIDGE_DEVICE);
+    for (size_t i = 0; i < options->device_count; i++)
+        if (!options->enabled || !options->devices[i]->homeassistant)
+            announcer_forget(announcer, discovery_id(options->devices[i]));
+}
+
 static void init_timer(struct announcer *announcer, uv_timer_t *timer)
 {
     uv_timer_init(announcer->loop, timer);
@@ -621,6 +621,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
         log_warning(announcer->log, "%s", error.text);
     announcer->wanted = json_object();
     announcer->forgotten = json_object();
+    announcer->old_prefixes = json_object();
     if (options->enabled) {
         publisher_subscribe(publisher, options->status_topic, 1);
         add_wanted(announcer, DISCOVERY_BRIDGE_DEVICE, NULL);
@@ -629,6 +630,7 @@ struct announcer *announcer_create(uv_loop_t *loop, const struct announcer_optio
                 add_wanted(announcer, discovery_id(options->devices[i]), options->devices[i]);
     }
     place_records(announcer);
+    forget_unannounced(announcer);
     return announcer;
 }
 
@@ -641,6 +643,7 @@ void announcer_maybe_free(struct announcer *announcer)
     free(announcer->things);
     json_decref(announcer->wanted);
     json_decref(announcer->forgotten);
+    json_decref(announcer->old_prefixes);
     json_decref(announcer->records);
     free(announcer->memory_path);
     free(announcer);

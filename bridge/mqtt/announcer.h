@@ -64,6 +64,8 @@ void announcer_refresh(struct announcer *announcer);
 /** Removes announcements of a device that this announcer knows nothing of: in its memory's absence they are
  *  looked for on the broker, in both modes. */
 void announcer_forget(struct announcer *announcer, const char *device_id);
+/** Announcements were below another prefix before: what is retained there of this bridge's devices is cleared. */
+void announcer_old_prefix(struct announcer *announcer, const char *prefix);
 /** Clears what was announced of devices that are no more, again; returns of how many. */
 size_t announcer_purge(struct announcer *announcer);
 /** True while announcements of a device that is gone are still to be removed, or those of one that has another id

@@ -58,6 +58,7 @@ struct announcer {
     size_t thing_count, thing_room;
     json_t *wanted;    /* device id -> index of its thing */
     json_t *forgotten; /* device id -> true: what the broker still has of it is cleared when seen */
+    json_t *old_prefixes; /* prefix -> true: where announcements were before */
 
     bool connected;
     int64_t next_step_ms;
@@ -102,5 +103,9 @@ uint64_t announcer_hash_message(uint64_t hash, const struct publisher_incoming *
 void announcer_arm(struct announcer *announcer);
 /** When it is closed and nothing is under way any more. */
 void announcer_maybe_free(struct announcer *announcer);
+
+/** True if it came from below a former prefix; what is retained there of ours is cleared. */
+bool announcer_clear_old_prefix(struct announcer *announcer,
+                                const struct publisher_incoming *incoming);
 
 #endif

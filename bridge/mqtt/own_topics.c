@@ -359,29 +359,71 @@ void own_topics_old_base(struct own_topics *own, const char *base_topic)
     publisher_subscribe(own->options.publisher, topic, 1);
 }
 
-/* True if it came from a former base topic of this bridge. */
-static bool old_base_incoming(struct own_topics *own, const struct publisher_incoming *incoming)
+static void clear_old_bridge(const struct own_topics *own, const char *base)
 {
-    static const char *const leaves[] = {"state", "info", "devices", "health", "price"};
-    char base[TOPIC_SIZE], topic[TOPIC_SIZE];
-    const char *end = strstr(incoming->topic, "/bridge/info");
-    if (end == NULL || strcmp(end, "/bridge/info") != 0 ||
-        (size_t)(end - incoming->topic) >= sizeof base)
-        return false;
-    (void)snprintf(base, sizeof base, "%.*s", (int)(end - incoming->topic), incoming->topic);
-    if (json_object_get(own->old_bases, base) == NULL)
-        return false;
-    json_t *info = json_loadb(incoming->payload, incoming->payload_length, 0, NULL);
-    const char *id = json_string_value(json_object_get(info, "bridge_id"));
-    bool ours = incoming->retained && id != NULL && strcmp(id, own->bridge_id) == 0;
-    for (size_t i = 0; ours && i < sizeof leaves / sizeof leaves[0]; i++) {
+    static const char *const leaves[] = {"state", "info", "devices", "health", "price", "co2"};
+    char topic[TOPIC_SIZE];
+    for (size_t i = 0; i < sizeof leaves / sizeof leaves[0]; i++) {
         struct text text;
         text_init(&text, topic, sizeof topic);
         text_append(&text, "%s/bridge/%s", base, leaves[i]);
         clear(own, topic);
     }
+}
+
+/* Its devices' topics come in from now on, and are cleared. */
+static void watch_old_devices(struct own_topics *own, const char *base)
+{
+    static const char *const filters[] = {"+/availability", "+"};
+    char topic[TOPIC_SIZE];
+    if (json_is_true(json_object_get(own->old_bases, base)))
+        return;
+    (void)json_object_set_new(own->old_bases, base, json_true());
+    for (size_t i = 0; i < 2; i++) {
+        struct text text;
+        text_init(&text, topic, sizeof topic);
+        text_append(&text, "%s/%s", base, filters[i]);
+        publisher_subscribe(own->options.publisher, topic, 0);
+    }
+}
+
+static void old_info_incoming(struct own_topics *own, const struct publisher_incoming *incoming,
+                              const char *base)
+{
+    json_t *info = json_loadb(incoming->payload, incoming->payload_length, 0, NULL);
+    const char *id = json_string_value(json_object_get(info, "bridge_id"));
+    if (incoming->retained && id != NULL && strcmp(id, own->bridge_id) == 0) {
+        clear_old_bridge(own, base);
+        watch_old_devices(own, base);
+    }
     json_decref(info);
-    return true;
+}
+
+/* True if it came from a former base topic of this bridge. */
+static bool old_base_incoming(struct own_topics *own, const struct publisher_incoming *incoming)
+{
+    const char *base;
+    json_t *ours;
+    json_object_foreach(own->old_bases, base, ours)
+    {
+        char id[ID_SIZE];
+        bool availability = false;
+        size_t length = strlen(base);
+        if (strncmp(incoming->topic, base, length) != 0 || incoming->topic[length] != '/')
+            continue;
+        const char *rest = incoming->topic + length + 1;
+        if (strcmp(rest, "bridge/info") == 0) {
+            old_info_incoming(own, incoming, base);
+            return true;
+        }
+        if (json_is_true(ours) && read_device(rest, id, &availability) && incoming->retained &&
+            incoming->payload_length > 0 &&
+            (availability ? is_availability(incoming) : is_state(incoming))) {
+            clear(own, incoming->topic);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- what never comes back ---- */

@@ -51,7 +51,7 @@ void own_topics_close(struct own_topics *own);
  *  by then, whose state is not to be, that state is cleared all the same. */
 void own_topics_left(struct own_topics *own, const char *topic, bool retained);
 /** The base topic was another one before: what this bridge has retained on <old>/bridge/... is cleared, if
- *  bridge/info there says that it is this one's. */
+ *  bridge/info there says that it is this one's; and then what its devices have retained there. */
 void own_topics_old_base(struct own_topics *own, const char *base_topic);
 
 /** To be given every incoming item; true if it was on one of the topics that are watched. Edges never are. */

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define ROSTER_SIZE_MAX ((size_t)1 << 20)
+#define FORMER_MAX 8
+#define BRIDGE "/bridge"
+#define DISCOVERY ROSTER_DISCOVERY
 
 static json_t *load(const char *path, struct log *log)
 {
@@ -33,6 +36,9 @@ static json_t *topics_of(const struct config *config)
 {
     json_t *topics = json_object();
     json_t *own = json_sprintf("%s/bridge", config->mqtt.base_topic);
+    (void)json_object_set_new(topics, json_string_value(own), json_true());
+    json_decref(own);
+    own = json_sprintf("%s" DISCOVERY, config->homeassistant.discovery_prefix);
     (void)json_object_set_new(topics, json_string_value(own), json_true());
     json_decref(own);
     for (size_t i = 0; i < config->device_count; i++) {
@@ -65,13 +71,19 @@ static void store(const char *path, json_t *list, struct log *log)
         log_warning(log, "The list of device topics is not kept. %s", error.text);
 }
 
+static bool ends_in(const char *topic, const char *end)
+{
+    size_t length = strlen(topic), own = strlen(end);
+    return length > own && strcmp(topic + length - own, end) == 0;
+}
+
 void roster_update(const char *path, const struct config *config,
                    void (*gone)(void *context, const char *topic), void *context, struct log *log)
 {
     json_t *before = load(path, log);
     json_t *now = topics_of(config);
     bool changed = json_array_size(before) != json_object_size(now);
-    size_t i;
+    size_t i, former = 0;
     json_t *entry;
     json_array_foreach(before, i, entry)
     {
@@ -80,6 +92,9 @@ void roster_update(const char *path, const struct config *config,
             continue;
         changed = true;
         gone(context, topic);
+        /* A broker may be put back to the time of that base topic: it is looked at with every start. */
+        if ((ends_in(topic, BRIDGE) || ends_in(topic, DISCOVERY)) && former++ < FORMER_MAX)
+            (void)json_object_set_new(now, topic, json_true());
     }
     if (changed)
         store(path, list_of(now), log);

@@ -10,9 +10,12 @@
 #include "bridge/config/config.h"
 #include "drivers/base/log.h"
 
+/** Behind a discovery prefix. */
+#define ROSTER_DISCOVERY "#discovery"
+
 /**
  * Calls gone for every topic (<base>/<device>, and <base>/bridge) that the file names and config does not, then writes
- * what config has. A damaged file is reported and replaced; a full disk only delays the forgetting.
+ * what config has, and the <base>/bridge of a few former base topics. Likewise discovery prefixes, <prefix>#discovery. A damaged file is reported and replaced; a full disk only delays the forgetting.
  */
 void roster_update(const char *path, const struct config *config,
                    void (*gone)(void *context, const char *topic), void *context, struct log *log);

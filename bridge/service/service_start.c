@@ -464,12 +464,16 @@ static void clear_topics(void *context, const char *topic)
 {
     const struct service *service = context;
     char base[512];
-    const char *slash = strrchr(topic, '/');
-    if (slash == NULL || (size_t)(slash - topic) >= sizeof base)
+    const char *discovery = strstr(topic, ROSTER_DISCOVERY);
+    const char *end = discovery != NULL ? discovery : strrchr(topic, '/');
+    if (end == NULL || (size_t)(end - topic) >= sizeof base)
         return;
-    (void)snprintf(base, sizeof base, "%.*s", (int)(slash - topic), topic);
-    own_topics_old_base(service->own_topics, base);
-    if (strcmp(slash + 1, "bridge") != 0)
+    (void)snprintf(base, sizeof base, "%.*s", (int)(end - topic), topic);
+    if (discovery != NULL)
+        announcer_old_prefix(service->announcer, base);
+    else
+        own_topics_old_base(service->own_topics, base);
+    if (discovery == NULL && strcmp(end + 1, "bridge") != 0)
         own_topics_left(service->own_topics, topic, true);
 }
 

@@ -139,6 +139,36 @@ def test_retain_switched_off(broker, service):
     assert process.stop() == 0
 
 
+def test_what_is_not_announced_is_no_ghost(broker, service):
+    """Announcements of devices that are there, but not for Home Assistant, on a broker that was put back."""
+    ghosts = ["homeassistant/device/bl2mqtt_test_house/config", "homeassistant/sensor/bl2mqtt_test_house/power/config"]
+    bridges = "homeassistant/device/bl2mqtt_test_bridge/config"
+    for homeassistant, gone in (({}, ghosts), ({"enabled": False}, [*ghosts, bridges])):
+        for topic in (*ghosts, bridges):
+            broker.publish(topic, '{"device":{},"components":{}}', retain=True)
+        broker.publish("homeassistant/device/bl2mqtt_test_houses/config", "{}", retain=True)  # another bridge's
+        process = service(device(homeassistant=False), homeassistant=homeassistant)
+        wait_for(lambda gone=gone: not set(gone) & retained(broker).keys(), 25, "the ghosts to go")
+        assert "homeassistant/device/bl2mqtt_test_houses/config" in retained(broker)
+        assert process.stop() == 0
+
+
+def test_another_discovery_prefix(broker, service):
+    old = {"homeassistant/device/bl2mqtt_test_house/config", "homeassistant/device/bl2mqtt_test_bridge/config"}
+    process = service()
+    wait_for(lambda: old <= retained(broker).keys(), what="the announcements")
+    assert process.stop() == 0
+    broker.publish("homeassistant/device/bl2mqtt_other_house/config", "{}", retain=True)
+    for _ in range(2):  # once, and when the broker is put back to the time before
+        process = service(homeassistant={"discovery_prefix": "ha/two"})
+        wait_for(lambda: not old & retained(broker).keys(), 25, "the old announcements to go")
+        wait_for(lambda: "ha/two/device/bl2mqtt_test_house/config" in retained(broker), what="the new ones")
+        assert "homeassistant/device/bl2mqtt_other_house/config" in retained(broker)
+        assert process.stop() == 0
+        for topic in old:
+            broker.publish(topic, '{"device":{},"components":{}}', retain=True)
+
+
 def test_another_base_topic(broker, service):
     process = service()
     wait_for(lambda: {"bl2mqtt/bridge/devices", "bl2mqtt/house/availability"} <= retained(broker).keys(), what="all")
@@ -147,6 +177,14 @@ def test_another_base_topic(broker, service):
     process = service(mqtt={"base_topic": "energy/meters"})
     wait_for(lambda: [t for t in retained(broker) if t.startswith("bl2mqtt/")] == ["bl2mqtt/foreign"], 25, "the old base to go")
     assert "energy/meters/bridge/info" in retained(broker)
+    assert process.stop() == 0
+    # the broker is put back to the time before
+    broker.publish("bl2mqtt/bridge/info", {"bridge_id": "test"}, retain=True)
+    broker.publish("bl2mqtt/house", STATE_OF_OURS, retain=True)
+    for topic in ("bl2mqtt/bridge/state", "bl2mqtt/house/availability", "bl2mqtt/gone/availability"):
+        broker.publish(topic, '{"state":"online"}', retain=True)
+    process = service(mqtt={"base_topic": "energy/meters"})
+    wait_for(lambda: [t for t in retained(broker) if t.startswith("bl2mqtt/")] == ["bl2mqtt/foreign"], 25, "it to go again")
     assert process.stop() == 0
 
 
