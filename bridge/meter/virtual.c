@@ -9,6 +9,10 @@
 #include <string.h>
 
 static const int64_t uwh_per_count = 1000;
+static const int64_t mw_ms_per_count = 3600000;
+static const int64_t wait_longest_ms = 600000;
+static const int64_t wait_idle_ms = 10000;
+static const int64_t idle_mw = 1000;
 
 struct member {
     int sign;
@@ -28,6 +32,13 @@ struct virtual_sum {
     uint32_t definition; /* hash */
     struct energy_state state;
     int64_t imported_uwh, exported_uwh; /* signed sums of the members, up to which it has counted */
+
+    /* Since then, with balance: */
+    int64_t drawn_mw_ms, fed_mw_ms; /* by the powers */
+    int64_t last_ms;                /* boot clock; of the last interval */
+    int64_t counted_ms;             /* likewise, of the last one that was counted */
+    bool has_last;
+    bool gap; /* a member was missing, or had no power */
 };
 
 /* Members' sums stay within a thousand terawatt hours, or the sum begins anew. */
@@ -137,6 +148,7 @@ void virtual_member_shifted(struct virtual_sum *sum, size_t member, int64_t impo
 void virtual_member_lost(struct virtual_sum *sum, size_t member)
 {
     sum->members[member].fresh = false;
+    sum->gap = true;
 }
 
 /* ---- intervals ---- */
@@ -185,15 +197,61 @@ static int64_t only_up(int64_t counts)
     return counts > 0 ? counts : 0;
 }
 
-static void count(struct virtual_sum *sum, struct virtual_interval *interval)
+/* The power of this interval, as if it had been the same since the last one. */
+static void integrate(struct virtual_sum *sum, int64_t boot_ms,
+                      const struct virtual_interval *interval)
+{
+    int64_t passed_ms = boot_ms - sum->last_ms;
+    int64_t energy_mw_ms = 0;
+    if (!sum->has_last || !interval->power_known || passed_ms < 0 ||
+        passed_ms > sum->longest_hold_ms ||
+        __builtin_mul_overflow(interval->power_mw, passed_ms, &energy_mw_ms))
+        sum->gap = true;
+    sum->has_last = true;
+    sum->last_ms = boot_ms;
+    if (energy_mw_ms > 0)
+        sum->drawn_mw_ms = add(sum->drawn_mw_ms, energy_mw_ms);
+    else
+        sum->fed_mw_ms = add(sum->fed_mw_ms, -energy_mw_ms);
+}
+
+static bool waited_enough(const struct virtual_sum *sum, int64_t boot_ms,
+                          const struct virtual_interval *interval)
+{
+    int64_t waited_ms = boot_ms - sum->counted_ms;
+    bool idle = interval->power_mw > -idle_mw && interval->power_mw < idle_mw;
+    return waited_ms >= wait_longest_ms || (idle && waited_ms >= wait_idle_ms);
+}
+
+/* net: counts since the last time. False: it waits. */
+static bool split(const struct virtual_sum *sum, int64_t boot_ms, int64_t net,
+                  struct virtual_interval *interval)
+{
+    bool draws = sum->drawn_mw_ms >= sum->fed_mw_ms;
+    int64_t lesser = (draws ? sum->fed_mw_ms : sum->drawn_mw_ms) / mw_ms_per_count;
+    int64_t greater = add(lesser, draws ? net : -net);
+    if (sum->gap || (greater < 0 && waited_enough(sum, boot_ms, interval))) {
+        interval->imported_counts = only_up(net);
+        interval->exported_counts = only_up(-net);
+        return true;
+    }
+    if (greater < 0)
+        return false;
+    interval->imported_counts = draws ? greater : lesser;
+    interval->exported_counts = draws ? lesser : greater;
+    return true;
+}
+
+static void count(struct virtual_sum *sum, int64_t boot_ms, struct virtual_interval *interval)
 {
     int64_t imported_uwh, exported_uwh;
     position_of(sum, &imported_uwh, &exported_uwh);
     if (sum->state.known && sum->balance) {
         int64_t net =
             counts_between(sum->imported_uwh - sum->exported_uwh, imported_uwh - exported_uwh);
-        interval->imported_counts = only_up(net);
-        interval->exported_counts = only_up(-net);
+        interval->waits = !split(sum, boot_ms, net, interval);
+        if (interval->waits)
+            return;
     } else if (sum->state.known) {
         interval->imported_counts = only_up(counts_between(sum->imported_uwh, imported_uwh));
         interval->exported_counts = only_up(counts_between(sum->exported_uwh, exported_uwh));
@@ -202,6 +260,9 @@ static void count(struct virtual_sum *sum, struct virtual_interval *interval)
     sum->state.exported = add(sum->state.exported, interval->exported_counts);
     sum->imported_uwh = imported_uwh;
     sum->exported_uwh = exported_uwh;
+    sum->drawn_mw_ms = sum->fed_mw_ms = 0;
+    sum->counted_ms = boot_ms;
+    sum->gap = false;
     store_position(sum);
 }
 
@@ -211,7 +272,8 @@ bool virtual_advance(struct virtual_sum *sum, int64_t boot_ms, struct virtual_in
     if (!complete(sum))
         return false;
     measure(sum, boot_ms, interval);
-    count(sum, interval);
+    integrate(sum, boot_ms, interval);
+    count(sum, boot_ms, interval);
     for (size_t i = 0; i < sum->count; i++)
         sum->members[i].fresh = false;
     return true;

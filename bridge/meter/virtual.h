@@ -11,6 +11,13 @@
  * export, exactly. Without it, the members' imports are added, and their exports; what is subtracted
  * changes sides.
  *
+ * Chips count in steps of some tenths of a watt hour, at different moments: while one phase draws 500 W and another
+ * feeds back 300, single seconds have a step of the one or of the other only, and would be import or export by turns that never
+ * was. So the powers say how much went which way, and the counters how much it was: the lesser of the two is what the
+ * powers add up to, the greater one is that and the counted net. Where that would be negative, the energy waits for the next
+ * interval; at most for ten minutes, or ten seconds without power. An interval without known powers, or behind a
+ * gap, is netted as a whole.
+ *
  * It counts in milliwatt hours (READING_OPENBEKEN with factors of 1000), rounded so that the counts of any
  * span differ from the members' energy by less than one.
  *
@@ -44,6 +51,7 @@ struct virtual_interval {
     bool power_known;
     int64_t power_mw;
     int64_t imported_counts, exported_counts;
+    bool waits; /**< some energy is not counted yet */
 };
 
 /** state NULL, or one of another definition: begins with the first interval. Copied. */

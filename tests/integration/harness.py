@@ -312,6 +312,10 @@ class SimulatedMeter:
             if line.startswith("{"):
                 self._answers.put(json.loads(line))
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def tell(self, command):
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
