@@ -278,7 +278,8 @@ enum status service_apply(struct service *service, struct config *after,
     config_diff(before, after, &diff);
     config_diff(service->first_config, after, &since_start);
     service->config = after;
-    if (has_changed(&diff, "tariffs"))
+    /* They say whether there are CO2 intensities, too. */
+    if (has_changed(&diff, "tariffs") || has_changed(&diff, "co2."))
         take_tariffs(service);
     if (has_changed(&diff, "prices.") || has_changed(&diff, "co2."))
         follow_prices(service);

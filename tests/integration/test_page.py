@@ -2,16 +2,18 @@
 """The page in headless Chromium, against the real service and simulated chips."""
 
 import contextlib
+import datetime
 import http.client
 import json
 import shutil
 import tarfile
+import time
 
 import house
 import pytest
 import web
 import yaml
-from harness import free_port, wait_for, write_config
+from harness import Subscriber, free_port, wait_for, write_config
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -126,6 +128,90 @@ def test_settings_are_written_to_bridge_yaml(folder, service, browser):
     browser.wait(lambda: browser.all('[data-group="bridge"] .notice'), "an answer")
     assert "Saved" in browser.text('[data-group="bridge"] .notice')
     wait_for(lambda: yaml.safe_load((folder / "bridge.yaml").read_text())["bridge"]["log_level"] == "warning", 5, "the file")
+
+
+def within(browser, place, label, index=0):
+    """The control with that label in a part of the page."""
+    fields = browser.wait(lambda: [f for f in browser.all(f"{place} .field") if f.text.split("\n")[0] == label][index:], label)
+    return fields[0].find_element(By.CSS_SELECTOR, "input, select")
+
+
+def save_group(browser, group, words="Saved"):
+    browser.find(f'[data-group="{group}"] button.primary').click()
+    browser.wait(lambda: words in browser.text(f'[data-group="{group}"] .notice'), words)
+
+
+def replace(node, text):
+    node.clear()
+    node.send_keys(text)
+
+
+def test_tariffs_prices_and_co2_are_edited(folder, service, browser, broker):
+    """A dynamic tariff with a night rate, where its prices come from, and CO2 without any tariff, all by the page."""
+    written = lambda: yaml.safe_load((folder / "bridge.yaml").read_text())  # noqa: E731
+    begin = int(time.time()) // 3600 * 3600 - 12 * 3600
+    broker.publish("energy/co2", [{"start": datetime.datetime.fromtimestamp(begin + hour * 3600, datetime.timezone.utc).isoformat(), "intensity": 400}
+                                  for hour in range(24)], retain=True)
+    browser.open(url(service, "history?show=cost"))
+    browser.wait(lambda: "no tariffs" in browser.text("bl-history .notice.warning"), "what is missing")
+    browser.go("settings")
+    for group in ("co2", "prices", "tariffs"):
+        browser.find(f'[data-group="{group}"] summary').click()
+    within(browser, '[data-group="co2"]', "MQTT topic with the CO2 intensities").send_keys("energy/co2")
+    save_group(browser, "co2")
+    wait_for(lambda: written().get("co2") == {"topic": "energy/co2"}, 5, "the file")
+    browser.go("history?show=cost")
+    browser.wait(lambda: "No tariff is set up" in browser.text("bl-history"), "what is missing")
+    browser.find('[data-value="co2"]').click()
+    browser.wait(lambda: "kg" in browser.text(".legend") and not browser.all("bl-history .notice"), "the CO2")
+    browser.go("settings")
+    for group in ("prices", "tariffs"):
+        browser.find(f'[data-group="{group}"] summary').click()
+    within(browser, '[data-group="prices"]', "MQTT topic with the prices").send_keys("energy/prices")
+    Select(within(browser, '[data-group="prices"]', "What the prices are for")).select_by_value("MWh")
+    save_group(browser, "prices")
+    wait_for(lambda: written().get("prices") == {"topic": "energy/prices", "unit": "MWh"}, 5, "the file")
+    place = '[data-group="tariffs"]'
+    press_in(browser, place, "Add another")
+    for label, value in (("Currency", "EUR"), ("Price of a kilowatt hour", "0.17"), ("Factor for the dynamic price", "1.19")):
+        replace(within(browser, place, label), value)
+    within(browser, place, "Dynamic: follows prices by the hour").click()
+    press_in(browser, f"{place} .list-item", "Add another")
+    for label, value in (("From (time of day)", "22:00"), ("To (time of day)", "06:00")):
+        replace(within(browser, place, label), value)
+    within(browser, place, "Price of a kilowatt hour", 1).send_keys("0.09")
+    save_group(browser, "tariffs")
+    wait_for(lambda: written().get("tariffs") == [{"currency": "EUR", "price": 0.17, "dynamic": True, "factor": 1.19,
+                                                   "windows": [{"from": "22:00", "to": "06:00", "price": 0.09}]}], 5, "the file")
+    replace(within(browser, place, "Valid from"), "soon")
+    browser.find(f"{place} button.primary").click()
+    browser.wait(lambda: "valid_from" in browser.text(f"{place} .notice.bad"), "what is wrong")
+    assert "valid_from" not in written()["tariffs"][0]
+
+
+def press_in(browser, place, text):
+    browser.wait(lambda: next((b for b in browser.all(f"{place} button") if b.text == text), None), text).click()
+
+
+def test_homeassistant_entities_are_edited(folder, service, browser, broker):
+    written = lambda: yaml.safe_load((folder / "bridge.yaml").read_text())["devices"][0].get("homeassistant")  # noqa: E731
+    discovery = Subscriber(broker.port, ["homeassistant/device/#"])
+    browser.open(url(service, "device/house"))
+    browser.find("bl-device > details:last-of-type summary")
+    browser.script("document.querySelector('bl-device > details').open = true")
+    place = "bl-device > details"
+    browser.wait(lambda: [f for f in browser.all(f"{place} fieldset") if f.text.startswith("Single values")], "the list")
+    browser.script("[...document.querySelectorAll('bl-device fieldset')].find((f) => f.textContent.startsWith('Single values')).querySelector(':scope > button').click()")
+    for label, value in (("Value", "power_a"), ("Decimals", "0"), ("Icon", "mdi:stove")):
+        within(browser, f"{place} .list-item", label).send_keys(value)
+    within(browser, place, "Values without an entity").send_keys("power_apparent_a, power_apparent_b")
+    browser.find("bl-device form button.primary").click()
+    browser.wait(lambda: "Saved" in browser.text("bl-device form .notice"), "the answer")
+    wait_for(lambda: written() == {"exclude": ["power_apparent_a", "power_apparent_b"],
+                                   "entities": [{"property": "power_a", "icon": "mdi:stove", "precision": 0}]}, 5, "the file")
+    announced = wait_for(lambda: next((m for m in reversed(list(discovery.messages)) if "mdi:stove" in json.dumps(m["payload"])), None), 10, "the icon in Home Assistant")
+    payload = announced["payload"] if isinstance(announced["payload"], dict) else json.loads(announced["payload"])
+    assert payload["components"]["power_apparent_a"] == {"platform": "sensor"}, "that is how an entity goes away"
 
 
 def test_device_page_renames(service, browser):

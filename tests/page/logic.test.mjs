@@ -277,3 +277,23 @@ test("what stopping a job leaves depends on what it does", () => {
   assert.equal(leftBy({job: "openbeken-provision", state: "cancelled", changing: false}), "flash.leftUnchanged");
   assert.equal(leftBy({job: "provision", state: "failed", changing: true}), "flash.leftChanged");
 });
+
+test("every group of the settings, and every value of a device, has a name in words", () => {
+  const {properties} = JSON.parse(readFileSync(new URL("../../schema/bridge.schema.json", import.meta.url)));
+  for (const key of Object.keys(properties).filter((name) => name !== "devices")) assert.ok(en[`group.${key}`] && de[`group.${key}`], key);
+  for (const part of ["tariffs", "prices", "co2"]) {
+    const {items, properties: own} = properties[part];
+    for (const key of Object.keys(items?.properties ?? own)) assert.ok(en[`key.${part}.${key}`] && de[`hint.${part}.${key}`], `${part}.${key}`);
+  }
+  const {entities} = properties.devices.items.properties.homeassistant.properties;
+  for (const key of Object.keys(entities.items.properties)) assert.ok(de[`key.homeassistant.entities.${key}`], key);
+  assert.equal(kindOf(properties.devices.items.properties.homeassistant, "homeassistant"), "group", "though true or false may stand for it");
+});
+
+test("settings and diagnostics are not among what a device measures", () => {
+  const {rows, facts} = matrixOf({channels: ["a", "b"], exposes: [{property: "power_a", unit: "W"}, {property: "power"},
+    {property: "cost_today", unit: "EUR"}, {property: "power_factor_a", unit: "%", category: "diagnostic"},
+    {property: "retain", category: "config"}, {property: "day_start", category: "diagnostic"}]});
+  assert.deepEqual(rows.map(({name, unit}) => [name, unit]), [["power", "W"], ["cost_today", ""], ["power_factor", "%"]]);
+  assert.deepEqual(facts.map(({property}) => property), ["day_start"]);
+});

@@ -1,5 +1,5 @@
 // Numbers, units, times and spans for people, by the locale of the browser.
-import {currentLocale, t} from "./language.js";
+import {currentLocale, t, tOr} from "./language.js";
 
 const UNKNOWN = "–";
 const NARROW_SPACE = "\u202f";
@@ -50,6 +50,11 @@ export function money(amount, currency) {
   return cached("NumberFormat", {style: "currency", currency: currency || "EUR"}).format(amount);
 }
 
+/** Kilograms. */
+export function mass(kg) {
+  return kg === null || kg === undefined ? UNKNOWN : `${number(kg, Math.abs(kg) < 100 ? 2 : 0)}${NARROW_SPACE}kg`;
+}
+
 export function bytes(count) {
   if (count === null || count === undefined) return UNKNOWN;
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -61,14 +66,20 @@ export function bytes(count) {
   return `${number(count, step === 0 ? 0 : 1)}${NARROW_SPACE}${units[step]}`;
 }
 
-/** A property of a device: its value in words. */
-export function property(expose, value) {
+/** Whether a unit is a currency's code. */
+export function isMoney(unit) {
+  return /^[A-Z]{3}$/.test(unit ?? "");
+}
+
+/** A property of a device: its value in words; the unit stands beside it unless it stands elsewhere. */
+export function property(expose, value, withUnit = true) {
   if (value === null || value === undefined) return UNKNOWN;
   if (typeof value === "boolean") return value ? t("yes") : t("no");
   if (typeof value === "object") return JSON.stringify(value);
-  if (typeof value !== "number") return /^\d{4}-\d\d-\d\dT/.test(value) ? moment(value) : value;
+  if (typeof value !== "number") return /^\d{4}-\d\d-\d\dT/.test(value) ? moment(value) : tOr(`value.${value}`, value);
+  if (isMoney(expose.unit)) return money(value, expose.unit);
   const decimals = Math.min(4, (String(value).split(".")[1] ?? "").length);
-  return expose.unit ? `${number(value, decimals)}${NARROW_SPACE}${expose.unit}` : number(value, decimals);
+  return expose.unit && withUnit ? `${number(value, decimals)}${NARROW_SPACE}${expose.unit}` : number(value, decimals);
 }
 
 export function moment(time) {

@@ -1,6 +1,6 @@
 // A form from a JSON Schema: what can be set, with its meaning, its default and its bounds. Reads back only what
 // was changed.
-import {t} from "./language.js";
+import {t, tOr} from "./language.js";
 import {el, field} from "./ui.js";
 
 const SECRET = /password|token|secret|^key$/;
@@ -12,8 +12,9 @@ export const HIDDEN = "***";
 export function kindOf(schema, key) {
   const types = [schema.type ?? []].flat();
   if (schema.enum) return "choice";
+  if (schema.properties) return "group"; // also where true or false may stand for it
   if (types.includes("boolean")) return "flag";
-  if (types.includes("object")) return schema.properties ? "group" : "other";
+  if (types.includes("object")) return "other";
   if (types.includes("array")) return schema.items?.properties ? "list" : "words";
   if (types.includes("integer") || (types.includes("number") && !types.includes("string"))) return "number";
   return SECRET.test(key) ? "secret" : types.includes("string") ? "text" : "other";
@@ -24,23 +25,27 @@ export function wordsOf(text) {
   return text.split(",").map((word) => word.trim()).filter(Boolean);
 }
 
-function hintOf(schema) {
-  const parts = [schema.description];
+/** What a key is called, and what it means: as the texts have it for people who do not read bridge.yaml, else as the schema does. */
+const labelOf = (key, path) => tOr(`key.${path}`, key);
+
+function hintOf(schema, path) {
+  const parts = [tOr(`hint.${path}`, schema.description)];
   if (schema.default !== undefined) parts.push(t("form.default", {value: String(schema.default)}));
   else if (schema["x-otherwise"]) parts.push(t("form.otherwise", {value: schema["x-otherwise"]}));
   return parts.filter(Boolean).join(" ").replaceAll("`", "");
 }
 
 /** {node, read()}: read() is undefined while nothing was changed. */
-function control(key, schema, value) {
+function control(key, schema, value, path) {
   const kind = value === HIDDEN ? "secret" : kindOf(schema, key);
-  if (kind === "group") return group(key, schema, value ?? {});
-  if (kind === "list") return list(key, schema, value ?? []);
+  const label = labelOf(key, path);
+  if (kind === "group") return group(label, schema, typeof value === "boolean" ? {enabled: value} : value ?? {}, path);
+  if (kind === "list") return list(label, schema, value ?? [], path);
   const shown = value ?? schema.default;
-  const hint = hintOf(schema);
+  const hint = hintOf(schema, path);
   if (kind === "flag") {
     const input = el("input", {type: "checkbox", checked: shown === true, name: key});
-    const node = field(key, input, hint);
+    const node = field(label, input, hint);
     node.classList.add("check");
     node.prepend(input);
     return {node, read: () => (input.checked === (shown === true) ? undefined : input.checked)};
@@ -48,7 +53,7 @@ function control(key, schema, value) {
   if (kind === "choice") {
     const options = schema.enum.map(String);
     const input = el("select", {name: key}, options.map((option) => el("option", {value: option, selected: option === String(shown)}, option)));
-    return {node: field(key, input, hint), read: () => (input.value === String(shown) ? undefined
+    return {node: field(label, input, hint), read: () => (input.value === String(shown) ? undefined
       : schema.enum.find((option) => String(option) === input.value))};
   }
   if (kind === "other") return null;
@@ -63,22 +68,22 @@ function control(key, schema, value) {
     if (kind === "number") return input.value === "" ? undefined : Number(input.value);
     return kind === "words" ? wordsOf(input.value) : input.value;
   };
-  return {node: field(key, input, hint), read};
+  return {node: field(label, input, hint), read};
 }
 
-function group(key, schema, value) {
-  const form = schemaForm(schema, value);
-  const node = el("fieldset", {class: "settings-group wide"}, el("legend", null, key), el("div", {class: "form"}, form.nodes));
+function group(label, schema, value, path) {
+  const form = schemaForm(schema, value, [], `${path}.`);
+  const node = el("fieldset", {class: "settings-group wide"}, el("legend", null, label), el("div", {class: "form"}, form.nodes));
   return {node, read: form.read};
 }
 
 /** A list of groups is read back whole as soon as anything in it was changed. */
-function list(key, schema, values) {
+function list(label, schema, values, path) {
   const items = [];
   const place = el("div");
   let changed = false;
   const add = (value) => {
-    const form = schemaForm(schema.items, value);
+    const form = schemaForm(schema.items, value, [], `${path}.`);
     const item = {value, form};
     const remove = el("button", {type: "button", class: "danger", onclick: () => {
       items.splice(items.indexOf(item), 1);
@@ -99,14 +104,15 @@ function list(key, schema, values) {
     if (!changed && read_.every(({changes}) => changes === undefined)) return undefined;
     return read_.map(({value, changes}) => ({...value, ...changes}));
   };
-  return {node: el("fieldset", {class: "settings-group wide"}, el("legend", null, key),
-    schema.description && el("p", {class: "hint"}, schema.description), place, button), read};
+  return {node: el("fieldset", {class: "settings-group wide"}, el("legend", null, label),
+    schema.description && el("p", {class: "hint"}, tOr(`hint.${path}`, schema.description).replaceAll("`", "")), place, button), read};
 }
 
-/** {nodes, read()} for the properties of a schema of type object; without: keys that are left out. */
-export function schemaForm(schema, value, without = []) {
+/** {nodes, read()} for the properties of a schema of type object; without: keys that are left out; path: where they stand in bridge.yaml, for their
+ *  names in the texts: "tariffs.". */
+export function schemaForm(schema, value, without = [], path = "") {
   const controls = Object.entries(schema.properties ?? {}).filter(([key]) => !without.includes(key))
-    .map(([key, property]) => [key, control(key, property, value?.[key])]).filter(([, made]) => made);
+    .map(([key, property]) => [key, control(key, property, value?.[key], `${path}${key}`)]).filter(([, made]) => made);
   const read = () => {
     const changes = Object.fromEntries(controls.map(([key, {read: one}]) => [key, one()]).filter(([, change]) => change !== undefined));
     return Object.keys(changes).length ? changes : undefined;

@@ -19,7 +19,7 @@ class Calibration extends View {
   #shown = false;
 
   render() {
-    fill(this, el("p", {class: "crumb"}, el("a", {href: formatRoute({name: "device", rest: [this.#id]})}, `‹ ${this.#id}`)),
+    fill(this, el("p", {class: "crumb"}, el("a", {href: formatRoute({name: "device", rest: [this.#id]})}, `‹ ${devices.get().find((one) => one.id === this.#id)?.friendly_name ?? this.#id}`)),
       el("h1", null, t("nav.calibration")), el("p", null, t("calibration.intro")), this.#body);
     this.#body.classList.add("stack");
     this.watch(devices, (list) => {

@@ -12,6 +12,8 @@ import "./raw.js";
 /** Set elsewhere on this page, or never. */
 const NOT_SETTINGS = ["id", "name", "channels", "driver", "alarms"];
 const EVENT_DAYS = 7;
+/** In other words among the diagnostics, or above them. */
+const SHOWN_OTHERWISE = ["last_seen", "frame_errors", "data_problem", "problem_text"];
 
 class Device extends View {
   #id = route.get().rest[0];
@@ -22,6 +24,8 @@ class Device extends View {
   #diagnostics = el("dl", {class: "facts"});
   #events = el("ul", {class: "log"});
   #settings = el("details", {class: "card"});
+  #facts = [];
+  #factsShown = "";
   #shown = "";
 
   get #device() {
@@ -38,6 +42,7 @@ class Device extends View {
     this.watch(states, () => this.#showValues());
     this.watch(online, () => this.#showHead());
     this.watch(health, () => this.#showDiagnostics());
+    this.watch(states, () => this.#showDiagnostics());
     this.watch(lastEvent, (event) => (event === null || event.device === this.#id) && this.#loadEvents());
   }
 
@@ -58,12 +63,13 @@ class Device extends View {
     }
     this.#showHead();
     this.#cells.clear();
-    const {columns, rows} = matrixOf(device);
+    const {columns, rows, facts} = matrixOf(device);
+    this.#facts = facts.filter(({name}) => !SHOWN_OTHERWISE.includes(name));
     fill(this.#values,
       columns.length > 1 && el("thead", null, el("tr", null, el("td"), columns.map((column) =>
         el("th", {scope: "col", class: "number"}, column ? column.toUpperCase() : t("total"))))),
-      el("tbody", null, rows.map(({name, cells}) => el("tr", null,
-        el("th", {scope: "row"}, tOr(`property.${name}`, cells.find(Boolean).label ?? name)),
+      el("tbody", null, rows.map(({name, unit, cells}) => el("tr", null,
+        el("th", {scope: "row"}, tOr(`property.${name}`, cells.find(Boolean).label ?? name), unit && el("span", {class: "unit"}, ` ${unit}`)),
         columns.map((column, index) => this.#cell(cells[index]))))));
     this.#showValues();
     this.#loadSettings();
@@ -87,7 +93,7 @@ class Device extends View {
 
   #showValues() {
     const state = states.get()[this.#id];
-    for (const [name, {cell, expose}] of this.#cells) write(cell, property(expose, state?.[name]));
+    for (const [name, {cell, expose}] of this.#cells) write(cell, property(expose, state?.[name], false));
     const problem = state?.data_problem ? state.problem_text ?? t("overview.dataProblem") : "";
     if (problem !== this.#problem.textContent) fill(this.#problem, problem && notice("warning", problem));
   }
@@ -102,7 +108,11 @@ class Device extends View {
     const facts = [[t("device.readings"), number(readings)],
       [t("device.errors"), `${number(errors)} (${number(rate, 2)} %)`],
       [t("device.lastSeen"), device.last_seen ? ago(device.last_seen) : "–"],
-      [t("device.problems"), [device.problems ?? []].flat().map((word) => tOr(`problem.${word}`, word)).join(", ") || t("none")]];
+      [t("device.problems"), [device.problems ?? []].flat().map((word) => tOr(`problem.${word}`, word)).join(", ") || t("none")],
+      ...this.#facts.map((expose) => [tOr(`property.${expose.name}`, expose.label ?? expose.name), property(expose, states.get()[this.#id]?.[expose.name])])];
+    const key = JSON.stringify(facts);
+    if (key === this.#factsShown) return;
+    this.#factsShown = key;
     fill(this.#diagnostics, facts.map(([name, text]) => [el("dt", null, name), el("dd", null, text)]));
   }
 
@@ -110,7 +120,7 @@ class Device extends View {
     const from = new Date(Date.now() - EVENT_DAYS * 86400000).toISOString();
     const events = await get("history/events", {device: this.#id, from}).catch(() => []);
     fill(this.#events, events.slice(-30).reverse().map((event) => el("li", null, el("time", null, moment(event.time)),
-      el("span", {class: "badge"}, event.channel ?? "·"), el("span", {class: "message"}, event.message))),
+      el("span", {class: "badge"}, event.channel ?? "·"), el("span", {class: "message"}, tOr(`event.${event.kind}`, "") && el("strong", null, `${t(`event.${event.kind}`)}: `), event.message))),
     events.length === 0 && el("li", null, t("device.noEvents")));
   }
 

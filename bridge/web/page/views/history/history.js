@@ -2,14 +2,14 @@
 import {devices, get, saveCsv} from "../../parts/api.js";
 import {channelsOf} from "../../parts/channels.js";
 import {SERIES_COLORS} from "../../parts/chart.js";
-import {axisEnergy, axisPower, day, energy, moment, money, month, power, span as spanText} from "../../parts/format.js";
+import {axisEnergy, axisPower, day, energy, mass, moment, money, month, power, span as spanText} from "../../parts/format.js";
 import {t, tOr} from "../../parts/language.js";
 import {route, setParameters} from "../../parts/route.js";
 import {el, field, fill, icon, notice, scrollable, select, View} from "../../parts/ui.js";
 import {barsOf, loadCost, loadEnergy, loadPower, parameters, rangeOf, totalOf} from "./load.js";
 import {bucketsFor, comparedSpan, dateText, RANGES, resolutionsFor, spanOf, stepped, usualBucket} from "./spans.js";
 
-const SHOWN = ["power", "energy", "cost"];
+const SHOWN = ["power", "energy", "cost", "co2"];
 const SERIES_MAX = 6;
 
 /** What the address says, with what holds if it says nothing. */
@@ -29,6 +29,7 @@ class History extends View {
   #table = el("details", {class: "card data-table"});
   #gaps = el("section", {class: "card gaps"});
   #channels = [];
+  #shown = SHOWN.filter((show) => show !== "co2"); // where intensities are configured, it is offered
   #aborter = null;
 
   render() {
@@ -41,6 +42,11 @@ class History extends View {
       this.#refresh();
     });
     this.watch(route, (to) => to.name === "history" && this.#refresh());
+    get("info").then(({config}) => {
+      if (!config?.co2?.topic && !config?.co2?.file) return;
+      this.#shown = SHOWN;
+      this.#refresh();
+    }).catch(() => {});
     this.atEnd(() => this.#aborter?.abort());
   }
 
@@ -64,7 +70,7 @@ class History extends View {
     this.#title.textContent = `${t(`show.${settings.show}`)} · ${this.#spanName(settings, span)}`;
     try {
       this.setAttribute("aria-busy", "true");
-      const draw = {power: this.#drawPower, energy: this.#drawEnergy, cost: this.#drawCost}[settings.show];
+      const draw = {power: this.#drawPower, energy: this.#drawEnergy, cost: this.#drawCost, co2: this.#drawCo2}[settings.show];
       await draw.call(this, settings, span, this.#chosen(settings), this.#aborter.signal);
       fill(this.#message);
     } catch (error) {
@@ -89,10 +95,10 @@ class History extends View {
       values.map((value) => el("button", {type: "button", "aria-pressed": String(value === current), "data-value": value,
         onclick: () => change(value)}, t(`${name}.${value}`))));
     const focused = document.activeElement?.dataset?.value;
-    const resolution = settings.show === "power" ? resolutionsFor(span) : ["", ...bucketsFor(span, settings.show)];
+    const resolution = settings.show === "power" ? resolutionsFor(span) : ["", ...bucketsFor(span, settings.show === "co2" ? "cost" : settings.show)];
     fill(this.#controls,
       el("div", {class: "row"},
-        tabs("show", SHOWN, settings.show, (show) => this.#change({show, bucket: ""})),
+        tabs("show", this.#shown, settings.show, (show) => this.#change({show, bucket: ""})),
         tabs("range", RANGES, settings.range, (range) => this.#change(this.#rangeChange(range, settings, span)))),
       el("div", {class: "row"}, this.#stepper(settings, span),
         field(t("history.resolution"), select(resolution.map((value) => [value, value ? t(`bucket.${value}`) : t("automatic")]),
@@ -135,7 +141,7 @@ class History extends View {
   }
 
   async #save(settings, span) {
-    const kind = settings.show;
+    const kind = settings.show === "co2" ? "cost" : settings.show;
     for (const channel of this.#chosen(settings)) {
       const bucket = settings.bucket || (kind === "power" ? undefined : usualBucket(span));
       await saveCsv(kind, parameters(channel, span, kind === "power" ? {bucket, points: bucket ? undefined : 1000} : {bucket}),
@@ -197,9 +203,17 @@ class History extends View {
     await this.#drawBars(settings, span, channels, signal, bucket, {
       load: loadCost, format: (value) => money(value, currency), kinds: [["cost", 1, ""]],
       rows: (document) => {
+        if (!document.currency) throw new Error(t("history.noTariff"));
         currency = document.currency;
-        return currency ? document.rows : []; // without tariffs nothing is known of costs
+        return document.rows;
       }});
+  }
+
+  /** Of what was drawn; known without any tariff. */
+  async #drawCo2(settings, span, channels, signal) {
+    const bucket = bucketsFor(span, "cost").includes(settings.bucket) ? settings.bucket : usualBucket(span) === "hour" ? "day" : usualBucket(span);
+    await this.#drawBars(settings, span, channels, signal, bucket, {
+      load: loadCost, rows: (document) => document.rows, format: mass, kinds: [["co2_kg", 1, ""]]});
   }
 
   async #drawBars(settings, span, channels, signal, bucket, kind) {
@@ -217,7 +231,7 @@ class History extends View {
         if (nothing && (sign < 0 || (other && totalOf(rows, other[0]) > 0.0005))) continue;
         bars.push({name: [channels[index].name, mark, faint && `(${t(`compare.${settings.compare}`)})`].filter(Boolean).join(" "),
           color: sign < 0 ? "produced" : SERIES_COLORS[index], faint, columns, column: index + (faint ? channels.length : 0),
-          points: barsOf(rows, key, sign, shift), total: totalOf(rows, key)});
+          points: barsOf(rows, key, sign, shift), total: rows.every((row) => row[key] === null) ? null : totalOf(rows, key)});
       }
     });
     add(own, 0, false);
@@ -248,7 +262,7 @@ class History extends View {
     const shown = gaps.slice(-20).reverse();
     fill(this.#gaps, el("h2", null, t("history.gaps")), el("ul", null, shown.map((gap) => el("li", null,
       `${moment(gap.start)} – ${moment(gap.end)} (${spanText(gap.end - gap.start)}): `,
-      tOr(`reason.${gap.reason}`, gap.reason), this.#channels.length > 1 && ` · ${gap.device} ${gap.channel}`))),
+      tOr(`reason.${gap.reason}`, gap.reason), this.#channels.length > 1 && ` · ${this.#channels.find((one) => one.device.id === gap.device && one.channel === gap.channel)?.name ?? `${gap.device} ${gap.channel}`}`))),
     gaps.length > shown.length && el("p", {class: "hint"}, t("history.moreGaps", {count: gaps.length - shown.length})));
   }
 

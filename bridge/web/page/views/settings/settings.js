@@ -1,6 +1,6 @@
 // The settings of the whole bridge, from the schema of bridge.yaml; and those of this browser.
 import {get, request} from "../../parts/api.js";
-import {storedLanguage, storeLanguage, t} from "../../parts/language.js";
+import {storedLanguage, storeLanguage, t, tOr} from "../../parts/language.js";
 import {schemaForm} from "../../parts/schema_form.js";
 import {storedTheme, storeTheme} from "../../parts/theme.js";
 import {busy, confirmed, el, field, fill, notice, select, View} from "../../parts/ui.js";
@@ -46,7 +46,7 @@ class Settings extends View {
   /** A group is one form; a list of groups, such as the tariffs, is a form with one control. */
   #card(key, schema, value) {
     const list = [schema.type].flat().includes("array");
-    const form = list ? schemaForm({properties: {[key]: schema}}, {[key]: value}) : schemaForm(schema, value);
+    const form = list ? schemaForm({properties: {[key]: schema}}, {[key]: value}) : schemaForm(schema, value, [], `${key}.`);
     const place = el("div");
     const save = el("button", {class: "primary"}, t("save"));
     const submit = async (event) => {
@@ -64,7 +64,7 @@ class Settings extends View {
         }
       });
     };
-    return el("details", {class: "card", "data-group": key}, el("summary", null, t(`group.${key}`)),
+    return el("details", {class: "card", "data-group": key}, el("summary", null, tOr(`group.${key}`, key)),
       el("form", {onsubmit: submit, class: "form"}, form.nodes, el("div", {class: "row"}, save), el("div", {class: "wide"}, place)));
   }
 }
