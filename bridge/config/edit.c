@@ -3,6 +3,7 @@
 
 #include "bridge/config/edit_document.h"
 #include "bridge/config/edit_text.h"
+#include "bridge/config/fields.h"
 #include "drivers/base/memory.h"
 
 #include <string.h>
@@ -221,6 +222,42 @@ static json_t *wrapped(const struct place_of_edit *place, size_t from, json_t *v
     return result;
 }
 
+/* The key that a value in the place of a group stands for: `homeassistant: false` is its `enabled`. NULL: none. */
+static const char *shorthand_of(const struct place_of_edit *place, size_t depth)
+{
+    char path[200];
+    struct text text;
+    text_init(&text, path, sizeof path);
+    for (size_t i = 0; i < depth; i++)
+        text_append(&text, "%s%s", i == 0 ? "" : ".", place->keys[i]);
+    const struct field *group =
+        field_by_path(place->device != NULL ? SCOPE_DEVICE : SCOPE_FILE, path);
+    const char *dot =
+        group == NULL || group->shorthand == NULL ? NULL : strrchr(group->shorthand, '.');
+    return dot == NULL ? NULL : dot + 1;
+}
+
+/* The group that a value stood for, with one key more. False: it stands for none. */
+static bool spell_group(struct document *document, const struct place_of_edit *place, size_t depth,
+                        const yaml_node_pair_t *pair, const struct change *change,
+                        struct splice *splice)
+{
+    const yaml_node_t *old = pair == NULL ? NULL : document_node(document, pair->value);
+    const char *key = old == NULL || old->type != YAML_SCALAR_NODE || is_secret(old)
+                          ? NULL
+                          : shorthand_of(place, depth);
+    if (key == NULL)
+        return false;
+    const char *word = (const char *)old->data.scalar.value;
+    json_t *value = json_loads(word, JSON_DECODE_ANY, NULL);
+    json_t *group = json_object();
+    (void)json_object_set_new(group, key, value != NULL ? value : json_string(word));
+    (void)json_object_set(group, change->key, change->value);
+    replace_value(document, pair, group, splice);
+    json_decref(group);
+    return true;
+}
+
 static enum status edit_pair(struct document *document, const struct place_of_edit *place,
                              yaml_node_t *root, json_t *value, struct splice *splice,
                              struct error *error)
@@ -259,7 +296,7 @@ static enum status edit_pair(struct document *document, const struct place_of_ed
         add_pair(document, mapping, &change, splice);
     else if (pair != NULL && node_is_empty(mapping))
         fill_group(document, document_node(document, pair->key), &change, splice);
-    else
+    else if (!spell_group(document, place, i, pair, &change, splice))
         status = error_set(error, STATUS_USAGE, "%s is no group of keys in the file.",
                            i > 0 ? place->keys[i - 1] : "The configuration");
     json_decref(rest);

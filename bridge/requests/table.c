@@ -242,7 +242,7 @@ static const struct request_argument device_remove_rows[] = {
     ID_OF_DEVICE,
     {.key = "history",
      .type = REQUEST_FLAG,
-     .help = "false: delete its history as well; default: true"},
+     .help = "false would delete its history as well, and is refused for now; default: true"},
     {.key = "force", .type = REQUEST_FLAG, .help = "Zigbee2MQTT's; has no effect"},
     {.key = "block", .type = REQUEST_FLAG, .help = "Zigbee2MQTT's; has no effect"},
     END,

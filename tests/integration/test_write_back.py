@@ -169,12 +169,12 @@ def test_fifty_edits_change_only_their_lines(folder, broker, spawn):
     for n in range(10):
         bridge.good("options", {"options": {"bridge": {"log_level": ("debug", "error")[n % 2]}}})
         bridge.good("device/options", {"id": "house", "options": {"interval": f"{201 + n}ms"}})
-        bridge.good("device/rename", {"from": "house", "to": f"Home {n}"})
+        bridge.good("device/rename", {"from": "house", "to": f"Home-{n}"})
         bridge.good("log_level", ("warning", "error")[n % 2])
         bridge.good("options", {"options": {"devices": {"garage": {"report_interval": f"{20 + n}s"}}}})
     assert changed_lines(before, bridge.config.read_text()) == [
         "-  log_level: info     # debug only for a while", "+  log_level: error     # debug only for a while",
-        "-    name: House       # for people", '+    name: "Home 9"       # for people',
+        "-    name: House       # for people", '+    name: Home-9       # for people',
         "-    interval: 200ms", "+    interval: 210ms",
         "-    report_interval: 10s   # slow", "+    report_interval: 29s   # slow"]
     # what comes and goes leaves no trace
