@@ -152,7 +152,9 @@ static enum status begin_file(struct interim *interim, const struct interim_reco
     if (status != STATUS_OK)
         return status;
     interim->slot_size = slot_size;
-    interim->fd = open(interim->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    interim->fd = open(interim->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
+    if (interim->fd < 0 && errno == EINVAL) /* not every file system has it */
+        interim->fd = open(interim->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     return interim->fd >= 0 ? STATUS_OK : failed(interim, errno, error);
 }
 
@@ -163,23 +165,34 @@ static bool has_room(const struct interim *interim, size_t length)
            status.st_nlink > 0;
 }
 
+/* Past the kernel's cache, where a block that is read once in a lifetime would count twice. */
+static bool write_slot(const struct interim *interim, const unsigned char *slot, size_t length)
+{
+    off_t at = (off_t)(interim->sequence % 2 * interim->slot_size);
+    for (size_t done = 0; done < length;) {
+        ssize_t count = pwrite(interim->fd, slot + done, length - done, at + (off_t)done);
+        if (count < 0 && errno == EINVAL && (fcntl(interim->fd, F_GETFL) & O_DIRECT) != 0) {
+            (void)fcntl(interim->fd, F_SETFL, 0); /* it was opened so, and cannot do it */
+            continue;
+        }
+        if (count < 0 && errno != EINTR)
+            return false;
+        done += count > 0 ? (size_t)count : 0;
+    }
+    return fdatasync(interim->fd) == 0;
+}
+
 enum status interim_write(struct interim *interim, const struct interim_record *record,
                           struct error *error)
 {
     size_t length = whole_blocks(length_of(record->count));
     if (!has_room(interim, length))
         return begin_file(interim, record, error);
-    unsigned char *slot memory_auto = memory_new(length, 1);
+    unsigned char *memory memory_auto = memory_new(length + BLOCK, 1);
+    unsigned char *slot = memory + (BLOCK - (uintptr_t)memory % BLOCK); /* as the disk wants it */
     interim->sequence++;
     fill_slot(slot, record, interim->sequence);
-    size_t at = interim->sequence % 2 * interim->slot_size;
-    for (size_t done = 0; done < length;) {
-        ssize_t count = pwrite(interim->fd, slot + done, length - done, (off_t)(at + done));
-        if (count < 0 && errno != EINTR)
-            return failed(interim, errno, error);
-        done += count > 0 ? (size_t)count : 0;
-    }
-    return fdatasync(interim->fd) == 0 ? STATUS_OK : failed(interim, errno, error);
+    return write_slot(interim, slot, length) ? STATUS_OK : failed(interim, errno, error);
 }
 
 /* ---- reading ---- */
