@@ -20,9 +20,17 @@ struct past_reader {
     uv_loop_t *loop;
     uv_work_t work;
     char *path;
-    struct waiting *first; /* the one that is being read, if busy */
-    bool busy, closing;
+    uv_timer_t timer;        /* between answers that are handed out */
+    struct waiting *first;   /* those that wait for the next reading */
+    struct waiting **last;   /* their end */
+    struct waiting *reading; /* those that are being read, then those whose answers wait */
+    bool busy;               /* with those of `reading` ... */
+    bool at_work;            /* ... on a worker thread */
+    bool closing, timer_closed;
 };
+
+/* On the loop, at a time: some milliseconds. */
+#define ANSWERS_AT_A_TIME 16
 
 static void free_waiting(struct waiting *waiting)
 {
@@ -35,60 +43,104 @@ static void free_waiting(struct waiting *waiting)
     free(waiting);
 }
 
-static void free_reader(struct past_reader *reader)
+static void free_list(struct waiting *list)
 {
-    while (reader->first != NULL) {
-        struct waiting *waiting = reader->first;
-        reader->first = waiting->next;
+    while (list != NULL) {
+        struct waiting *waiting = list;
+        list = waiting->next;
         free_waiting(waiting);
     }
+}
+
+static void free_reader(struct past_reader *reader)
+{
+    free_list(reader->first);
+    free_list(reader->reading);
     free(reader->path);
     free(reader);
 }
 
+static void on_timer_closed(uv_handle_t *timer)
+{
+    struct past_reader *reader = timer->data;
+    reader->timer_closed = true;
+    if (!reader->at_work)
+        free_reader(reader);
+}
+
 /* On a worker thread. */
-static void read_past(uv_work_t *work)
+static void read_pasts(uv_work_t *work)
 {
     const struct past_reader *reader = work->data;
-    struct waiting *waiting = reader->first;
-    size_t count = waiting->channel_count > 1 ? waiting->channel_count + 1 : 1;
-    waiting->status =
-        history_query_past(reader->path, &waiting->question, waiting->pasts, count, NULL);
-    if (count == 1)
-        waiting->pasts[1] = waiting->pasts[0];
+    struct history_query *query;
+    enum status status = history_past_begin(reader->path, &query, NULL);
+    for (struct waiting *waiting = reader->reading; waiting != NULL; waiting = waiting->next) {
+        size_t count = waiting->channel_count > 1 ? waiting->channel_count + 1 : 1;
+        waiting->status = status != STATUS_OK ? status
+                                              : history_past_ask(query, &waiting->question,
+                                                                 waiting->pasts, count, NULL);
+        if (count == 1)
+            waiting->pasts[1] = waiting->pasts[0];
+    }
+    history_past_end(query);
 }
 
 static void begin(struct past_reader *reader);
+
+/* Whoever receives an answer may close the reader. */
+static void hand_out(uv_timer_t *timer)
+{
+    struct past_reader *reader = timer->data;
+    for (int i = 0; i < ANSWERS_AT_A_TIME && reader->reading != NULL && !reader->closing; i++) {
+        struct waiting *waiting = reader->reading;
+        reader->reading = waiting->next;
+        if (waiting->done != NULL)
+            waiting->done(waiting->context, waiting->status, &waiting->question, waiting->pasts);
+        free_waiting(waiting);
+    }
+    if (reader->closing)
+        return;
+    if (reader->reading != NULL) {
+        (void)uv_timer_start(timer, hand_out, 1, 0);
+        return;
+    }
+    reader->busy = false;
+    begin(reader);
+}
 
 static void after(uv_work_t *work, int cancelled)
 {
     (void)cancelled; /* never asked for */
     struct past_reader *reader = work->data;
-    reader->busy = false;
-    if (reader->closing) {
+    reader->at_work = false;
+    if (!reader->closing)
+        hand_out(&reader->timer);
+    else if (reader->timer_closed)
         free_reader(reader);
-        return;
-    }
-    struct waiting *waiting = reader->first;
-    reader->first = waiting->next;
-    if (waiting->done != NULL)
-        waiting->done(waiting->context, waiting->status, &waiting->question, waiting->pasts);
-    free_waiting(waiting);
-    begin(reader);
 }
 
-/* What nobody waits for any more is not read. */
+/* All that wait, but for what nobody waits for any more. */
 static void begin(struct past_reader *reader)
 {
-    while (!reader->busy && reader->first != NULL && reader->first->done == NULL) {
+    struct waiting **last = &reader->reading;
+    if (reader->busy)
+        return;
+    while (reader->first != NULL) {
         struct waiting *waiting = reader->first;
         reader->first = waiting->next;
-        free_waiting(waiting);
+        waiting->next = NULL;
+        if (waiting->done == NULL) {
+            free_waiting(waiting);
+            continue;
+        }
+        *last = waiting;
+        last = &waiting->next;
     }
-    if (reader->busy || reader->first == NULL)
+    reader->last = &reader->first;
+    if (reader->reading == NULL)
         return;
-    reader->busy = true;
-    (void)uv_queue_work(reader->loop, &reader->work, read_past, after);
+    reader->busy = reader->at_work = true;
+    (void)uv_queue_work(reader->loop, &reader->work, read_pasts, after);
 }
 
 struct past_reader *past_reader_create(uv_loop_t *loop, const char *history_path)
@@ -96,7 +148,10 @@ struct past_reader *past_reader_create(uv_loop_t *loop, const char *history_path
     struct past_reader *reader = memory_new(1, sizeof *reader);
     reader->loop = loop;
     reader->path = memory_copy_text(history_path);
+    reader->last = &reader->first;
     reader->work.data = reader;
+    (void)uv_timer_init(loop, &reader->timer);
+    reader->timer.data = reader;
     return reader;
 }
 
@@ -105,8 +160,7 @@ void past_reader_close(struct past_reader *reader)
     if (reader == NULL)
         return;
     reader->closing = true;
-    if (!reader->busy)
-        free_reader(reader);
+    uv_close((uv_handle_t *)&reader->timer, on_timer_closed);
 }
 
 void past_reader_ask(struct past_reader *reader, const struct history_past_question *question,
@@ -127,16 +181,20 @@ void past_reader_ask(struct past_reader *reader, const struct history_past_quest
     waiting->channel_count = channel_count;
     waiting->done = done;
     waiting->context = context;
-    struct waiting **last = &reader->first;
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = waiting;
+    *reader->last = waiting;
+    reader->last = &waiting->next;
     begin(reader);
+}
+
+static void cancel(struct waiting *list, const void *context)
+{
+    for (struct waiting *waiting = list; waiting != NULL; waiting = waiting->next)
+        if (waiting->context == context)
+            waiting->done = NULL;
 }
 
 void past_reader_cancel(struct past_reader *reader, const void *context)
 {
-    for (struct waiting *waiting = reader->first; waiting != NULL; waiting = waiting->next)
-        if (waiting->context == context)
-            waiting->done = NULL;
+    cancel(reader->first, context);
+    cancel(reader->reading, context);
 }

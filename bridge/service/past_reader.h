@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * Reads what devices have counted and paid since the running day and month began (history/query/past.h) on a
- * worker thread, one question at a time, so that the loop never waits for the disk and a thousand devices
- * that begin at once leave the other workers alone. Loop thread only.
+ * worker thread, all that wait at once, so that the loop never waits for the disk and a thousand devices that
+ * begin at once read the file a few times and not a thousand. Answers are handed out some at a time. Loop
+ * thread only.
  */
 #ifndef BRIDGE_SERVICE_PAST_READER_H
 #define BRIDGE_SERVICE_PAST_READER_H
@@ -21,7 +22,7 @@ typedef void (*past_done)(void *context, enum status status,
 
 /** history_path is copied. */
 struct past_reader *past_reader_create(uv_loop_t *loop, const char *history_path);
-/** What is being read is read to its end, and done is not called. The loop must run until then. NULL is allowed. */
+/** What is being read is read to its end, and done is not called. The loop must run until all handles are closed. NULL is allowed. */
 void past_reader_close(struct past_reader *reader);
 
 /** question is copied, its tariffs are those given, which are held meanwhile; so are channels. done is called

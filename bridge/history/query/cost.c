@@ -119,6 +119,8 @@ static void emit(struct costing *costing, const struct history_energy_row *quart
 static bool take_quarter(void *context, const struct history_energy_row *quarter)
 {
     struct costing *costing = context;
+    if (costing->question->quarter != NULL)
+        costing->question->quarter(costing->context, quarter);
     while (quarter->start_ms >= costing->row.end_ms) {
         end_row(costing);
         if (costing->stopped)

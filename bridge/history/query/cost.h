@@ -54,6 +54,8 @@ struct history_cost_question {
     const struct tariff *tariffs;
     size_t tariff_count;
     bool co2; /**< CO2 intensities are configured */
+    /** Receives each quarter of an hour that the rows are made of, with the context of the rows; NULL: nobody. */
+    void (*quarter)(void *context, const struct history_energy_row *quarter);
 };
 
 /** One row for each bucket, in order. STATUS_USAGE as history_query_energy. */

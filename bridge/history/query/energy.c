@@ -211,14 +211,17 @@ static int read_all(struct answer *answer)
 {
     bool short_ones = answer->bucket == BUCKET_HOUR || answer->bucket == BUCKET_QUARTER;
     enum rollup_level coarsest = short_ones ? ROLLUP_QUARTER : ROLLUP_DAY;
+    unsigned *numbers memory_auto = memory_new(answer->source_count, sizeof *numbers);
     int code = SQLITE_OK;
+    for (size_t i = 0; i < answer->source_count; i++)
+        numbers[i] = answer->sources[i].converted.number; /* ascending, as they were loaded */
     for (size_t i = 0; i < answer->source_count && code == SQLITE_OK; i++)
         code = segments_begin(answer->query->segments, &answer->query->conversion,
                               &answer->sources[i].converted, answer->from_ms);
     begin_bucket(answer, answer->from_ms);
     if (code == SQLITE_OK)
-        code = segments_walk(answer->query->segments, answer->from_ms, answer->to_ms, coarsest,
-                             take_row, answer);
+        code = segments_walk_of(answer->query->segments, numbers, answer->source_count,
+                                answer->from_ms, answer->to_ms, coarsest, take_row, answer);
     advance(answer, answer->to_ms);
     return code;
 }

@@ -88,88 +88,103 @@ static int read_total(const struct asking *asking, struct history_past *past)
 
 /* ---- what was counted ---- */
 
-static bool add_row(void *context, const struct history_cost_row *row)
+struct counting {
+    const struct history_past_question *question;
+    struct history_past *past;
+    struct wide drawn, fed; /* of the month before today */
+};
+
+static void add(struct derive_past *past, const struct history_cost_row *row)
 {
-    struct derive_past *past = context;
     past->imported_uwh += row->imported_uwh;
     past->exported_uwh += row->exported_uwh;
-    past->money.drawn = row->drawn;
-    past->money.fed = row->fed;
     past->money.missing_uwh += row->missing_uwh;
     past->money.standing_micro += row->standing_micro;
+}
+
+/* A day of the month; the last one is today. */
+static bool add_day(void *context, const struct history_cost_row *row)
+{
+    struct counting *counting = context;
+    struct derive_past *month = &counting->past->month;
+    struct derive_past *day = &counting->past->day;
+    add(month, row);
+    month->money.drawn = row->drawn;
+    month->money.fed = row->fed;
+    if (row->start_ms < counting->question->calendar.day_start_ms) {
+        counting->drawn = row->drawn;
+        counting->fed = row->fed;
+        return true;
+    }
+    add(day, row);
+    day->money.drawn = wide_add(row->drawn, wide_negate(counting->drawn));
+    day->money.fed = wide_add(row->fed, wide_negate(counting->fed));
     return true;
 }
 
-struct highest {
-    int64_t now_ms;
-    struct history_past *past;
-};
-
-static bool compare_row(void *context, const struct history_energy_row *row)
+static void compare_quarter(void *context, const struct history_energy_row *row)
 {
-    struct history_past *past = ((struct highest *)context)->past;
+    const struct counting *counting = context;
+    struct history_past *past = counting->past;
     bool counts = row->power_known && row->coverage_permille >= 500 &&
-                  row->end_ms <= ((struct highest *)context)->now_ms;
+                  row->end_ms <= counting->question->now_ms;
     if (counts && (past->highest_wall_ms == 0 || row->power_mean_mw > past->highest_mw)) {
         past->highest_mw = row->power_mean_mw;
         past->highest_wall_ms = row->end_ms;
     }
-    return true;
 }
 
 /* Up to the end of the day, so that nothing that is stored is cut off. */
-static enum status ask_cost(const struct asking *asking, const char *channel, int64_t from_ms,
-                            struct derive_past *past, struct error *error)
-{
-    const struct history_past_question *question = asking->question;
-    const struct history_cost_question cost = {
-        .device = question->device,
-        .channel = channel,
-        .from_ms = from_ms,
-        .to_ms = question->calendar.day_end_ms,
-        .now_ms = question->now_ms,
-        .bucket = BUCKET_MONTH,
-        .tariffs = question->tariffs,
-        .tariff_count = question->tariff_count,
-    };
-    enum status status = history_query_cost(asking->query, &cost, add_row, past, error);
-    return status == STATUS_USAGE ? STATUS_OK : status; /* it has no past */
-}
-
 static enum status ask_channel(const struct asking *asking, struct history_past *past,
                                struct error *error)
 {
     const struct history_past_question *question = asking->question;
-    const struct derive_calendar *calendar = &question->calendar;
     if (past->channel != NULL) {
         int code = read_total(asking, past);
         if (code != SQLITE_OK)
             return sql_explain(code, asking->query->db, asking->query->path, error);
     }
-    enum status status = ask_cost(asking, past->channel, calendar->day_start_ms, &past->day, error);
-    if (status == STATUS_OK)
-        status = ask_cost(asking, past->channel, calendar->month_start_ms, &past->month, error);
-    struct highest highest = {.now_ms = question->now_ms, .past = past};
-    if (status == STATUS_OK)
-        status = history_query_energy(asking->query, question->device, past->channel,
-                                      calendar->month_start_ms, calendar->day_end_ms,
-                                      BUCKET_QUARTER, compare_row, &highest, error);
-    return status == STATUS_USAGE ? STATUS_OK : status;
+    struct counting counting = {.question = question, .past = past};
+    const struct history_cost_question cost = {
+        .device = question->device,
+        .channel = past->channel,
+        .from_ms = question->calendar.month_start_ms,
+        .to_ms = question->calendar.day_end_ms,
+        .now_ms = question->now_ms,
+        .bucket = BUCKET_DAY,
+        .tariffs = question->tariffs,
+        .tariff_count = question->tariff_count,
+        .quarter = compare_quarter,
+    };
+    enum status status = history_query_cost(asking->query, &cost, add_day, &counting, error);
+    return status == STATUS_USAGE ? STATUS_OK : status; /* it has no past */
 }
 
-enum status history_query_past(const char *path, const struct history_past_question *question,
-                               struct history_past *pasts, size_t count, struct error *error)
+enum status history_past_begin(const char *path, struct history_query **query, struct error *error)
 {
-    struct asking asking = {.question = question};
-    enum status status = history_query_open(path, &asking.query, error);
+    *query = NULL;
+    enum status status = history_query_open(path, query, error);
     if (status != STATUS_OK)
         return status;
-    int code = sql_run(asking.query->db, "BEGIN");
-    if (code != SQLITE_OK)
-        status = sql_explain(code, asking.query->db, path, error);
+    int code = sql_run((*query)->db, "BEGIN");
+    segments_keep((*query)->segments);
+    return code == SQLITE_OK ? STATUS_OK : sql_explain(code, (*query)->db, path, error);
+}
+
+enum status history_past_ask(struct history_query *query,
+                             const struct history_past_question *question,
+                             struct history_past *pasts, size_t count, struct error *error)
+{
+    const struct asking asking = {.query = query, .question = question};
+    enum status status = STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = ask_channel(&asking, &pasts[i], error);
-    sql_end_reading(asking.query->db);
-    history_query_close(asking.query);
     return status;
+}
+
+void history_past_end(struct history_query *query)
+{
+    if (query != NULL)
+        sql_end_reading(query->db);
+    history_query_close(query);
 }

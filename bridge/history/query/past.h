@@ -7,6 +7,7 @@
 #ifndef BRIDGE_HISTORY_QUERY_PAST_H
 #define BRIDGE_HISTORY_QUERY_PAST_H
 
+#include "bridge/history/query/energy.h"
 #include "bridge/meter/derive.h"
 #include "bridge/meter/tariff.h"
 #include "drivers/base/status.h"
@@ -35,8 +36,16 @@ struct history_past {
     int64_t highest_mw, highest_wall_ms; /**< demand of this month, and when; 0: none is known */
 };
 
+/** Questions about many devices are asked of one state of the file, which is read once for all of them as far as it
+ *  lies by time. *query is to be ended whatever the status. */
+enum status history_past_begin(const char *path, struct history_query **query, struct error *error);
+
 /** A channel without a past has nothing, and that is no error. */
-enum status history_query_past(const char *path, const struct history_past_question *question,
-                               struct history_past *pasts, size_t count, struct error *error);
+enum status history_past_ask(struct history_query *query,
+                             const struct history_past_question *question,
+                             struct history_past *pasts, size_t count, struct error *error);
+
+/** NULL is allowed. */
+void history_past_end(struct history_query *query);
 
 #endif

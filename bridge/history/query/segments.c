@@ -15,6 +15,14 @@
 #define TABLES (ROLLUP_LEVELS + 1)
 #define READINGS ROLLUP_LEVELS
 
+/* Rows made of the readings of a time, by channel. */
+struct kept {
+    int64_t from_ms, to_ms; /* 0, 0: nothing is kept */
+    struct rollup_row *rows;
+    size_t count, capacity;
+    size_t first[CHANNEL_NUMBER_MAX + 2]; /* by number, of those with it or a greater one */
+};
+
 struct segments {
     sqlite3 *db;
     struct minutes *minutes;
@@ -25,6 +33,7 @@ struct segments {
     int64_t first_ms[ROLLUP_LEVELS]; /* begin of the first row; INT64_MAX without rows */
     int64_t done_ms[ROLLUP_LEVELS];  /* end of the last row's bucket; 0 without rows */
     bool days_fit;                   /* their zone is the process's */
+    struct kept *kept;               /* NULL: not wanted */
 };
 
 /* A walk, or a sum. */
@@ -33,6 +42,8 @@ struct walk {
     enum rollup_level coarsest;
     minutes_emit emit;
     void *context;
+    const unsigned *numbers; /* ascending; NULL: all channels are wanted */
+    size_t number_count;
     unsigned number; /* of a sum, which has no emit */
     int64_t imported, exported;
 };
@@ -77,6 +88,9 @@ void segments_close(struct segments *segments)
     (void)sqlite3_finalize(segments->whole_rows);
     for (int i = 0; i < TABLES; i++)
         (void)sqlite3_finalize(segments->sums[i]);
+    if (segments->kept != NULL)
+        free(segments->kept->rows);
+    free(segments->kept);
     free(segments);
 }
 
@@ -150,11 +164,77 @@ static int sum_run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static int keep_row(void *context, const struct rollup_row *row)
+{
+    struct kept *kept = context;
+    kept->rows = memory_grow(kept->rows, kept->count, &kept->capacity, sizeof *kept->rows);
+    kept->rows[kept->count++] = *row;
+    return SQLITE_OK;
+}
+
+static int by_number_and_time(const void *a, const void *b)
+{
+    const struct rollup_row *left = a;
+    const struct rollup_row *right = b;
+    if (left->number != right->number)
+        return left->number < right->number ? -1 : 1;
+    return left->start_ms < right->start_ms ? -1 : left->start_ms > right->start_ms ? 1 : 0;
+}
+
+static int keep(struct segments *segments, int64_t from_ms, int64_t to_ms)
+{
+    struct kept *kept = segments->kept;
+    int64_t reached_ms;
+    if (kept->from_ms == from_ms && kept->to_ms == to_ms)
+        return SQLITE_OK;
+    kept->count = 0;
+    kept->from_ms = kept->to_ms = 0;
+    int code =
+        minutes_run(segments->minutes, from_ms, to_ms, INT64_MAX, keep_row, kept, &reached_ms);
+    if (code != SQLITE_OK)
+        return code;
+    if (kept->count > 0)
+        qsort(kept->rows, kept->count, sizeof *kept->rows, by_number_and_time);
+    size_t at = 0;
+    for (unsigned number = 0; number <= CHANNEL_NUMBER_MAX + 1; number++) {
+        while (at < kept->count && kept->rows[at].number < number)
+            at++;
+        kept->first[number] = at;
+    }
+    kept->from_ms = from_ms;
+    kept->to_ms = to_ms;
+    return SQLITE_OK;
+}
+
+/* The rows of all the wanted channels in the order of time. */
+static int run_kept(struct walk *walk, int64_t from_ms, int64_t to_ms)
+{
+    const struct kept *kept = walk->segments->kept;
+    int code = keep(walk->segments, from_ms, to_ms);
+    size_t *next memory_auto = memory_new(walk->number_count, sizeof *next);
+    for (size_t i = 0; i < walk->number_count; i++)
+        next[i] = kept->first[walk->numbers[i]];
+    while (code == SQLITE_OK) {
+        size_t earliest = SIZE_MAX;
+        for (size_t i = 0; i < walk->number_count; i++)
+            if (next[i] < kept->first[walk->numbers[i] + 1] &&
+                (earliest == SIZE_MAX ||
+                 kept->rows[next[i]].start_ms < kept->rows[next[earliest]].start_ms))
+                earliest = i;
+        if (earliest == SIZE_MAX)
+            break;
+        code = walk->emit(walk->context, &kept->rows[next[earliest]++]);
+    }
+    return code;
+}
+
 static int run(struct walk *walk, int table, int64_t from_ms, int64_t to_ms)
 {
     struct segments *segments = walk->segments;
     if (walk->emit == NULL)
         return sum_run(walk, table, from_ms, to_ms);
+    if (table == READINGS && walk->numbers != NULL && segments->kept != NULL)
+        return run_kept(walk, from_ms, to_ms);
     if (table == READINGS) {
         int64_t reached_ms;
         return minutes_run(segments->minutes, from_ms, to_ms, INT64_MAX, walk->emit, walk->context,
@@ -301,6 +381,25 @@ int segments_walk(struct segments *segments, int64_t from_ms, int64_t to_ms,
     struct walk walk = {
         .segments = segments, .coarsest = coarsest, .emit = emit, .context = context};
     return walk_all(&walk, from_ms, to_ms);
+}
+
+int segments_walk_of(struct segments *segments, const unsigned *numbers, size_t count,
+                     int64_t from_ms, int64_t to_ms, enum rollup_level coarsest, minutes_emit emit,
+                     void *context)
+{
+    struct walk walk = {.segments = segments,
+                        .coarsest = coarsest,
+                        .emit = emit,
+                        .context = context,
+                        .numbers = numbers,
+                        .number_count = count};
+    return walk_all(&walk, from_ms, to_ms);
+}
+
+void segments_keep(struct segments *segments)
+{
+    if (segments->kept == NULL)
+        segments->kept = memory_new(1, sizeof *segments->kept);
 }
 
 int segments_sum(struct segments *segments, unsigned number, int64_t from_ms, int64_t to_ms,

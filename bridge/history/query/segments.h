@@ -12,6 +12,7 @@
 #include "bridge/history/store/rollup.h"
 
 #include <sqlite3.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct segments;
@@ -28,6 +29,18 @@ void segments_close(struct segments *segments);
  */
 int segments_walk(struct segments *segments, int64_t from_ms, int64_t to_ms,
                   enum rollup_level coarsest, minutes_emit emit, void *context);
+
+/** The same, of some channels only. Rows of a time are in the order of their numbers. */
+int segments_walk_of(struct segments *segments, const unsigned *numbers, size_t count,
+                     int64_t from_ms, int64_t to_ms, enum rollup_level coarsest, minutes_emit emit,
+                     void *context);
+
+/**
+ * From now on, until segments_close, everything is asked within one read transaction: what segments_walk_of makes
+ * of readings, which lie by time and not by channel, is made once for all channels and kept. So a thousand
+ * questions do not read the same readings a thousand times.
+ */
+void segments_keep(struct segments *segments);
 
 /** Adds up a channel's counts over from_ms..to_ms. SQLite's code. */
 int segments_sum(struct segments *segments, unsigned number, int64_t from_ms, int64_t to_ms,
