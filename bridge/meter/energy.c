@@ -101,6 +101,12 @@ void energy_counter_begin_at_source(struct energy_counter *counter, bool at_sour
     counter->begin_at_source = at_source;
 }
 
+int64_t energy_counter_known_until_ms(const struct energy_counter *counter)
+{
+    bool agreed = counter->kind == READING_METERED && counter->metered.agreed;
+    return agreed ? counter->metered.agreed_boot_ms : counter->state.counter_boot_ms;
+}
+
 struct energy_state *energy_counter_state(struct energy_counter *counter)
 {
     return &counter->state;

@@ -155,6 +155,10 @@ void energy_counter_restarted(struct energy_counter *counter);
  *  the baseline. */
 void energy_counter_stored(const struct energy_counter *counter, struct energy_state *stored);
 
+/** Until when everything that was counted is in the state, by the boot clock: that of its counter, which
+ *  of a READING_METERED stands still while its source's does (and while only one of the two moves). */
+int64_t energy_counter_known_until_ms(const struct energy_counter *counter);
+
 /** Borrowed. The caller may fold it or set its totals; counter, stamps and boot_id are not his. */
 struct energy_state *energy_counter_state(struct energy_counter *counter);
 

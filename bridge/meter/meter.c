@@ -364,6 +364,11 @@ void meter_restarted(struct meter *meter)
     energy_counter_restarted(meter->energy);
 }
 
+int64_t meter_known_until_ms(const struct meter *meter)
+{
+    return energy_counter_known_until_ms(meter->energy);
+}
+
 const struct energy_state *meter_state(struct meter *meter)
 {
     energy_counter_stored(meter->energy, &meter->stored);

@@ -139,6 +139,8 @@ void meter_restarted(struct meter *meter);
  * counter, are published from a state that is already on disk: energy_totals_uwh() of it.
  */
 const struct energy_state *meter_state(struct meter *meter);
+/** energy_counter_known_until_ms. */
+int64_t meter_known_until_ms(const struct meter *meter);
 
 /** Values as of the last reading, everything but energy unknown when stale (source offline). */
 void meter_values(const struct meter *meter, bool stale, struct channel_values *values);

@@ -167,6 +167,10 @@ bool metered_accept(struct metered *metered, const struct energy_sample *sample,
                          &outcome->verdict);
     int64_t fed_back = take(&metered->counters[1], reading_fed_back(sample->counter), sample, rate,
                             &outcome->verdict);
+    if (metered->counters[0].suspects == 0 && metered->counters[1].suspects == 0) {
+        metered->agreed = true;
+        metered->agreed_boot_ms = sample->boot_ms;
+    }
     outcome->old_counter = known ? before : sample->counter;
     outcome->new_counter = sample->counter;
     /* A meter that does not count the two apart counts both as drawn. */

@@ -35,6 +35,8 @@ struct metered_counter {
 /** Zero-initialise it. */
 struct metered {
     struct metered_counter counters[2]; /* drawn, fed back */
+    bool agreed;            /* a reading agreed with both bases, or is one, since this began */
+    int64_t agreed_boot_ms; /* the last one that did */
 };
 
 /** Goes on from a stored state; gap_ms: how long ago, at boot_ms, its counters were last credited. */

@@ -289,7 +289,7 @@ void service_device_reading(struct service_device *device, size_t number,
                         result.imported_counts, result.exported_counts,
                         meter_state(channel->meter));
     device->values[number] = result.values;
-    totals_follow(&channel->totals, meter_state(channel->meter)->counter_boot_ms, &result.values);
+    totals_follow(&channel->totals, meter_known_until_ms(channel->meter), &result.values);
     device_periods_reading(device->periods, number, reading->wall_ms, &result.values);
     service_device_voltage(device, channel, reading, &result.values);
     channel->problems = result.problems;

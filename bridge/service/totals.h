@@ -24,7 +24,7 @@ struct totals {
 /** lagging: the previous process may have published more than is stored. */
 void totals_begin(struct totals *totals, bool lagging, int64_t loaded_counter_ms);
 
-/** After each reading: counter_boot_ms is that of the meter's state. The first credit since the start says
+/** After each reading: counter_boot_ms is meter_known_until_ms. The first credit since the start says
  *  what was counted until now: more than all that the previous process can have published. */
 void totals_follow(struct totals *totals, int64_t counter_boot_ms,
                    const struct channel_values *values);
