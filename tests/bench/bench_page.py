@@ -20,6 +20,7 @@ BINARY, BUILD = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).r
 os.environ["TEST_BINARY"] = str(BINARY)
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
+import house  # noqa: E402
 import web  # noqa: E402
 from harness import Broker, Process, wait_for  # noqa: E402
 from page import Browser  # noqa: E402
@@ -108,6 +109,43 @@ def memory(client, process):
         raw.close()
 
 
+PACED = 3000  # requests per second
+YEAR = "/api/v1/history/power?device=house&channel=a&bucket=1h&from=2026-01-01&to=2027-01-01"
+
+
+def lateness(folder, since_ms):
+    """"99 of 100, the latest": by how many ms the chips were read later than each second."""
+    late = sorted(distance - 1000 for channel in "ab" for distance in house.Stored(folder).distances(channel, since_ms))
+    return f"{late[len(late) * 99 // 100]} ms (99 of 100), {late[-1]} ms at most, of {len(late)}" if late else "none"
+
+
+def polls(client, folder, seconds=25):
+    """How late the chips are read with nobody about, beside paced requests, and beside these and queries of a year."""
+    program = ("import http.client,sys,time\n"
+               "c=http.client.HTTPConnection('127.0.0.1',int(sys.argv[1]))\n"
+               "n=0; begin=time.monotonic(); rate=float(sys.argv[3])\n"
+               "while (now:=time.monotonic())-begin<float(sys.argv[2]):\n"
+               "  if n>(now-begin)*rate: time.sleep(0.001); continue\n"
+               "  c.request('GET',sys.argv[4]); c.getresponse().read(); n+=1\n"
+               "print(n)")
+
+    def run(rates):
+        since = time.time() * 1000
+        workers = [subprocess.Popen([sys.executable, "-c", program, str(client.port), str(seconds), str(rate), path], stdout=subprocess.PIPE)
+                   for rate, path in rates]
+        counts = [int(worker.communicate()[0]) for worker in workers]
+        time.sleep(0 if counts else seconds)
+        wait_for(lambda: house.Stored(folder).newest_ms() > since + (seconds - 3) * 1000, 20, "the commit")
+        return counts, lateness(folder, since)
+
+    states = [(PACED / 2, "/api/v1/state")] * 2
+    print(f"polls late, idle: {run([])[1]}")
+    counts, late = run(states)
+    print(f"polls late beside {sum(counts) / seconds:.0f} requests per second on /api/v1/state: {late}")
+    counts, late = run([*states, (1000, YEAR)])
+    print(f"polls late beside these and {counts[-1] / seconds:.0f} queries of a year per second: {late}")
+
+
 def load(client, seconds=8, connections=2):
     """Requests per second over kept connections, from processes of their own."""
     program = ("import http.client,sys,time\n"
@@ -139,6 +177,7 @@ def main():
             first_view(client)
             charts(client)
             memory(client, process)
+            polls(client, folder)
             rate = load(client)
             print(f"requests per second on /api/v1/state: {rate:.0f} (2 Python clients on the same machine)")
         finally:

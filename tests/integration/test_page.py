@@ -153,7 +153,7 @@ def test_tariffs_prices_and_co2_are_edited(folder, service, browser, broker):
     broker.publish("energy/co2", [{"start": datetime.datetime.fromtimestamp(begin + hour * 3600, datetime.timezone.utc).isoformat(), "intensity": 400}
                                   for hour in range(24)], retain=True)
     browser.open(url(service, "history?show=cost"))
-    browser.wait(lambda: "no tariffs" in browser.text("bl-history .notice.warning"), "what is missing")
+    browser.wait(lambda: "No tariff is set up" in browser.text("bl-history .notice.warning"), "what is missing")
     browser.go("settings")
     for group in ("co2", "prices", "tariffs"):
         browser.find(f'[data-group="{group}"] summary').click()

@@ -29,9 +29,10 @@ export function wordsOf(text) {
 const labelOf = (key, path) => tOr(`key.${path}`, key);
 
 function hintOf(schema, path) {
-  const parts = [tOr(`hint.${path}`, schema.description)];
+  const own = tOr(`hint.${path}`, "");
+  const parts = [own || schema.description];
   if (schema.default !== undefined) parts.push(t("form.default", {value: String(schema.default)}));
-  else if (schema["x-otherwise"]) parts.push(t("form.otherwise", {value: schema["x-otherwise"]}));
+  else if (schema["x-otherwise"] && !own) parts.push(t("form.otherwise", {value: schema["x-otherwise"]}));
   return parts.filter(Boolean).join(" ").replaceAll("`", "");
 }
 

@@ -406,7 +406,7 @@ export const texts = {
   "network.cancelChanging": "Einstellungen des Moduls werden gerade geändert. Was schon geändert wurde, wird zurückgesetzt; startet es schon neu, ist es eingerichtet.",
   "group.prices": "Stundenpreise für dynamische Tarife",
   "group.co2": "CO2 des Stroms",
-  "key.tariffs": "Tarife",
+  "key.tariffs": "Ein oder mehrere Tarife",
   "hint.tariffs": "Von mehreren Tarifen zählt der jüngste, der schon gilt.",
   "key.tariffs.valid_from": "Gültig ab",
   "hint.tariffs.valid_from": "Der erste Tag. Leer: schon immer.",

@@ -406,7 +406,7 @@ export const texts = {
   "network.cancelChanging": "Settings of the module are being changed. What was changed so far is put back; if it restarts already, it is set up.",
   "group.prices": "Prices by the hour, for dynamic tariffs",
   "group.co2": "CO2 of the electricity",
-  "key.tariffs": "Tariffs",
+  "key.tariffs": "One or more tariffs",
   "hint.tariffs": "Of several tariffs the latest one that holds already counts.",
   "key.tariffs.valid_from": "Valid from",
   "hint.tariffs.valid_from": "The first day. Empty: always.",

@@ -26,7 +26,7 @@ class History extends View {
   #chart = document.createElement("bl-chart");
   #title = el("h2");
   #legend = el("div", {class: "legend"});
-  #table = el("details", {class: "card data-table"});
+  #table = el("details", {class: "card data-table", hidden: true});
   #gaps = el("section", {class: "card gaps"});
   #channels = [];
   #shown = SHOWN.filter((show) => show !== "co2"); // where intensities are configured, it is offered
@@ -75,7 +75,10 @@ class History extends View {
       fill(this.#message);
     } catch (error) {
       if (error.name === "AbortError") return;
-      fill(this.#message, notice("warning", error.message));
+      // What the page asks for is well-formed: the bridge refuses costs only where nothing has a price.
+      const unpriced = error.status === 400 && (settings.show === "cost" || settings.show === "co2");
+      fill(this.#message, notice("warning", unpriced ? t("history.noTariff") : error.message));
+      this.#table.hidden = true;
     } finally {
       this.removeAttribute("aria-busy");
     }
@@ -268,6 +271,7 @@ class History extends View {
 
   /** The same as a table, for those who cannot see a chart; made when it is opened. */
   #showTable(heading, rows) {
+    this.#table.hidden = false;
     const body = scrollable(t("history.table"));
     this.#table.ontoggle = () => {
       if (!this.#table.open) return;
