@@ -340,28 +340,6 @@ def polls(folder, device):
             "WHERE c.device = ? AND c.channel = 'a' ORDER BY r.key", (device,))]
 
 
-def test_untouched_devices_lose_no_reading(folder, broker, spawn, bridge):
-    """Many changes in a row, by request and by SIGHUP; the other device goes on as if nothing had happened."""
-    bridge.watch.wait("bl2mqtt/house", lambda s: s["power"] is not None)
-    for n in range(5):
-        bridge.good("device/add", {"id": f"d{n}", "driver": "simulator", "channels": {"a": {}}})
-        bridge.good("device/options", {"id": "garage", "options": {"interval": f"{200 + n}ms"}})
-        bridge.good("device/rename", {"from": "garage", "to": f"Garage {n}"})
-        bridge.good("device/disable", {"id": f"d{n}"})
-        text = bridge.config.read_text()
-        bridge.config.write_text(text.replace(f"Garage {n}", f"Shed {n}"))
-        bridge.process.signal(signal.SIGHUP)
-        bridge.devices(lambda d, n=n: f"Shed {n}" in [x["friendly_name"] for x in d])
-        bridge.good("device/remove", {"id": f"d{n}"})
-    offline = [p for p in bridge.watch.payloads("bl2mqtt/house/availability") if "offline" in p]
-    assert len(offline) <= 1  # before its first reading
-    assert bridge.process.stop() == 0
-    times = polls(folder, "house")
-    assert len(times) > 10
-    assert max(b - a for a, b in zip(times, times[1:])) < 390, "a reading is missing"  # every 200 ms
-    assert "bl2mqtt/bridge/state" in [m["topic"] for m in bridge.watch.messages]
-
-
 def test_history_over_mqtt_is_the_commands(folder, bridge):
     assert not bridge.good("options", {"options": {"tariffs": [{"currency": "EUR", "price": 0.3}]}})["restart_required"]
     wait_for(lambda: len(polls(folder, "house")) > 5, what="readings in the history")
