@@ -333,6 +333,7 @@ void service_device_member(struct service_device *device, size_t number, size_t 
                         service_device_state(channel));
     struct channel_values *own = &device->values[number];
     service_device_read_values(channel, false, own);
+    totals_follow(&channel->totals, reading.boot_ms, own);
     own->power_mw = (struct amount){.known = interval.power_known, .value = interval.power_mw};
     if (interval.power_known)
         own->flow = interval.power_mw < 0 ? FLOW_PRODUCING : FLOW_CONSUMING;

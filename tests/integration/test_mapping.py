@@ -103,18 +103,21 @@ def test_totals_survive_a_restart(folder, broker, spawn):
 def test_totals_after_a_kill(folder, broker, spawn):
     """The previous process may have published more than it stored; the first message says what was counted, also of a
     meter whose counter stands, or that never feeds back."""
-    process, subscriber = service(folder, broker, spawn, device("tasmota", "t", "a"))
+    grid = {"id": "grid", "driver": "virtual", "channels": {"net": {"sum": ["pool/a"]}}, "report_interval": "1s"}
+    process, subscriber = service(folder, broker, spawn, device("tasmota", "t", "a"), grid)
     def send(total):
         broker.publish("tele/t/SENSOR", json.dumps({"ENERGY": {"TotalStartTime": "2026-01-01T00:00:00", "Total": total, "Power": 100}}))
     send(10)
     subscriber.wait("bl2mqtt/pool", lambda s: s["energy"] == 0)
     send(10.02)
     subscriber.wait("bl2mqtt/pool", lambda s: s["energy"] == 0.02)
+    subscriber.wait("bl2mqtt/grid", lambda s: s["energy"] == 0.02)
     for total, energy in ((10.02, 0.02), (10.05, 0.05)):
         process.kill()
-        process, subscriber = service(folder, broker, spawn, device("tasmota", "t", "a"))
+        process, subscriber = service(folder, broker, spawn, device("tasmota", "t", "a"), grid)
         send(total)
-        subscriber.wait("bl2mqtt/pool", lambda s, energy=energy: s["energy"] == energy)
+        for name in ("pool", "grid"):
+            subscriber.wait(f"bl2mqtt/{name}", lambda s, energy=energy: s["energy"] == energy)
 
 
 def test_a_sum_is_no_channel(folder, broker, spawn):
