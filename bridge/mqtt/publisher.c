@@ -286,22 +286,32 @@ void publisher_event(struct publisher *publisher, const char *topic, const char 
     pthread_mutex_unlock(&publisher->lock);
 }
 
-static bool has_filter(const struct publisher *publisher, const char *filter)
+static uint32_t hash_of(const char *filter)
+{
+    uint32_t hash = 2166136261U; /* FNV-1a */
+    for (; *filter != '\0'; filter++)
+        hash = (hash ^ (unsigned char)*filter) * 16777619U;
+    return hash;
+}
+
+/* Of thousands of modules there are tens of thousands, which differ late. */
+static bool has_filter(const struct publisher *publisher, const char *filter, uint32_t hash)
 {
     for (size_t i = 0; i < publisher->filter_count; i++)
-        if (strcmp(publisher->filters[i].text, filter) == 0)
+        if (publisher->filters[i].hash == hash && strcmp(publisher->filters[i].text, filter) == 0)
             return true;
     return false;
 }
 
 void publisher_subscribe(struct publisher *publisher, const char *filter, int qos)
 {
+    uint32_t hash = hash_of(filter);
     pthread_mutex_lock(&publisher->lock);
-    if (publisher->filter_count < PUBLISHER_FILTERS_MAX && !has_filter(publisher, filter)) {
+    if (publisher->filter_count < PUBLISHER_FILTERS_MAX && !has_filter(publisher, filter, hash)) {
         publisher->filters = memory_grow(publisher->filters, publisher->filter_count,
                                          &publisher->filter_room, sizeof *publisher->filters);
         publisher->filters[publisher->filter_count++] =
-            (struct filter){.text = memory_copy_text(filter), .qos = qos};
+            (struct filter){.text = memory_copy_text(filter), .hash = hash, .qos = qos};
         pthread_cond_signal(&publisher->changed);
     }
     pthread_mutex_unlock(&publisher->lock);

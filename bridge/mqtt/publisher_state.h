@@ -33,6 +33,7 @@ struct event_queue {
 
 struct filter {
     char *text;
+    uint32_t hash;
     int qos;
     bool again; /* was sent, and is to be once more */
 };

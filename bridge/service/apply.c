@@ -166,8 +166,10 @@ enum status service_add_devices(struct service *service, struct error *error)
     service->devices = memory_new(CONFIG_DEVICES_MAX, sizeof(struct service_device *));
     enum status status = STATUS_OK;
     struct service_device *device;
+    preferences_hold(service->preferences);
     for (size_t i = 0; i < service->config->device_count && status == STATUS_OK; i++)
         status = create(service, &service->config->devices[i], &device, error);
+    preferences_release(service->preferences);
     return status;
 }
 
@@ -283,6 +285,7 @@ enum status service_apply(struct service *service, struct config *after,
         take_tariffs(service);
     if (has_changed(&diff, "prices.") || has_changed(&diff, "co2."))
         follow_prices(service);
+    preferences_hold(service->preferences);
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         take_order(service, orders[i], &diff, &status, error);
         if (orders[i] == CONFIG_DEVICE_REMOVED)
@@ -290,6 +293,7 @@ enum status service_apply(struct service *service, struct config *after,
         if (rename != NULL && orders[i] == CONFIG_DEVICE_REMOVED)
             rename_history(service, rename, &status, error);
     }
+    preferences_release(service->preferences);
     sources_apply(service->sources);
     rebind_all(service, after);
     if (before->bridge.log_level != after->bridge.log_level)

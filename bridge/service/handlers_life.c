@@ -273,6 +273,11 @@ enum status handle_device_adopt(void *context, struct pending *pending, struct e
     char id[MODULE_ID_SIZE];
     if (answer_known(handlers, pending, topic))
         return STATUS_OK;
+    if (settings_adds_topic(handlers->settings, topic))
+        return error_set(error, STATUS_USAGE,
+                         "The module \"%s\" is being added already; bridge/devices lists it in a "
+                         "moment.",
+                         topic);
     json_t *channels = module_channels(handlers, pending);
     if (channels == NULL)
         return error_set(error, STATUS_USAGE,

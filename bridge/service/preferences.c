@@ -31,6 +31,7 @@ struct preferences {
     json_t *root; /* {"<device>": {"report_interval_ms": N}} */
     bool is_new;
     struct saver *saver;
+    bool held, unsaved;
 };
 
 /* ---- writing, on a thread of its own: a disk may take seconds ---- */
@@ -196,10 +197,26 @@ const json_t *preferences_get(const struct preferences *preferences, const char 
 
 static enum status save(struct preferences *preferences, struct error *error)
 {
+    preferences->unsaved = preferences->held;
+    if (preferences->held)
+        return STATUS_OK;
     char *text = json_dumps(preferences->root, JSON_INDENT(2) | JSON_SORT_KEYS);
     if (text == NULL)
         return error_set(error, STATUS_FAILED, "The preferences could not be turned into text.");
     return saver_put(preferences->saver, text, error);
+}
+
+void preferences_hold(struct preferences *preferences)
+{
+    preferences->held = true;
+}
+
+void preferences_release(struct preferences *preferences)
+{
+    bool unsaved = preferences->unsaved;
+    preferences->held = false;
+    if (unsaved)
+        (void)save(preferences, NULL);
 }
 
 enum status preferences_put(struct preferences *preferences, const char *device, const char *key,

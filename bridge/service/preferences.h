@@ -23,6 +23,11 @@ bool preferences_are_new(const struct preferences *preferences);
 /** Waits 2 s at most for a disk that is still writing. */
 void preferences_close(struct preferences *preferences);
 
+/** From now on changes are only noted; preferences_release writes them, once for all. For a change of many
+ *  devices at a time. */
+void preferences_hold(struct preferences *preferences);
+void preferences_release(struct preferences *preferences);
+
 /** The stored report interval of a device, or otherwise. */
 int64_t preferences_report_interval_ms(const struct preferences *preferences, const char *device,
                                        int64_t otherwise);

@@ -404,6 +404,23 @@ bool settings_adds(const struct settings *settings, const char *device)
     return list_adds(settings->first, device) || list_adds(settings->batch, device);
 }
 
+static bool list_adds_topic(const struct change *change, const char *topic)
+{
+    for (; change != NULL; change = change->next) {
+        const char *other = change->asked.kind == SETTINGS_ADD
+                                ? json_string_value(json_object_get(change->asked.value, "topic"))
+                                : NULL;
+        if (other != NULL && strcmp(other, topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool settings_adds_topic(const struct settings *settings, const char *topic)
+{
+    return list_adds_topic(settings->first, topic) || list_adds_topic(settings->batch, topic);
+}
+
 void settings_close(struct settings *settings)
 {
     if (settings == NULL)

@@ -68,6 +68,8 @@ enum status settings_submit(struct settings *settings, const struct settings_cha
                             struct error *error);
 /** Whether a device with that id waits to be added. */
 bool settings_adds(const struct settings *settings, const char *device);
+/** Whether a device that reads this topic waits to be added: a second one would spoil the file of both. */
+bool settings_adds_topic(const struct settings *settings, const char *topic);
 /** What is at the disk is finished, not applied, and not answered. The loop must run until then. NULL is
  *  allowed. */
 void settings_close(struct settings *settings);
