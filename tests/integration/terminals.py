@@ -88,7 +88,9 @@ def calibration(block, folder, quick=False):
             "id": "house", "driver": "bl0942", "interval": "250ms" if quick else "1s",
             "channels": {"a": {"port": str(folder / "chip"), "calibration": house.CALIBRATION}}}])
         service = Process([BINARY, "--config", config, "run"])
-        broker.subscribe("#").wait("bl2mqtt/house", lambda state: state and "power" in str(state), 30)
+        watch = broker.subscribe("#")
+        watch.wait("bl2mqtt/house", lambda state: state and "power" in str(state), 30)
+        watch.close()
         return run_block(block, folder, quick=("--seconds", "6") if quick else ())
     finally:
         if service is not None:
