@@ -79,6 +79,10 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.71)
 pkg_check_modules(CURL REQUIRED libcurl>=7.85)
+pkg_check_modules(WEBSOCKETS REQUIRED libwebsockets>=4.1)
+find_library(WEBSOCKETS_LIBRARY websockets REQUIRED)
+get_filename_component(WEBSOCKETS_LIBRARY_FILE "${WEBSOCKETS_LIBRARY}" REALPATH)
+get_filename_component(WEBSOCKETS_LIBRARY_FILE "${WEBSOCKETS_LIBRARY_FILE}" NAME) # with its version, as it is loaded
 # Debian's paho-mqtt3as is 1.3.12 but calls itself 1.3.11, so no version is asked for.
 find_package(OpenSSL REQUIRED) # its exported target names OpenSSL but does not look for it
 find_package(eclipse-paho-mqtt-c REQUIRED)

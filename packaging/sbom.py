@@ -23,12 +23,13 @@ LIBRARIES = {
     "libmicrohttpd": ("GNU libmicrohttpd", "LGPL-2.1-or-later", "libmicrohttpd12t64|libmicrohttpd12"),
     "libz": ("zlib", "Zlib", "zlib1g"),
     "libcurl": ("libcurl", "curl", "libcurl4t64|libcurl4"),
+    "libwebsockets": ("libwebsockets", "MIT", "libwebsockets19t64|libwebsockets17"),
     "libc": ("GNU C Library", "LGPL-2.1-or-later", "libc6"),
     "libm": ("GNU C Library", "LGPL-2.1-or-later", "libc6"),
     "ld-linux": ("GNU C Library", "LGPL-2.1-or-later", "libc6"),
     "libgcc_s": ("GCC runtime", "GPL-3.0-or-later WITH GCC-exception-3.1", "libgcc-s1"),
 }
-LOADED = ["libcrypto", "libcurl", "libmicrohttpd", "libpaho-mqtt3a", "libssl"]  # by dlopen, when they are first used
+LOADED = ["libcrypto", "libcurl", "libmicrohttpd", "libpaho-mqtt3a", "libssl", "libwebsockets"]  # by dlopen, when they are first used
 EMBEDDED = [("dygraphs", "MIT", "libjs-dygraphs")]
 
 

@@ -405,6 +405,15 @@ static void check_mqtt(const struct checker *checker)
         !notes_has(checker->file->failed, SCOPE_FILE, "mqtt.user"))
         problems_add(checker->problems, CONFIG_ERROR, place_of(checker->file, "mqtt.password"),
                      "There is a password but no mqtt.user; brokers take both or neither.");
+    const struct config_homeassistant *there = &checker->config->homeassistant;
+    if ((there->backfill_url[0] == '\0') != (there->backfill_token[0] == '\0') &&
+        !notes_has(checker->file->failed, SCOPE_FILE, "homeassistant.backfill.url") &&
+        !notes_has(checker->file->failed, SCOPE_FILE, "homeassistant.backfill.token"))
+        problems_add(checker->problems, CONFIG_ERROR,
+                     place_of(checker->file, there->backfill_url[0] == '\0'
+                                                 ? "homeassistant.backfill.token"
+                                                 : "homeassistant.backfill.url"),
+                     "homeassistant.backfill needs both, url and token.");
     if (strcmp(mqtt->base_topic, checker->config->homeassistant.discovery_prefix) == 0)
         problems_add(checker->problems, CONFIG_ERROR, place_of(checker->file, "mqtt.base_topic"),
                      "mqtt.base_topic and homeassistant.discovery_prefix must differ, or Home "

@@ -48,8 +48,9 @@ struct config_mqtt {
 struct config_homeassistant {
     bool enabled;
     char *discovery_prefix;
-    char *status_topic;    /**< Home Assistant's birth topic */
-    bool device_discovery; /**< true: device (HA >= 2024.11), false: component */
+    char *status_topic;                  /**< Home Assistant's birth topic */
+    bool device_discovery;               /**< true: device (HA >= 2024.11), false: component */
+    char *backfill_url, *backfill_token; /**< "": nothing is filled in */
 };
 
 struct config_history {

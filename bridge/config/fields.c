@@ -166,6 +166,14 @@ const struct field fields[] = {
      .path = "homeassistant.discovery", .initial = "device",
      .meaning = "device: one message per device, Home Assistant 2024.11 and later. component: one "
                 "per entity, for older ones and for other programs that read this format."},
+    {GROUP(SCOPE_FILE), .path = "homeassistant.backfill",
+     .meaning = "Imports the hours of energy that Home Assistant missed into its statistics."},
+    {IN_FILE(homeassistant.backfill_url), .type = FIELD_TEXT, .rule = TEXT_URL, .high = 500,
+     .path = "homeassistant.backfill.url", .example = "http://homeassistant.local:8123",
+     .otherwise = "nothing is imported", .meaning = "Home Assistant's address."},
+    {IN_FILE(homeassistant.backfill_token), .type = FIELD_TEXT, .rule = TEXT_ANY, .high = 1024,
+     .path = "homeassistant.backfill.token", .example = "!secret ha_token", .secret = true,
+     .otherwise = "none", .meaning = "A long-lived access token of one of its administrators."},
 
     {GROUP(SCOPE_FILE), .path = "history", .meaning = "The long-term history."},
     {IN_FILE(history.path), .type = FIELD_TEXT, .rule = TEXT_PATH, .high = 1024,
@@ -626,69 +634,3 @@ const char *const channel_names_reserved[] = {"apparent", "reactive", "factor", 
                                               "today",    "month",    "time",   NULL};
 
 const size_t field_count = sizeof fields / sizeof fields[0];
-
-/* A scope's fields stand together. */
-uint64_t field_bit(const struct field *field)
-{
-    const struct field *first = field;
-    while (first > fields && first[-1].scope == field->scope)
-        first--;
-    return UINT64_C(1) << (field - first);
-}
-
-const char *field_key(const struct field *field)
-{
-    const char *dot = strrchr(field->path, '.');
-    return dot != NULL ? dot + 1 : field->path;
-}
-
-bool field_is_child(const struct field *field, enum field_scope scope, const char *prefix)
-{
-    if (field->scope != scope)
-        return false;
-    const char *key = field_key(field);
-    size_t length = strlen(prefix);
-    size_t before = (size_t)(key - field->path); /* with the dot */
-    if (length == 0)
-        return before == 0;
-    return before == length + 1 && strncmp(field->path, prefix, length) == 0;
-}
-
-const struct field *field_find(enum field_scope scope, const char *prefix, const char *key)
-{
-    for (size_t i = 0; i < field_count; i++)
-        if (field_is_child(&fields[i], scope, prefix) && strcmp(field_key(&fields[i]), key) == 0)
-            return &fields[i];
-    return NULL;
-}
-
-const struct field *field_by_path(enum field_scope scope, const char *path)
-{
-    for (size_t i = 0; i < field_count; i++)
-        if (fields[i].scope == scope && strcmp(fields[i].path, path) == 0)
-            return &fields[i];
-    return NULL;
-}
-
-bool field_has_value(const struct field *field)
-{
-    return field->type != FIELD_GROUP && field->type != FIELD_DEVICES &&
-           field->type != FIELD_CHANNELS && field->type != FIELD_SINKS && field->type != FIELD_LIST;
-}
-
-const struct field_choice *field_choice_of(const struct field *field, int64_t value)
-{
-    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++)
-        if (choice->value == value)
-            return choice;
-    return NULL;
-}
-
-bool field_choices_are_numbers(const struct field *field)
-{
-    int64_t value;
-    for (const struct field_choice *choice = field->choices; choice->name != NULL; choice++)
-        if (!number_parse_int(choice->name, strlen(choice->name), 0, INT64_MAX, &value))
-            return false;
-    return true;
-}

@@ -53,7 +53,14 @@ int SSL_read(void *ssl, void *buffer, int size)
         return refuse((size_t)size);
     int (*call)(void *, void *, int) = atomic_load(&next);
     if (call == NULL) {
-        *(void **)&call = dlsym(atomic_load(&tls_library), "SSL_read");
+        /* The MQTT library may not be there with TLS: then another one reads, of HTTP or of WebSockets, and
+         * whoever calls has loaded OpenSSL. Without a handle dlsym would find this very function. */
+        void *library = atomic_load(&tls_library);
+        if (library == NULL)
+            library = dlopen("libssl.so.3", RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+        if (library == NULL)
+            return refuse(0);
+        *(void **)&call = dlsym(library, "SSL_read");
         atomic_store(&next, call);
     }
     return call(ssl, buffer, size);

@@ -401,6 +401,11 @@ static const struct request_argument recalibrate_rows[] = {
     END,
 };
 
+static const struct request_argument backfill_rows[] = {
+    {.key = "dry_run", .type = REQUEST_FLAG, .help = "only answer what would be imported"},
+    END,
+};
+
 static const struct request_argument clear_announcements_rows[] = {
     {.key = "topic",
      .type = REQUEST_TEXT,
@@ -507,6 +512,11 @@ const struct request_row request_rows[] = {
         .help = "corrects the past; answers with energy, totals and factors before and after"),
     ROW("homeassistant/refresh", homeassistant_refresh, .plain = "",
         .help = "announces all devices to Home Assistant anew"),
+    ROW("homeassistant/backfill", homeassistant_backfill, .arguments = backfill_rows,
+        .help = "imports hours of energy that Home Assistant missed (`homeassistant.backfill`); "
+                "answers "
+                "`{\"dry_run\",\"statistics\":[{\"statistic_id\",\"hours\",\"from\",\"to\","
+                "\"energy_kwh\",\"imported\"}]}`"),
     ROW("homeassistant/purge", homeassistant_purge, .plain = "",
         .help = "removes announcements of this bridge that no device stands behind; answers "
                 "`{\"removed\"}`"),

@@ -49,6 +49,7 @@ struct request_handlers {
     request_handler history_recalibrate;
     request_handler homeassistant_refresh;
     request_handler homeassistant_purge;
+    request_handler homeassistant_backfill;
     request_handler openbeken_clear_announcements;
 };
 

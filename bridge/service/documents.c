@@ -51,6 +51,7 @@ static void collect_problems(struct documents *documents, struct message_health 
         add_problem(documents, health, documents->sinks[i].problem);
     }
     add_problem(documents, health, backup);
+    add_problem(documents, health, backfills_problem(*documents->options.backfills));
     const struct prices *prices = *documents->options.prices;
     add_problem(documents, health, prices == NULL ? NULL : prices_problem(prices));
     const struct prices *co2 = *documents->options.co2;

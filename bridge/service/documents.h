@@ -29,6 +29,7 @@ struct documents_options {
     /** Where the owner keeps what comes into being later. */
     const struct own_topics *const *own_topics;
     const struct handlers *const *handlers;
+    const struct backfills *const *backfills;
 };
 
 struct documents;

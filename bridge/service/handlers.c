@@ -79,6 +79,12 @@ static enum status handle_purge(void *context, struct pending *pending, struct e
     return STATUS_OK;
 }
 
+static enum status handle_backfill(void *context, struct pending *pending, struct error *error)
+{
+    const struct handlers *handlers = context;
+    return backfills_request(handlers->backfills, pending, error);
+}
+
 static enum status handle_recalibrate(void *context, struct pending *pending, struct error *error)
 {
     struct handlers *handlers = context;
@@ -142,6 +148,7 @@ const struct request_handlers service_handlers = {
     .history_recalibrate = handle_recalibrate,
     .homeassistant_refresh = handle_refresh,
     .homeassistant_purge = handle_purge,
+    .homeassistant_backfill = handle_backfill,
     .openbeken_clear_announcements = handle_clear_announcements,
 };
 
@@ -164,6 +171,11 @@ void handlers_set_settings(struct handlers *handlers, struct settings *settings)
 void handlers_set_updates(struct handlers *handlers, struct updates *updates)
 {
     handlers->updates = updates;
+}
+
+void handlers_set_backfills(struct handlers *handlers, struct backfills *backfills)
+{
+    handlers->backfills = backfills;
 }
 
 void handlers_close(struct handlers *handlers)

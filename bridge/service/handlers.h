@@ -11,6 +11,7 @@
 #include "bridge/meter/tariff.h"
 #include "bridge/mqtt/announcer.h"
 #include "bridge/requests/table.h"
+#include "bridge/service/backfills.h"
 #include "bridge/service/backups.h"
 #include "bridge/service/settings.h"
 #include "bridge/service/updates.h"
@@ -41,6 +42,7 @@ struct handlers *handlers_create(const struct handlers_options *options);
 /** What comes into being later. */
 void handlers_set_settings(struct handlers *handlers, struct settings *settings);
 void handlers_set_updates(struct handlers *handlers, struct updates *updates);
+void handlers_set_backfills(struct handlers *handlers, struct backfills *backfills);
 
 /** For requests_create, with handlers as the context. */
 extern const struct request_handlers service_handlers;

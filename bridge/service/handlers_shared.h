@@ -15,6 +15,7 @@ struct handlers {
     char *history_path;
     struct settings *settings;
     struct write_back *write_back;
+    struct backfills *backfills;          /* NULL: homeassistant.backfill is not configured */
     struct updates *updates;              /* NULL: no folder of firmware is configured */
     struct search *search;                /* NULL: none is running */
     struct pending *search_pending;       /* who asked for it */

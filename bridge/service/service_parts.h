@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The parts of the running service, for the two files that wire them: service.c and service_start.c. */
+/** The parts of the running service, for the files that wire them: service.c, service_start.c and
+ *  service_optional.c. */
 #ifndef BRIDGE_SERVICE_SERVICE_PARTS_H
 #define BRIDGE_SERVICE_SERVICE_PARTS_H
 
@@ -8,6 +9,7 @@
 #include "bridge/mqtt/own_topics.h"
 #include "bridge/mqtt/request_door.h"
 #include "bridge/mqtt/state_output.h"
+#include "bridge/service/backfills.h"
 #include "bridge/service/backups.h"
 #include "bridge/service/co2_topic.h"
 #include "bridge/service/documents.h"
@@ -80,7 +82,8 @@ struct service {
     struct web_output *web; /* NULL: off, or its address is in use */
     struct settings *settings;
     struct module_facts *facts;
-    struct updates *updates; /* NULL: no folder of firmware is configured */
+    struct updates *updates;     /* NULL: no folder of firmware is configured */
+    struct backfills *backfills; /* NULL: not configured */
 
     struct sources *sources;
     struct service_outputs outputs;
@@ -124,6 +127,9 @@ void service_flush_soon(void *context);
 void service_hold_signals(sigset_t *set);
 enum status service_start_loop(struct service *service, struct error *error);
 void service_start_timers(struct service *service);
+
+/* service_optional.c */
+void service_start_optional(struct service *service);
 
 /* service_start.c */
 enum status service_start(struct service *service, struct error *error);

@@ -327,6 +327,7 @@ static void create_documents(struct service *service)
         .started_boot_ms = service->started_boot_ms,
         .own_topics = (const struct own_topics *const *)&service->own_topics,
         .handlers = (const struct handlers *const *)&service->handlers,
+        .backfills = (const struct backfills *const *)&service->backfills,
     };
     service->documents = documents_create(&options);
 }
@@ -335,6 +336,7 @@ static void on_birth(void *context)
 {
     const struct service *service = context;
     state_output_refresh(service->state_output);
+    backfills_soon(service->backfills);
 }
 
 static bool find_device(void *context, const char *device_id, bool *retained)
@@ -498,34 +500,6 @@ static enum status begin_history(struct service *service, struct error *error)
     return sinks_start(service->sinks, error);
 }
 
-static void on_facts(void *context, const char *device_id, const char *version, const char *url)
-{
-    const struct service *service = context;
-    const struct hub_device *found = hub_find(service->hub, device_id);
-    if (found == NULL)
-        return;
-    service_device_set_facts(hub_device_owner(found), version, url);
-    announcer_changed(service->announcer, hub_device_description(found));
-}
-
-static void create_updates(struct service *service)
-{
-    const struct config *config = service->config;
-    if (config->openbeken.images[0] == '\0')
-        return;
-    const struct updates_options options = {
-        .folder = config->openbeken.images,
-        .web_password = config->openbeken.web_password,
-        .publisher = service->publisher,
-        .log = service->log,
-        .changed = service_update_changed,
-        .event = service_update_event,
-        .context = service,
-    };
-    service->updates = updates_create(&service->loop, &options);
-    handlers_set_updates(service->handlers, service->updates);
-}
-
 static void create_sources(struct service *service)
 {
     struct driver_sink sink = service_sink;
@@ -577,8 +551,7 @@ enum status service_start(struct service *service, struct error *error)
         status = publisher_start(service->publisher, error);
     if (status != STATUS_OK)
         return status;
-    service->facts = module_facts_create(service->publisher, on_facts, service);
-    create_updates(service);
+    service_start_optional(service);
     create_sources(service);
     hub_flush(service->hub);
     /* What was built for these messages is several times what stays; with thousands of devices it is
@@ -600,6 +573,7 @@ static void finish_outputs(struct service *service)
 {
     settings_close(service->settings);
     updates_close(service->updates);
+    backfills_close(service->backfills);
     module_facts_free(service->facts);
     backups_close(service->backups);
     handlers_close(service->handlers);

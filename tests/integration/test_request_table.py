@@ -11,6 +11,7 @@ import pytest
 import web
 from beken_images import make_ota
 from harness import ROOT, SimulatedMeter, free_port, wait_for
+from home_assistant_socket import HomeAssistant
 from obk_module import Flash, ObkModule
 from test_requests import GARAGE, HOUSE, Bridge
 
@@ -31,7 +32,7 @@ def obk(broker):
     made.close()
 
 
-def in_order(port, module_port, backup):
+def in_order(port, module_port, obk_host, backup):
     """(request, HTTP, body, what is true of the answer's data), in an order in which each finds what it needs. backup(): sends
     the last backup to the service."""
     return [
@@ -63,10 +64,13 @@ def in_order(port, module_port, backup):
         ("history/recalibrate", False, {"device": "garage", "channel": "a", "since": "today", "voltage": 16000, "dry_run": True}, bool),
         ("homeassistant/refresh", False, {}, lambda d: d == {}),
         ("homeassistant/purge", False, {}, lambda d: d == {"removed": 0}),
+        ("homeassistant/backfill", False, {"dry_run": True}, lambda d: d == {"dry_run": True, "statistics": []}),
         ("openbeken/clear_announcements", False, {"topic": "plug"}, lambda d: d["cleared"] == 0),
         ("device/remove", False, {"id": "attic"}, lambda d: d == {"id": "attic"}),
         ("flash/profiles", False, {}, bool),
         ("flash/start", True, {"job": "backup", "port": module_port}, lambda d: isinstance(d, dict)),
+        ("flash/cancel", True, {}, lambda d: isinstance(d, dict)),
+        ("openbeken/provision", True, {"host": obk_host, "client_id": "meters/1", "mqtt_host": "127.0.0.1"}, lambda d: isinstance(d, dict)),
         ("flash/cancel", True, {}, lambda d: isinstance(d, dict)),
         ("backup", False, {"include_config": True}, backup),
         ("restore/check", True, {}, bool),
@@ -94,14 +98,22 @@ def answers(client, what):
     return status is not None and status[0] == 200 and status
 
 
-def test_every_request_of_the_table_succeeds(folder, broker, spawn, module, obk):
+@pytest.fixture
+def there():
+    made = HomeAssistant({})
+    yield made
+    made.close()
+
+
+def test_every_request_of_the_table_succeeds(folder, broker, spawn, module, obk, there):
     (folder / "images").mkdir()
     (folder / "images/new.rbl").write_bytes(make_ota("BK7231N", "1.18.300"))
     meter, port, bare = SimulatedMeter(folder / "usb"), free_port(), module(speed=1)
     own = {"id": "module", "driver": "openbeken", "topic": "meters/1", "host": obk.host, "channels": {"a": {}}}
     try:
         bridge = Bridge(folder, broker, spawn, HOUSE, GARAGE, own, web={"listen": f"127.0.0.1:{port}"},
-                        openbeken={"images": str(folder / "images")})
+                        openbeken={"images": str(folder / "images")},
+                        homeassistant={"backfill": {"url": there.url, "token": there.token}})
         client = web.Client(port)
         wait_for(client.answers, 20, "the web server")
         table = bridge.watch.wait("bl2mqtt/bridge/info")["request_schema"]
@@ -115,7 +127,7 @@ def test_every_request_of_the_table_succeeds(folder, broker, spawn, module, obk)
             assert status == 200
             return client.ask("PUT", "/api/v1/upload/backup", archive)[0] == 200
 
-        steps = in_order(meter.link, str(bare.port), sent)
+        steps = in_order(meter.link, str(bare.port), obk.host, sent)
         assert {name for name, *_ in steps} == set(table), "requests without a case, or cases without a request"
         for name, over_http, body, holds in steps:
             if over_http:

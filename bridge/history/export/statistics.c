@@ -17,6 +17,7 @@
 
 #define HOUR_MS 3600000LL
 #define SPAN_MS (366 * 24 * HOUR_MS)
+#define AFTER_MS (4 * HOUR_MS)
 #define ANSWER_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define ENTITY_SIZE 128
 
@@ -39,6 +40,11 @@ struct hours {
     struct present *present;
     size_t present_count, next; /* those before `next` are over */
     int64_t anchor_counted_uwh; /* counted at the end of the last of them */
+    int64_t walk_from_ms;       /* what was counted before is of no interest */
+    int64_t walk_on_ms;         /* behind the span, to see what was measured after it */
+    int64_t hour_began_uwh;     /* counted at the begin of the hour */
+    size_t written;             /* rows, the first and the last of them, and the energy in them */
+    int64_t first_ms, last_ms, written_uwh;
 };
 
 /* ---- what Home Assistant has ---- */
@@ -127,6 +133,10 @@ static void write_row(struct hours *hours, int64_t state_uwh, int64_t sum_uwh)
     text_append_decimal(&text, sum_uwh, 9, 9, false);
     text_append(&text, "}");
     hours->first = false;
+    if (hours->written++ == 0)
+        hours->first_ms = hours->hour_ms;
+    hours->last_ms = hours->hour_ms;
+    hours->written_uwh += hours->counted_uwh - hours->hour_began_uwh;
     put(hours, &text);
 }
 
@@ -177,6 +187,7 @@ static bool add_to_hour(void *context, const struct history_energy_row *row)
     if (!hours->any || hour_ms != hours->hour_ms) {
         end_hour(hours);
         pass_present(hours, hour_ms);
+        hours->hour_began_uwh = hours->counted_uwh;
     }
     hours->any = true;
     hours->hour_ms = hour_ms;
@@ -254,10 +265,12 @@ static enum status walk_quarters(struct hours *hours, const char *device, const 
 {
     const struct statistics_options *options = hours->options;
     struct history_query *query = NULL;
-    int64_t to_ms = options->to_ms < BUCKET_TIME_MAX_MS ? options->to_ms : BUCKET_TIME_MAX_MS;
+    int64_t to_ms = options->to_ms < BUCKET_TIME_MAX_MS - hours->walk_on_ms
+                        ? options->to_ms + hours->walk_on_ms
+                        : BUCKET_TIME_MAX_MS;
     enum status status = history_query_open(options->path, &query, error);
-    for (int64_t from_ms = 0; from_ms < to_ms && status == STATUS_OK && !*hours->failed;
-         from_ms += SPAN_MS)
+    for (int64_t from_ms = hours->walk_from_ms;
+         from_ms < to_ms && status == STATUS_OK && !*hours->failed; from_ms += SPAN_MS)
         status = history_query_energy(query, device, channel, from_ms,
                                       from_ms + SPAN_MS < to_ms ? from_ms + SPAN_MS : to_ms,
                                       BUCKET_QUARTER, add_to_hour, hours, error);
@@ -286,6 +299,52 @@ static void write_direction(struct statistics *statistics, const char *device, c
     if (fputs("\n]}", statistics->out) < 0)
         *statistics->failed = true;
     free(hours.present);
+}
+
+enum status statistics_find_missing(const struct statistics_question *question, const json_t *rows,
+                                    struct statistics_missing *missing, struct error *error)
+{
+    char *document memory_auto = NULL;
+    size_t size = 0;
+    bool failed = false;
+    const struct statistics_options options = {
+        .path = question->path,
+        .from_ms = INT64_MIN,
+        .to_ms = question->to_ms,
+        .present = "", /* there are rows */
+        .has_mean = question->has_mean,
+    };
+    struct hours hours = {.options = &options, .produced = question->produced, .first = true};
+    *missing = (struct statistics_missing){.import = NULL};
+    take_present(&hours, rows);
+    if (hours.present_count < 2) { /* nothing lies between them */
+        free(hours.present);
+        return STATUS_OK;
+    }
+    hours.walk_from_ms = hours.present[0].start_ms / HOUR_MS * HOUR_MS;
+    hours.walk_on_ms = AFTER_MS;
+    hours.out = open_memstream(&document, &size);
+    hours.failed = &failed;
+    if (hours.out == NULL) {
+        free(hours.present);
+        return error_set(error, STATUS_FAILED, "There is no memory for an import of statistics.");
+    }
+    write_head(&hours, question->entity, true);
+    enum status status = walk_quarters(&hours, question->device, question->channel, error);
+    /* The last hour that was measured is not ended: what is counted until the next reading may belong to it. */
+    failed = fputs("\n]}", hours.out) < 0 || failed;
+    failed = fclose(hours.out) != 0 || failed;
+    free(hours.present);
+    if (status != STATUS_OK)
+        return status;
+    missing->import = failed ? NULL : json_loadb(document, size, 0, NULL);
+    if (missing->import == NULL)
+        return error_set(error, STATUS_FAILED, "There is no memory for an import of statistics.");
+    missing->hours = hours.written;
+    missing->first_ms = hours.first_ms;
+    missing->last_ms = hours.last_ms;
+    missing->energy_uwh = hours.written_uwh;
+    return STATUS_OK;
 }
 
 static bool write_channel(void *context, const char *device, const char *channel)

@@ -17,6 +17,7 @@
 
 #include "drivers/base/status.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,29 @@ struct statistics_options {
     bool produced_only, consumed_only; /**< of the two directions */
     bool has_mean;                     /**< the metadata of Home Assistant before 2025.11 */
 };
+
+/** The same for one statistic of which Home Assistant has rows already. */
+struct statistics_question {
+    const char *path, *device;
+    const char *channel; /**< NULL: the sum over its channels */
+    bool produced;
+    int64_t to_ms;      /**< only hours that end before it */
+    const char *entity; /**< its id */
+    bool has_mean;      /**< the metadata of Home Assistant before 2025.11 */
+};
+
+/** The hours between Home Assistant's own that it lacks. */
+struct statistics_missing {
+    json_t *import;            /**< {"metadata", "stats"}, a reference of the caller's */
+    size_t hours;              /**< how many; 0: it has all */
+    int64_t first_ms, last_ms; /**< begin of the first and of the last */
+    int64_t energy_uwh;        /**< in all of them */
+};
+
+/** rows: its list for the entity, in kilowatt hours; those in front of them all are left out, and the one
+ *  behind which nothing was measured yet. */
+enum status statistics_find_missing(const struct statistics_question *question, const json_t *rows,
+                                    struct statistics_missing *missing, struct error *error);
 
 /** Writes a JSON list of {"metadata", "stats"}. *failed: the output takes no more. STATUS_USAGE: the file
  *  is no such answer. */
