@@ -182,7 +182,7 @@ static void test_defaults(void **unused)
     assert_true(config->homeassistant.device_discovery);
     assert_string_equal(config->homeassistant.status_topic, "homeassistant/status");
     assert_string_equal(config->history.path, "history.db");
-    assert_int_equal(config->history.commit_interval_ms, 60000);
+    assert_int_equal(config->history.commit_interval_ms, 5000);
     assert_int_equal(config->history.keep_raw_ms, 30LL * 86400000);
     assert_int_equal(config->history.keep_minute_ms, 2LL * 365 * 86400000);
     assert_int_equal(config->history.keep_hour_ms, -1);
