@@ -130,17 +130,6 @@ enum status config_save(const char *path, const char *text, struct error *error)
     return STATUS_OK;
 }
 
-struct config_device *config_take_device(struct config *config, struct config *from)
-{
-    if (config->device_count == CONFIG_DEVICES_MAX)
-        return NULL;
-    struct config_device *device = &config->devices[config->device_count++];
-    *device = from->devices[--from->device_count];
-    device->adopted = true;
-    config_free(from);
-    return device;
-}
-
 static void release_device(struct config_device *device)
 {
     for (size_t j = 0; j < device->channel_count; j++) {
@@ -149,11 +138,6 @@ static void release_device(struct config_device *device)
     }
     free(device->channels);
     fields_release(SCOPE_DEVICE, device);
-}
-
-void config_drop_last_device(struct config *config)
-{
-    release_device(&config->devices[--config->device_count]);
 }
 
 enum reading_kind config_reading_kind(enum config_driver driver)

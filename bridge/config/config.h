@@ -315,12 +315,6 @@ struct config *config_parse_with_secrets(const char *name, const char *bytes, si
  *  owner, group and mode of the file that is there (0640 for a new one). */
 enum status config_save(const char *path, const char *text, struct error *error);
 
-/** Moves the only device of `from`, which is freed, to the end of config's; NULL if there is no room,
- *  and from is as it was. Whether the two go together is for the caller to know. */
-struct config_device *config_take_device(struct config *config, struct config *from);
-/** Undoes that, while nobody uses the device. */
-void config_drop_last_device(struct config *config);
-
 /** Which kind of readings a driver makes. */
 enum reading_kind config_reading_kind(enum config_driver driver);
 

@@ -189,11 +189,6 @@ bool hub_device_online(const struct hub_device *device)
     return device->online;
 }
 
-bool hub_device_disabled(const struct hub_device *device)
-{
-    return device->disabled;
-}
-
 void *hub_device_owner(const struct hub_device *device)
 {
     return device->owner;

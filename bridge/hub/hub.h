@@ -116,8 +116,6 @@ const struct device_state *hub_device_state(const struct hub_device *device);
  *  array. The lowest free one is taken, so it is less than the most devices there ever were at a time. */
 size_t hub_device_number(const struct hub_device *device);
 bool hub_device_online(const struct hub_device *device);
-/** Disabled by the user: offline, and its source is not asked. */
-bool hub_device_disabled(const struct hub_device *device);
 
 /** The whole state of a device as one JSON object, appended to text (HUB_STATE_SIZE is enough): the payload
  *  of <base>/<device>. False, with text.cut set, if it did not fit. */

@@ -26,7 +26,6 @@ struct server {
     struct MHD_Daemon *daemon;
     struct peers peers;
     struct exchange *uploads; /* a list */
-    uint16_t port;
     int open_handles;
     bool closing;
     bool resumed; /* a connection, since libmicrohttpd ran */
@@ -201,17 +200,6 @@ static int listen_on(const struct addrinfo *address)
     return -1;
 }
 
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t length = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
-        return 0;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
-}
-
 static enum status open_socket(struct server *server, int *fd, struct error *error)
 {
     const struct server_settings *settings = &server->settings;
@@ -237,7 +225,6 @@ static enum status open_socket(struct server *server, int *fd, struct error *err
     if (*fd < 0)
         return error_set(error, STATUS_FAILED, "%s:%u of web.listen cannot be listened on: %s.",
                          settings->host, settings->port, strerror(fault));
-    server->port = port_of(*fd);
     return STATUS_OK;
 }
 
@@ -293,11 +280,6 @@ enum status server_open(const struct server_settings *settings, struct server **
                   httpd.get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     *result = server;
     return STATUS_OK;
-}
-
-uint16_t server_port(const struct server *server)
-{
-    return server->port;
 }
 
 static void on_handle_closed(uv_handle_t *handle)

@@ -54,8 +54,6 @@ enum status server_open(const struct server_settings *settings, struct server **
 /** Exchanges that wait for an answer must have been answered or dropped before. NULL is allowed. The
  *  loop must run once more for the handles to close. */
 void server_close(struct server *server);
-/** The port that is listened on, which is another one if port 0 was asked for. */
-uint16_t server_port(const struct server *server);
 
 /* ---- the request; texts are borrowed while the exchange is not answered ---- */
 

@@ -70,11 +70,6 @@ enum status web_open(const struct web_settings *settings, struct web **result, s
     return STATUS_OK;
 }
 
-unsigned web_port(const struct web *web)
-{
-    return server_port(web->server);
-}
-
 /* First everything that waits for an answer gets one, then the connections close. */
 void web_close(struct web *web)
 {

@@ -41,7 +41,5 @@ struct web;
 enum status web_open(const struct web_settings *settings, struct web **web, struct error *error);
 /** Before the hub and the requests go. The loop must run once more. NULL is allowed. */
 void web_close(struct web *web);
-/** The port that is listened on. */
-unsigned web_port(const struct web *web);
 
 #endif

@@ -22,7 +22,6 @@ enum {
     SET_PARITY = 3,
     SET_STOP_SIZE = 4,
     SET_CONTROL = 5,
-    PURGE_DATA = 12,
     SERVER = 100,
 };
 enum {
@@ -227,9 +226,4 @@ size_t telnet_set_dtr(bool on, uint8_t bytes[TELNET_COMMAND_SIZE])
 size_t telnet_set_rts(bool on, uint8_t bytes[TELNET_COMMAND_SIZE])
 {
     return command_1(SET_CONTROL, on ? RTS_ON : RTS_OFF, bytes);
-}
-
-size_t telnet_purge_input(uint8_t bytes[TELNET_COMMAND_SIZE])
-{
-    return command_1(PURGE_DATA, 1, bytes);
 }

@@ -61,6 +61,5 @@ size_t telnet_set_8n1(uint8_t bytes[3 * TELNET_COMMAND_SIZE]); /**< and no flow 
 size_t telnet_set_break(bool on, uint8_t bytes[TELNET_COMMAND_SIZE]);
 size_t telnet_set_dtr(bool on, uint8_t bytes[TELNET_COMMAND_SIZE]);
 size_t telnet_set_rts(bool on, uint8_t bytes[TELNET_COMMAND_SIZE]);
-size_t telnet_purge_input(uint8_t bytes[TELNET_COMMAND_SIZE]);
 
 #endif

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""scripts/structure finds what it is there to find: each rule is broken once in a copy of the tree."""
+"""scripts/structure finds what it is there to find: each rule is broken once in a copy of the tree. And nothing of the program is
+unused (scripts/unused)."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -87,3 +89,8 @@ def test_hops(tree):
     code, text = check()
     page.write_text(before)
     assert code == 1 and "no_such_function" in text
+
+
+def test_nothing_is_unused():
+    result = subprocess.run([ROOT / "scripts/unused", os.environ["TEST_BUILD"]], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")

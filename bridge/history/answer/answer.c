@@ -94,11 +94,6 @@ static const struct {
     [HISTORY_EVENTS] = {"events", events_options}, [HISTORY_VOLTAGE] = {"voltage", voltage_options},
 };
 
-const char *history_kind_name(enum history_kind kind)
-{
-    return kinds[kind].name;
-}
-
 bool history_kind_find(const char *name, enum history_kind *kind)
 {
     for (size_t i = 0; i < HISTORY_KINDS; i++) {

@@ -63,7 +63,6 @@ struct history_question {
 typedef bool (*history_write)(void *context, const char *bytes, size_t length);
 
 /** "energy", "power", "cost", "gaps", "events", "voltage". */
-const char *history_kind_name(enum history_kind kind);
 bool history_kind_find(const char *name, enum history_kind *kind);
 
 /** The options of a kind, ended by a NULL name. */

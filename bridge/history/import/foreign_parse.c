@@ -20,12 +20,6 @@ const char *foreign_format_name(enum foreign_format format)
     return names[format];
 }
 
-const char *foreign_kind_name(enum foreign_kind kind)
-{
-    static const char *const names[] = {"auto", "total", "interval"};
-    return names[kind];
-}
-
 /* ---- JSON ---- */
 
 /* kWh, or Wh if scale is 1e6, to microwatt hours. */

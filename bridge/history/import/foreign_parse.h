@@ -34,9 +34,6 @@
 
 #include <stdio.h>
 
-/** "auto", "total", "interval". */
-const char *foreign_kind_name(enum foreign_kind kind);
-
 /** "auto", "bl2mqtt", "ha", "kwh". */
 const char *foreign_format_name(enum foreign_format format);
 

@@ -16,12 +16,6 @@
 #define TEXT_SIZE 64
 #define HOUR_MS 3600000LL
 
-const char *foreign_date_order_name(enum foreign_date_order order)
-{
-    static const char *const names[] = {"auto", "ymd", "dmy", "mdy"};
-    return names[order];
-}
-
 bool foreign_is_absent(const char *text)
 {
     static const char *const words[] = {"",     "-",   "--",   "n/a",     "na",          "nan",

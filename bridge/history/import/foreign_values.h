@@ -17,9 +17,6 @@ enum foreign_date_order {
     FOREIGN_DATES_MDY
 };
 
-/** "auto", "ymd", "dmy", "mdy". */
-const char *foreign_date_order_name(enum foreign_date_order order);
-
 /** What values were seen that can only be read in one way, and how many that can be read in two. */
 struct foreign_evidence {
     uint32_t decimal_points, decimal_commas, either_points, either_commas;
