@@ -327,6 +327,7 @@ static void read_devices(struct probe *probe)
             .channel_count = json_array_size(channels),
             .channel_names = probe->channel_names[i],
             .homeassistant = true,
+            .state_as_json = true,
         };
         probe->device_list[i] = &probe->devices[i];
         if (probe->device_count == DEVICES_MAX)
