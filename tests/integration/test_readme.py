@@ -15,6 +15,8 @@ def words(block):
     """What does not change from run to run: no numbers, no widths of columns and bars, no addresses of a module."""
     block = re.sub(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC", block)
     block = re.sub(r"\[#+\]", "[#]", block)
+    # A module that has just been started still listens, and then nobody is asked to switch it.
+    block = re.sub(r"^Waiting for the module:.*\n(for a moment.*\n)?", "", block, flags=re.M)
     block = re.sub(r"  \d+ retr(y|ies)$", "", block, flags=re.M)  # a busy machine's
     return [re.sub(r"[-+]?\d+([.:]\d+)*", "#", " ".join(line.split())) for line in block.splitlines()]
 
