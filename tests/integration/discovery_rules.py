@@ -60,6 +60,11 @@ PLATFORMS = {
 }
 
 MEASUREMENT, TOTALS = {"measurement"}, {"total", "total_increasing"}
+class Currencies:
+    def __contains__(self, unit):
+        return re.fullmatch(r"[A-Z]{3}", str(unit)) is not None
+
+
 SENSOR_CLASSES = {  # class -> units (None: no unit), state classes
     "voltage": ({"μV", "mV", "V", "kV", "MV"}, MEASUREMENT),
     "current": ({"μA", "mA", "A"}, MEASUREMENT),
@@ -70,6 +75,7 @@ SENSOR_CLASSES = {  # class -> units (None: no unit), state classes
     "frequency": ({"mHz", "Hz", "kHz", "MHz", "GHz"}, MEASUREMENT),
     "energy": ({"J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal",
                 "Gcal"}, TOTALS),
+    "monetary": (Currencies(), {"total"}),
     "reactive_energy": ({"varh", "kvarh"}, TOTALS),
     "signal_strength": ({"dB", "dBm"}, MEASUREMENT),
     "duration": ({"d", "h", "min", "s", "ms", "μs"}, MEASUREMENT | TOTALS),
