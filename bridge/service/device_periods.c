@@ -293,6 +293,13 @@ static bool unknown(const struct device_periods *periods)
     return !periods->sum.begun || periods->cost_is_old;
 }
 
+/* Of a new channel that was read the file may have nothing yet: then its readings are not in the answer. */
+static bool is_stored(const struct device_periods *periods, size_t number,
+                      const struct history_past *past)
+{
+    return past->stored || periods->channels[number].wall_ms == 0;
+}
+
 /* What cannot be placed exactly is shown until the answer after the next commit replaces it. */
 static void on_past(void *context, enum status status, const struct history_past_question *question,
                     const struct history_past *pasts)
@@ -305,7 +312,7 @@ static void on_past(void *context, enum status status, const struct history_past
     bool found = find(periods, pasts, &place) && fits(periods, question, place);
     bool good = status == STATUS_OK && found && place >= periods->spread_at;
     for (size_t i = 0; i < channel_count(periods); i++)
-        good = good && !pasts[i].ahead;
+        good = good && !pasts[i].ahead && is_stored(periods, i, &pasts[i]);
     bool first = unknown(periods);
     if (good || (same_day && (first || periods->tries >= TRIES)))
         take_past(periods, question, pasts, found ? place : 0);
