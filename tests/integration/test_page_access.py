@@ -38,7 +38,7 @@ def find_axe():
 def axe():
     text = find_axe()
     if text is None:
-        pytest.skip(f"{PACKAGE} is not there and npm could not fetch it")
+        pytest.skip(f"{PACKAGE} is not in Debian, and npm is not there or could not fetch it")
     return text
 
 
