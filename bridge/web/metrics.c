@@ -42,7 +42,10 @@ enum metrics_format metrics_format_for(const char *accept)
     if (accept == NULL)
         return METRICS_OPEN;
     int open = weight_of(accept, "application/openmetrics-text");
-    return open > 0 && open >= weight_of(accept, "text/plain") ? METRICS_OPEN : METRICS_TEXT;
+    int plain = weight_of(accept, "text/plain");
+    if (open < 0)
+        return plain > 0 ? METRICS_TEXT : METRICS_OPEN;
+    return open > 0 && open >= plain ? METRICS_OPEN : METRICS_TEXT;
 }
 
 const char *metrics_type(enum metrics_format format)

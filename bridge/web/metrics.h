@@ -12,7 +12,8 @@ enum metrics_format {
     METRICS_TEXT, /**< Prometheus's text format 0.0.4, which `promtool check metrics` reads */
 };
 
-/** What a client gets: OpenMetrics if it prefers that, or names no type at all (accept NULL). */
+/** What a client gets: OpenMetrics, unless it names text/plain and does not want OpenMetrics at least as much.
+ *  accept: NULL if it says nothing. */
 enum metrics_format metrics_format_for(const char *accept);
 
 /** The Content-Type. */

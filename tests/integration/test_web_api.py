@@ -221,10 +221,11 @@ def test_metrics(service):
 
 
 ACCEPTS = (
-    (None, True), ("application/openmetrics-text", True), ("*/*", False), ("text/plain", False),
+    (None, True), ("application/openmetrics-text", True), ("*/*", True), ("text/plain", False),
     ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", True),  # Prometheus
     ("application/openmetrics-text; q=0.5, text/plain; version=0.0.4; q=0.75", False), ("text/html;q=0.9, application/openmetrics-text;q=0", False),
-    ("TEXT/PLAIN;q=1.000,Application/OpenMetrics-Text", True), (",,;q=,application/openmetrics-textual", False))
+    ("TEXT/PLAIN;q=1.000,Application/OpenMetrics-Text", True), (",,;q=,application/openmetrics-textual", True),
+    ("text/html, */*;q=0.8", True), ("application/json, text/plain, */*", False))
 
 
 def test_format_of_metrics(service):
