@@ -80,7 +80,7 @@ static void command(struct conversation *conversation, json_t *message)
     say(conversation, message);
 }
 
-static json_t *time_json(int64_t ms)
+json_t *backfill_time(int64_t ms)
 {
     char buffer[64];
     struct text text;
@@ -101,9 +101,9 @@ static enum conversation_state ask_for_hours(struct conversation *conversation)
     command(conversation,
             json_pack("{s:s, s:o, s:o, s:s, s:[s], s:[s, s], s:{s:s}}", "type",
                       "recorder/statistics_during_period", "start_time",
-                      time_json(options->from_ms), "end_time", time_json(options->to_ms), "period",
-                      "hour", "statistic_ids", conversation->entities[conversation->at], "types",
-                      "state", "sum", "units", "energy", "kWh"));
+                      backfill_time(options->from_ms), "end_time", backfill_time(options->to_ms),
+                      "period", "hour", "statistic_ids", conversation->entities[conversation->at],
+                      "types", "state", "sum", "units", "energy", "kWh"));
     return CONVERSATION_GOES_ON;
 }
 

@@ -70,6 +70,8 @@ enum conversation_state conversation_take(struct conversation *conversation, con
 /** What was missing, one for each statistic that missed anything. Borrowed. */
 const struct backfill_found *conversation_found(const struct conversation *conversation,
                                                 size_t *count);
+/** A time as it is written there. */
+json_t *backfill_time(int64_t ms);
 /** How many of them were imported, from the first on. */
 size_t conversation_imported(const struct conversation *conversation);
 

@@ -21,7 +21,8 @@ struct websocket_options {
     const char *path;   /**< appended to it: "/api/websocket" */
     int64_t silence_ms; /**< without a message for so long it is given up; connecting included */
     size_t message_max; /**< bytes; a longer one ends the conversation */
-    const atomic_bool *stop; /**< set by another thread: it ends within half a second */
+    const atomic_bool *stop; /**< set by another thread: it ends within half a second, but for
+                                  a name that is being looked up */
 };
 
 /** Takes a message. *reply: what to send now, NUL-terminated, NULL: nothing; borrowed until the next call. False ends the

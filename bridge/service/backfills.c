@@ -116,25 +116,17 @@ static void report_found(struct backfills *backfills, const struct backfill_resu
     notices_event(backfills->options.notices, LOG_LEVEL_INFO, "backfill", message);
 }
 
-static json_t *time_json(int64_t ms)
-{
-    char buffer[64];
-    struct text text;
-    text_init(&text, buffer, sizeof buffer);
-    text_append_time(&text, ms, false);
-    return json_string(buffer);
-}
-
 static json_t *answer(const struct backfill_result *result)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < result->count; i++) {
         const struct backfill_found *found = &result->found[i];
         (void)json_array_append_new(
-            list, json_pack("{s:s, s:I, s:o, s:o, s:f, s:b}", "statistic_id", found->entity,
-                            "hours", (json_int_t)found->hours, "from", time_json(found->first_ms),
-                            "to", time_json(found->last_ms), "energy_kwh",
-                            (double)found->energy_uwh / 1e9, "imported", i < result->imported));
+            list,
+            json_pack("{s:s, s:I, s:o, s:o, s:f, s:b}", "statistic_id", found->entity, "hours",
+                      (json_int_t)found->hours, "from", backfill_time(found->first_ms), "to",
+                      backfill_time(found->last_ms), "energy_kwh", (double)found->energy_uwh / 1e9,
+                      "imported", i < result->imported));
     }
     return json_pack("{s:b, s:o}", "dry_run", result->dry_run, "statistics", list);
 }
