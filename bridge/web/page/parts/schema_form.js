@@ -1,6 +1,7 @@
 // A form from a JSON Schema: what can be set, with its meaning, its default and its bounds. Reads back only what
-// was changed.
-import {t, tOr} from "./language.js";
+// was changed. Its texts must be there: loadSettingsTexts().
+import {number} from "./format.js";
+import {hasEnglish, isEnglish, t, tOr} from "./language.js";
 import {el, field} from "./ui.js";
 
 const SECRET = /password|token|secret|^key$/;
@@ -25,21 +26,42 @@ export function wordsOf(text) {
   return text.split(",").map((word) => word.trim()).filter(Boolean);
 }
 
-/** What a key is called, and what it means: as the texts have it for people who do not read bridge.yaml, else as the schema does. */
-const labelOf = (key, path) => tOr(`key.${path}`, key);
+/** [[path, schema]] of all that a form shows of a schema, with what stands in groups and lists. Pure. */
+export function settingsOf(schema, without = [], path = "") {
+  return Object.entries(schema.properties ?? {}).filter(([key, one]) => !without.includes(key) && kindOf(one, key) !== "other").flatMap(([key, one]) =>
+    [[`${path}${key}`, one], ...settingsOf(one.items?.properties ? one.items : one, [], `${path}${key}.`)]);
+}
+
+/** What a key is called, with its unit. */
+const labelOf = (key, schema, path) => tOr(`key.${path}`, key) + (schema["x-unit"] ? ` (${schema["x-unit"]})` : "");
+
+/** What it means: in the table of texts for people who do not read bridge.yaml, else in the schema, which is English. */
+function meaningOf(schema, path) {
+  const meaning = tOr(`hint.${path}`, isEnglish() ? schema.description ?? "" : "");
+  return (meaning === `${tOr(`key.${path}`, "")}.` ? "" : meaning).replaceAll("`", "");
+}
+
+const explained = (schema, path) => el("p", {class: "hint", hidden: !meaningOf(schema, path)}, meaningOf(schema, path));
+
+const choiceOf = (path, option) => tOr(`choice.${path}.${option}`, String(option));
+
+function defaultOf({default: value}, path) {
+  if (typeof value === "boolean") return t(value ? "form.on" : "form.off");
+  return typeof value === "number" ? number(value, String(value).split(".")[1]?.length ?? 0) : [value].flat().map((one) => choiceOf(path, one)).join(", ");
+}
 
 function hintOf(schema, path) {
-  const own = tOr(`hint.${path}`, "");
-  const parts = [own || schema.description];
-  if (schema.default !== undefined) parts.push(t("form.default", {value: String(schema.default)}));
-  else if (schema["x-otherwise"] && !own) parts.push(t("form.otherwise", {value: schema["x-otherwise"]}));
-  return parts.filter(Boolean).join(" ").replaceAll("`", "");
+  const parts = [meaningOf(schema, path)];
+  if (schema.default !== undefined) parts.push(t("form.default", {value: defaultOf(schema, path)}));
+  // A table's own English hint says this as well.
+  else if (schema["x-otherwise"] && !hasEnglish(`hint.${path}`)) parts.push(t("form.otherwise", {value: tOr(`otherwise.${schema["x-otherwise"]}`, schema["x-otherwise"]).replaceAll("`", "")}));
+  return parts.filter(Boolean).join(" ");
 }
 
 /** {node, read()}: read() is undefined while nothing was changed. */
 function control(key, schema, value, path) {
   const kind = value === HIDDEN ? "secret" : kindOf(schema, key);
-  const label = labelOf(key, path);
+  const label = labelOf(key, schema, path);
   if (kind === "group") return group(label, schema, typeof value === "boolean" ? {enabled: value} : value ?? {}, path);
   if (kind === "list") return list(label, schema, value ?? [], path);
   const shown = value ?? schema.default;
@@ -52,8 +74,8 @@ function control(key, schema, value, path) {
     return {node, read: () => (input.checked === (shown === true) ? undefined : input.checked)};
   }
   if (kind === "choice") {
-    const options = schema.enum.map(String);
-    const input = el("select", {name: key}, options.map((option) => el("option", {value: option, selected: option === String(shown)}, option)));
+    const options = [...new Set(schema.enum.map(String))];
+    const input = el("select", {name: key}, options.map((option) => el("option", {value: option, selected: option === String(shown)}, choiceOf(path, option))));
     return {node: field(label, input, hint), read: () => (input.value === String(shown) ? undefined
       : schema.enum.find((option) => String(option) === input.value))};
   }
@@ -74,7 +96,8 @@ function control(key, schema, value, path) {
 
 function group(label, schema, value, path) {
   const form = schemaForm(schema, value, [], `${path}.`);
-  const node = el("fieldset", {class: "settings-group wide"}, el("legend", null, label), el("div", {class: "form"}, form.nodes));
+  const node = el("fieldset", {class: "settings-group wide"}, el("legend", null, label),
+    explained(schema, path), el("div", {class: "form"}, form.nodes));
   return {node, read: form.read};
 }
 
@@ -106,7 +129,7 @@ function list(label, schema, values, path) {
     return read_.map(({value, changes}) => ({...value, ...changes}));
   };
   return {node: el("fieldset", {class: "settings-group wide"}, el("legend", null, label),
-    schema.description && el("p", {class: "hint"}, tOr(`hint.${path}`, schema.description).replaceAll("`", "")), place, button), read};
+    explained(schema, path), place, button), read};
 }
 
 /** {nodes, read()} for the properties of a schema of type object; without: keys that are left out; path: where they stand in bridge.yaml, for their

@@ -1,7 +1,7 @@
 // One device: what it measures, how well, what happened, and its settings.
 import {devices, get, health, lastEvent, online, request, states} from "../../parts/api.js";
 import {ago, moment, number, property} from "../../parts/format.js";
-import {t, tOr} from "../../parts/language.js";
+import {loadSettingsTexts, t, tOr} from "../../parts/language.js";
 import {formatRoute, route} from "../../parts/route.js";
 import {schemaForm} from "../../parts/schema_form.js";
 import {busy, confirmed, el, field, fill, icon, notice, scrollable, View, write} from "../../parts/ui.js";
@@ -10,7 +10,7 @@ import {matrixOf} from "./matrix.js";
 import "./raw.js";
 
 /** Set elsewhere on this page, or never. */
-const NOT_SETTINGS = ["id", "name", "channels", "driver", "alarms"];
+export const NOT_SETTINGS = ["id", "name", "channels", "driver", "alarms"];
 const EVENT_DAYS = 7;
 /** In other words among the diagnostics, or above them. */
 const SHOWN_OTHERWISE = ["last_seen", "frame_errors", "data_problem", "problem_text"];
@@ -127,12 +127,12 @@ class Device extends View {
   // ---- settings ----
 
   async #loadSettings() {
-    const info = await get("info").catch(() => null);
+    const [info] = await Promise.all([get("info"), loadSettingsTexts()]).catch(() => [null]);
     const schema = info?.config_schema?.properties?.devices?.items;
     const device = this.#device;
     const own = info?.config?.devices?.find?.((one) => one.id === this.#id) ?? {};
     const name = el("input", {type: "text", value: device.friendly_name, maxlength: 64, required: true});
-    const form = schema ? schemaForm(schema, own, NOT_SETTINGS) : {nodes: [], read: () => undefined};
+    const form = schema ? schemaForm(schema, own, NOT_SETTINGS, "devices.") : {nodes: [], read: () => undefined};
     const place = el("div");
     const save = el("button", {class: "primary"}, t("save"));
     const submit = async (event) => {

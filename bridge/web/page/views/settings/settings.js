@@ -1,12 +1,12 @@
 // The settings of the whole bridge, from the schema of bridge.yaml; and those of this browser.
 import {get, request} from "../../parts/api.js";
-import {storedLanguage, storeLanguage, t, tOr} from "../../parts/language.js";
+import {loadSettingsTexts, storedLanguage, storeLanguage, t, tOr} from "../../parts/language.js";
 import {schemaForm} from "../../parts/schema_form.js";
 import {storedTheme, storeTheme} from "../../parts/theme.js";
 import {busy, confirmed, el, field, fill, notice, select, View} from "../../parts/ui.js";
 
 /** Devices have pages of their own. */
-const NOT_HERE = ["devices"];
+export const NOT_HERE = ["devices"];
 
 class Settings extends View {
   #place = el("div", {class: "stack"});
@@ -28,9 +28,9 @@ class Settings extends View {
   }
 
   async #load() {
-    const info = await get("info").catch((error) => {
+    const [info] = await Promise.all([get("info"), loadSettingsTexts()]).catch((error) => {
       fill(this.#place, notice("bad", error.message));
-      return null;
+      return [null];
     });
     const groups = Object.entries(info?.config_schema?.properties ?? {}).filter(([key]) => !NOT_HERE.includes(key));
     if (!info) return;
